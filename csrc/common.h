@@ -1,0 +1,78 @@
+// What the sources beside this one share: typed views of the C structs, memory that fails with a status
+// instead of an exception, and the choice of kernels.
+#pragma once
+
+#include <cstdint>
+#include <cstdlib>
+#include <memory>
+#include <new>
+
+#include "cymbals/cymbals.h"
+#include "kernels/kernels.h"
+
+namespace cymbals {
+
+// The kernels for an instruction set, or null and a status. Defined in dispatch.cpp.
+const KernelTable *kernel_table(int32_t simd, int32_t *status);
+
+template <class T>
+const Kernels<T> &kernels_of(const KernelTable &table);
+template <>
+inline const Kernels<float> &kernels_of<float>(const KernelTable &table) {
+    return table.f32;
+}
+template <>
+inline const Kernels<double> &kernels_of<double>(const KernelTable &table) {
+    return table.f64;
+}
+
+// Uninitialised memory on a cache-line boundary, padded by one line; null where there is none.
+struct Free {
+    void operator()(void *p) const { std::free(p); }
+};
+template <class T>
+using Buffer = std::unique_ptr<T[], Free>;
+template <class T>
+Buffer<T> buffer(int64_t n) {
+    if (n < 0 || (uint64_t)n > PTRDIFF_MAX / sizeof(T) - 128) return nullptr;
+    const size_t bytes = ((size_t)n * sizeof(T) + 127) / 64 * 64;
+    return Buffer<T>(static_cast<T *>(std::aligned_alloc(64, bytes)));
+}
+
+inline int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
+
+// Struct checks common to all entry points; a null pointer is a bad argument, never a crash.
+inline bool good(const cymbals_matrix *m) {
+    return m && m->struct_size >= sizeof(cymbals_matrix) && m->n_rows >= 0 && m->n_cols >= 1 && m->stride >= m->n_cols &&
+           (m->data || m->n_rows == 0) && (m->type == CYMBALS_FLOAT32 || m->type == CYMBALS_FLOAT64);
+}
+inline bool good(const cymbals_csr *c, bool values) {
+    return c && c->struct_size >= sizeof(cymbals_csr) && c->n_rows >= 0 && c->n_cols >= 0 && c->indptr &&
+           (c->index_type == CYMBALS_INT32 || c->index_type == CYMBALS_INT64) &&
+           (!values || c->value_type == CYMBALS_FLOAT32 || c->value_type == CYMBALS_FLOAT64);
+}
+
+template <class T>
+T *row_of(const cymbals_matrix &m, int64_t row) {
+    return static_cast<T *>(m.data) + row * m.stride;
+}
+inline int64_t index_at(const cymbals_csr &c, int64_t position) {
+    return c.index_type == CYMBALS_INT32 ? static_cast<const int32_t *>(c.indices)[position]
+                                         : static_cast<const int64_t *>(c.indices)[position];
+}
+inline double value_at(const cymbals_csr &c, int64_t position) {
+    return c.value_type == CYMBALS_FLOAT32 ? static_cast<const float *>(c.values)[position]
+                                           : static_cast<const double *>(c.values)[position];
+}
+
+// Calls f(T()) with the element type that a code stands for.
+template <class F>
+int32_t with_float(int32_t type, F f) {
+    return type == CYMBALS_FLOAT32 ? f(float()) : f(double());
+}
+template <class F>
+int32_t with_index(int32_t type, F f) {
+    return type == CYMBALS_INT32 ? f(int32_t()) : f(int64_t());
+}
+
+}  // namespace cymbals

@@ -1,0 +1,60 @@
+// The two exact solves of a row: n x n in the dual for short rows, f x f in the primal for long ones.
+
+// An edge x edge identity matrix.
+template <class T>
+inline void identity(T *a, int64_t edge) {
+    for (int64_t i = 0; i < edge; i++) {
+        for (int64_t j = 0; j < edge; j += kLanes<T>) store(a + i * edge + j, Vec<T>{});
+        a[i * edge + i] = 1;
+    }
+}
+
+template <class T>
+inline void write_solution(const Row<T> &row, const Work<T> &work, T *x) {
+    multiply(work.z, work.z, row.scale, work.padded);
+    for (int64_t j = 0; j < row.f; j++) x[j] = work.z[j];
+}
+
+// (I + WW') t = q, z = W't
+template <class T>
+Solve solve_dual(const Row<T> &row, const Work<T> &work, T *x) {
+    const int64_t edge = round_up<T>(row.n), n = work.padded, ld = work.ld;
+    T *a = work.matrix, *t = work.t, *inverse = work.t + work.side;
+    const int64_t filled = gather(row, 0, row.n, work.tile, work);
+    identity(a, edge);
+    for (int64_t i = 0; i < row.n; i += kBlock) {
+        const int64_t rows = row.n - i < kBlock ? row.n - i : kBlock;
+        dots(a + i * edge + i, edge, work.tile + i * ld, ld, rows, work.tile + i * ld, ld, row.n - i, n);
+        for (int64_t k = i; k < i + rows; k++) a[k * edge + k] += 1;
+    }
+    for (int64_t i = 0; i < edge; i++) t[i] = i < row.n ? row.q[i] : 0;
+    if (!cholesky(a, edge, edge, inverse)) return Solve::indefinite;
+    cholesky_solve(a, edge, edge, inverse, t);
+    for (int64_t j = 0; j < n; j += kLanes<T>) store(work.z + j, Vec<T>{});
+    for (int64_t i = 0; i < filled; i += kBlock) add4(work.tile + i * ld, ld, t + i, n, work.z);
+    write_solution(row, work, x);
+    return Solve::done;
+}
+
+// (I + W'SW) z = W'q
+template <class T>
+Solve solve_primal(const Row<T> &row, const Work<T> &work, T *x) {
+    const int64_t n = work.padded, ld = work.ld;
+    T *a = work.matrix, *inverse = work.t;
+    Walk<T> walk(row, work);
+    identity(a, n);
+    for (int64_t j = 0; j < n; j += kLanes<T>) store(work.z + j, Vec<T>{});
+    walk([&](const Run<T> &run) {
+        for (int64_t i = 0; i < run.rows; i += kBlock) add4(run.tile + i * ld, ld, run.q + i, n, work.z);
+        if (run.sign > 0) {
+            syrk(a, n, run.tile, ld, run.rows, int64_t(0), n, n);
+        } else {
+            for (int64_t i = 0; i < run.rows; i += kEdge<T>)
+                subtract_panel(a, n, run.tile + i * ld, ld, run.rows - i < kEdge<T> ? run.rows - i : kEdge<T>, n);
+        }
+    });
+    if (!cholesky(a, n, n, inverse)) return Solve::indefinite;
+    cholesky_solve(a, n, n, inverse, work.z);
+    write_solution(row, work, x);
+    return Solve::done;
+}

@@ -1,0 +1,144 @@
+// Dense products on register tiles of kTileRows x (kTileVectors vectors): syrk, gemm, and the row-by-row
+// dot products that the dual and top-k are made of.
+
+// c[0..R)[0..NV vectors) += sum_k a[k][0..R) * b[k][0..NV vectors); steps in a: along k sk, along rows sr.
+template <class T, int64_t R, int64_t NV>
+inline void tile_product(T *c, int64_t ldc, const T *a, int64_t sk, int64_t sr, const T *b, int64_t ldb, int64_t n) {
+    constexpr int64_t L = kLanes<T>;
+    Vec<T> acc[R][NV];
+#pragma GCC unroll 8
+    for (int64_t r = 0; r < R; r++)
+#pragma GCC unroll 4
+        for (int64_t v = 0; v < NV; v++) acc[r][v] = load(c + r * ldc + v * L);
+    for (int64_t k = 0; k < n; k++) {
+        Vec<T> right[NV];
+#pragma GCC unroll 4
+        for (int64_t v = 0; v < NV; v++) right[v] = load(b + k * ldb + v * L);
+#pragma GCC unroll 8
+        for (int64_t r = 0; r < R; r++) {
+            const T left = a[k * sk + r * sr];
+#pragma GCC unroll 4
+            for (int64_t v = 0; v < NV; v++) acc[r][v] += left * right[v];
+        }
+    }
+#pragma GCC unroll 8
+    for (int64_t r = 0; r < R; r++)
+#pragma GCC unroll 4
+        for (int64_t v = 0; v < NV; v++) store(c + r * ldc + v * L, acc[r][v]);
+}
+
+// The same for `vectors` columns of vectors.
+template <class T, int64_t R>
+inline void strip_product(T *c, int64_t ldc, const T *a, int64_t sk, int64_t sr, const T *b, int64_t ldb, int64_t n,
+                          int64_t vectors) {
+    constexpr int64_t L = kLanes<T>;
+    int64_t v = 0;
+    for (; v + kTileVectors <= vectors; v += kTileVectors)
+        tile_product<T, R, kTileVectors>(c + v * L, ldc, a, sk, sr, b + v * L, ldb, n);
+    if (vectors - v == 2) tile_product<T, R, 2>(c + v * L, ldc, a, sk, sr, b + v * L, ldb, n);
+    if (vectors - v == 1) tile_product<T, R, 1>(c + v * L, ldc, a, sk, sr, b + v * L, ldb, n);
+}
+
+template <class T>
+void syrk(T *c, int64_t ldc, const T *p, int64_t ldp, int64_t n, int64_t begin, int64_t end, int64_t m) {
+    constexpr int64_t L = kLanes<T>, R = kTileRows<T>;
+    int64_t depth = 24 * 1024 / (m * (int64_t)sizeof(T));  // rows of p that stay in the first-level cache
+    if (depth < 16) depth = 16;
+    for (int64_t k = 0; k < n; k += depth) {
+        const int64_t rows = n - k < depth ? n - k : depth;
+        const T *block = p + k * ldp;
+        for (int64_t i = begin; i < end; i += R) {
+            const int64_t j = i / L * L;
+            strip_product<T, R>(c + i * ldc + j, ldc, block + i, ldp, 1, block + j, ldp, rows, (m - j) / L);
+        }
+    }
+}
+
+template <class T>
+void gemm(T *c, int64_t ldc, const T *a, int64_t lda, const T *b, int64_t ldb, int64_t n, int64_t k, int64_t m) {
+    constexpr int64_t L = kLanes<T>, wide = kTileVectors * L;
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t j = 0; j < m; j += L) store(c + i * ldc + j, Vec<T>{});
+    constexpr int64_t depth = 256;  // rows of b worked at a time: a strip of them stays in the first-level cache
+    for (int64_t k0 = 0; k0 < k; k0 += depth) {
+        const int64_t rows = k - k0 < depth ? k - k0 : depth;
+        for (int64_t j = 0; j < m; j += wide) {
+            const int64_t vectors = (m - j < wide ? m - j : wide) / L;
+            for (int64_t i = 0; i < n; i += kBlock)
+                strip_product<T, kBlock>(c + i * ldc + j, ldc, a + i * lda + k0, 1, lda, b + k0 * ldb + j, ldb, rows,
+                                         vectors);
+        }
+    }
+}
+
+// R x S dot products of f elements.
+template <class T, int64_t R, int64_t S>
+inline void tile_dots(T *c, int64_t ldc, const T *a, int64_t lda, const T *b, int64_t ldb, int64_t f) {
+    constexpr int64_t L = kLanes<T>;
+    Vec<T> acc[R][S] = {};
+    int64_t j = 0;
+    for (; j + L <= f; j += L) {
+        Vec<T> right[S];
+#pragma GCC unroll 4
+        for (int64_t s = 0; s < S; s++) right[s] = load(b + s * ldb + j);
+#pragma GCC unroll 4
+        for (int64_t r = 0; r < R; r++) {
+            const Vec<T> left = load(a + r * lda + j);
+#pragma GCC unroll 4
+            for (int64_t s = 0; s < S; s++) acc[r][s] += left * right[s];
+        }
+    }
+#pragma GCC unroll 4
+    for (int64_t r = 0; r < R; r++)
+#pragma GCC unroll 4
+        for (int64_t s = 0; s < S; s++) {
+            T total = sum<T>(acc[r][s]);
+            for (int64_t t = j; t < f; t++) total = multiply_add(a[r * lda + t], b[s * ldb + t], total);
+            c[r * ldc + s] = total;
+        }
+}
+
+template <class T>
+void dots(T *c, int64_t ldc, const T *a, int64_t lda, int64_t na, const T *b, int64_t ldb, int64_t nb, int64_t f) {
+    int64_t i = 0;
+    for (; i + 4 <= na; i += 4) {
+        int64_t j = 0;
+        for (; j + 2 <= nb; j += 2)
+            tile_dots<T, 4, 2>(c + i * ldc + j, ldc, a + i * lda, lda, b + j * ldb, ldb, f);
+        for (; j < nb; j++) tile_dots<T, 4, 1>(c + i * ldc + j, ldc, a + i * lda, lda, b + j * ldb, ldb, f);
+    }
+    for (; i < na; i++) {
+        int64_t j = 0;
+        for (; j + 2 <= nb; j += 2)
+            tile_dots<T, 1, 2>(c + i * ldc + j, ldc, a + i * lda, lda, b + j * ldb, ldb, f);
+        for (; j < nb; j++) tile_dots<T, 1, 1>(c + i * ldc + j, ldc, a + i * lda, lda, b + j * ldb, ldb, f);
+    }
+}
+
+template <class T>
+void scores(T *s, const T *x, const T *fixed, int64_t stride, int64_t f, const int64_t *where, int64_t n) {
+    for (int64_t i = 0; i < n; i++) {
+        if (i + 8 < n) prefetch_row(fixed + where[i + 8] * stride, f);
+        tile_dots<T, 1, 1>(s + i, 1, x, f, fixed + where[i] * stride, stride, f);
+    }
+}
+
+template <class T>
+void row_norms(T *norms, const T *y, int64_t stride, int64_t n, int64_t f, const T *scale) {
+    constexpr int64_t L = kLanes<T>;
+    for (int64_t i = 0; i < n; i++) {
+        const T *row = y + i * stride;
+        Vec<T> acc = {};
+        int64_t j = 0;
+        for (; j + L <= f; j += L) {
+            const Vec<T> v = scale ? load(row + j) * load(scale + j) : load(row + j);
+            acc += v * v;
+        }
+        T total = sum<T>(acc);
+        for (; j < f; j++) {
+            const T v = scale ? row[j] * scale[j] : row[j];
+            total += v * v;
+        }
+        norms[i] = total;
+    }
+}

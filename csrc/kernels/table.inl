@@ -1,0 +1,36 @@
+// Everything a kernels_<set>.cpp compiles: the sources, in order, and the table of their addresses.
+// CYMBALS_SET names the set, CYMBALS_BYTES its vector width, CYMBALS_REGISTERS its vector registers.
+
+#include "kernels.h"
+
+namespace cymbals {
+namespace {  // nothing here may have external linkage: the linker could keep another set's copy
+
+#include "vector.inl"
+//
+#include "products.inl"
+//
+#include "cholesky.inl"
+//
+#include "gather.inl"
+//
+#include "cg.inl"
+//
+#include "exact.inl"
+
+template <class T>
+constexpr Kernels<T> kernels() {
+    return {kPad<T>, solve_cg<T>, solve_dual<T>, solve_primal<T>, syrk<T>, gemm<T>, dots<T>, row_norms<T>, scores<T>};
+}
+
+#define CYMBALS_STRING(x) #x
+#define CYMBALS_NAME(x) CYMBALS_STRING(x)
+#define CYMBALS_JOIN(a, b) a##b
+#define CYMBALS_TABLE(set) CYMBALS_JOIN(kernels_, set)
+
+}  // namespace
+
+extern const KernelTable CYMBALS_TABLE(CYMBALS_SET);
+const KernelTable CYMBALS_TABLE(CYMBALS_SET) = {CYMBALS_NAME(CYMBALS_SET), kernels<float>(), kernels<double>()};
+
+}  // namespace cymbals

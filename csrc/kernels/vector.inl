@@ -1,0 +1,99 @@
+// The vector type of the instruction set being compiled, in GCC/Clang vector extensions, and the few
+// primitives that the other kernels are written in. CYMBALS_BYTES is the vector width.
+
+template <class T>
+struct Simd;
+template <>
+struct Simd<float> {
+    typedef float V __attribute__((vector_size(CYMBALS_BYTES)));
+    typedef float U __attribute__((vector_size(CYMBALS_BYTES), aligned(4), may_alias));
+};
+template <>
+struct Simd<double> {
+    typedef double V __attribute__((vector_size(CYMBALS_BYTES)));
+    typedef double U __attribute__((vector_size(CYMBALS_BYTES), aligned(8), may_alias));
+};
+template <class T>
+using Vec = typename Simd<T>::V;
+
+template <class T>
+constexpr int64_t kLanes = CYMBALS_BYTES / sizeof(T);
+template <class T>
+constexpr int64_t kPad = kLanes<T> < kBlock ? kBlock : kLanes<T>;
+// Rows of a register tile; with kTileVectors columns of vectors it fills the register file.
+template <class T>
+constexpr int64_t kTileRows = CYMBALS_REGISTERS >= 32 && kPad<T> >= 8 ? 8 : 4;
+constexpr int64_t kTileVectors = 3;
+
+template <class T>
+inline Vec<T> load(const T *p) {
+    return *reinterpret_cast<const typename Simd<T>::U *>(p);
+}
+template <class T>
+inline void store(T *p, Vec<T> v) {
+    *reinterpret_cast<typename Simd<T>::U *>(p) = v;
+}
+
+template <class T>
+inline T sum(Vec<T> v) {
+    // pairwise, in a fixed order
+    T lanes[kLanes<T>];
+    store(lanes, v);
+#pragma GCC unroll 8
+    for (int64_t width = kLanes<T> / 2; width > 0; width /= 2) {
+#pragma GCC unroll 16
+        for (int64_t i = 0; i < width; i++) lanes[i] += lanes[i + width];
+    }
+    return lanes[0];
+}
+
+template <class T>
+constexpr T kEpsilon = sizeof(T) == 4 ? T(1.1920929e-7) : T(2.220446049250313e-16);
+template <class T>
+constexpr T kSmallest = sizeof(T) == 4 ? T(1e-30) : T(1e-290);
+
+inline float root(float x) { return __builtin_sqrtf(x); }
+inline double root(double x) { return __builtin_sqrt(x); }
+
+template <class T>
+inline int64_t round_up(int64_t n) {
+    return (n + kPad<T> - 1) / kPad<T> * kPad<T>;
+}
+
+// n is a multiple of kLanes in these three.
+template <class T>
+inline T dot(const T *a, const T *b, int64_t n) {
+    Vec<T> s = {};
+    for (int64_t j = 0; j < n; j += kLanes<T>) s += load(a + j) * load(b + j);
+    return sum<T>(s);
+}
+template <class T>
+inline void add_scaled(T *y, T a, const T *x, int64_t n) {
+    for (int64_t j = 0; j < n; j += kLanes<T>) store(y + j, load(y + j) + a * load(x + j));
+}
+template <class T>
+inline void multiply(T *out, const T *a, const T *b, int64_t n) {
+    for (int64_t j = 0; j < n; j += kLanes<T>) store(out + j, load(a + j) * load(b + j));
+}
+
+// The scalar tail of a vector sum; explicit, so that every copy of a loop rounds alike.
+inline float multiply_add(float a, float b, float c) {
+#ifdef __FP_FAST_FMAF
+    return __builtin_fmaf(a, b, c);
+#else
+    return a * b + c;
+#endif
+}
+inline double multiply_add(double a, double b, double c) {
+#ifdef __FP_FAST_FMA
+    return __builtin_fma(a, b, c);
+#else
+    return a * b + c;
+#endif
+}
+
+template <class T>
+inline void prefetch_row(const T *row, int64_t f) {
+    const char *p = reinterpret_cast<const char *>(row);
+    for (int64_t byte = 0; byte < f * (int64_t)sizeof(T); byte += 64) __builtin_prefetch(p + byte);
+}

@@ -1,0 +1,61 @@
+// The part of the objective that the entries carry: sum of a s^2 - 2 b s + c. The unobserved cells and the regularization
+// follow from two Gramians and are the caller's. Blocks of rows are summed in order, whatever the threads.
+
+#include <algorithm>
+
+#include "common.h"
+#include "objective.h"
+
+namespace cymbals {
+namespace {
+
+constexpr int64_t kRows = 64;
+constexpr int64_t kEntries = 1024;
+
+template <class T>
+int32_t loss(const cymbals_csr &rows, const Objective<double> &objective, const cymbals_matrix &x, const cymbals_matrix &y,
+             const Kernels<T> &kernels, double *result, int32_t n_threads) {
+    const int64_t blocks = (rows.n_rows + kRows - 1) / kRows;
+    Buffer<double> parts = buffer<double>(blocks);
+    if (!parts) return CYMBALS_NO_MEMORY;
+#pragma omp parallel for schedule(dynamic, 4) num_threads(n_threads)
+    for (int64_t block = 0; block < blocks; block++) {
+        double total = 0;
+        for (int64_t r = block * kRows; r < std::min(rows.n_rows, (block + 1) * kRows); r++) {
+            for (int64_t begin = rows.indptr[r]; begin < rows.indptr[r + 1]; begin += kEntries) {
+                int64_t where[kEntries];
+                T s[kEntries];
+                const int64_t n = std::min(kEntries, rows.indptr[r + 1] - begin);
+                for (int64_t i = 0; i < n; i++) where[i] = index_at(rows, begin + i);
+                kernels.scores(s, row_of<T>(x, r), row_of<T>(y, 0), y.stride, x.n_cols, where, n);
+                for (int64_t i = 0; i < n; i++) {
+                    const Cell<double> cell = objective(value_at(rows, begin + i));
+                    const double score = s[i];
+                    total += (cell.a * score - 2 * cell.b) * score + cell.constant;
+                }
+            }
+        }
+        parts[block] = total;
+    }
+    *result = 0;
+    for (int64_t block = 0; block < blocks; block++) *result += parts[block];
+    return CYMBALS_OK;
+}
+
+}  // namespace
+}  // namespace cymbals
+
+extern "C" int32_t cymbals_loss(const cymbals_csr *rows, const cymbals_objective *objective, const cymbals_matrix *x,
+                                const cymbals_matrix *y, double *result, int32_t n_threads, int32_t simd) {
+    using namespace cymbals;
+    if (!good(rows, true) || !good(objective) || !good(x) || !good(y) || !result || n_threads < 1 || x->type != y->type ||
+        x->n_cols != y->n_cols || x->n_rows != rows->n_rows || y->n_rows != rows->n_cols)
+        return CYMBALS_BAD_ARGUMENT;
+    int32_t status;
+    const KernelTable *table = kernel_table(simd, &status);
+    if (!table) return status;
+    return with_float(x->type, [&](auto zero) {
+        using T = decltype(zero);
+        return loss<T>(*rows, Objective<double>(*objective), *x, *y, kernels_of<T>(*table), result, n_threads);
+    });
+}

@@ -1,0 +1,159 @@
+// Ranking quality of every user in one pass. A user's candidates are the items not in train; those in test are the positives,
+// the others the negatives. Memory a thread: the scores of kUsers users.
+
+#include <cmath>
+#include <limits>
+
+#include "best.h"
+#include "common.h"
+
+namespace cymbals {
+namespace {
+
+constexpr int64_t kUsers = 4, kItems = 1024;
+constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+
+template <class T>
+struct Scratch {
+    Buffer<T> scores, positive;
+    Buffer<Scored<T>> best;
+    Buffer<uint8_t> role;  // of each item for the user in hand
+    explicit operator bool() const { return scores && positive && best && role; }
+};
+enum : uint8_t { negative = 0, positive = 1, left_out = 2 };
+
+template <class T>
+struct Evaluation {
+    const cymbals_matrix &users, &items;
+    const cymbals_csr &train, &test;
+    const int64_t *k;
+    int32_t n_k;
+    int64_t most_k;
+    double *out;
+    uint8_t *covered;
+    const Kernels<T> &kernels;
+
+    void block(int64_t first, Scratch<T> &scratch) const;
+    void user(int64_t u, const T *scores, Scratch<T> &scratch) const;
+};
+
+template <class T>
+void Evaluation<T>::block(int64_t first, Scratch<T> &scratch) const {
+    const int64_t n = std::min(kUsers, users.n_rows - first), m = items.n_rows;
+    bool any = false;
+    for (int64_t u = first; u < first + n; u++) any |= test.indptr[u + 1] > test.indptr[u];
+    for (int64_t begin = 0; any && begin < m; begin += kItems)
+        kernels.dots(scratch.scores.get() + begin, m, row_of<T>(users, first), users.stride, n, row_of<T>(items, begin),
+                     items.stride, std::min(kItems, m - begin), users.n_cols);
+    for (int64_t u = 0; u < n; u++) user(first + u, scratch.scores.get() + u * m, scratch);
+}
+
+template <class T>
+void Evaluation<T>::user(int64_t u, const T *scores, Scratch<T> &scratch) const {
+    const int64_t m = items.n_rows, columns = 2 + 4 * n_k;
+    double *row = out + u * columns;
+    std::fill_n(row, columns, kNaN);
+    uint8_t *role = scratch.role.get();
+    int64_t n_positive = 0;
+    for (int64_t i = test.indptr[u]; i < test.indptr[u + 1]; i++)
+        if (value_at(test, i) > 0) role[index_at(test, i)] = positive;
+    for (int64_t i = train.indptr[u]; i < train.indptr[u + 1]; i++) role[index_at(train, i)] = left_out;
+    for (int64_t i = test.indptr[u]; i < test.indptr[u + 1]; i++) {
+        const int64_t item = index_at(test, i);
+        if (role[item] == positive) scratch.positive[n_positive++] = scores[item];
+    }
+
+    if (n_positive > 0) {
+        T *sorted = scratch.positive.get();
+        std::sort(sorted, sorted + n_positive);
+        const T top = sorted[n_positive - 1];
+        int64_t top_item = m;  // the best positive; ties go to the lower item
+        for (int64_t i = m - 1; i >= 0; i--)
+            if (role[i] == positive && scores[i] == top) top_item = i;
+        // Twice the number of (positive, negative) pairs in the right order, ties counting one half; negatives above the
+        // best positive.
+        int64_t twice = 0, n_negative = 0, above = 0;
+        Best<T> best(scratch.best.get(), most_k);
+        for (int64_t i = 0; i < m; i++) {
+            if (role[i] == left_out) continue;
+            best.offer(i, scores[i]);
+            if (role[i] == positive) continue;
+            n_negative++;
+            above += scores[i] > top || (scores[i] == top && i < top_item);
+            if (scores[i] < sorted[0]) {
+                twice += 2 * n_positive;
+            } else if (!(scores[i] > top)) {
+                const auto range = std::equal_range(sorted, sorted + n_positive, scores[i]);
+                twice += 2 * (sorted + n_positive - range.second) + (range.second - range.first);
+            }
+        }
+        if (n_negative > 0) row[0] = (double)twice / 2 / n_positive / n_negative;
+        row[1] = 1.0 / (above + 1);
+
+        const int64_t found = best.finish();
+        for (int32_t c = 0; c < n_k; c++) {
+            const int64_t possible = std::min(k[c], n_positive);
+            double hits = 0, precisions = 0, gain = 0, ideal = 0;
+            for (int64_t i = 0; i < std::min(k[c], found); i++) {
+                const int64_t item = scratch.best[i].item;
+#pragma omp atomic write
+                covered[c * m + item] = 1;
+                if (role[item] != positive) continue;
+                hits++;
+                precisions += hits / (i + 1);
+                gain += 1 / std::log2(i + 2.0);
+            }
+            for (int64_t i = 0; i < possible; i++) ideal += 1 / std::log2(i + 2.0);
+            double *at = row + 2 + 4 * c;
+            at[0] = hits / k[c];
+            at[1] = hits / n_positive;
+            at[2] = precisions / possible;
+            at[3] = gain / ideal;
+        }
+    }
+    for (int64_t i = test.indptr[u]; i < test.indptr[u + 1]; i++) role[index_at(test, i)] = negative;
+    for (int64_t i = train.indptr[u]; i < train.indptr[u + 1]; i++) role[index_at(train, i)] = negative;
+}
+
+template <class T>
+int32_t run(const Evaluation<T> &evaluation, int32_t n_threads) {
+    const int64_t m = evaluation.items.n_rows, blocks = (evaluation.users.n_rows + kUsers - 1) / kUsers;
+    bool enough = true;
+#pragma omp parallel num_threads(n_threads) reduction(&& : enough)
+    {
+        Scratch<T> scratch = {buffer<T>(kUsers * m), buffer<T>(m), buffer<Scored<T>>(evaluation.most_k), buffer<uint8_t>(m)};
+        enough = bool(scratch);
+        if (enough) std::fill_n(scratch.role.get(), m, uint8_t(negative));
+#pragma omp for schedule(dynamic, 4)
+        for (int64_t block = 0; block < blocks; block++)
+            if (enough) evaluation.block(block * kUsers, scratch);
+    }
+    return enough ? CYMBALS_OK : CYMBALS_NO_MEMORY;
+}
+
+}  // namespace
+}  // namespace cymbals
+
+extern "C" int32_t cymbals_rank_metrics(const cymbals_matrix *users, const cymbals_matrix *items, const cymbals_csr *train,
+                                        const cymbals_csr *test, const int64_t *k, int32_t n_k, double *out, uint8_t *covered,
+                                        int32_t n_threads, int32_t simd) {
+    using namespace cymbals;
+    if (!good(users) || !good(items) || !good(train, false) || !good(test, true) || users->type != items->type ||
+        users->n_cols != items->n_cols || train->n_rows != users->n_rows || test->n_rows != users->n_rows || n_k < 1 || !k || !out || !covered ||
+        train->n_cols != items->n_rows || test->n_cols != items->n_rows || n_threads < 1)
+        return CYMBALS_BAD_ARGUMENT;
+    int64_t most_k = 0;
+    for (int32_t c = 0; c < n_k; c++) {
+        if (k[c] < 1) return CYMBALS_BAD_ARGUMENT;
+        most_k = std::max(most_k, std::min(k[c], items->n_rows));
+    }
+    int32_t status;
+    const KernelTable *table = kernel_table(simd, &status);
+    if (!table) return status;
+    return with_float(items->type, [&](auto zero) {
+        using T = decltype(zero);
+        const Evaluation<T> evaluation = {*users, *items, *train, *test, k, n_k, std::max<int64_t>(1, most_k), out, covered,
+                                          kernels_of<T>(*table)};
+        return run(evaluation, n_threads);
+    });
+}

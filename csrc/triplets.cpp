@@ -1,0 +1,85 @@
+// (row, column, value) triplets to CSR: bucketed by row, each row sorted by column, equal pairs summed in input order.
+
+#include <atomic>
+
+#include "bucket.h"
+
+namespace cymbals {
+namespace {
+
+template <class I, class V>
+struct Entry {
+    I col;
+    V value;
+};
+
+// Sorts and merges one row in place; returns what is left of it.
+template <class I, class V>
+int64_t merge(Entry<I, V> *row, int64_t n) {
+    const auto before = [](const Entry<I, V> &a, const Entry<I, V> &b) { return a.col < b.col; };
+    if (!std::is_sorted(row, row + n, before)) std::stable_sort(row, row + n, before);
+    int64_t kept = 0;
+    for (int64_t i = 0; i < n;) {
+        const I col = row[i].col;
+        double total = 0;
+        for (; i < n && row[i].col == col; i++) total += row[i].value;
+        row[kept++] = {col, (V)total};
+    }
+    return kept;
+}
+
+template <class I, class V>
+int32_t from_triplets(int64_t n, const I *rows, const I *cols, const V *values, int64_t n_rows, int64_t *indptr, I *indices,
+                      V *out, int32_t n_threads) {
+    Buffer<Entry<I, V>> entries = buffer<Entry<I, V>>(n);
+    Buffer<int64_t> begin = buffer<int64_t>(n_rows + 1);
+    if (!entries || !begin) return CYMBALS_NO_MEMORY;
+    const int32_t status = bucket_sort(
+        n, n_rows, begin.get(), n_threads, [=](int64_t i) { return rows[i]; },
+        [&](int64_t from, int64_t to) { entries[to] = {cols[from], values[from]}; });
+    if (status != CYMBALS_OK) return status;
+    std::atomic<bool> enough{true};
+    indptr[0] = 0;
+#pragma omp parallel for schedule(dynamic, 64) num_threads(n_threads)
+    for (int64_t r = 0; r < n_rows; r++) {
+        try {
+            indptr[r + 1] = merge(entries.get() + begin[r], begin[r + 1] - begin[r]);
+        } catch (const std::bad_alloc &) {
+            enough = false;
+        }
+    }
+    if (!enough) return CYMBALS_NO_MEMORY;
+    for (int64_t r = 0; r < n_rows; r++) indptr[r + 1] += indptr[r];
+#pragma omp parallel for schedule(static) num_threads(n_threads)
+    for (int64_t r = 0; r < n_rows; r++) {
+        const Entry<I, V> *row = entries.get() + begin[r];
+        for (int64_t i = indptr[r]; i < indptr[r + 1]; i++, row++) {
+            indices[i] = row->col;
+            out[i] = row->value;
+        }
+    }
+    return CYMBALS_OK;
+}
+
+}  // namespace
+}  // namespace cymbals
+
+extern "C" int32_t cymbals_from_triplets(int64_t n, const void *rows, const void *cols, int32_t index_type, const void *values,
+                                         int32_t value_type, int64_t n_rows, int64_t n_cols, int64_t *indptr, void *indices,
+                                         void *out_values, int32_t n_threads) {
+    using namespace cymbals;
+    if (n < 0 || n_rows < 0 || n_cols < 0 || !indptr || n_threads < 1 || (index_type != CYMBALS_INT32 && index_type != CYMBALS_INT64) ||
+        (value_type != CYMBALS_FLOAT32 && value_type != CYMBALS_FLOAT64) || (n > 0 && (!rows || !cols || !values || !indices || !out_values)))
+        return CYMBALS_BAD_ARGUMENT;
+    return with_index(index_type, [&](auto index) {
+        return with_float(value_type, [&](auto value) {
+            using I = decltype(index);
+            using V = decltype(value);
+            const I *r = static_cast<const I *>(rows), *c = static_cast<const I *>(cols);
+            for (int64_t i = 0; i < n; i++)
+                if (r[i] < 0 || r[i] >= n_rows || c[i] < 0 || c[i] >= n_cols) return (int32_t)CYMBALS_BAD_ARGUMENT;
+            return from_triplets<I, V>(n, r, c, static_cast<const V *>(values), n_rows, indptr, static_cast<I *>(indices),
+                                       static_cast<V *>(out_values), n_threads);
+        });
+    });
+}

@@ -1,0 +1,52 @@
+"""Checks at the Python door: each names the argument, the value that will not do, and what would."""
+
+from __future__ import annotations
+
+import math
+import numbers
+import operator
+from typing import Any
+
+import numpy as np
+
+
+def whole_number(name: str, value: Any, least: int, most: int = 2**31 - 1) -> int:
+    """`value` as an int in [least, most]."""
+    try:
+        if isinstance(value, (bool, np.bool_)):
+            raise TypeError
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be a whole number, got {value!r}") from None
+    if not least <= number <= most:
+        raise ValueError(f"{name} must be from {least} to {most}, got {number}")
+    return number
+
+
+def real_number(name: str, value: Any, *, least: float = 0.0, open_end: bool = False) -> float:
+    """`value` as a finite float of at least (or, with open_end, above) `least`."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{name} must be a number, got {value!r}")
+    number = float(value)
+    if not math.isfinite(number) or number < least or (open_end and number == least):
+        raise ValueError(f"{name} must be finite and {'above' if open_end else 'at least'} {least:g}, got {number}")
+    return number
+
+
+def one_of(name: str, value: Any, choices: tuple[str, ...]) -> str:
+    """`value`, which must be one of `choices`."""
+    if not isinstance(value, str) or value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}; got {value!r}")
+    return value
+
+
+def generator(random_state: Any) -> np.random.Generator | np.random.RandomState:
+    """A random generator from None, a seed, a Generator or a RandomState."""
+    if random_state is None or isinstance(random_state, (np.random.Generator, np.random.RandomState)):
+        return np.random.default_rng() if random_state is None else random_state
+    try:
+        return np.random.default_rng(whole_number("random_state", random_state, 0, 2**64 - 1))
+    except TypeError:
+        raise TypeError(
+            f"random_state must be None, a whole number, a numpy Generator or RandomState; got {random_state!r}"
+        ) from None

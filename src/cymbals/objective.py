@@ -1,0 +1,93 @@
+"""The objective that a model minimises: how a stored value becomes a confidence and a target.
+
+One objective, three conventions (w = alpha g(r)); ``cymbals.h`` has the table that the kernels follow, Hu, Koren
+and Volinsky (2008) the first, Rendle et al. (2021) the second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._validation import one_of, real_number
+
+OBJECTIVES = ("hu", "ials", "explicit")
+CONFIDENCES = ("linear", "log", "binary")
+LOG_EPSILON = 1.0  # of confidence "log": g(r) = log(1 + r / LOG_EPSILON)
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A checked objective; everything but the data."""
+
+    kind: str
+    alpha: float
+    unobserved_weight: float
+    confidence: str
+    transform: Callable[[NDArray[Any]], Any] | None
+    regularization: float
+    nu: float
+
+    @classmethod
+    def checked(
+        cls,
+        *,
+        objective: Any,
+        alpha: Any,
+        unobserved_weight: Any,
+        confidence: Any,
+        regularization: Any,
+        nu: Any,
+    ) -> Objective:
+        """From an estimator's arguments; what is wrong with them is raised."""
+        kind = one_of("objective", objective, OBJECTIVES)
+        transform = confidence if callable(confidence) else None
+        return cls(
+            kind=kind,
+            alpha=real_number("alpha", alpha),
+            unobserved_weight=0.0 if kind == "explicit" else real_number("unobserved_weight", unobserved_weight),
+            confidence="linear" if transform else one_of("confidence", confidence, CONFIDENCES),
+            transform=transform,
+            regularization=real_number("regularization", regularization),
+            nu=real_number("nu", nu),
+        )
+
+    @property
+    def code(self) -> tuple[int, int, float, float, float]:
+        """kind, confidence, alpha, epsilon, alpha0, as ``cymbals_objective`` has them."""
+        return (
+            OBJECTIVES.index(self.kind),
+            CONFIDENCES.index(self.confidence),
+            self.alpha,
+            LOG_EPSILON,
+            self.unobserved_weight,
+        )
+
+    def apply(self, values: NDArray[Any]) -> NDArray[Any]:
+        """The values that the kernels see: a callable confidence is applied here, once."""
+        if self.transform is None:
+            return values
+        out = np.asarray(self.transform(values))
+        if out.shape != values.shape or out.dtype.kind not in "biuf":
+            raise ValueError(
+                f"confidence must map the {values.shape[0]} values to as many numbers; "
+                f"it returned {out.dtype} of shape {out.shape}"
+            )
+        out = np.ascontiguousarray(out, dtype=values.dtype)
+        if out is values or np.shares_memory(out, values):
+            out = out.copy()
+        bad = np.flatnonzero(~np.isfinite(out))
+        if bad.size:
+            raise ValueError(f"confidence returned {out[bad[0]]} for the value {values[bad[0]]}; it must be finite")
+        return out
+
+    def row_regularization(self, indptr: NDArray[np.int64], n_others: int) -> float | NDArray[np.float64]:
+        """Regularization of each row, or one number for all: lambda (n + alpha0 N)^nu, explicit lambda n^nu."""
+        if self.nu == 0:
+            return self.regularization
+        scale = np.diff(indptr) + self.unobserved_weight * n_others
+        return np.ascontiguousarray(self.regularization * scale.astype(np.float64) ** self.nu)

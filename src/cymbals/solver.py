@@ -1,0 +1,93 @@
+"""Half-steps: the eigenbasis of the fixed side, and every row of the other solved in it.
+
+The one place where factors are rotated. With G = Y'Y = Q diag(L) Q' and Y <- YQ, X <- XQ, scores and regularization
+stay as they are and the Gramian becomes diagonal, so that a row costs no f^2 work.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import _core
+from .objective import Objective
+from .threads import single_blas_thread
+
+SOLVERS = {"auto": 0, "cg": 1, "exact": 2, "dual": 3, "primal": 4}
+# Where CG in solver "auto" stops: |r|^2 <= tolerance^2 b'z bounds a row's excess loss by tolerance^2 of what it explains.
+CG_TOLERANCE = 0.01
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a half-step needs to know beside the data."""
+
+    objective: Objective
+    solver: str
+    cg_steps: int
+    n_threads: int
+    simd: int = 0
+    cg_tolerance: float = CG_TOLERANCE
+
+
+def gramian(factors: NDArray[Any], n_threads: int, simd: int = 0) -> NDArray[np.float64]:
+    """Y'Y in float64, the same to the bit for any number of threads."""
+    gram = np.empty((factors.shape[1],) * 2)
+    _core.gramian(factors, gram, n_threads, simd)
+    return gram
+
+
+def eigenbasis(gram: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Eigenvalues, at least 0, largest first, and eigenvectors, each with its largest entry positive."""
+    with single_blas_thread():
+        values, vectors = np.linalg.eigh(gram)
+    values, vectors = values[::-1], vectors[:, ::-1]
+    peaks = vectors[np.argmax(np.abs(vectors), axis=0), np.arange(gram.shape[0])]
+    return np.maximum(values, 0.0), np.ascontiguousarray(vectors * np.where(peaks < 0, -1.0, 1.0))
+
+
+def solve_rows(
+    rows: Any, fixed: NDArray[Any], spectrum: NDArray[np.float64], solved: NDArray[Any], settings: Settings
+) -> dict[str, int]:
+    """Solves `rows` (CSR) into `solved`, whose contents are the start, the Gramian of `fixed` being diag(spectrum)."""
+    objective = settings.objective
+    return _core.half_step(
+        rows,
+        objective.code,
+        fixed,
+        np.ascontiguousarray(objective.unobserved_weight * spectrum),
+        solved,
+        objective.row_regularization(rows.indptr, rows.shape[1]),
+        SOLVERS[settings.solver],
+        settings.cg_steps,
+        settings.cg_tolerance,
+        settings.n_threads,
+        settings.simd,
+    )
+
+
+def half_step(rows: Any, fixed: NDArray[Any], solved: NDArray[Any], settings: Settings) -> dict[str, int]:
+    """Rotates both sides into the eigenbasis of `fixed`, in place, and solves `solved` for `rows`."""
+    spectrum = np.zeros(fixed.shape[1])
+    if settings.objective.unobserved_weight > 0:
+        spectrum, basis = eigenbasis(gramian(fixed, settings.n_threads, settings.simd))
+        _core.rotate(fixed, basis, settings.n_threads, settings.simd)
+        _core.rotate(solved, basis, settings.n_threads, settings.simd)
+    return solve_rows(rows, fixed, spectrum, solved, settings)
+
+
+def loss(
+    rows: Any, x: NDArray[Any], y: NDArray[Any], objective: Objective, item_indptr: NDArray[np.int64], n_threads: int
+) -> float:
+    """The objective over the number of cells (explicit: of entries), regularization included."""
+    total = _core.loss(rows, objective.code, x, y, n_threads)
+    if objective.unobserved_weight > 0:
+        total += objective.unobserved_weight * float(np.sum(gramian(x, n_threads) * gramian(y, n_threads)))
+    for factors, indptr, others in ((x, rows.indptr, y.shape[0]), (y, item_indptr, x.shape[0])):
+        norms = np.einsum("ij,ij->i", factors, factors, dtype=np.float64)
+        total += float(np.sum(objective.row_regularization(indptr, others) * norms))
+    cells = rows.indices.shape[0] if objective.kind == "explicit" else rows.shape[0] * rows.shape[1]
+    return total / max(cells, 1)

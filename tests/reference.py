@@ -1,0 +1,63 @@
+"""The specification: alternating least squares in dense float64 NumPy, one row at a time, slow and plain.
+
+Every fast path is compared with this file. Matrices are dense with NaN where nothing was observed.
+"""
+
+import numpy as np
+
+
+def weights(values, kind, alpha=1.0, alpha0=1.0, confidence="linear", epsilon=1.0):
+    """a, b and c of each observed value: its loss is a s^2 - 2 b s + c beside alpha0 s^2."""
+    r = np.asarray(values, dtype=np.float64)
+    if kind == "explicit":
+        return np.ones_like(r), r, r**2
+    size = {"linear": np.abs(r), "log": np.log1p(np.abs(r) / epsilon), "binary": (r != 0) * 1.0}[confidence]
+    w = alpha * size
+    if kind == "ials":
+        return w, w, w
+    b = np.where(r > 0, 1 + w, 0.0)
+    return 1 + w - alpha0, b, b
+
+
+def row_regularization(dense, kind, reg, nu, alpha0):
+    n = np.sum(~np.isnan(dense), axis=1)
+    others = dense.shape[1] if kind != "explicit" else 0
+    return reg * (n + alpha0 * others) ** float(nu)
+
+
+def solve(dense, y, kind, reg=0.01, nu=0.0, alpha=1.0, alpha0=1.0, confidence="linear", epsilon=1.0):
+    """All rows of `dense` against y, exactly."""
+    alpha0 = 0.0 if kind == "explicit" else alpha0
+    regs = row_regularization(dense, kind, reg, nu, alpha0)
+    x = np.zeros((dense.shape[0], y.shape[1]))
+    gram = alpha0 * (y.T @ y)
+    for u, row in enumerate(dense):
+        seen = ~np.isnan(row)
+        if not seen.any():
+            continue
+        a, b, _ = weights(row[seen], kind, alpha, alpha0, confidence, epsilon)
+        rows = y[seen]
+        system = gram + rows.T @ (a[:, None] * rows) + regs[u] * np.eye(y.shape[1])
+        x[u] = np.linalg.solve(system, rows.T @ b)
+    return x
+
+
+def fit(dense, x, y, iterations, **how):
+    """x and y after each iteration, users first."""
+    for _ in range(iterations):
+        x = solve(dense, y, **how)
+        y = solve(dense.T, x, **how)
+        yield x, y
+
+
+def loss(dense, x, y, kind, reg=0.01, nu=0.0, alpha=1.0, alpha0=1.0, confidence="linear", epsilon=1.0):
+    """The objective, over the number of cells (explicit: of entries)."""
+    alpha0 = 0.0 if kind == "explicit" else alpha0
+    scores = x @ y.T
+    seen = ~np.isnan(dense)
+    a, b, c = weights(dense[seen], kind, alpha, alpha0, confidence, epsilon)
+    s = scores[seen]
+    total = np.sum(a * s**2 - 2 * b * s + c) + alpha0 * np.sum(scores**2)
+    total += np.sum(row_regularization(dense, kind, reg, nu, alpha0) * np.sum(x**2, axis=1))
+    total += np.sum(row_regularization(dense.T, kind, reg, nu, alpha0) * np.sum(y**2, axis=1))
+    return total / (np.sum(seen) if kind == "explicit" else dense.size)

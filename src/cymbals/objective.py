@@ -91,3 +91,13 @@ class Objective:
             return self.regularization
         scale = np.diff(indptr) + self.unobserved_weight * n_others
         return np.ascontiguousarray(self.regularization * scale.astype(np.float64) ** self.nu)
+
+    def weights(self, values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """a and b of transformed values: what the kernels compute on the fly, for the few places that need them outside."""
+        if self.kind == "explicit":
+            return np.ones_like(values), values
+        size = np.abs(values)
+        g = {"linear": size, "log": np.log1p(size / LOG_EPSILON), "binary": (size > 0) * 1.0}[self.confidence]
+        if self.kind == "ials":
+            return self.alpha * g, self.alpha * g
+        return 1 + self.alpha * g - self.unobserved_weight, np.where(values > 0, 1 + self.alpha * g, 0.0)

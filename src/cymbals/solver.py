@@ -18,7 +18,7 @@ from .threads import single_blas_thread
 
 SOLVERS = {"auto": 0, "cg": 1, "exact": 2, "dual": 3, "primal": 4}
 # Where CG in solver "auto" stops: |r|^2 <= tolerance^2 b'z bounds a row's excess loss by tolerance^2 of what it explains.
-CG_TOLERANCE = 0.01
+CG_TOLERANCE = 0.003
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,30 @@ def half_step(rows: Any, fixed: NDArray[Any], solved: NDArray[Any], settings: Se
         _core.rotate(fixed, basis, settings.n_threads, settings.simd)
         _core.rotate(solved, basis, settings.n_threads, settings.simd)
     return solve_rows(rows, fixed, spectrum, solved, settings)
+
+
+@dataclass(frozen=True)
+class Basis:
+    """A fixed side in its own eigenbasis, for rows that are solved outside a fit."""
+
+    fixed: NDArray[Any]
+    spectrum: NDArray[np.float64]
+    vectors: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, factors: NDArray[Any], n_threads: int) -> Basis:
+        """A rotated copy of `factors`."""
+        spectrum, vectors = eigenbasis(gramian(factors, n_threads))
+        fixed = factors.copy()
+        _core.rotate(fixed, vectors, n_threads)
+        return cls(fixed, spectrum, vectors)
+
+    def solve(self, rows: Any, settings: Settings) -> NDArray[Any]:
+        """Solutions of `rows`, in the basis that the factors came in."""
+        solved = np.zeros((rows.shape[0], self.fixed.shape[1]), self.fixed.dtype)
+        solve_rows(rows, self.fixed, self.spectrum, solved, settings)
+        _core.rotate(solved, np.ascontiguousarray(self.vectors.T), settings.n_threads)
+        return solved
 
 
 def loss(

@@ -1,0 +1,543 @@
+"""The estimator: alternates half-steps, folds new rows in, re-solves changed ones, says how well it fits."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, Self
+
+import numpy as np
+import scipy.linalg
+from numpy.typing import NDArray
+
+from . import solver
+from ._core import SolveError
+from ._progress import progress_bar
+from .threads import resolve
+from ._validation import generator, one_of, real_number, whole_number
+from .csr import Csr, refuse_negative
+from .ids import Ids, id_array, listed
+from .interactions import Interactions, as_interactions
+from .model import Explanation, FactorModel, State
+from .objective import Objective
+
+
+class ALS(FactorModel):
+    """Matrix factorisation of users x items by alternating least squares.
+
+    Minimises, over user factors x and item factors y, the sum over all cells of weight (target - x.y)^2 plus
+    regularization. With w = alpha g(r) for a stored value r:
+
+    * "hu" (Hu, Koren, Volinsky 2008): a cell with r > 0 has weight 1 + w and target 1, one with r < 0 weight 1 + |w| and
+      target 0, any other weight `unobserved_weight` and target 0.
+    * "ials" (Rendle et al. 2021): all cells have `unobserved_weight` with target 0; a stored one has in addition weight
+      w with target 1.
+    * "explicit": only stored cells count, with weight 1 and target r.
+
+    Parameters
+    ----------
+    factors : int
+        Rank f.
+    regularization : float
+        lambda. A row of n entries is regularized by lambda (n + unobserved_weight N)^nu, N being the rows of the other
+        side; "explicit": lambda n^nu.
+    alpha : float
+        Scales confidence.
+    unobserved_weight : float
+        alpha0, the weight of cells without an entry; unused with "explicit".
+    objective : {"hu", "ials", "explicit"}
+    confidence : {"linear", "log", "binary"} or callable
+        g(r): r, log(1 + r), 1; or a function that takes the array of values and returns as many, applied once.
+    nu : float
+        Exponent of frequency-scaled regularization; 0 for none, 1 for scaling by frequency.
+    solver : {"auto", "cg", "exact"}
+        "exact" solves every row exactly, "cg" takes `cg_steps` conjugate-gradient steps from the previous factors,
+        "auto" chooses for each row whatever reaches a small residual soonest.
+    cg_steps : int
+        Steps of "cg".  "auto" may take more.
+    iterations : int
+    tol : float, optional
+        Stop once the loss falls by less than this share in an iteration.
+    dtype : {"float32", "float64"}
+    n_threads : int, optional
+        See `cymbals.threads`. Factors are the same to the bit for any number.
+    random_state : int, Generator, RandomState or None
+        Seeds the start, N(0, (0.1 / sqrt(f))^2) on both sides.
+
+    Attributes
+    ----------
+    user_factors_, item_factors_ : ndarray, shape (n_users, f) and (n_items, f)
+        In an arbitrary basis: only scores mean something. Users and items without entries have zeros.
+    n_iter_ : int
+        Iterations done.
+    history_ : list of dict
+        For each iteration "iteration", "seconds" (the half-steps alone) and, where asked for, "loss".
+    report_ : dict
+        Counts of what the fit did: stored zeros dropped, rows by solver, rows retried.
+
+    Examples
+    --------
+    >>> import cymbals
+    >>> plays = cymbals.Interactions.from_arrays(["ann", "ann", "bob", "cy"], ["abba", "blur", "abba", "blur"], [9, 1, 4, 7])
+    >>> model = cymbals.ALS(factors=2, iterations=5, random_state=0).fit(plays)
+    >>> model.recommend("bob", n=1)[0]
+    array(['blur'], dtype=object)
+    """
+
+    def __init__(
+        self,
+        factors: int = 64,
+        regularization: float = 0.01,
+        alpha: float = 1.0,
+        unobserved_weight: float = 1.0,
+        objective: str = "hu",
+        confidence: str | Callable[[NDArray[Any]], Any] = "linear",
+        nu: float = 0.0,
+        solver: str = "auto",
+        cg_steps: int = 3,
+        iterations: int = 15,
+        tol: float | None = None,
+        dtype: Any = "float32",
+        n_threads: int | None = None,
+        random_state: Any = None,
+    ) -> None:
+        self.factors = factors
+        self.regularization = regularization
+        self.alpha = alpha
+        self.unobserved_weight = unobserved_weight
+        self.objective = objective
+        self.confidence = confidence
+        self.nu = nu
+        self.solver = solver
+        self.cg_steps = cg_steps
+        self.iterations = iterations
+        self.tol = tol
+        self.dtype = dtype
+        self.n_threads = n_threads
+        self.random_state = random_state
+
+    # -- manners -----------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def _defaults(cls) -> dict[str, Any]:
+        return {k: p.default for k, p in inspect.signature(cls.__init__).parameters.items() if k != "self"}
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Constructor arguments by name."""
+        return {name: getattr(self, name) for name in self._defaults()}
+
+    def set_params(self, **params: Any) -> Self:
+        """Changes constructor arguments; they take effect at the next fit."""
+        for name, value in params.items():
+            if name not in self._defaults():
+                raise ValueError(f"no parameter {name!r}; there are {', '.join(self._defaults())}")
+            setattr(self, name, value)
+        return self
+
+    def __repr__(self) -> str:
+        changed = {k: v for k, v in self.get_params().items() if v is not (d := self._defaults()[k]) and not _equal(v, d)}
+        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in changed.items())})"
+
+    def _settings(self, n_threads: int | None = None, **changes: Any) -> solver.Settings:
+        """The constructor's arguments, checked."""
+        settings = solver.Settings(
+            objective=Objective.checked(
+                objective=self.objective,
+                alpha=self.alpha,
+                unobserved_weight=self.unobserved_weight,
+                confidence=self.confidence,
+                regularization=self.regularization,
+                nu=self.nu,
+            ),
+            solver=one_of("solver", self.solver, ("auto", "cg", "exact")),
+            cg_steps=whole_number("cg_steps", self.cg_steps, 1, 10_000),
+            n_threads=resolve(self.n_threads if n_threads is None else n_threads),
+        )
+        return replace(settings, **changes)
+
+    # -- fitting -----------------------------------------------------------------------------------------------------
+
+    def fit(
+        self,
+        train: Any,
+        init: Any = None,
+        callback: Callable[[ALS, int], Any] | None = None,
+        compute_loss: bool = False,
+        progress: bool = False,
+    ) -> Self:
+        """Factorise a matrix; users are solved first. Nothing of an earlier fit is reused.
+
+        Ctrl-C lets the half-step in hand end, leaves a usable model and raises KeyboardInterrupt.
+
+        Parameters
+        ----------
+        train : Interactions or scipy sparse matrix or array, shape (n_users, n_items)
+            The model speaks the ids of Interactions, or row numbers of a matrix.
+        init : (X0, Y0) or fitted ALS, optional
+            Starting factors, (n_users, f) and (n_items, f); from a model, rows are matched by id, and what it does not
+            know starts at random.
+        callback : callable, optional
+            Called as ``callback(model, iteration)`` after each iteration, counted from 1; True stops the fit.
+        compute_loss : bool
+            Put the loss into `history_`.
+        progress : bool
+            Show a progress bar on stderr.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError, TypeError
+            An argument or a value of `train` that will not do; nothing is changed then.
+        SolveError
+            A row's system is not positive definite (a confidence below `unobserved_weight`) or overflows.
+        """
+        settings = self._settings()
+        rank = whole_number("factors", self.factors, 1, 65_536)
+        iterations = whole_number("iterations", self.iterations, 1)
+        tol = None if self.tol is None else real_number("tol", self.tol)
+        dtype = _dtype(self.dtype)
+        rng = generator(self.random_state)
+        data = as_interactions("train", train, settings.n_threads)
+        seen = self._entries("train", data.csr, settings)
+        if seen.nnz == 0:
+            raise ValueError(f"train has no entries (shape {data.shape}); nothing can be learnt from it")
+        rows = _transformed(seen, settings.objective)
+        columns = data.csr_transposed if rows is data.csr else rows.transposed(settings.n_threads)
+        x, y = self._start(init, data, rank, dtype, rng)
+
+        previous, report = self._state, {"stored_zeros_dropped": data.csr.nnz - seen.nnz}
+        history: list[dict[str, Any]] = []
+
+        def publish() -> None:
+            self._state = State(x, y, data.users, data.items, data.item_names, seen)
+            self.n_iter_, self.history_, self.report_ = len(history), history, report
+
+        try:
+            with _interruptible() as interrupted, progress_bar(progress, iterations, "fit") as advance:
+                for iteration in range(1, iterations + 1):
+                    started = time.perf_counter()
+                    for part, fixed, solved, axis in ((rows, y, x, data.users), (columns, x, y, data.items)):
+                        with _naming(axis):
+                            info = solver.half_step(part, fixed, solved, settings)
+                        for name, count in info.items():
+                            report[name] = report.get(name, 0) + count
+                        if interrupted():
+                            publish()
+                            return self  # the context raises
+                    entry: dict[str, Any] = {"iteration": iteration, "seconds": time.perf_counter() - started}
+                    if compute_loss or tol is not None:
+                        entry["loss"] = solver.loss(rows, x, y, settings.objective, columns.indptr, settings.n_threads)
+                    history.append(entry)
+                    publish()
+                    advance(entry)
+                    if callback is not None and callback(self, iteration) is True:
+                        break
+                    if tol is not None and iteration > 1:
+                        before = history[-2]["loss"]
+                        if before - entry["loss"] < tol * abs(before):
+                            break
+        except SolveError:
+            self._state = previous
+            raise
+        return self
+
+    def _start(
+        self, init: Any, data: Interactions, rank: int, dtype: Any, rng: Any
+    ) -> tuple[NDArray[Any], NDArray[Any]]:
+        x, y = (
+            np.ascontiguousarray(rng.standard_normal((n, rank)) * (0.1 / np.sqrt(rank)), dtype=dtype) for n in data.shape
+        )
+        if init is None:
+            return x, y
+        if isinstance(init, FactorModel):
+            state = init.state_
+            if state.y.shape[1] != rank:
+                raise ValueError(f"init has {state.y.shape[1]} factors, this model {rank}")
+            for to, ids, known, factors in ((x, data.users, state.users, state.x), (y, data.items, state.items, state.y)):
+                if (ids.array is None) != (known.array is None):
+                    raise ValueError(f"init and train must both have {ids.what} ids, or both none")
+                rows = known.find(ids.all())
+                to[rows >= 0] = factors[rows[rows >= 0]]
+            return x, y
+        try:
+            given = [np.asarray(side) for side in init]
+        except (TypeError, ValueError):
+            given = []
+        if len(given) != 2:
+            raise TypeError(f"init must be (X0, Y0) or a fitted ALS, got {type(init).__name__}")
+        for name, side, n in zip(("X0", "Y0"), given, data.shape, strict=True):
+            if side.shape != (n, rank) or side.dtype.kind not in "iuf":
+                raise ValueError(f"init: {name} must be numbers of shape {(n, rank)}, got {side.dtype} of {side.shape}")
+            if not np.isfinite(side).all():
+                raise ValueError(f"init: {name} holds values that are not finite")
+        return np.array(given[0], dtype, order="C"), np.array(given[1], dtype, order="C")
+
+    @staticmethod
+    def _entries(name: str, csr: Csr, settings: solver.Settings) -> Csr:
+        """What the objective takes as entries: without zeros unless explicit, without negatives in "ials"."""
+        kind = settings.objective.kind
+        if kind == "ials":
+            refuse_negative(name, csr, "objective 'ials'", settings.n_threads)
+        return csr if kind == "explicit" else csr.without_zeros()
+
+    def loss(self, data: Any, n_threads: int | None = None) -> float:
+        """The objective on `data`, regularization included, over the number of cells (explicit: of entries).
+
+        Parameters
+        ----------
+        data : Interactions or scipy sparse, shape (n_users, n_items)
+            In the model's row order.
+        n_threads : int, optional
+
+        Returns
+        -------
+        float
+        """
+        state, settings = self.state_, self._settings(n_threads)
+        csr = as_interactions("data", data, settings.n_threads).csr
+        if csr.shape != (state.x.shape[0], state.y.shape[0]):
+            raise ValueError(f"data must have the model's shape {(state.x.shape[0], state.y.shape[0])}, got {csr.shape}")
+        rows = _transformed(self._entries("data", csr, settings), settings.objective)
+        indptr = np.concatenate(([0], np.cumsum(np.bincount(rows.indices, minlength=csr.shape[1]))))
+        return solver.loss(rows, state.x, state.y, settings.objective, indptr, settings.n_threads)
+
+    # -- rows outside a fit --------------------------------------------------------------------------------------------
+
+    def fold_in(self, rows: Any, n_threads: int | None = None) -> NDArray[Any]:
+        """Factors of users that the model has not seen: what a half-step of a fit would give them, exactly solved.
+
+        Parameters
+        ----------
+        rows : scipy sparse, shape (m, n_items)
+            Raw values, items in the model's row order.
+        n_threads : int, optional
+
+        Returns
+        -------
+        ndarray, shape (m, f)
+            Zeros for empty rows.
+        """
+        state, n = self.state_, resolve(n_threads)
+        return self._fold_in(state, self._raw_rows("rows", rows, state, n), n)
+
+    def _fold_in(self, state: State, rows: Csr, n_threads: int) -> NDArray[Any]:
+        return self._solve(rows, state.item_basis, n_threads)
+
+    def _solve(self, rows: Csr, basis: solver.Basis, n_threads: int | None) -> NDArray[Any]:
+        settings = self._settings(n_threads, solver="exact")
+        return basis.solve(_transformed(self._entries("rows", rows, settings), settings.objective), settings)
+
+    def update_users(self, ids: Any, rows: Any, n_threads: int | None = None) -> None:
+        """Replace what some users did, and solve them again; unknown ids become new users.
+
+        Factors, seen items and ids change together or, where anything is wrong, not at all.
+
+        Parameters
+        ----------
+        ids : id or array_like of ids
+            Distinct. New users of a model without ids are numbered on.
+        rows : scipy sparse, shape (m, n_items)
+            The whole raw rows of these users, items in the model's row order.
+        n_threads : int, optional
+        """
+        state = self._with_interactions()
+        assert state.seen is not None
+        rows = self._raw_rows("rows", rows, state, resolve(n_threads))
+        users, at = _placed(state.users, "ids", ids, rows.shape[0])
+        x, seen = self._updated(rows, at, users.n, state.x, state.seen, state.item_basis, n_threads)
+        self._copy_state(x=x, users=users, seen=seen)
+
+    def update_items(self, ids: Any, rows: Any, n_threads: int | None = None) -> None:
+        """Replace who used some items, and solve them again; unknown ids become new items.
+
+        Parameters
+        ----------
+        ids : id or array_like of ids
+            Distinct. New items of a model without ids are numbered on.
+        rows : scipy sparse, shape (m, n_users)
+            The whole raw rows of these items, users in the model's row order.
+        n_threads : int, optional
+        """
+        state, n = self._with_interactions(), resolve(n_threads)
+        rows = self._raw_rows("rows", rows, state, n, by_item=True)
+        items, at = _placed(state.items, "ids", ids, rows.shape[0])
+        y, seen = self._updated(rows, at, items.n, state.y, state.seen_by_item, state.user_basis, n_threads)
+        names = state.names
+        if names is not None:
+            names = np.concatenate([names, np.full(items.n - names.size, None, dtype=object)])
+        self._copy_state(y=y, items=items, names=names, seen=seen.transposed(n))
+
+    def _updated(
+        self,
+        rows: Csr,
+        at: NDArray[np.int64],
+        n: int,
+        factors: NDArray[Any],
+        seen: Csr,
+        basis: solver.Basis,
+        n_threads: int | None,
+    ) -> tuple[NDArray[Any], Csr]:
+        """A side's factors and seen rows with the rows `at` replaced or appended."""
+        solved = self._solve(rows, basis, n_threads)
+        out = np.zeros((n, factors.shape[1]), factors.dtype)
+        out[: factors.shape[0]] = factors
+        out[at] = solved
+        entries = self._entries("rows", rows, self._settings(n_threads))
+        old_rows = seen.row_numbers()
+        stays = ~np.isin(old_rows, at)
+        merged = Csr.from_triplets(
+            np.concatenate([old_rows[stays], at[entries.row_numbers()]]),
+            np.concatenate([seen.indices[stays], entries.indices]),
+            np.concatenate([seen.data[stays], entries.data]),
+            (n, seen.shape[1]),
+            resolve(n_threads),
+        )
+        return out, merged
+
+    def explain(self, user: Any, item: Any, n: int | None = 10) -> Explanation:
+        """How much each item of a user's history contributes to the score of an item.
+
+        The user's factors are linear in the targets b of his entries (Hu, Koren, Volinsky 2008, section 5), so the
+        score of their exact solution is a sum over these entries.
+
+        Parameters
+        ----------
+        user, item : id
+        n : int or None
+            Contributions listed, largest first; None for all.
+
+        Returns
+        -------
+        Explanation
+            `total` is the sum of all contributions.
+        """
+        state, settings = self._with_interactions(), self._settings()
+        assert state.seen is not None
+        u, i = state.users.rows("user", [user])[0], state.items.rows("item", [item])[0]
+        k = None if n is None else whole_number("n", n, 1)
+        row = state.seen.take(np.array([u]))
+        objective = settings.objective
+        y = state.y.astype(np.float64)
+        a, b = objective.weights(objective.apply(row.data).astype(np.float64))
+        own = y[row.indices]
+        ridge = np.atleast_1d(objective.row_regularization(row.indptr, y.shape[0]))[0]
+        system = objective.unobserved_weight * (y.T @ y) + own.T @ (a[:, None] * own) + ridge * np.eye(y.shape[1])
+        solved = scipy.linalg.lstsq(system, y[i])[0] if ridge == 0 else scipy.linalg.solve(system, y[i], assume_a="sym")
+        parts = b * (own @ solved)
+        order = np.argsort(-parts, kind="stable")[:k]
+        ids = state.items.of(row.indices[order].astype(np.int64))
+        return Explanation(float(parts.sum()), [(i, float(p)) for i, p in zip(ids.tolist(), parts[order], strict=True)])
+
+    # -- storage -----------------------------------------------------------------------------------------------------
+
+    def _facts(self) -> dict[str, Any]:
+        if callable(self.confidence):
+            raise ValueError("confidence is a function, which a model file cannot hold; pickle the model instead")
+        params = {k: v.item() if isinstance(v, np.generic) else v for k, v in self.get_params().items()}
+        params["dtype"] = np.dtype(self.dtype).name
+        if not isinstance(params["random_state"], int):
+            params["random_state"] = None  # a generator's state is of no use to a fitted model
+        return {"params": params, "n_iter": self.n_iter_, "history": self.history_, "report": self.report_}
+
+    @classmethod
+    def _load(cls, path: str | os.PathLike[str], mmap: bool) -> ALS:
+        facts, state = cls._read_state(path, mmap)
+        model, known = facts["model"], cls._defaults()
+        out = cls(**{k: v for k, v in model["params"].items() if k in known})
+        out._state = state
+        out.n_iter_, out.history_, out.report_ = model["n_iter"], model["history"], model["report"]
+        return out
+
+
+def load(path: str | os.PathLike[str], mmap: bool = False) -> ALS:
+    """Read a model that `ALS.save` wrote.
+
+    Parameters
+    ----------
+    path : path-like
+    mmap : bool
+        Map the file instead of reading it into memory: processes share it, and its arrays are read-only.
+
+    Returns
+    -------
+    ALS
+
+    Raises
+    ------
+    ModelFileError
+        Not a model file, of another format version, truncated, or altered since it was written.
+    """
+    return ALS._load(path, mmap)
+
+
+def _dtype(dtype: Any) -> np.dtype[Any]:
+    try:
+        out = np.dtype(dtype)
+    except TypeError:
+        out = np.dtype(object)
+    if dtype is None or out not in (np.dtype(np.float32), np.dtype(np.float64)):
+        raise ValueError(f"dtype must be 'float32' or 'float64', got {dtype!r}")
+    return out
+
+
+def _transformed(csr: Csr, objective: Objective) -> Csr:
+    """With a callable confidence applied; itself where there is none."""
+    return csr if objective.transform is None else replace(csr, data=objective.apply(csr.data))
+
+
+def _placed(ids: Ids, name: str, wanted: Any, n_rows: int) -> tuple[Ids, NDArray[np.int64]]:
+    """Ids with the unknown ones of `wanted` appended, and the row of each."""
+    array = id_array(name, listed(wanted))
+    if array.size != n_rows:
+        raise ValueError(f"{name} names {array.size} {ids.what}s, rows holds {n_rows}")
+    if np.unique(array).size != array.size:
+        raise ValueError(f"{name} must be distinct")
+    rows = ids.find(array)
+    new = np.flatnonzero(rows < 0)
+    extended = ids.extended(array[new]) if new.size else ids
+    rows[new] = ids.n + np.arange(new.size)
+    return extended, rows
+
+
+def _equal(a: Any, b: Any) -> bool:
+    return type(a) is type(b) and bool(a == b)
+
+
+@contextmanager
+def _naming(ids: Ids) -> Iterator[None]:
+    """Tells which user or item a failing row belongs to."""
+    try:
+        yield
+    except SolveError as error:
+        who = ids.of(np.array([error.row]))[0]
+        raise SolveError(
+            f"{ids.what} {who!r} (row {error.row}): {error}. Confidences below unobserved_weight, or values too large "
+            "for the dtype, cause this: raise alpha or regularization, lower unobserved_weight, or use dtype='float64'",
+            error.row,
+        ) from None
+
+
+@contextmanager
+def _interruptible() -> Iterator[Callable[[], bool]]:
+    """Holds Ctrl-C back until the half-step in hand has ended; raises it on leaving."""
+    hit: list[Any] = []
+    handler = signal.getsignal(signal.SIGINT) if threading.current_thread() is threading.main_thread() else None
+    if not callable(handler):
+        yield lambda: False
+        return
+    signal.signal(signal.SIGINT, lambda number, frame: hit.append((number, frame)))
+    try:
+        yield lambda: bool(hit)
+    finally:
+        signal.signal(signal.SIGINT, handler)
+        if hit:
+            handler(*hit[0])

@@ -1,0 +1,31 @@
+"""What a model must beat."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+
+from .interactions import as_interactions
+from .model import FactorModel, State
+from .threads import resolve
+
+
+class Popularity(FactorModel):
+    """Every user is recommended what most users have: a model of one factor, the audience.
+
+    Examples
+    --------
+    >>> import scipy.sparse
+    >>> from cymbals.baselines import Popularity
+    >>> Popularity().fit(scipy.sparse.csr_array([[1, 0], [1, 0], [0, 1]])).popular(2)[0]
+    array([0, 1])
+    """
+
+    def fit(self, train: Any) -> Self:
+        """Count the users of each item; takes what `ALS.fit` takes."""
+        data = as_interactions("train", train, resolve(None))
+        audience = np.bincount(data.csr.indices, minlength=data.shape[1])[:, None].astype(np.float32)
+        everyone = np.ones((data.shape[0], 1), np.float32)
+        self._state = State(everyone, audience, data.users, data.items, data.item_names, data.csr)
+        return self

@@ -1,0 +1,215 @@
+"""Compressed sparse rows as the kernels take them: int64 indptr, int32 indices where they fit, checked once.
+
+scipy keeps indptr and indices in one type; here they differ, so that an entry costs no more than it must.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from . import _core
+
+_INDPTR, _INDEX, _NAN, _UNSORTED, _NEGATIVE, _ZERO = range(1, 7)
+
+
+def index_type(n: int) -> type[np.int32] | type[np.int64]:
+    """The narrowest type for indices below n."""
+    return np.int32 if n <= np.iinfo(np.int32).max else np.int64
+
+
+@dataclass(frozen=True)
+class Csr:
+    """A sparse matrix whose rows are sorted by column, each column at most once; its arrays are read-only."""
+
+    indptr: NDArray[np.int64]
+    indices: NDArray[Any]
+    data: NDArray[Any]
+    shape: tuple[int, int]
+
+    def __post_init__(self) -> None:
+        for name in ("indptr", "indices", "data"):
+            array = getattr(self, name).view()
+            array.flags.writeable = False
+            object.__setattr__(self, name, array)
+
+    @property
+    def nnz(self) -> int:
+        """Number of entries."""
+        return int(self.indices.shape[0])
+
+    def row_numbers(self) -> NDArray[np.int64]:
+        """The row of each entry."""
+        return np.repeat(np.arange(self.shape[0]), np.diff(self.indptr))
+
+    def row(self, r: int) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Columns and values of one row."""
+        part = slice(self.indptr[r], self.indptr[r + 1])
+        return self.indices[part], self.data[part]
+
+    def transposed(self, n_threads: int) -> Csr:
+        """Rows and columns exchanged."""
+        indptr = np.empty(self.shape[1] + 1, np.int64)
+        indices = np.empty(self.nnz, index_type(self.shape[0]))
+        data = np.empty_like(self.data)
+        _core.transpose(self, indptr, indices, data, n_threads)
+        return Csr(indptr, indices, data, (self.shape[1], self.shape[0]))
+
+    def take(self, rows: NDArray[np.int64]) -> Csr:
+        """Some rows, in the order given."""
+        if rows.size == self.shape[0] and np.array_equal(rows, np.arange(rows.size)):
+            return self
+        lengths = np.diff(self.indptr)[rows]
+        indptr = np.concatenate(([0], np.cumsum(lengths)))
+        at = np.arange(indptr[-1]) + np.repeat(self.indptr[rows] - indptr[:-1], lengths)
+        return Csr(indptr, self.indices[at], self.data[at], (rows.size, self.shape[1]))
+
+    def where(self, keep: NDArray[np.bool_]) -> Csr:
+        """The entries that a mask keeps."""
+        kept = np.concatenate(([0], np.cumsum(keep)))[self.indptr]
+        return Csr(kept, self.indices[keep], self.data[keep], self.shape)
+
+    def without_zeros(self) -> Csr:
+        """The entries that are not 0; itself where there are none."""
+        keep = self.data != 0
+        return self if keep.all() else self.where(keep)
+
+    def to_scipy(self) -> sp.csr_array:
+        """A scipy CSR array with int64 indptr and indices."""
+        out = sp.csr_array(self.shape, dtype=self.data.dtype)
+        out.indptr, out.indices, out.data = self.indptr, self.indices.astype(np.int64), self.data
+        out.has_canonical_format = True
+        return out
+
+    @classmethod
+    def from_triplets(
+        cls, rows: NDArray[Any], cols: NDArray[Any], values: NDArray[Any], shape: tuple[int, int], n_threads: int
+    ) -> Csr:
+        """From triplets inside `shape`; values of equal pairs are summed, in float64."""
+        index = index_type(max(shape))
+        rows, cols = (np.ascontiguousarray(a, dtype=index) for a in (rows, cols))
+        indptr = np.empty(shape[0] + 1, np.int64)
+        indices, data = np.empty(rows.shape, index), np.empty(rows.shape, values.dtype)
+        _core.from_triplets(rows, cols, np.ascontiguousarray(values), shape, indptr, indices, data, n_threads)
+        n = int(indptr[-1])
+        if n < rows.shape[0]:
+            indices, data = indices[:n].copy(), data[:n].copy()
+        return cls(indptr, indices, data, shape)
+
+
+def values_array(name: str, values: Any) -> NDArray[Any]:
+    """Numbers as float32 or float64: floats keep their width, whole numbers take float32 where it holds them exactly."""
+    array = np.asarray(values)
+    if array.dtype.kind == "O":
+        try:
+            array = array.astype(np.float64)
+        except (TypeError, ValueError):
+            bad = next((v for v in array.ravel() if not _is_number(v)), None)
+            raise TypeError(f"{name} must hold numbers, got {bad!r}") from None
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"{name} must hold numbers, got {array.dtype}")
+    if array.dtype.kind == "f":
+        return np.ascontiguousarray(array, dtype=np.float32 if array.dtype.itemsize <= 4 else np.float64)
+    return exact(np.ascontiguousarray(array, dtype=np.float64))
+
+
+def exact(values: NDArray[np.float64]) -> NDArray[Any]:
+    """Whole numbers as float32 where all fit in its 24 bits, else as they are."""
+    if values.size and np.max(np.abs(values)) > 2**24:
+        return values
+    return values.astype(np.float32)
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        float(value)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def from_scipy(name: str, matrix: Any, n_threads: int) -> Csr:
+    """A checked Csr from any scipy sparse matrix or array; shares memory where the input is in order."""
+    if not sp.issparse(matrix):
+        raise TypeError(
+            f"{name} must be a scipy sparse matrix or array, or Interactions; got {type(matrix).__name__} "
+            "(scipy.sparse.csr_array(x) makes one)"
+        )
+    if matrix.ndim == 1:
+        matrix = matrix.reshape((1, -1))
+    if matrix.ndim != 2:
+        raise ValueError(f"{name} must have two dimensions, got shape {matrix.shape}")
+    shape = (int(matrix.shape[0]), int(matrix.shape[1]))
+    if matrix.format not in ("csr", "csc"):
+        matrix = matrix.tocoo()
+        values = values_array(name, matrix.data)
+        _check_triplets(name, matrix.row, matrix.col, values, shape)
+        return Csr.from_triplets(matrix.row, matrix.col, values, shape, n_threads)
+    lines = shape if matrix.format == "csr" else shape[::-1]
+    csr = _checked(name, matrix, lines, n_threads)
+    return csr if matrix.format == "csr" else csr.transposed(n_threads)
+
+
+def _checked(name: str, matrix: Any, shape: tuple[int, int], n_threads: int) -> Csr:
+    """A compressed matrix as a Csr of `shape` (a CSC's transposed), sorted and merged where it is not."""
+    by_column = matrix.format == "csc"
+    for part in ("indptr", "indices"):
+        if np.asarray(getattr(matrix, part)).dtype.kind not in "iu":
+            raise TypeError(f"{name}.{part} must hold whole numbers, got {getattr(matrix, part).dtype}")
+    indptr = np.ascontiguousarray(matrix.indptr, dtype=np.int64)
+    if indptr.shape != (shape[0] + 1,):
+        raise ValueError(f"{name}.indptr must hold {shape[0] + 1} numbers, got {indptr.size}")
+    if matrix.indices.shape != matrix.data.shape:
+        raise ValueError(f"{name} has {matrix.indices.size} indices but {matrix.data.size} values")
+    indices = np.asarray(matrix.indices)
+    if indices.dtype not in (np.dtype(np.int32), np.dtype(np.int64)):
+        indices = indices.astype(np.int64)
+    csr = Csr(indptr, np.ascontiguousarray(indices), values_array(name, matrix.data), shape)
+    problem, row, position = _core.check_csr(csr, n_threads)
+    if problem == _INDPTR:
+        raise ValueError(f"{name}.indptr must start at 0, never fall and end within the entries; see position {position}")
+    if problem in (_INDEX, _NAN):
+        column = int(csr.indices[position])
+        place = f"row {row}, column {column}"
+        if by_column:
+            place = f"row {column}, column {row}"
+        if problem == _INDEX:
+            raise ValueError(f"{name} has an index outside its shape: {place}, shape {matrix.shape}")
+        raise ValueError(f"{name} holds {csr.data[position]} at {place}; values must be finite: drop or replace it")
+    n = int(indptr[-1])
+    csr = Csr(csr.indptr, csr.indices[:n], csr.data[:n], shape)
+    if problem == _UNSORTED:
+        csr = Csr.from_triplets(csr.row_numbers(), csr.indices, csr.data, shape, n_threads)
+    elif csr.indices.dtype == np.int64 and index_type(shape[1]) is np.int32:
+        csr = Csr(csr.indptr, csr.indices.astype(np.int32), csr.data, shape)
+    return csr
+
+
+def _check_triplets(
+    name: str, rows: NDArray[Any], cols: NDArray[Any], values: NDArray[Any], shape: tuple[int, int]
+) -> None:
+    """Refuses coordinates outside `shape` and values that are not finite, naming the first."""
+    for what, at, n in (("row", rows, shape[0]), ("column", cols, shape[1])):
+        bad = np.flatnonzero((at < 0) | (at >= n))
+        if bad.size:
+            raise ValueError(f"{name}: entry {bad[0]} has {what} {at[bad[0]]}, outside [0, {n})")
+    bad = np.flatnonzero(~np.isfinite(values))
+    if bad.size:
+        b = bad[0]
+        raise ValueError(f"{name} holds {values[b]} at row {rows[b]}, column {cols[b]}; values must be finite")
+
+
+def refuse_negative(name: str, csr: Csr, what: str, n_threads: int) -> None:
+    """Raises where an entry is below 0."""
+    if _core.check_csr(csr, n_threads)[0] in (0, _ZERO):
+        return
+    position = int(np.argmax(csr.data < 0))
+    row = int(np.searchsorted(csr.indptr, position, side="right")) - 1
+    raise ValueError(
+        f"{name} holds {csr.data[position]} at row {row}, column {csr.indices[position]}; "
+        f"{what} takes no negative values: drop them, or use objective 'hu' (negative feedback) or 'explicit'"
+    )

@@ -1,0 +1,48 @@
+"""Data sets in files: those that people have, recognised by what they look like, and one that we make ourselves."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from .. import audioscrobbler
+from ..interactions import Interactions
+from . import hetrec, synthetic, tables
+
+__all__ = ["hetrec", "load", "synthetic", "tables"]
+
+
+def load(
+    path: str | os.PathLike[str], user: str = "user", item: str = "item", value: str | None = "value"
+) -> Interactions:
+    """Load play counts or ratings from wherever they are.
+
+    Parameters
+    ----------
+    path : path-like
+        A folder with Audioscrobbler's or HetRec's files, or a .csv, .tsv or .parquet file.
+    user, item, value : str
+        Columns of a .csv, .tsv or .parquet file; value None: every row counts 1.
+
+    Returns
+    -------
+    Interactions
+
+    Raises
+    ------
+    FileNotFoundError
+        Nothing there, or nothing that is known.
+    """
+    place = Path(path)
+    if place.is_file():
+        return tables.load(place, user, item, value)
+    if not place.is_dir():
+        raise FileNotFoundError(f"{place}: no such file or folder")
+    if audioscrobbler.find(place, audioscrobbler.PLAYS):
+        return audioscrobbler.load(place)
+    if (place / hetrec.PLAYS).is_file():
+        return hetrec.load(place)
+    raise FileNotFoundError(
+        f"{place}: holds neither Audioscrobbler's {audioscrobbler.PLAYS}.txt nor HetRec's {hetrec.PLAYS}; "
+        "for a table, name the .csv, .tsv or .parquet file itself"
+    )

@@ -1,0 +1,89 @@
+"""What cymbals found on this machine, and why it works the way it does here."""
+
+from __future__ import annotations
+
+import os
+import platform
+from typing import Any
+
+import numpy as np
+import scipy
+import threadpoolctl
+
+from . import _core
+from .threads import default as default_threads
+
+_SETS = {1: "baseline", 2: "avx2", 3: "avx512"}
+
+
+def simd() -> str:
+    """The instruction set in use: "baseline" (SSE2, NEON), "avx2" or "avx512".
+
+    The best that this machine has, or what ``CYMBALS_SIMD`` asked for when the library first ran.
+
+    Raises
+    ------
+    RuntimeError
+        ``CYMBALS_SIMD`` asks for something unknown, or that this machine lacks.
+
+    Examples
+    --------
+    >>> import cymbals
+    >>> cymbals.simd() in ("baseline", "avx2", "avx512")
+    True
+    """
+    try:
+        return _core.simd_name()
+    except RuntimeError:
+        wish = os.environ.get("CYMBALS_SIMD")
+        raise RuntimeError(
+            f"CYMBALS_SIMD={wish!r}: this machine has {', '.join(supported())}; unset it or name one of these"
+        ) from None
+
+
+def supported() -> dict[str, int]:
+    """Instruction sets that run here, and their numbers."""
+    found = {}
+    for number, name in _SETS.items():
+        try:
+            _core.simd_name(number)
+        except RuntimeError:
+            continue
+        found[name] = number
+    return found
+
+
+def doctor() -> dict[str, Any]:
+    """Version, instruction set, threads and why, compiler, OpenMP and BLAS libraries.
+
+    Returns
+    -------
+    dict
+        Plain values, ready for JSON.
+
+    Examples
+    --------
+    >>> import cymbals
+    >>> cymbals.doctor()["version"] == cymbals.__version__
+    True
+    """
+    count, why = default_threads()
+    pools = threadpoolctl.threadpool_info()
+    name = simd()
+    return {
+        "version": _core.version(),
+        "abi_version": _core.abi_version(),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "scipy": scipy.__version__,
+        "platform": platform.platform(),
+        "simd": name,
+        "simd_supported": list(supported()),
+        "simd_reason": "CYMBALS_SIMD" if os.environ.get("CYMBALS_SIMD") else "best that this machine has",
+        "threads": count,
+        "threads_reason": why,
+        "cpus": os.cpu_count(),
+        "compiler": _core.compiler(),
+        "openmp": sorted({p["filepath"] for p in pools if p["user_api"] == "openmp"}),
+        "blas": sorted({p["filepath"] for p in pools if p["user_api"] == "blas"}),
+    }

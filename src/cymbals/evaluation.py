@@ -1,0 +1,135 @@
+"""How well a model ranks held-out items: exact, over the full catalogue, for every user, in one threaded pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import _core
+from .threads import resolve
+from ._validation import whole_number
+from .csr import Csr
+from .ids import listed
+from .interactions import Interactions, as_interactions
+
+_AT_K = ("precision", "recall", "map", "ndcg")
+
+
+class Metrics(Mapping[str, float]):
+    """Means over the users for whom a metric is defined; ``m["auc"]``, ``m["ndcg@10"]``, ``m["recall@20"]`` ...
+
+    Attributes
+    ----------
+    per_user : dict of str to ndarray, shape (n_users,)
+        Each user's own figure, NaN where undefined or not asked for.
+    n_users : int
+        Users with at least one held-out item.
+    """
+
+    def __init__(self, per_user: dict[str, NDArray[np.float64]], coverage: dict[str, float]) -> None:
+        self.per_user = per_user
+        self.n_users = int(np.sum(~np.isnan(per_user["mrr"])))
+        self._means = {name: _mean(values) for name, values in per_user.items()} | coverage
+
+    def __getitem__(self, name: str) -> float:
+        try:
+            return self._means[name]
+        except KeyError:
+            raise KeyError(f"no metric {name!r}; there are {', '.join(self._means)}") from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._means)
+
+    def __len__(self) -> int:
+        return len(self._means)
+
+    def __repr__(self) -> str:
+        figures = ", ".join(f"{name}={value:.4f}" for name, value in self.items())
+        return f"<Metrics of {self.n_users:,} users: {figures}>"
+
+
+def evaluate(
+    model: Any,
+    train: Any,
+    test: Any,
+    k: int | Sequence[int] = (5, 10, 20),
+    users: Any = None,
+    n_threads: int | None = None,
+) -> Metrics:
+    """Score a model's ranking of all items that a user has not in train against what he has in test.
+
+    AUC is the share of (held-out, other) pairs of items in the right order, ties counting one half; the others are all
+    items neither in train nor in test. precision@k = hits / k; recall@k = hits / held-out items; map@k and ndcg@k
+    divide by what a perfect ranking of min(k, held-out) hits would reach; mrr is 1 / rank of the first hit;
+    coverage@k is the share of the catalogue in at least one user's top k. Equal scores rank by row number.
+    Held-out entries that stand in train too, or whose value is not above 0, do not count; users without any left out.
+
+    Parameters
+    ----------
+    model : ALS
+        A fitted model.
+    train, test : Interactions or scipy sparse, shape (n_users, n_items)
+        In the model's row order; Interactions with other ids are refused.
+    k : int or sequence of int
+        Cut-offs, each at least 1.
+    users : array_like, optional
+        Ids of the users to evaluate; all by default.
+    n_threads : int, optional
+
+    Returns
+    -------
+    Metrics
+
+    Examples
+    --------
+    >>> import cymbals, scipy.sparse
+    >>> data = scipy.sparse.random_array((50, 40), density=0.2, rng=0)
+    >>> train, test = cymbals.split.random(data.tocsr(), seed=0)
+    >>> m = cymbals.evaluate(cymbals.ALS(factors=4, random_state=0).fit(train), train, test, k=5)
+    >>> 0 <= m["auc"] <= 1 and 0 <= m["ndcg@5"] <= 1
+    True
+    """
+    n = resolve(n_threads)
+    cutoffs = _cutoffs(k)
+    x, y = model.user_factors_, model.item_factors_
+    seen, held_out = (_aligned(name, part, model, n) for name, part in (("train", train), ("test", test)))
+    rows = None
+    if users is not None:
+        rows = np.unique(model.users_.rows("users", listed(users)))
+        x, seen, held_out = np.ascontiguousarray(x[rows]), seen.take(rows), held_out.take(rows)
+    figures = np.empty((x.shape[0], 2 + 4 * cutoffs.size))
+    covered = np.zeros((cutoffs.size, y.shape[0]), np.uint8)
+    _core.rank_metrics(x, y, seen, held_out, cutoffs, figures, covered, n)
+    if rows is not None:
+        everyone = np.full((model.user_factors_.shape[0], figures.shape[1]), np.nan)
+        everyone[rows] = figures
+        figures = everyone
+    names = ["auc", "mrr"] + [f"{name}@{c}" for c in cutoffs for name in _AT_K]
+    coverage = {f"coverage@{c}": float(covered[i].mean()) if y.shape[0] else 0.0 for i, c in enumerate(cutoffs)}
+    return Metrics(dict(zip(names, np.ascontiguousarray(figures.T), strict=True)), coverage)
+
+
+def _cutoffs(k: Any) -> NDArray[np.int64]:
+    values = [k] if np.ndim(k) == 0 else list(k)
+    if not values:
+        raise ValueError("k must name at least one cut-off, got none")
+    return np.array([whole_number("k", v, 1) for v in values], np.int64)
+
+
+def _aligned(name: str, data: Any, model: Any, n_threads: int) -> Csr:
+    shape = (model.user_factors_.shape[0], model.item_factors_.shape[0])
+    part = as_interactions(name, data, n_threads)
+    if part.shape != shape:
+        flipped = " (it looks transposed: users go in rows)" if part.shape == shape[::-1] else ""
+        raise ValueError(f"{name} must have the model's shape {shape}, got {part.shape}{flipped}")
+    if isinstance(data, Interactions) and not (part.users.same_as(model.users_) and part.items.same_as(model.items_)):
+        raise ValueError(f"{name} has other user or item ids than the model; split one data set and fit on its train part")
+    return part.csr
+
+
+def _mean(values: NDArray[np.float64]) -> float:
+    defined = values[~np.isnan(values)]
+    return float(defined.mean()) if defined.size else float("nan")

@@ -1,0 +1,158 @@
+"""Original ids and row numbers, both directions. Ids are whole numbers or strings; without ids, rows speak for themselves."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def id_array(name: str, ids: Any) -> NDArray[Any]:
+    """One-dimensional ids as int64 or as an object array of str; anything else is refused."""
+    array = np.asarray(ids)
+    if array.ndim != 1:
+        raise ValueError(f"{name} must have one dimension, got shape {array.shape}")
+    if array.dtype.kind == "i" or (array.dtype.kind == "u" and array.dtype.itemsize < 8):
+        return array.astype(np.int64, copy=False)
+    if array.dtype.kind == "u":
+        big = np.flatnonzero(array > np.uint64(np.iinfo(np.int64).max))
+        if big.size:
+            raise ValueError(f"{name}: row {big[0]} holds {array[big[0]]}, too large for 63 bits; use strings")
+        return array.astype(np.int64)
+    if array.dtype.kind == "f":  # what pandas makes of whole numbers with a gap
+        bad = np.flatnonzero(~np.isfinite(array))
+        if bad.size:
+            raise ValueError(f"{name}: row {bad[0]} has no id ({array[bad[0]]}); drop such rows")
+        bad = np.flatnonzero((array != np.floor(array)) | (np.abs(array) > 2**53))
+        if bad.size:
+            raise ValueError(f"{name}: row {bad[0]} holds {array[bad[0]]}; ids must be whole numbers or strings")
+        return array.astype(np.int64)
+    if array.dtype.kind in "UT" or array.dtype.kind == "O":
+        objects = array.astype(object)
+        if objects.size and isinstance(objects[0], (int, np.integer)) and not isinstance(objects[0], bool):
+            return _whole_numbers(name, objects)
+        for row, value in enumerate(objects):
+            if not isinstance(value, str):
+                missing = value is None or value != value or type(value).__name__ in ("NAType", "NaTType")
+                fix = "has no id; drop such rows" if missing else f"holds {value!r}; ids must be all whole numbers or all strings"
+                raise (ValueError if missing else TypeError)(f"{name}: row {row} {fix}")
+        return objects
+    raise TypeError(f"{name} must hold whole numbers or strings, got {array.dtype}")
+
+
+def _whole_numbers(name: str, objects: NDArray[Any]) -> NDArray[np.int64]:
+    for row, value in enumerate(objects):
+        if not isinstance(value, (int, np.integer)) or isinstance(value, bool):
+            raise TypeError(f"{name}: row {row} holds {value!r}; ids must be all whole numbers or all strings")
+        if not -(2**63) <= int(value) < 2**63:
+            raise ValueError(f"{name}: row {row} holds {value}, too large for 63 bits; use strings")
+    return objects.astype(np.int64)
+
+
+class Ids:
+    """Distinct ids in row order; `array` is None where row numbers are the ids."""
+
+    def __init__(self, what: str, n: int, array: NDArray[Any] | None = None) -> None:
+        self.what, self.n = what, n
+        if array is not None:
+            array = array.view()
+            array.flags.writeable = False
+        self.array = array
+
+    @classmethod
+    def checked(cls, what: str, ids: Any, n: int) -> Ids:
+        """From what a caller passes: None, or n distinct ids."""
+        if ids is None:
+            return cls(what, n)
+        array = id_array(f"{what}_ids", ids)
+        if array.size != n:
+            raise ValueError(f"{what}_ids must hold {n} ids, one for each {what}; got {array.size}")
+        values, counts = np.unique(array, return_counts=True)
+        if values.size != n:
+            raise ValueError(f"{what}_ids must be distinct; {values[np.argmax(counts > 1)]!r} stands more than once")
+        return cls(what, n, array)
+
+    @property
+    def whole(self) -> bool:
+        """Whether ids are whole numbers."""
+        return self.array is None or self.array.dtype.kind == "i"
+
+    @cached_property
+    def _sorted(self) -> tuple[NDArray[Any], NDArray[np.int64]]:
+        assert self.array is not None
+        order = np.argsort(self.array, kind="stable")
+        return self.array[order], order
+
+    @cached_property
+    def _rows(self) -> dict[str, int]:
+        assert self.array is not None
+        return {value: row for row, value in enumerate(self.array)}
+
+    def find(self, wanted: NDArray[Any]) -> NDArray[np.int64]:
+        """The rows of ids, -1 for those unknown."""
+        if self.array is None:
+            if wanted.dtype.kind != "i":
+                return np.full(wanted.size, -1)
+            return np.where((wanted >= 0) & (wanted < self.n), wanted, -1)
+        if self.whole != (wanted.dtype.kind == "i"):
+            return np.full(wanted.size, -1)
+        if not self.whole:
+            return np.fromiter((self._rows.get(w, -1) for w in wanted), np.int64, wanted.size)
+        values, order = self._sorted
+        if not values.size:
+            return np.full(wanted.size, -1)
+        at = np.minimum(np.searchsorted(values, wanted), values.size - 1)
+        return np.where(values[at] == wanted, order[at], -1)
+
+    def rows(self, name: str, wanted: Any) -> NDArray[np.int64]:
+        """The rows of ids; one that is not known raises KeyError."""
+        array = id_array(name, wanted)
+        rows = self.find(array)
+        unknown = np.flatnonzero(rows < 0)
+        if unknown.size:
+            kind = f"{self.what} ids" if self.array is not None else f"{self.what} row numbers, 0 to {self.n - 1},"
+            raise KeyError(f"{name}: no {self.what} {array[unknown[0]]!r}; the model knows {self.n} {kind} from its fit")
+        return rows
+
+    def of(self, rows: NDArray[np.int64]) -> NDArray[Any]:
+        """Ids of rows; -1 gives -1, or None where ids are not whole numbers."""
+        if self.array is None:
+            return rows.copy()
+        if self.n == 0:
+            return rows.copy() if self.whole else np.full(rows.shape, None, dtype=object)
+        out = self.array[np.maximum(rows, 0)]
+        out[rows < 0] = -1 if self.whole else None
+        return out
+
+    def all(self) -> NDArray[Any]:
+        """The ids in row order."""
+        return np.arange(self.n) if self.array is None else self.array
+
+    def extended(self, new: NDArray[Any]) -> Ids:
+        """With new ids appended; row numbers can only go on where they stop."""
+        n = self.n + new.size
+        if self.array is None:
+            if not np.array_equal(new, np.arange(self.n, n)):
+                raise KeyError(f"new {self.what}s of a model without ids must be the row numbers {self.n} to {n - 1}")
+            return Ids(self.what, n)
+        if new.size and self.whole != (new.dtype.kind == "i"):
+            raise TypeError(f"{self.what} ids are {'whole numbers' if self.whole else 'strings'}, got {new[0]!r}")
+        return Ids(self.what, n, np.concatenate([self.array, new]))
+
+    def same_as(self, other: Ids) -> bool:
+        """Whether both name the same things in the same order."""
+        if self.n != other.n or (self.array is None) != (other.array is None):
+            return False
+        return self.array is None or self.array is other.array or np.array_equal(self.array, other.array)
+
+
+def is_one(ids: Any) -> bool:
+    """Whether this is a single id rather than several."""
+    return isinstance(ids, str) or np.ndim(ids) == 0
+
+
+def listed(ids: Any) -> Any:
+    """Several ids, also where a single one was given."""
+    return [ids] if is_one(ids) else ids

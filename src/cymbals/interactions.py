@@ -1,0 +1,287 @@
+"""Who did what how often: a users x items matrix, both ways round, with the ids that its rows and columns stand for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from .threads import resolve
+from ._validation import whole_number
+from .csr import Csr, exact, from_scipy, index_type, values_array
+from .ids import Ids, id_array
+
+
+class Interactions:
+    """A checked users x items matrix with ids and, where known, item names. Make one with a ``from_`` method.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        (users, items).
+    nnz : int
+        Number of entries; stored zeros count.
+    user_ids, item_ids : ndarray
+        int64, or object (str): the id of each row and column. Row numbers where no ids were given.
+    item_names : ndarray of object or None
+        A name (str) or None for each item.
+    report : dict
+        What loading and cleaning did, as counts.
+
+    Examples
+    --------
+    >>> import cymbals
+    >>> data = cymbals.Interactions.from_arrays(["ann", "bob", "ann"], [7, 7, 9], [1, 2, 3])
+    >>> data
+    <Interactions: 2 users x 2 items, 3 entries>
+    >>> data.user_items.toarray()
+    array([[1., 3.],
+           [2., 0.]], dtype=float32)
+    """
+
+    def __init__(
+        self, csr: Csr, users: Ids, items: Ids, names: NDArray[Any] | None = None, report: dict[str, Any] | None = None
+    ) -> None:
+        self.csr, self.users, self.items = csr, users, items
+        self.item_names = names
+        self.report: dict[str, Any] = dict(report or {})
+
+    @classmethod
+    def from_frame(
+        cls, df: Any, user: str = "user", item: str = "item", value: str | None = "value", item_names: Any = None
+    ) -> Interactions:
+        """From a data frame with a row for each event; values of equal (user, item) pairs are summed.
+
+        Parameters
+        ----------
+        df : DataFrame
+            pandas, or anything else whose ``df[column]`` is an array or has ``to_numpy()``.
+        user, item : str
+            Columns with ids: whole numbers or strings.
+        value : str or None
+            Column with counts or ratings; None: every row counts 1.
+        item_names : mapping or Series, optional
+            Item id to name.
+
+        Returns
+        -------
+        Interactions
+            Users and items in rising order of their ids.
+
+        Raises
+        ------
+        KeyError
+            A column that `df` does not have.
+        ValueError, TypeError
+            Missing ids, values that are NaN or infinite (the row is named).
+
+        Examples
+        --------
+        >>> import cymbals, pandas as pd
+        >>> df = pd.DataFrame({"userID": [2, 2, 5], "artistID": [51, 51, 52], "weight": [3, 4, 1]})
+        >>> cymbals.Interactions.from_frame(df, user="userID", item="artistID", value="weight").nnz
+        2
+        """
+        columns = []
+        for argument, column in (("user", user), ("item", item), ("value", value)):
+            if column is None:
+                if argument != "value":
+                    raise TypeError(f"{argument} must name a column, got None")
+                continue
+            try:
+                series = df[column]
+            except (KeyError, IndexError, ValueError):
+                known = ", ".join(map(str, getattr(df, "columns", [])))
+                raise KeyError(f"{argument}={column!r}: no such column; the frame has {known}") from None
+            columns.append(series.to_numpy() if hasattr(series, "to_numpy") else np.asarray(series))
+        return cls._from_events(*columns[:2], columns[2] if value is not None else None, item_names, (user, item, value))
+
+    @classmethod
+    def from_arrays(
+        cls,
+        users: Any,
+        items: Any,
+        values: Any = None,
+        shape: tuple[int, int] | None = None,
+        item_names: Any = None,
+    ) -> Interactions:
+        """From three equally long arrays; values of equal (user, item) pairs are summed.
+
+        Parameters
+        ----------
+        users, items : array_like
+            Ids (whole numbers or strings) or, where `shape` is given, row and column numbers.
+        values : array_like, optional
+            Counts or ratings; 1 for each pair where left out.
+        shape : (int, int), optional
+            Makes users and items row numbers inside this shape.
+        item_names : mapping or Series, optional
+            Item id to name.
+
+        Examples
+        --------
+        >>> import cymbals
+        >>> cymbals.Interactions.from_arrays([0, 4], [1, 1], shape=(5, 3)).shape
+        (5, 3)
+        """
+        columns = ("users", "items", "values")
+        if shape is None:
+            return cls._from_events(users, items, values, item_names, columns)
+        n_users, n_items = (whole_number("shape", n, 0, 2**63 - 1) for n in shape)
+        rows, cols = id_array("users", users), id_array("items", items)
+        for name, array, n in (("users", rows, n_users), ("items", cols, n_items)):
+            if array.dtype.kind != "i":
+                raise TypeError(f"{name} must be row numbers where shape is given, got {array[0]!r}")
+            bad = np.flatnonzero((array < 0) | (array >= n))
+            if bad.size:
+                raise ValueError(f"{name}: entry {bad[0]} is {array[bad[0]]}, outside [0, {n})")
+        csr = _sum_pairs(rows, cols, _values("values", values, rows, cols), (n_users, n_items))
+        item_map = Ids("item", n_items)
+        return cls(csr, Ids("user", n_users), item_map, _names(item_names, item_map), {"rows": rows.size, "pairs": csr.nnz})
+
+    @classmethod
+    def from_csr(cls, matrix: Any, user_ids: Any = None, item_ids: Any = None, item_names: Any = None) -> Interactions:
+        """From any scipy sparse matrix or array, users in rows, items in columns.
+
+        Duplicate entries are summed, rows sorted; an input that is in order already is shared, not copied, and must
+        not be changed afterwards.
+
+        Parameters
+        ----------
+        matrix : scipy sparse matrix or array, shape (n_users, n_items)
+            Values are counts or ratings; NaN and infinities are refused.
+        user_ids, item_ids : array_like, optional
+            Distinct ids of rows and columns.
+        item_names : mapping or Series, optional
+            Item id to name.
+
+        Examples
+        --------
+        >>> import cymbals, scipy.sparse
+        >>> cymbals.Interactions.from_csr(scipy.sparse.eye_array(3), user_ids=["a", "b", "c"]).user_ids
+        array(['a', 'b', 'c'], dtype=object)
+        """
+        csr = from_scipy("matrix", matrix, resolve(None))
+        users, items = Ids.checked("user", user_ids, csr.shape[0]), Ids.checked("item", item_ids, csr.shape[1])
+        return cls(csr, users, items, _names(item_names, items), {"pairs": csr.nnz})
+
+    @classmethod
+    def _from_events(cls, users: Any, items: Any, values: Any, names: Any, columns: tuple[Any, ...]) -> Interactions:
+        user_of, item_of = id_array(str(columns[0]), users), id_array(str(columns[1]), items)
+        if user_of.size != item_of.size:
+            raise ValueError(f"{columns[0]} and {columns[1]} must be equally long, got {user_of.size} and {item_of.size}")
+        checked = _values(str(columns[2]), values, user_of, item_of)
+        user_ids, rows = np.unique(user_of, return_inverse=True)
+        item_ids, cols = np.unique(item_of, return_inverse=True)
+        csr = _sum_pairs(rows, cols, checked, (user_ids.size, item_ids.size))
+        item_map = Ids("item", item_ids.size, item_ids)
+        report = {"rows": user_of.size, "pairs": csr.nnz}
+        return cls(csr, Ids("user", user_ids.size, user_ids), item_map, _names(names, item_map), report)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.csr.shape
+
+    @property
+    def nnz(self) -> int:
+        return self.csr.nnz
+
+    @property
+    def user_ids(self) -> NDArray[Any]:
+        return self.users.all()
+
+    @property
+    def item_ids(self) -> NDArray[Any]:
+        return self.items.all()
+
+    @cached_property
+    def csr_transposed(self) -> Csr:
+        """Items x users, as the kernels take it."""
+        return self.csr.transposed(resolve(None))
+
+    @cached_property
+    def user_items(self) -> sp.csr_array:
+        """Users x items as a scipy CSR array: sorted indices, int64 indptr, read-only."""
+        return self.csr.to_scipy()
+
+    @cached_property
+    def item_users(self) -> sp.csr_array:
+        """Items x users as a scipy CSR array: sorted indices, int64 indptr, read-only."""
+        return self.csr_transposed.to_scipy()
+
+    def with_entries(self, csr: Csr, report: dict[str, Any] | None = None) -> Interactions:
+        """The same users and items with other entries."""
+        return Interactions(csr, self.users, self.items, self.item_names, report)
+
+    def name_of(self, row: int) -> str:
+        """An item's name, or its id where it has none."""
+        name = None if self.item_names is None else self.item_names[row]
+        return str(self.item_ids[row]) if name is None else name
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {k: v for k, v in vars(self).items() if k not in ("csr_transposed", "user_items", "item_users")}
+
+    def __repr__(self) -> str:
+        return f"<Interactions: {self.shape[0]:,} users x {self.shape[1]:,} items, {self.nnz:,} entries>"
+
+
+def as_interactions(name: str, data: Any, n_threads: int) -> Interactions:
+    """`data` itself, or a sparse matrix as Interactions without ids."""
+    if isinstance(data, Interactions):
+        return data
+    csr = from_scipy(name, data, n_threads)
+    return Interactions(csr, Ids("user", csr.shape[0]), Ids("item", csr.shape[1]))
+
+
+def _values(name: str, values: Any, users: NDArray[Any], items: NDArray[Any]) -> NDArray[Any]:
+    """Values of events as floats; one that is not finite is named with its row, user and item."""
+    if users.size != items.size:
+        raise ValueError(f"users and items must be equally long, got {users.size} and {items.size}")
+    if values is None:
+        return np.ones(users.size, np.float32)
+    array = values_array(name, values)
+    if array.shape != users.shape:
+        raise ValueError(f"{name} must be as long as the ids, {users.size}; got shape {array.shape}")
+    bad = np.flatnonzero(~np.isfinite(array))
+    if bad.size:
+        b = bad[0]
+        raise ValueError(
+            f"column {name!r}, row {b} holds {array[b]} (user {users[b]}, item {items[b]}); values must be finite: "
+            "drop such rows, or replace the value"
+        )
+    return array
+
+
+def _sum_pairs(rows: NDArray[Any], cols: NDArray[Any], values: NDArray[Any], shape: tuple[int, int]) -> Csr:
+    """Triplets to CSR; whole-number counts stay exact however large their sums."""
+    whole = values.dtype == np.float32 and bool(np.all(values == np.rint(values)))
+    index = index_type(max(shape))
+    csr = Csr.from_triplets(
+        rows.astype(index, copy=False),
+        cols.astype(index, copy=False),
+        values.astype(np.float64) if whole else values,
+        shape,
+        resolve(None),
+    )
+    return Csr(csr.indptr, csr.indices, exact(csr.data), shape) if whole else csr
+
+
+def _names(names: Any, items: Ids) -> NDArray[Any] | None:
+    """Names in item order from a mapping or Series of id to name."""
+    if names is None:
+        return None
+    if not isinstance(names, Mapping) and not hasattr(names, "items"):
+        raise TypeError(f"item_names must map item ids to names, got {type(names).__name__}")
+    pairs: Iterable[tuple[Any, Any]] = names.items()
+    out = np.full(items.n, None, dtype=object)
+    known = [(key, str(name)) for key, name in pairs if name is not None and name == name]
+    if known:
+        rows = items.find(id_array("item_names", [key for key, _ in known]))
+        for row, (_, name) in zip(rows, known, strict=True):
+            if row >= 0:
+                out[row] = name
+    return out

@@ -1,0 +1,441 @@
+"""A fitted model: factors, ids, names and what was seen; everything that reads it. Reading methods are thread-safe.
+
+What a model knows stands in one immutable `State`; updates put a new one in its place.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import _core, container, retrieval
+from .threads import resolve
+from ._validation import whole_number
+from .csr import Csr, from_scipy
+from .ids import Ids, id_array, is_one, listed
+
+from .solver import Basis
+
+
+class NotFittedError(ValueError, AttributeError):
+    """The model has no factors yet."""
+
+
+@dataclass(frozen=True)
+class State:
+    """Factors and what they belong to. `seen` is None in a model that was saved without interactions."""
+
+    x: NDArray[Any]
+    y: NDArray[Any]
+    users: Ids
+    items: Ids
+    names: NDArray[Any] | None
+    seen: Csr | None
+
+    @cached_property
+    def seen_by_item(self) -> Csr:
+        assert self.seen is not None
+        return self.seen.transposed(resolve(None))
+
+    @cached_property
+    def audience(self) -> NDArray[Any]:
+        """Users of each item, as one factor."""
+        assert self.seen is not None
+        counts = np.bincount(self.seen.indices[self.seen.data > 0], minlength=self.y.shape[0])
+        return counts.astype(self.y.dtype)[:, None]
+
+    @cached_property
+    def item_basis(self) -> Basis:
+        return Basis.of(self.y, resolve(None))
+
+    @cached_property
+    def user_basis(self) -> Basis:
+        return Basis.of(self.x, resolve(None))
+
+    @cached_property
+    def item_inverse_norms(self) -> NDArray[Any]:
+        return retrieval.inverse_norms(self.y)
+
+    @cached_property
+    def user_inverse_norms(self) -> NDArray[Any]:
+        return retrieval.inverse_norms(self.x)
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why a user gets an item: the parts of the score that each item seen contributes.
+
+    Attributes
+    ----------
+    total : float
+        The score: the sum over all items seen, listed or not.
+    contributions : list of (id, float)
+        Largest first.
+    """
+
+    total: float
+    contributions: list[tuple[Any, float]]
+
+
+class FactorModel:
+    """Recommendations, similarities and storage on top of two factor matrices."""
+
+    _state: State | None = None
+
+    @property
+    def state_(self) -> State:
+        """All that the model knows; raises NotFittedError before a fit."""
+        if self._state is None:
+            raise NotFittedError(f"this {type(self).__name__} is not fitted yet; call fit first")
+        return self._state
+
+    @property
+    def user_factors_(self) -> NDArray[Any]:
+        """User factors, shape (n_users, factors)."""
+        return self.state_.x
+
+    @property
+    def item_factors_(self) -> NDArray[Any]:
+        """Item factors, shape (n_items, factors)."""
+        return self.state_.y
+
+    @property
+    def users_(self) -> Ids:
+        return self.state_.users
+
+    @property
+    def items_(self) -> Ids:
+        return self.state_.items
+
+    @property
+    def item_names_(self) -> NDArray[Any] | None:
+        """A name or None for each item; None where the data had no names."""
+        return self.state_.names
+
+    def name_of(self, item: Any) -> str:
+        """An item's name, or its id where it has none."""
+        state = self.state_
+        row = state.items.rows("item", [item])[0]
+        name = None if state.names is None else state.names[row]
+        return str(item) if name is None else str(name)
+
+    # -- recommending ------------------------------------------------------------------------------------------------
+
+    def recommend(
+        self,
+        users: Any = None,
+        n: int = 10,
+        *,
+        rows: Any = None,
+        exclude_seen: bool = True,
+        exclude: Any = None,
+        candidates: Any = None,
+        n_threads: int | None = None,
+    ) -> tuple[NDArray[Any], NDArray[Any]]:
+        """The items with the highest scores for each user.
+
+        Memory beyond the result stays within a few dozen megabytes, whatever the number of users.
+
+        Parameters
+        ----------
+        users : id or array_like of ids
+            One user, or several.
+        n : int
+            Places for each user.
+        rows : scipy sparse, shape (m, n_items), optional
+            Raw values of users that the model has not seen, instead of `users`; they are folded in.
+        exclude_seen : bool
+            Leave out the items of the user's training row (or of `rows`).
+        exclude : array_like of item ids, or scipy sparse of shape (m, n_items), optional
+            Items left out for all users, or a mask of those left out for each.
+        candidates : array_like of item ids, optional
+            Only these compete; duplicates count once.
+        n_threads : int, optional
+
+        Returns
+        -------
+        ids, scores : ndarray
+            Shape (n,) for one user, (m, n) for several; best first, ties to the lower row. Scores have the model's
+            dtype. Places that cannot be filled hold id -1 (None where ids are strings) and score -inf. A user without
+            history gets the most popular items, scored by their audience.
+
+        Raises
+        ------
+        KeyError
+            An id that the model does not know.
+
+        Examples
+        --------
+        >>> import cymbals, scipy.sparse
+        >>> model = cymbals.ALS(factors=4, random_state=0).fit(scipy.sparse.random_array((30, 20), density=0.3, rng=1))
+        >>> ids, scores = model.recommend(0, n=3)
+        >>> ids.shape, scores.shape
+        ((3,), (3,))
+        """
+        state, k = self.state_, whole_number("n", n, 1)
+        threads_used = resolve(n_threads)
+        if (users is None) == (rows is None):
+            raise TypeError("recommend takes either users or rows, not " + ("both" if rows is not None else "neither"))
+        seen: Csr | None
+        if rows is not None:
+            one = getattr(rows, "ndim", 2) == 1
+            seen = self._raw_rows("rows", rows, state, threads_used)
+            factors: Callable[[NDArray[np.int64]], NDArray[Any]] = lambda block: self._fold_in(  # noqa: E731
+                state, seen.take(block), threads_used
+            )
+            n_queries = seen.shape[0]
+            history = np.diff(seen.indptr)
+        else:
+            one = is_one(users)
+            at = state.users.rows("users", [users] if one else users)
+            seen = state.seen
+            if seen is None and exclude_seen:
+                raise ValueError("this model was saved without interactions: pass exclude_seen=False, or rows")
+            factors = lambda block: np.ascontiguousarray(state.x[at[block]])  # noqa: E731
+            n_queries = at.size
+            history = np.ones(at.size, np.int64) if seen is None else np.diff(seen.indptr)[at]
+        mask, competing = self._limits(state, exclude, candidates, n_queries, threads_used)
+
+        def skip(block: NDArray[np.int64]) -> Csr:
+            parts = [mask.take(block)] if mask is not None else []
+            if exclude_seen and seen is not None:
+                parts.append(seen.take(block if rows is not None else at[block]))
+            return parts[0] if len(parts) == 1 else retrieval.union(*parts, threads_used)
+
+        skipping = skip if mask is not None or exclude_seen else None
+        best, scores = retrieval.topk(factors, state.y, n_queries, k, threads_used, skipping, competing)
+        newcomers = np.flatnonzero(history == 0)
+        if newcomers.size and state.seen is not None:
+            best[newcomers], scores[newcomers] = retrieval.topk(
+                lambda block: np.ones((block.size, 1), state.y.dtype),
+                state.audience,
+                newcomers.size,
+                k,
+                threads_used,
+                None if skipping is None else lambda block: skip(newcomers[block]),
+                competing,
+            )
+        ids = state.items.of(best)
+        return (ids[0], scores[0]) if one else (ids, scores)
+
+    def _limits(
+        self, state: State, exclude: Any, candidates: Any, n_queries: int, n_threads: int
+    ) -> tuple[Csr | None, NDArray[np.int64] | None]:
+        """A mask for each query, and the rows that compete where not all do."""
+        competing = None if candidates is None else np.unique(state.items.rows("candidates", listed(candidates)))
+        if exclude is None:
+            return None, competing
+        if hasattr(exclude, "tocsr"):
+            mask = from_scipy("exclude", exclude, n_threads)
+            if mask.shape != (n_queries, state.y.shape[0]):
+                raise ValueError(f"exclude must have shape {(n_queries, state.y.shape[0])}, got {mask.shape}")
+            return mask.without_zeros(), competing
+        unwanted = np.unique(state.items.rows("exclude", listed(exclude)))
+        everything = np.arange(state.y.shape[0]) if competing is None else competing
+        return None, np.setdiff1d(everything, unwanted, assume_unique=True)
+
+    def popular(self, n: int = 10) -> tuple[NDArray[Any], NDArray[Any]]:
+        """The items with the largest audience: what a user without history is recommended.
+
+        Parameters
+        ----------
+        n : int
+
+        Returns
+        -------
+        ids, scores : ndarray, shape (n,)
+            Scores are numbers of distinct users.
+        """
+        state, k = self._with_interactions(), whole_number("n", n, 1)
+        one = np.ones((1, 1), state.y.dtype)
+        rows, scores = retrieval.topk(lambda _: one, state.audience, 1, k, 1)
+        return state.items.of(rows[0]), scores[0]
+
+    def similar_items(self, items: Any, n: int = 10, n_threads: int | None = None) -> tuple[NDArray[Any], NDArray[Any]]:
+        """The items whose factors point the same way.
+
+        Parameters
+        ----------
+        items : id or array_like of ids
+        n : int
+            Places for each.
+        n_threads : int, optional
+
+        Returns
+        -------
+        ids, scores : ndarray, shape (n,) or (m, n)
+            Cosines, best first; the item itself is left out. Places that cannot be filled hold -1 (None) and -inf.
+        """
+        state = self.state_
+        return self._similar("items", items, n, n_threads, state.y, state.items, state.item_inverse_norms)
+
+    def similar_users(self, users: Any, n: int = 10, n_threads: int | None = None) -> tuple[NDArray[Any], NDArray[Any]]:
+        """The users whose factors point the same way; takes and returns what `similar_items` does.
+
+        Parameters
+        ----------
+        users : id or array_like of ids
+        n : int
+        n_threads : int, optional
+
+        Returns
+        -------
+        ids, scores : ndarray, shape (n,) or (m, n)
+        """
+        state = self.state_
+        return self._similar("users", users, n, n_threads, state.x, state.users, state.user_inverse_norms)
+
+    def _similar(
+        self, name: str, wanted: Any, n: Any, n_threads: Any, factors: NDArray[Any], ids: Ids, inverse: NDArray[Any]
+    ) -> tuple[NDArray[Any], NDArray[Any]]:
+        k, one = whole_number("n", n, 1), is_one(wanted)
+        at = ids.rows(name, [wanted] if one else wanted)
+
+        def itself(block: NDArray[np.int64]) -> Csr:
+            ones = np.ones(block.size, np.float32)
+            return Csr(np.arange(block.size + 1), at[block], ones, (block.size, factors.shape[0]))
+
+        rows, scores = retrieval.topk(
+            lambda block: factors[at[block]] * inverse[at[block], None],
+            factors,
+            at.size,
+            k,
+            resolve(n_threads),
+            itself,
+            None,
+            inverse,
+        )
+        found = ids.of(rows)
+        return (found[0], scores[0]) if one else (found, scores)
+
+    def rank_items(self, user: Any, items: Any) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Given items in the order of a user's scores.
+
+        Parameters
+        ----------
+        user : id
+        items : array_like of ids
+            Duplicates count once.
+
+        Returns
+        -------
+        ids, scores : ndarray
+            All of them, best first, ties to the lower row.
+        """
+        state = self.state_
+        at = state.users.rows("user", [user])
+        rows = np.unique(state.items.rows("items", listed(items)))
+        if not rows.size:
+            return state.items.of(rows), np.empty(0, state.y.dtype)
+        best, scores = retrieval.topk(lambda _: state.x[at], state.y, 1, rows.size, 1, None, rows)
+        return state.items.of(best[0]), scores[0]
+
+    def predict(self, users: Any, items: Any) -> NDArray[Any]:
+        """Scores of (user, item) pairs.
+
+        Parameters
+        ----------
+        users, items : array_like of ids, equally long
+
+        Returns
+        -------
+        ndarray
+            A score for each pair, in the model's dtype. With objective "explicit" an estimate of the rating, else of
+            preference: about 1 for what the user likes, about 0 for what he does not know.
+        """
+        state = self.state_
+        u, i = state.users.rows("users", listed(users)), state.items.rows("items", listed(items))
+        if u.size != i.size:
+            raise ValueError(f"users and items must be equally long, got {u.size} and {i.size}")
+        out = np.empty(u.size, state.y.dtype)
+        for block in retrieval.blocks(u.size, 2 * state.y.itemsize * state.y.shape[1]):
+            out[block] = np.einsum("ij,ij->i", state.x[u[block]], state.y[i[block]])
+        return out
+
+    # -- storage -----------------------------------------------------------------------------------------------------
+
+    def save(self, path: str | os.PathLike[str], include_interactions: bool = True) -> None:
+        """Writes the model to one file: no pickle, checksummed, written beside `path` and renamed.
+
+        Parameters
+        ----------
+        path : path-like
+        include_interactions : bool
+            Keep the training matrix: recommending without what was seen, explaining and updating need it.
+        """
+        state = self.state_
+        facts: dict[str, Any] = {"class": type(self).__name__, "cymbals": _core.version(), "model": self._facts()}
+        arrays = {"x": state.x, "y": state.y}
+        for name, ids in (("users", state.users), ("items", state.items)):
+            if ids.array is not None and ids.whole:
+                arrays[name] = ids.array
+            elif ids.array is not None:
+                arrays |= {f"{name}.{part}": a for part, a in container.pack_strings(ids.array).items()}
+        if state.names is not None:
+            arrays |= {f"names.{part}": a for part, a in container.pack_strings(state.names).items()}
+        if include_interactions and state.seen is not None:
+            arrays |= {f"seen.{part}": getattr(state.seen, part) for part in ("indptr", "indices", "data")}
+        container.write(path, facts, arrays)
+
+    def _facts(self) -> dict[str, Any]:
+        """What a subclass wants to find again, as JSON."""
+        raise NotImplementedError
+
+    @staticmethod
+    def _read_state(path: str | os.PathLike[str], mmap: bool) -> tuple[dict[str, Any], State]:
+        facts, arrays = container.read(path, mmap=mmap)
+        try:
+            x, y = arrays["x"], arrays["y"]
+            users, items = (
+                Ids.checked(what, _stored_ids(arrays, name), n)
+                for what, name, n in (("user", "users", x.shape[0]), ("item", "items", y.shape[0]))
+            )
+            names = _stored_ids(arrays, "names")
+            seen = None
+            if "seen.indptr" in arrays:
+                seen = Csr(*(arrays[f"seen.{p}"] for p in ("indptr", "indices", "data")), (x.shape[0], y.shape[0]))
+                if _core.check_csr(seen, 1)[0] in (1, 2, 3, 4):
+                    raise ValueError("interactions out of order")
+            if x.shape[1] != y.shape[1] or x.dtype != y.dtype or (names is not None and names.size != items.n):
+                raise ValueError("factors and names that do not fit each other")
+        except (KeyError, IndexError, ValueError, TypeError, UnicodeDecodeError) as error:
+            raise container.ModelFileError(f"{path}: not a whole cymbals model: {error}") from None
+        return facts, State(x, y, users, items, names, seen)
+
+    # -- shared with the estimator ------------------------------------------------------------------------------------
+
+    def _with_interactions(self) -> State:
+        state = self.state_
+        if state.seen is None:
+            raise ValueError("this model was saved without interactions, which this needs; save it with them")
+        return state
+
+    def _raw_rows(self, name: str, rows: Any, state: State, n_threads: int, *, by_item: bool = False) -> Csr:
+        """Sparse rows of raw values in the model's columns."""
+        csr = from_scipy(name, rows, n_threads)
+        width, what = (state.x.shape[0], "users") if by_item else (state.y.shape[0], "items")
+        if csr.shape[1] != width:
+            flipped = " (it looks transposed)" if csr.shape[0] == width else ""
+            raise ValueError(f"{name} must have a column for each of the model's {width} {what}, got shape {csr.shape}{flipped}")
+        return csr
+
+    def _fold_in(self, state: State, rows: Csr, n_threads: int) -> NDArray[Any]:
+        raise NotImplementedError
+
+    def _copy_state(self, **changes: Any) -> Self:
+        self._state = replace(self.state_, **changes)
+        return self
+
+
+def _stored_ids(arrays: dict[str, NDArray[Any]], name: str) -> NDArray[Any] | None:
+    if name in arrays:
+        return id_array(name, arrays[name])
+    if f"{name}.length" in arrays:
+        return container.unpack_strings({part: arrays[f"{name}.{part}"] for part in ("length", "bytes")})
+    return None

@@ -1,0 +1,74 @@
+"""Ranking items by score: exact top-k from factors, seen and excluded items left out. Knows arrays, not ids."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import _core
+from .csr import Csr
+
+BYTE_BUDGET = 64 * 1024 * 1024  # of a block's own copies: query rows and lists of items left out
+
+
+def blocks(n: int, bytes_each: int) -> Iterator[NDArray[np.int64]]:
+    """0 .. n - 1 in runs whose copies stay within BYTE_BUDGET."""
+    step = max(1, BYTE_BUDGET // max(1, bytes_each))
+    for begin in range(0, n, step):
+        yield np.arange(begin, min(n, begin + step))
+
+
+def topk(
+    queries: Callable[[NDArray[np.int64]], NDArray[Any]],
+    items: NDArray[Any],
+    n_queries: int,
+    k: int,
+    n_threads: int,
+    skip: Callable[[NDArray[np.int64]], Csr] | None = None,
+    candidates: NDArray[np.int64] | None = None,
+    scale: NDArray[Any] | None = None,
+) -> tuple[NDArray[np.int64], NDArray[Any]]:
+    """The k best items of each query, best first, ties to the lower row; missing places -1 and -inf.
+
+    Parameters
+    ----------
+    queries : callable
+        Query numbers to their factors, (m, f).
+    items : ndarray, shape (n_items, f)
+    n_queries, k : int
+    n_threads : int
+    skip : callable, optional
+        Query numbers to the items each must not get, as a Csr.
+    candidates : ndarray, optional
+        Rising rows of the items that compete.
+    scale : ndarray, shape (n_items,), optional
+        Multiplies each item's scores.
+    """
+    ids = np.empty((n_queries, k), np.int64)
+    scores = np.empty((n_queries, k), items.dtype)
+    for block in blocks(n_queries, items.itemsize * items.shape[1] + 16 * 256):
+        part = slice(block[0], block[-1] + 1)
+        left_out = None if skip is None else skip(block)
+        _core.topk(queries(block), items, candidates, scale, left_out, ids[part], scores[part], n_threads)
+    return ids, scores
+
+
+def union(a: Csr, b: Csr, n_threads: int) -> Csr:
+    """Entries of either matrix; values mean nothing."""
+    rows = np.concatenate([a.row_numbers(), b.row_numbers()])
+    cols = np.concatenate([a.indices.astype(np.int64), b.indices.astype(np.int64)])
+    return Csr.from_triplets(rows, cols, np.ones(rows.size, np.float32), a.shape, n_threads)
+
+
+def norms(factors: NDArray[Any]) -> NDArray[Any]:
+    """Euclidean length of each row."""
+    return np.sqrt(np.einsum("ij,ij->i", factors, factors))
+
+
+def inverse_norms(factors: NDArray[Any]) -> NDArray[Any]:
+    """1 / length of each row, 0 for rows of zeros."""
+    length = norms(factors)
+    return np.divide(1, length, out=np.zeros_like(length), where=length > 0)

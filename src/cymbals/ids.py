@@ -113,7 +113,7 @@ class Ids:
         unknown = np.flatnonzero(rows < 0)
         if unknown.size:
             kind = f"{self.what} ids" if self.array is not None else f"{self.what} row numbers, 0 to {self.n - 1},"
-            raise KeyError(f"{name}: no {self.what} {array[unknown[0]]!r}; the model knows {self.n} {kind} from its fit")
+            raise KeyError(f"{name}: no {self.what} {array[unknown[:1]].tolist()[0]!r}; the model knows {self.n} {kind} from its fit")
         return rows
 
     def of(self, rows: NDArray[np.int64]) -> NDArray[Any]:

@@ -69,7 +69,7 @@ def write(
     aliases = list(zip(alias_ids.tolist(), artist_ids[misspelt].tolist(), strict=True))
     aliases += [(4_000_000 + i, int(alias_ids[i])) for i in range(5)]
     aliases += [(5_000_000, 5_000_001), (5_000_001, 5_000_000), (int(artist_ids[0]), int(artist_ids[0]))]
-    alias_of = {int(a): int(i) for i, a in zip(alias_ids, misspelt, strict=True)}
+    alias_of = {int(a): int(i) for a, i in zip(alias_ids, misspelt, strict=True)}
     wrong_id = {artist: alias for alias, artist in alias_of.items()}
 
     users = 1_000_000 + np.sort(rng.choice(n_listeners * 10, n_listeners, replace=False))

@@ -20,6 +20,20 @@ struct Scratch {
     Buffer<uint8_t> role;  // of each item for the user in hand
     explicit operator bool() const { return scores && positive && best && role; }
 };
+// Twice the scores below a value, those equal to it counted once.
+template <class T>
+int64_t twice_below(const T *scores, int64_t n, T value) {
+    constexpr int64_t run = 1 << 16;  // short enough for 32-bit counters, which fill vectors better
+    int64_t total = 0;
+    for (int64_t begin = 0; begin < n; begin += run) {
+        const int64_t end = std::min(n, begin + run);
+        int32_t count = 0;
+        for (int64_t i = begin; i < end; i++) count += (scores[i] < value) + (scores[i] <= value);
+        total += count;
+    }
+    return total;
+}
+
 enum : uint8_t { negative = 0, positive = 1, left_out = 2 };
 
 template <class T>
@@ -34,7 +48,7 @@ struct Evaluation {
     const Kernels<T> &kernels;
 
     void block(int64_t first, Scratch<T> &scratch) const;
-    void user(int64_t u, const T *scores, Scratch<T> &scratch) const;
+    void user(int64_t u, T *scores, Scratch<T> &scratch) const;
 };
 
 template <class T>
@@ -49,7 +63,7 @@ void Evaluation<T>::block(int64_t first, Scratch<T> &scratch) const {
 }
 
 template <class T>
-void Evaluation<T>::user(int64_t u, const T *scores, Scratch<T> &scratch) const {
+void Evaluation<T>::user(int64_t u, T *scores, Scratch<T> &scratch) const {
     const int64_t m = items.n_rows, columns = 2 + 4 * n_k;
     double *row = out + u * columns;
     std::fill_n(row, columns, kNaN);
@@ -64,29 +78,23 @@ void Evaluation<T>::user(int64_t u, const T *scores, Scratch<T> &scratch) const 
     }
 
     if (n_positive > 0) {
-        T *sorted = scratch.positive.get();
-        std::sort(sorted, sorted + n_positive);
-        const T top = sorted[n_positive - 1];
-        int64_t top_item = m;  // the best positive; ties go to the lower item
-        for (int64_t i = m - 1; i >= 0; i--)
-            if (role[i] == positive && scores[i] == top) top_item = i;
-        // Twice the number of (positive, negative) pairs in the right order, ties counting one half; negatives above the
-        // best positive.
-        int64_t twice = 0, n_negative = 0, above = 0;
+        // What is out of the race becomes NaN, which no comparison below takes: first what train has, then the positives.
+        int64_t n_left_out = 0, twice = 0, above = 0;
+        for (int64_t i = train.indptr[u]; i < train.indptr[u + 1]; i++, n_left_out++) scores[index_at(train, i)] = kNaN;
         Best<T> best(scratch.best.get(), most_k);
-        for (int64_t i = 0; i < m; i++) {
-            if (role[i] == left_out) continue;
-            best.offer(i, scores[i]);
-            if (role[i] == positive) continue;
-            n_negative++;
-            above += scores[i] > top || (scores[i] == top && i < top_item);
-            if (scores[i] < sorted[0]) {
-                twice += 2 * n_positive;
-            } else if (!(scores[i] > top)) {
-                const auto range = std::equal_range(sorted, sorted + n_positive, scores[i]);
-                twice += 2 * (sorted + n_positive - range.second) + (range.second - range.first);
-            }
+        for (int64_t i = 0; i < m; i++) best.offer(i, scores[i]);
+        const T *values = scratch.positive.get(), top = *std::max_element(values, values + n_positive);
+        int64_t top_item = m;  // the best positive; ties go to the lower item
+        for (int64_t i = test.indptr[u]; i < test.indptr[u + 1]; i++) {
+            const int64_t item = index_at(test, i);
+            if (role[item] != positive) continue;
+            if (scores[item] == top) top_item = std::min(top_item, item);
+            scores[item] = kNaN;
         }
+        for (int64_t i = 0; i < n_positive; i++) twice += twice_below(scores, m, values[i]);
+        for (int64_t i = 0; i < m; i++) above += scores[i] > top;
+        for (int64_t i = 0; i < top_item; i++) above += scores[i] == top;
+        const int64_t n_negative = m - n_left_out - n_positive;
         if (n_negative > 0) row[0] = (double)twice / 2 / n_positive / n_negative;
         row[1] = 1.0 / (above + 1);
 

@@ -1,5 +1,6 @@
 // Ranking quality of every user in one pass. A user's candidates are the items not in train; those in test are the positives,
-// the others the negatives. Memory a thread: the scores of kUsers users.
+// the others the negatives. Memory a thread: the scores of a block
+// of users, as many as fit kScoreBytes, at least one.
 
 #include <cmath>
 #include <limits>
@@ -10,7 +11,8 @@
 namespace cymbals {
 namespace {
 
-constexpr int64_t kUsers = 4, kItems = 1024;
+constexpr int64_t kScoreBytes = 8 * 1024 * 1024, kMostUsers = 32;
+constexpr int64_t kItemBytes = 128 * 1024;  // of a tile of items, which all users of a block meet while it is in cache
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
 template <class T>
@@ -47,18 +49,22 @@ struct Evaluation {
     uint8_t *covered;
     const Kernels<T> &kernels;
 
+    int64_t block_users() const {
+        return std::clamp<int64_t>(kScoreBytes / (std::max<int64_t>(1, items.n_rows) * sizeof(T)), 1, kMostUsers);
+    }
     void block(int64_t first, Scratch<T> &scratch) const;
     void user(int64_t u, T *scores, Scratch<T> &scratch) const;
 };
 
 template <class T>
 void Evaluation<T>::block(int64_t first, Scratch<T> &scratch) const {
-    const int64_t n = std::min(kUsers, users.n_rows - first), m = items.n_rows;
+    const int64_t n = std::min(block_users(), users.n_rows - first), m = items.n_rows;
+    const int64_t tile = std::max<int64_t>(16, kItemBytes / (users.n_cols * sizeof(T)));
     bool any = false;
     for (int64_t u = first; u < first + n; u++) any |= test.indptr[u + 1] > test.indptr[u];
-    for (int64_t begin = 0; any && begin < m; begin += kItems)
+    for (int64_t begin = 0; any && begin < m; begin += tile)
         kernels.dots(scratch.scores.get() + begin, m, row_of<T>(users, first), users.stride, n, row_of<T>(items, begin),
-                     items.stride, std::min(kItems, m - begin), users.n_cols);
+                     items.stride, std::min(tile, m - begin), users.n_cols);
     for (int64_t u = 0; u < n; u++) user(first + u, scratch.scores.get() + u * m, scratch);
 }
 
@@ -125,16 +131,17 @@ void Evaluation<T>::user(int64_t u, T *scores, Scratch<T> &scratch) const {
 
 template <class T>
 int32_t run(const Evaluation<T> &evaluation, int32_t n_threads) {
-    const int64_t m = evaluation.items.n_rows, blocks = (evaluation.users.n_rows + kUsers - 1) / kUsers;
+    const int64_t m = evaluation.items.n_rows, block = evaluation.block_users();
+    const int64_t blocks = (evaluation.users.n_rows + block - 1) / block;
     bool enough = true;
 #pragma omp parallel num_threads(n_threads) reduction(&& : enough)
     {
-        Scratch<T> scratch = {buffer<T>(kUsers * m), buffer<T>(m), buffer<Scored<T>>(evaluation.most_k), buffer<uint8_t>(m)};
+        Scratch<T> scratch = {buffer<T>(block * m), buffer<T>(m), buffer<Scored<T>>(evaluation.most_k), buffer<uint8_t>(m)};
         enough = bool(scratch);
         if (enough) std::fill_n(scratch.role.get(), m, uint8_t(negative));
-#pragma omp for schedule(dynamic, 4)
-        for (int64_t block = 0; block < blocks; block++)
-            if (enough) evaluation.block(block * kUsers, scratch);
+#pragma omp for schedule(dynamic, 1)
+        for (int64_t b = 0; b < blocks; b++)
+            if (enough) evaluation.block(b * block, scratch);
     }
     return enough ? CYMBALS_OK : CYMBALS_NO_MEMORY;
 }

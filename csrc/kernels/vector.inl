@@ -34,17 +34,26 @@ inline void store(T *p, Vec<T> v) {
     *reinterpret_cast<typename Simd<T>::U *>(p) = v;
 }
 
+// Lane numbers 0 .. n - 1 as template arguments.
+template <int... I>
+struct Lanes {};
+template <int N, int... I>
+struct LanesTo : LanesTo<N - 1, N - 1, I...> {};
+template <int... I>
+struct LanesTo<0, I...> {
+    typedef Lanes<I...> Type;
+};
+
+// Adds to each lane the one `Width` away; Width, Width / 2 .. 1 in turn leave the sum of all in every lane.
+template <int Width, class T, int... I>
+inline Vec<T> fold(Vec<T> v, Lanes<I...> lanes) {
+    v += __builtin_shufflevector(v, v, (I ^ Width)...);
+    if constexpr (Width > 1) v = fold<Width / 2, T>(v, lanes);
+    return v;
+}
 template <class T>
 inline T sum(Vec<T> v) {
-    // pairwise, in a fixed order
-    T lanes[kLanes<T>];
-    store(lanes, v);
-#pragma GCC unroll 8
-    for (int64_t width = kLanes<T> / 2; width > 0; width /= 2) {
-#pragma GCC unroll 16
-        for (int64_t i = 0; i < width; i++) lanes[i] += lanes[i + width];
-    }
-    return lanes[0];
+    return fold<kLanes<T> / 2, T>(v, typename LanesTo<kLanes<T>>::Type())[0];
 }
 
 template <class T>

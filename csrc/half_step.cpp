@@ -123,12 +123,16 @@ int32_t HalfStep<T>::prepare(int32_t n_threads) {
             kernels.row_norms(leverage.get() + begin, row_of<T>(fixed, begin), fixed.stride, n, f, by);
         }
     };
-    double largest = *std::max_element(spectrum, spectrum + f) + most_reg;
+    // Columns that should be 0 hold rounding of about epsilon times the largest; D must stay above its square, or whitening
+    // would make weights of it. More would regularize directions that the data do determine.
+    constexpr double epsilon = std::numeric_limits<T>::epsilon();
+    const double largest = *std::max_element(spectrum, spectrum + f) + most_reg;
+    floor = 16 * largest * f * epsilon * epsilon;
     if (!(largest > 0)) {  // neither Gramian nor regularization: a ridge relative to the rows themselves
         norms(nullptr);
-        if (fixed.n_rows > 0) largest = *std::max_element(leverage.get(), leverage.get() + fixed.n_rows);
+        const double row = fixed.n_rows > 0 ? *std::max_element(leverage.get(), leverage.get() + fixed.n_rows) : 0;
+        floor = row > 0 ? row * f * epsilon : 1;
     }
-    floor = largest > 0 ? largest * f * std::numeric_limits<T>::epsilon() : 1;
     diagonal(least_reg, scale.get(), root.get());
     norms(scale.get());
     return CYMBALS_OK;

@@ -1,0 +1,57 @@
+"""What the tests share: real data where it is, random problems, the instruction sets of this machine."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from cymbals.csr import Csr, from_scipy
+from cymbals.objective import Objective
+
+DATA = Path(os.environ.get("CYMBALS_DATA", Path(__file__).parents[2] / "shared" / "data"))
+FLOATS = ("float32", "float64")
+
+
+@pytest.fixture
+def data_folder():
+    """A function from a data set's name to its folder; skips where it is absent."""
+
+    def find(name):
+        if not (DATA / name).is_dir():
+            pytest.skip(f"real data absent: no {name} in {DATA} (set CYMBALS_DATA)")
+        return DATA / name
+
+    return find
+
+
+def random_matrix(shape, density=0.2, seed=0, values=(1, 6), dtype=np.float32):
+    """A CSR array of whole numbers with an empty row, a one-entry row and a full row where there is room."""
+    rng = np.random.default_rng(seed)
+    mask = rng.random(shape) < density
+    if shape[0] > 3:
+        mask[1], mask[2], mask[3] = False, False, True
+        mask[2, shape[1] // 2] = True
+    dense = np.where(mask, rng.integers(*values, size=shape), 0)
+    return sp.csr_array(dense.astype(dtype))
+
+
+def dense_of(matrix):
+    """Dense float64 with NaN where nothing is stored."""
+    coo = sp.coo_array(matrix)
+    out = np.full(coo.shape, np.nan)
+    out[coo.coords] = coo.data
+    return out
+
+
+def csr_of(matrix, index=None) -> Csr:
+    """A Csr, its indices in a type of choice."""
+    csr = from_scipy("matrix", matrix, 1)
+    return csr if index is None else Csr(csr.indptr, csr.indices.astype(index), csr.data, csr.shape)
+
+
+def objective(kind="hu", alpha=1.0, alpha0=1.0, reg=0.01, nu=0.0, confidence="linear") -> Objective:
+    return Objective.checked(
+        objective=kind, alpha=alpha, unobserved_weight=alpha0, confidence=confidence, regularization=reg, nu=nu
+    )

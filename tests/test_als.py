@@ -1,0 +1,333 @@
+"""The estimator and the fitted model: manners, fitting, folding in, updating, explaining, storage."""
+
+import copy
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import reference
+import scipy.sparse as sp
+from conftest import dense_of, random_matrix
+
+import cymbals
+from cymbals import ALS, Interactions
+
+
+@pytest.fixture(scope="module")
+def matrix():
+    return random_matrix((80, 50), 0.2, values=(1, 20))
+
+
+@pytest.fixture(scope="module")
+def data(matrix):
+    return Interactions.from_csr(
+        matrix, user_ids=[f"u{i}" for i in range(80)], item_ids=np.arange(50) * 10, item_names={30: "three", 40: None}
+    )
+
+
+@pytest.fixture
+def model(data):
+    return ALS(factors=8, iterations=6, regularization=0.1, random_state=0, dtype="float64").fit(data)
+
+
+def test_scikit_learn_manners():
+    from sklearn.base import clone
+
+    generator = np.random.default_rng(0)
+    model = ALS(factors=3, random_state=generator)
+    assert clone(model.set_params(random_state=3)).get_params() == model.get_params()
+    model.set_params(random_state=generator)
+    assert model.set_params(alpha=2.0).alpha == 2.0
+    assert model.random_state is generator
+    assert repr(ALS(alpha=3.0)) == "ALS(alpha=3.0)"
+    with pytest.raises(ValueError, match="no parameter 'rank'"):
+        model.set_params(rank=3)
+    with pytest.raises(cymbals.NotFittedError):
+        model.recommend(0)
+    assert not hasattr(model, "user_factors_")
+
+
+def test_loss_falls_and_history_tells(matrix):
+    seen = []
+    model = ALS(factors=5, iterations=7, random_state=0)
+    model.fit(matrix, compute_loss=True, callback=lambda m, i: seen.append((m is model, i)))
+    losses = [h["loss"] for h in model.history_]
+    assert all(b <= a * (1 + 1e-5) for a, b in zip(losses, losses[1:], strict=False))
+    assert [h["iteration"] for h in model.history_] == list(range(1, 8))
+    assert seen == [(True, i) for i in range(1, 8)]
+    assert model.loss(matrix) == pytest.approx(losses[-1], rel=1e-6)
+    assert model.n_iter_ == 7
+
+
+def test_callback_and_tolerance_stop(matrix):
+    assert ALS(factors=4, random_state=0).fit(matrix, callback=lambda m, i: i == 3).n_iter_ == 3
+    assert ALS(factors=4, random_state=0, iterations=200, tol=1e-3).fit(matrix).n_iter_ < 100
+
+
+def test_nothing_of_an_earlier_fit_is_reused(matrix):
+    wide = random_matrix((100, 90), 0.1)
+    again = ALS(factors=6, random_state=3).fit(wide).fit(matrix)
+    fresh = ALS(factors=6, random_state=3).fit(matrix)
+    assert np.array_equal(again.user_factors_, fresh.user_factors_)
+
+
+def test_start(matrix, data):
+    rng = np.random.default_rng(5)
+    start = rng.standard_normal((80, 12))[:, ::2], np.asfortranarray(rng.standard_normal((50, 6)))
+    kept = [s.copy() for s in start]
+    a = ALS(factors=6, iterations=3).fit(matrix, init=start)
+    b = ALS(factors=6, iterations=2).fit(matrix, init=start)
+    c = ALS(factors=6, iterations=1).fit(matrix, init=b)
+    assert all(np.array_equal(s, k) for s, k in zip(start, kept, strict=True))
+    scores = a.user_factors_ @ a.item_factors_.T
+    assert np.abs(c.user_factors_ @ c.item_factors_.T - scores).max() < 1e-3 * np.abs(scores).max()
+    half = Interactions.from_csr(matrix[40:], user_ids=data.user_ids[40:], item_ids=data.item_ids)
+    fitted = ALS(factors=6, random_state=0).fit(half)
+    assert ALS(factors=6, random_state=0, iterations=1).fit(data, init=fitted).n_iter_ == 1
+
+
+def test_random_states_agree_where_they_should(matrix):
+    def factors(state):
+        return ALS(factors=3, iterations=1, random_state=state).fit(matrix).item_factors_
+
+    assert np.array_equal(factors(7), factors(np.random.default_rng(7)))
+    assert np.array_equal(factors(np.random.RandomState(1)), factors(np.random.RandomState(1)))
+    assert not np.array_equal(factors(None), factors(None))
+
+
+@pytest.mark.parametrize("kind", ["hu", "ials", "explicit"])
+def test_fold_in_is_a_half_step(kind, matrix):
+    how = {"objective": kind, "regularization": 0.2, "nu": 0.5, "unobserved_weight": 0.6, "alpha": 1.5}
+    model = ALS(factors=7, iterations=4, dtype="float64", random_state=0, **how).fit(matrix)
+    y = model.item_factors_
+    want = reference.solve(dense_of(matrix), y, kind, 0.2, 0.5, 1.5, 0.6)
+    assert np.abs(model.fold_in(matrix) - want).max() <= 1e-8 * np.abs(want).max()
+    assert model.fold_in(sp.csr_array((2, 50))).tolist() == [[0] * 7] * 2
+    assert not np.shares_memory(model.item_factors_, model.fold_in(matrix))
+
+
+def test_recommend_for_rows_equals_fold_in(model, matrix):
+    ids, scores = model.recommend(rows=matrix[[5, 9]], n=4)
+    assert ids.shape == (2, 4)
+    want = model.fold_in(matrix[[5, 9]]) @ model.item_factors_.T
+    want[matrix[[5, 9]].toarray() > 0] = -np.inf
+    assert np.array_equal(ids, model.items_.array[np.argsort(-want, axis=1, kind="stable")[:, :4]])
+    assert scores == pytest.approx(-np.sort(-want, axis=1)[:, :4])
+    assert model.recommend(rows=matrix.tocsr()[5:6].tocoo().reshape(50), n=4)[0].shape == (4,)
+
+
+def test_update_users_and_items(model, matrix, data):
+    before = model.item_factors_.copy()
+    new = random_matrix((4, 50), 0.3, seed=9)[[0, 3]]
+    model.update_users(["u5", "new"], new)
+    assert model.user_factors_.shape == (81, 8)
+    assert np.allclose(model.user_factors_[[5, 80]], model.fold_in(new))
+    assert np.array_equal(model.item_factors_, before)
+    got = model.recommend("new", 50)[0]
+    assert not set(got.tolist()) & set((new[[1]].indices * 10).tolist())
+    column = random_matrix((4, 81), 0.3, seed=2)[[3]]
+    model.update_items([1234], column)
+    assert model.item_factors_.shape == (51, 8)
+    assert model.item_names_.tolist()[-1] is None
+    assert 1234 not in model.recommend("u5", 60)[0]  # everyone has it now
+    want = reference.solve(dense_of(column), model.user_factors_, "hu", 0.1)
+    assert np.allclose(model.item_factors_[50], want[0])
+    state = model._state
+    for bad in (lambda: model.update_users(["x", "x"], new), lambda: model.update_users(["x"], new),
+                lambda: model.update_users(["x"], sp.csr_array((1, 3)))):  # fmt: skip
+        with pytest.raises(ValueError, match="distinct|names|column"):
+            bad()
+        assert model._state is state
+
+
+def test_update_without_ids_numbers_on(matrix):
+    model = ALS(factors=4, random_state=0).fit(matrix)
+    model.update_users([80, 81], matrix[[0, 3]])
+    assert model.user_factors_.shape[0] == 82
+    with pytest.raises(KeyError, match="row numbers"):
+        model.update_users([99], matrix[[0]])
+
+
+@pytest.mark.parametrize("kind", ["hu", "ials", "explicit"])
+def test_explanations_sum_to_the_score(kind, matrix):
+    model = ALS(factors=9, objective=kind, iterations=3, regularization=0.3, dtype="float64", random_state=1).fit(matrix)
+    for user in (2, 3, 10):
+        explanation = model.explain(user, 7, n=None)
+        assert explanation.total == pytest.approx(sum(part for _, part in explanation.contributions))
+        assert explanation.total == pytest.approx((model.fold_in(matrix[[user]]) @ model.item_factors_[7]).item())
+        parts = [part for _, part in explanation.contributions]
+        assert parts == sorted(parts, reverse=True)
+        assert {i for i, _ in explanation.contributions} == set(matrix[[user]].indices.tolist())
+    assert len(model.explain(3, 7, n=2).contributions) == 2
+    assert model.explain(1, 7).contributions == []
+
+
+def test_stored_zeros():
+    m = sp.csr_array((np.array([1.0, 0.0, 2.0]), ([0, 0, 1], [0, 1, 1])), shape=(2, 3))
+    assert ALS(factors=2, random_state=0).fit(m).report_["stored_zeros_dropped"] == 1
+    explicit = ALS(factors=2, objective="explicit", random_state=0).fit(m)
+    assert explicit.report_["stored_zeros_dropped"] == 0
+    assert explicit.explain(0, 2).contributions[0][0] in (0, 1)
+
+
+def test_callable_confidence_is_applied_once(matrix):
+    calls = []
+
+    def damped(values):
+        calls.append(values.size)
+        return np.log1p(values)
+
+    a = ALS(factors=4, confidence=damped, random_state=0).fit(matrix)
+    assert calls == [matrix.nnz]
+    b = ALS(factors=4, confidence="log", random_state=0).fit(matrix)
+    assert np.abs(a.user_factors_ @ a.item_factors_.T - b.user_factors_ @ b.item_factors_.T).max() < 1e-3
+
+
+# -- storage -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mmap", [False, True])
+@pytest.mark.parametrize("ids", ["strings", "rows"])
+def test_save_and_load(tmp_path, model, matrix, ids, mmap):
+    if ids == "rows":
+        model = ALS(factors=8, random_state=np.random.default_rng(0), alpha=np.float32(2)).fit(matrix)
+    path = tmp_path / "m.cymbals"
+    model.save(path)
+    back = cymbals.load(path, mmap=mmap)
+    user = "u7" if ids == "strings" else 7
+    for call in (lambda m: m.recommend(user, 5), lambda m: m.similar_users(user), lambda m: (m.fold_in(matrix),)):
+        assert all(np.array_equal(a, b) for a, b in zip(call(model), call(back), strict=True))
+    assert back.history_ == model.history_
+    assert back.get_params()["factors"] == 8
+    assert back.user_factors_.flags.writeable is not mmap
+    if ids == "strings":
+        assert back.item_names_.tolist() == model.item_names_.tolist()
+    back.update_users([user], matrix[[3]])
+    assert [p.name for p in tmp_path.iterdir()] == ["m.cymbals"]
+
+
+def test_save_without_interactions(tmp_path, model, matrix):
+    model.save(tmp_path / "m", include_interactions=False)
+    back = cymbals.load(tmp_path / "m")
+    assert back.recommend("u7", exclude_seen=False)[0].shape == (10,)
+    for call in (lambda: back.recommend("u7"), lambda: back.explain("u7", 10), lambda: back.update_users(["u7"], matrix[[3]])):
+        with pytest.raises(ValueError, match="without interactions"):
+            call()
+
+
+def test_every_altered_byte_is_noticed(tmp_path, model):
+    path = tmp_path / "m"
+    model.save(path)
+    whole = path.read_bytes()
+    rng = np.random.default_rng(0)
+    for at in [0, 9, 13, 17, 30, 200, len(whole) - 1, *rng.integers(len(whole), size=60).tolist()]:
+        altered = bytearray(whole)
+        altered[at] ^= 0x41
+        path.write_bytes(altered)
+        for mmap in (False, True):
+            try:
+                back = cymbals.load(path, mmap=mmap)
+            except cymbals.ModelFileError as error:
+                assert str(path) in str(error)
+            else:  # padding between arrays carries nothing
+                assert np.array_equal(back.user_factors_, model.user_factors_)
+    for size in (0, 5, 23, 24, 100, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:size])
+        with pytest.raises(cymbals.ModelFileError):
+            cymbals.load(path)
+    path.write_bytes(whole + b"x")
+    with pytest.raises(cymbals.ModelFileError):
+        cymbals.load(path)
+
+
+def test_a_failing_save_leaves_the_old_file(tmp_path, model, monkeypatch):
+    path = tmp_path / "m"
+    model.save(path)
+    before = path.read_bytes()
+
+    def full(_):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="no space"):
+        model.save(path)
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["m"]
+
+
+def test_pickle_copy_and_joblib(tmp_path, model, data):
+    import joblib
+
+    joblib.dump(model, tmp_path / "m")
+    for back in (pickle.loads(pickle.dumps(model)), copy.deepcopy(model), joblib.load(tmp_path / "m")):
+        assert np.array_equal(back.recommend("u7")[0], model.recommend("u7")[0])
+    back = pickle.loads(pickle.dumps(data))
+    assert back.user_ids.tolist() == data.user_ids.tolist()
+
+
+# -- threads and signals -------------------------------------------------------------------------------------------------
+
+
+def test_reading_from_many_threads(model, data, matrix):
+    users = data.user_ids
+    want = model.recommend(users, 5), model.similar_items(data.item_ids, 5), model.fold_in(matrix)
+    fresh = pickle.loads(pickle.dumps(model))  # nothing cached yet
+    barrier = threading.Barrier(8)
+
+    def read(_):
+        barrier.wait()
+        return fresh.recommend(users, 5), fresh.similar_items(data.item_ids, 5), fresh.fold_in(matrix)
+
+    with ThreadPoolExecutor(8) as pool:
+        for got in pool.map(read, range(8)):
+            assert np.array_equal(got[0][0], want[0][0])
+            assert np.array_equal(got[1][1], want[1][1])
+            assert np.array_equal(got[2], want[2])
+
+
+def test_ctrl_c_leaves_a_usable_model(matrix):
+    model = ALS(factors=8, iterations=10**6, random_state=0)
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(matrix, callback=lambda m, i: signal.raise_signal(signal.SIGINT) if i == 3 else None)
+    assert signal.getsignal(signal.SIGINT) is handler
+    assert model.n_iter_ == 3
+    assert np.isfinite(model.recommend(0)[1]).all()
+
+
+def test_a_failed_fit_keeps_the_model(matrix, model):
+    state = model._state
+    bad = matrix.copy()
+    bad.data[3] = np.nan
+    with pytest.raises(ValueError, match="nan"):
+        model.fit(bad)
+    model.set_params(alpha=1e308)
+    with pytest.raises(cymbals.SolveError, match="user 0"):
+        model.fit(matrix)
+    assert model._state is state
+
+
+def test_fork_after_a_parallel_fit():
+    """The child works, on one thread, with one warning; it used to hang."""
+    code = """
+import os, sys, warnings, numpy as np, scipy.sparse as sp, cymbals
+m = sp.random_array((300, 200), density=0.1, rng=0)
+model = cymbals.ALS(factors=8, n_threads=2, random_state=0).fit(m)
+want = model.recommend(np.arange(300))[0]
+child = os.fork()
+if child == 0:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        again = cymbals.ALS(factors=8, n_threads=2, random_state=0).fit(m)
+        same = np.array_equal(again.recommend(np.arange(300))[0], want)
+    told = [w for w in caught if "forked" in str(w.message)]
+    os._exit(0 if same and len(told) == 1 else 1)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    assert subprocess.run([sys.executable, "-W", "ignore", "-c", code], timeout=120).returncode == 0

@@ -1,0 +1,138 @@
+"""The command line on real files, made-up ones, and bad usage."""
+
+import json
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+import cymbals
+from cymbals.cli import cli
+
+
+def cymbals_cli(*args, code=0):
+    result = CliRunner().invoke(cli, [str(a) for a in args])
+    assert result.exit_code == code, result.output + str(result.exception)
+    return result
+
+
+@pytest.fixture
+def table(tmp_path):
+    rng = np.random.default_rng(0)
+    df = pd.DataFrame({"user": rng.integers(0, 60, 900), "item": rng.integers(0, 40, 900), "value": rng.integers(1, 9, 900)})
+    df.to_csv(tmp_path / "plays.csv", index=False)
+    return tmp_path / "plays.csv"
+
+
+def test_demo():
+    out = cymbals_cli("demo").stdout
+    gain = float(re.search(r"AUC [\d.]+, ([\d.]+) above popularity", out)[1])
+    share = float(re.search(r"([\d.]+) of the top-5 recommendations", out)[1])
+    assert gain >= 0.05
+    assert share >= 0.8
+    assert "wrong number of fields" in out
+    assert "alias_cycles" in out
+
+
+def test_fit_recommend_similar(tmp_path, table):
+    model = tmp_path / "m.cymbals"
+    fitted = cymbals_cli("fit", table, "-o", model, "--factors", 5, "--iterations", 3, "--seed", 1)
+    assert "loaded 900 rows" in fitted.stderr
+    assert "saved" in fitted.stdout
+    found = json.loads(cymbals_cli("recommend", model, "--user", 3, "--user", 4, "-n", 4, "--json").stdout)
+    back = cymbals.load(model)
+    ids, _ = back.recommend([3, 4], 4)
+    assert [[r["item"] for r in found[u]] for u in ("3", "4")] == ids.tolist()
+    assert "user 3" in cymbals_cli("recommend", model, "--user", 3).stdout
+    near = json.loads(cymbals_cli("similar", model, "--item", 7, "-n", 2, "--json").stdout)
+    assert [r["item"] for r in near["7"]] == back.similar_items(7, 2)[0].tolist()
+    for suffix in ("parquet", "csv"):
+        target = tmp_path / f"recs.{suffix}"
+        cymbals_cli("recommend", model, "--all", "-n", 3, "-o", target)
+        frame = pd.read_parquet(target) if suffix == "parquet" else pd.read_csv(target)
+        assert frame.columns.tolist() == ["user", "rank", "item", "score"]
+        assert frame[frame["user"] == 3]["item"].tolist() == back.recommend(3, 3)[0].tolist()
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_laboratory_on_the_sample(tmp_path, data_folder):
+    model = tmp_path / "m.cymbals"
+    how = ("--factors", 10, "--iterations", 5, "--regularization", 0.01, "--alpha", 1.0)
+    out = cymbals_cli("fit", data_folder("audioscrobbler_small"), "-o", model, *how)
+    assert "loaded 49,481 rows, 48,943 distinct pairs, 50 users" in out.stderr
+    found = json.loads(cymbals_cli("recommend", model, "--user", 1059637, "-n", 5, "--json").stdout)["1059637"]
+    data = cymbals.audioscrobbler.load(data_folder("audioscrobbler_small"))
+    row = data.user_ids.tolist().index(1059637)
+    heard = {data.item_ids[i] for i in data.user_items[[row]].indices}
+    assert len(found) == 5
+    assert all(r["item"] not in heard and not r["name"].isdigit() for r in found)
+
+
+def test_evaluate_describe_doctor(table):
+    found = json.loads(cymbals_cli("evaluate", table, "--factors", 4, "-k", 3, "--json").stdout)
+    assert set(found) == {"ALS", "popularity"}
+    assert 0 <= found["ALS"]["ndcg@3"] <= 1
+    assert "precision@5" in cymbals_cli("evaluate", table, "--factors", 4).stdout
+    tables = json.loads(cymbals_cli("describe", table, "--json", "--top", 3).stdout)
+    df = pd.read_csv(table)
+    top = df.groupby("item")["value"].sum().sort_values(ascending=False)
+    assert [r["plays"] for r in tables["top items by plays"]] == top.head(3).tolist()
+    audience = df.groupby("item")["user"].nunique().max()
+    assert tables["top items by audience"][0]["users"] == audience
+    assert "activity" in cymbals_cli("describe", table).stdout
+    assert json.loads(cymbals_cli("doctor", "--json").stdout)["threads"] == cymbals.threads()
+    assert cymbals.simd() in cymbals_cli("doctor").stdout
+
+
+def test_failures_are_one_line_and_exit_1(tmp_path, table):
+    model = tmp_path / "m"
+    cymbals_cli("fit", table, "-o", model, "--factors", 2)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "x.csv").write_text("a,b\n1,2\n")
+    for args in (
+        ("recommend", table, "--user", 1),
+        ("recommend", model, "--user", 12345),
+        ("recommend", model, "--user", "bob"),
+        ("similar", model, "--item", "nobody"),
+        ("fit", tmp_path / "empty", "-o", model),
+        ("fit", tmp_path / "x.csv", "-o", model),
+        ("evaluate", table, "--test-fraction", 1.5),
+        ("fit", table, "-o", model, "--alpha", -1),
+    ):
+        result = cymbals_cli(*args, code=1)
+        assert result.stderr.splitlines()[-1].startswith("cymbals: ")
+        assert "Traceback" not in result.output
+    assert cymbals.load(model).get_params()["factors"] == 2
+
+
+def test_bad_usage_exits_2(tmp_path, table):
+    model = tmp_path / "m"
+    cymbals_cli("fit", table, "-o", model, "--factors", 2)
+    for args in (
+        ("fit", tmp_path / "absent", "-o", model),
+        ("fit", table),
+        ("fit", table, "-o", model, "--factors", 0),
+        ("fit", table, "-o", model, "--objective", "best"),
+        ("fit", table, "-o", tmp_path / "no" / "folder"),
+        ("recommend", model),
+        ("recommend", model, "--all"),
+        ("recommend", model, "--all", "--user", 3, "-o", tmp_path / "r.csv"),
+        ("recommend", model, "--user", 3, "-o", tmp_path / "r.csv"),
+        ("nonsense",),
+        ("doctor", "--threads", "x"),
+    ):
+        cymbals_cli(*args, code=2)
+
+
+def test_module_and_pipe(table):
+    help_ = subprocess.run([sys.executable, "-m", "cymbals", "--help"], capture_output=True, text=True, check=True)
+    for command in ("demo", "describe", "fit", "recommend", "similar", "evaluate", "doctor"):
+        assert command in help_.stdout
+    pipe = subprocess.run(
+        f"{sys.executable} -m cymbals describe {table} | head -n 1", shell=True, capture_output=True, text=True, check=True
+    )
+    assert pipe.stderr == ""

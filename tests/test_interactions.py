@@ -1,0 +1,172 @@
+"""Data in: frames, arrays, matrices; ids, names, merging, splits, and the files people have."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+from conftest import random_matrix
+
+import cymbals
+from cymbals import Interactions, datasets, split
+
+
+def test_frame_pairs_are_summed_and_ids_kept():
+    rng = np.random.default_rng(0)
+    df = pd.DataFrame({"u": rng.integers(5, 90, 3000), "i": rng.integers(-4, 60, 3000), "v": rng.integers(1, 50, 3000)})
+    data = Interactions.from_frame(df, user="u", item="i", value="v", item_names={-4: "minus four", 7: "seven", 999: "nobody"})
+    want = df.pivot_table(index="u", columns="i", values="v", aggfunc="sum").fillna(0)
+    assert np.array_equal(data.user_items.toarray(), want.to_numpy())
+    assert data.user_ids.tolist() == want.index.tolist()
+    assert data.item_ids.tolist() == want.columns.tolist()
+    assert np.array_equal(data.item_users.toarray(), want.to_numpy().T)
+    assert data.user_items.indptr.dtype == np.int64
+    assert data.user_items.has_sorted_indices
+    assert data.item_names[0] == "minus four"
+    assert data.name_of(data.item_ids.tolist().index(7)) == "seven"
+    assert data.name_of(1) == str(data.item_ids[1])
+    assert data.report == {"rows": 3000, "pairs": data.nnz}
+
+
+def test_strings_counts_and_series():
+    df = pd.DataFrame({"user": ["b", "a", "b"], "item": ["x", "y", "x"]})
+    data = Interactions.from_frame(df, value=None, item_names=pd.Series({"x": "Ex", "y": None}))
+    assert data.user_ids.tolist() == ["a", "b"]
+    assert data.user_items.toarray().tolist() == [[0, 1], [2, 0]]
+    assert data.item_names.tolist() == ["Ex", None]
+
+
+def test_counts_stay_exact():
+    big = Interactions.from_arrays([0, 0, 1], [0, 0, 0], [2**24, 1, 3])
+    assert big.user_items.data.tolist() == [2**24 + 1, 3]
+    small = Interactions.from_arrays([0, 0], [0, 0], [2, 3])
+    assert small.user_items.dtype == np.float32
+    assert Interactions.from_arrays([0], [0], np.array([0.1])).user_items.dtype == np.float64
+
+
+@pytest.mark.parametrize("make", [sp.csr_array, sp.csr_matrix, sp.csc_array, sp.coo_matrix, sp.lil_array, sp.dok_array, sp.bsr_array])
+def test_any_scipy_matrix(make):
+    dense = random_matrix((9, 12)).toarray()
+    data = Interactions.from_csr(make(dense))
+    assert np.array_equal(data.user_items.toarray(), dense)
+    for dtype in (bool, np.int8, np.int64, np.uint16, np.float64):
+        assert np.array_equal(Interactions.from_csr(make(dense).astype(dtype)).user_items.toarray(), dense.astype(dtype))
+
+
+def test_unsorted_and_repeated_entries_and_wide_indices():
+    for index in (np.int32, np.int64):
+        m = sp.csr_array((np.ones(5, np.float32), np.array([2, 0, 2, 1, 1], index), np.array([0, 3, 5], index)), shape=(2, 3))
+        before = m.indices.copy()
+        assert Interactions.from_csr(m).user_items.toarray().tolist() == [[1, 0, 2], [0, 2, 0]]
+        assert np.array_equal(m.indices, before), "the input was changed"
+
+
+def test_read_only_and_strided_input():
+    m = random_matrix((30, 20))
+    for part in (m.data, m.indices, m.indptr):
+        part.flags.writeable = False
+    assert Interactions.from_csr(m).nnz == m.nnz
+    wide = np.arange(40).reshape(20, 2)
+    assert Interactions.from_arrays(wide[:, 0], wide[:, 1]).nnz == 20
+    assert not Interactions.from_csr(m).user_items.data.flags.writeable
+
+
+@pytest.mark.parametrize("kind", [sp.csr_matrix, sp.csc_array, "interactions"])
+def test_splits_keep_shape_type_and_every_entry(kind):
+    matrix = random_matrix((60, 40), 0.3)
+    data = Interactions.from_csr(matrix, user_ids=np.arange(60) + 100) if kind == "interactions" else kind(matrix)
+    plain = (lambda d: d.user_items) if kind == "interactions" else (lambda d: d)
+    for cut in (lambda s: split.random(data, 0.25, s), lambda s: split.leave_k_out(data, 2, s)):
+        train, test = cut(0)
+        assert type(train) is type(test) is type(data)
+        assert train.shape == test.shape == data.shape
+        assert np.array_equal((plain(train) + plain(test)).toarray(), matrix.toarray())
+        assert plain(train).nnz + plain(test).nnz == matrix.nnz
+        again, other = cut(0)[1], cut(1)[1]
+        assert np.array_equal(plain(test).toarray(), plain(again).toarray())
+        assert not np.array_equal(plain(test).toarray(), plain(other).toarray())
+    assert plain(split.random(data, 0.25)[1]).nnz == round(0.25 * matrix.nnz)
+    held = np.diff(sp.csr_array(plain(split.leave_k_out(data, 2)[1])).indptr)
+    lengths = np.diff(matrix.indptr)
+    assert np.array_equal(held, np.where(lengths > 2, 2, 0))
+    if kind == "interactions":
+        assert train.user_ids.tolist() == data.user_ids.tolist()
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".parquet"])
+def test_tables(tmp_path, suffix):
+    df = pd.DataFrame({"who": [3, 1, 3], "what": ["a", "NA", "a"], "n": [1.5, 2, 3]})
+    path = tmp_path / f"plays{suffix}"
+    df.to_parquet(path) if suffix == ".parquet" else df.to_csv(path, sep="," if suffix == ".csv" else "\t", index=False)
+    data = datasets.load(path, user="who", item="what", value="n")
+    assert data.item_ids.tolist() == ["NA", "a"]
+    assert data.user_items.toarray().tolist() == [[2, 0], [0, 4.5]]
+
+
+def test_hetrec(data_folder):
+    data = datasets.load(data_folder("hetrec_lastfm2k"))
+    assert data.shape == (1892, 17632)
+    assert data.nnz == 92834
+    assert data.user_items.max() == 352698
+    assert data.name_of(0) == "MALICE MIZER"
+
+
+def write_dump(folder, plays, artists=b"", aliases=b"", small=False):
+    end = "_small.txt" if small else ".txt"
+    for name, text in (("user_artist_data", plays), ("artist_data", artists), ("artist_alias", aliases)):
+        (folder / f"{name}{end}").write_bytes(text)
+    return folder
+
+
+@pytest.mark.parametrize("small", [False, True])
+def test_audioscrobbler_cleaning(tmp_path, small):
+    plays = b"1 10 5\n1 11 2\r\n2 12 1\n2 13 1\n\n3 20 4\nbad\n1 10\n1 x 3\n1 10 -4\n3 30 1\n3 31 1\n3 40 9"
+    artists = b"10\tTen\r\n11\tTenn\n12\tTwelve\twith tab\nno tab\nx\tY\n13\t\n20\tCaf\xe9\n10\tTen again\n30\tLoop\n"
+    aliases = b"11\t10\n12\t11\n13\t12\n20\t20\n30\t31\n31\t30\n\t5\n11\t99\n"
+    raw = cymbals.audioscrobbler.read(write_dump(tmp_path, plays, artists, aliases, small))
+    assert raw.plays.shape == (8, 3)
+    assert raw.aliases.columns.tolist() == ["misspelled", "canonical"]
+    assert dict(zip(raw.artists["artist"], raw.artists["name"], strict=True))[12] == "Twelve\twith tab"
+    data = raw.clean()
+    assert data.item_ids.tolist() == [10, 20, 30, 40]
+    assert data.user_items.toarray().tolist() == [[7, 0, 0, 0], [2, 0, 0, 0], [0, 4, 2, 9]]
+    assert data.item_names.tolist() == ["Ten", "Caf\ufffd", "Loop", None]
+    report = data.report
+    assert report["rows"] == 8
+    assert report["pairs"] == 5
+    assert report["pairs_merged"] == 3
+    assert report["artists_before"] == 7 + 1 - 0
+    assert report["alias_cycles"] == 1
+    assert report["alias_chains"] >= 2
+    assert report["artists_without_name"] == 1
+    assert report["names_not_utf8"] == 1
+    assert {(r.reason, r.lines, r.first_line) for r in raw.rejected if r.file.startswith("user")} == {
+        ("wrong number of fields", 2, 7), ("not a whole number", 1, 9), ("negative number", 1, 10)
+    }  # fmt: skip
+    assert {r.reason for r in raw.rejected if r.file.startswith("artist_data")} == {
+        "no tab", "artist id is not a whole number", "empty name"
+    }  # fmt: skip
+
+
+def test_audioscrobbler_sample(data_folder):
+    data = cymbals.audioscrobbler.load(data_folder("audioscrobbler_small"))
+    report = data.report
+    assert (report["rows"], report["pairs"], report["users"], report["artists"]) == (49481, 48943, 50, 30100)
+    assert report["artists_without_name"] == 139
+    folder = data_folder("audioscrobbler_small")
+    plays = pd.read_csv(folder / "user_artist_data_small.txt", sep=" ", names=["user", "artist", "n"])
+    alias = pd.read_csv(folder / "artist_alias_small.txt", sep="\t", names=["bad", "good"])
+    plays["artist"] = plays["artist"].map(dict(zip(alias.bad, alias.good, strict=True))).fillna(plays["artist"]).astype(int)
+    slow = plays.groupby(["user", "artist"])["n"].sum()
+    coo = data.user_items.tocoo()
+    ours = pd.Series(coo.data, index=pd.MultiIndex.from_arrays([data.user_ids[coo.row], data.item_ids[coo.col]])).sort_index()
+    assert np.array_equal(ours.to_numpy(), slow.sort_index().to_numpy())
+
+
+def test_empty_files_and_missing_ones(tmp_path):
+    assert cymbals.audioscrobbler.load(write_dump(tmp_path, b"")).shape == (0, 0)
+    (tmp_path / "artist_data.txt").unlink()
+    (tmp_path / "artist_alias.txt").unlink()
+    assert cymbals.audioscrobbler.load(tmp_path).report["missing_artist_alias"] == 1
+    (tmp_path / "user_artist_data.txt").unlink()
+    with pytest.raises(FileNotFoundError, match="user_artist_data"):
+        cymbals.audioscrobbler.load(tmp_path)

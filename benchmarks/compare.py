@@ -91,7 +91,10 @@ def main() -> None:
             run(data, start, args.iterations, args.threads, args.solver, report)
         print(f"round {round_ + 1} of {args.rounds} done", flush=True)
 
-    print(f"\n{'iteration':>9} {'cymbals s':>10} {'(min-max)':>13} {'implicit s':>10} {'(min-max)':>13} {'ratio':>6}", end="")
+    print(
+        f"\n{'iteration':>9} {'cymbals s':>10} {'(min-max)':>13} {'implicit s':>10} {'(min-max)':>13} {'ratio':>6}",
+        end="",
+    )
     print(f" {'cymbals loss':>13} {'implicit loss':>14}")
     for i in range(1, args.iterations + 1):
         ours, theirs = seconds["cymbals", i], seconds["implicit", i]
@@ -104,7 +107,10 @@ def main() -> None:
         for r in range(args.rounds)
     ]
     lower = all(losses["cymbals", i] <= losses["implicit", i] for i in range(1, args.iterations + 1))
-    print(f"\nper iteration, median of {args.rounds} rounds: {statistics.median(total):.2f} times implicit's speed; ", end="")
+    print(
+        f"\nper iteration, median of {args.rounds} rounds: {statistics.median(total):.2f} times implicit's speed; ",
+        end="",
+    )
     print(f"loss {'equal or lower' if lower else 'NOT always equal or lower'} after every iteration")
 
 

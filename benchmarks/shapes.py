@@ -1,7 +1,8 @@
 """The two shapes that every benchmark runs on, and smaller cuts of both.
 
-dense: 138k users x 27k items, 10M entries, log-normal activity from 20 up. sparse: 359k x 292k, about 17M entries, some 49 a
-user, Zipf items. Listeners belong to planted clusters of items; values are 1 + lognormal(1, 1.2), clipped at 500. Seeded.
+dense: 138k users x 27k items, 10M entries, log-normal activity from 20 up. sparse: 359k x 292k, about 17M entries,
+some 49 a user, Zipf items. Listeners belong to planted clusters of items; values are 1 + lognormal(1, 1.2), clipped at
+500. Seeded.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ bool better(const Scored<T> &a, const Scored<T> &b) {
 // A heap with the worst on top, in borrowed memory of k places. Items must be offered in rising order.
 template <class T>
 class Best {
-   public:
+ public:
     Best() = default;
     Best(Scored<T> *memory, int64_t k) : heap(memory), most(k) {}
 
@@ -40,7 +40,7 @@ class Best {
         return size;
     }
 
-   private:
+ private:
     Scored<T> *heap = nullptr;
     int64_t most = 0, size = 0;
 };

@@ -7,9 +7,10 @@
 
 namespace cymbals {
 
-// Calls move(from, to) for every from in [0, n), so that items come out ordered by key(from) in [0, n_keys) and, within a
-// key, as they came in. indptr (n_keys + 1) is filled with where each key begins. Runs of input are counted apart, as many
-// as the threads, but no more than memory of about n counters allows; the order of the result is the same for any number.
+// Calls move(from, to) for every from in [0, n), so that items come out ordered by key(from) in [0, n_keys) and, within
+// a key, as they came in. indptr (n_keys + 1) is filled with where each key begins. Runs of input are counted apart, as
+// many as the threads, but no more than memory of about n counters allows; the order of the result is the same for any
+// number.
 template <class Key, class Move>
 int32_t bucket_sort(int64_t n, int64_t n_keys, int64_t *indptr, int32_t n_threads, Key key, Move move) {
     const int64_t affordable = std::max<int64_t>(1, n / std::max<int64_t>(1, n_keys));

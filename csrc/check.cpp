@@ -74,7 +74,8 @@ Finding check(const cymbals_csr &m, int64_t n_entries, int32_t n_threads) {
 extern "C" int32_t cymbals_check_csr(const cymbals_csr *matrix, int64_t n_entries, cymbals_csr_report *report,
                                      int32_t n_threads) {
     using namespace cymbals;
-    if (!good(matrix, matrix && matrix->values) || !report || n_entries < 0 || n_threads < 1) return CYMBALS_BAD_ARGUMENT;
+    if (!good(matrix, matrix && matrix->values) || !report || n_entries < 0 || n_threads < 1)
+        return CYMBALS_BAD_ARGUMENT;
     return with_index(matrix->index_type, [&](auto index) {
         return with_float(matrix->value_type, [&](auto value) {
             const Finding worst = check<decltype(index), decltype(value)>(*matrix, n_entries, n_threads);

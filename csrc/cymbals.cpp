@@ -19,12 +19,19 @@ extern "C" const char *cymbals_compiler(void) {
 
 extern "C" const char *cymbals_status_message(int32_t status) {
     switch (status) {
-        case CYMBALS_OK: return "success";
-        case CYMBALS_BAD_ARGUMENT: return "bad argument: a null pointer, a negative size, or an unknown type or option";
-        case CYMBALS_NO_MEMORY: return "out of memory";
-        case CYMBALS_NO_SIMD: return "the instruction set asked for is unknown, not built in, or not on this machine";
-        case CYMBALS_INDEFINITE: return "a row's system is not positive definite";
-        case CYMBALS_BAD_VALUE: return "a row's solution is not finite";
-        default: return "unknown status";
+        case CYMBALS_OK:
+            return "success";
+        case CYMBALS_BAD_ARGUMENT:
+            return "bad argument: a null pointer, a negative size, or an unknown type or option";
+        case CYMBALS_NO_MEMORY:
+            return "out of memory";
+        case CYMBALS_NO_SIMD:
+            return "the instruction set asked for is unknown, not built in, or not on this machine";
+        case CYMBALS_INDEFINITE:
+            return "a row's system is not positive definite";
+        case CYMBALS_BAD_VALUE:
+            return "a row's solution is not finite";
+        default:
+            return "unknown status";
     }
 }

@@ -1,5 +1,5 @@
-// The Gramian Y'Y in float64. The rows are cut into segments and the result into panels by the shape alone, and segments are
-// added in order, so that the sum does not depend on the number of threads.
+// The Gramian Y'Y in float64. The rows are cut into segments and the result into panels by the shape alone, and
+// segments are added in order, so that the sum does not depend on the number of threads.
 
 #include <algorithm>
 
@@ -8,7 +8,7 @@
 namespace cymbals {
 namespace {
 
-constexpr int64_t kRows = 256;              // summed in the matrix's own type before they join the float64 sum
+constexpr int64_t kRows = 256;  // summed in the matrix's own type before they join the float64 sum
 constexpr int64_t kMostSegments = 64;
 constexpr int64_t kSumBytes = 64 * 1024 * 1024;  // of all segments' sums together
 
@@ -33,7 +33,8 @@ int32_t gramian(const cymbals_matrix &y, double *gram, const Kernels<T> &kernels
                 // columns first .. of these rows of the result; part holds them from `first` on
                 const int64_t first = panel * kPanel, height = std::min(kPanel, padded - first), width = padded - first;
                 double *sum = sums.get() + segment * f * f;
-                for (int64_t i = first; i < std::min(first + height, f); i++) std::fill_n(sum + i * f + first, f - first, 0.0);
+                for (int64_t i = first; i < std::min(first + height, f); i++)
+                    std::fill_n(sum + i * f + first, f - first, 0.0);
                 for (int64_t block = segment * blocks / segments; block < (segment + 1) * blocks / segments; block++) {
                     const int64_t begin = block * kRows, n = std::min(kRows, y.n_rows - begin);
                     for (int64_t k = 0; k < n; k++) {

@@ -1,6 +1,6 @@
-// One half-step: every row of a CSR matrix solved against the fixed side, in the basis where the fixed side's Gramian is
-// diagonal. Here: the parallel loop, a row's weights, the choice of solver and what to do when one fails. Rows do not
-// depend on each other, so the result does not depend on the number of threads.
+// One half-step: every row of a CSR matrix solved against the fixed side, in the basis where the fixed side's Gramian
+// is diagonal. Here: the parallel loop, a row's weights, the choice of solver and what to do when one fails. Rows do
+// not depend on each other, so the result does not depend on the number of threads.
 
 #include <algorithm>
 #include <cmath>
@@ -14,7 +14,7 @@ namespace cymbals {
 namespace {
 
 constexpr int64_t kTileBytes = 4 * 1024 * 1024;  // longer rows are gathered again on every pass
-constexpr int kMostSteps = 24;              // a row that needs more CG steps is solved exactly
+constexpr int kMostSteps = 24;                   // a row that needs more CG steps is solved exactly
 
 // A thread's memory, in one piece.
 template <class T>
@@ -52,13 +52,16 @@ struct Workspace {
 struct Cost {
     double n, f;
     double gather() const { return 6 * n * f; }
-    double cg(double steps, bool fits) const { return (steps + 1) * (2 * n * f + 30 * f + (fits ? 0 : gather())) + gather(); }
+    double cg(double steps, bool fits) const {
+        return (steps + 1) * (2 * n * f + 30 * f + (fits ? 0 : gather())) + gather();
+    }
     double dual() const { return gather() + n * n * f + n * n * n / 3 + 12 * n * n + 2 * n * f; }
     double primal() const { return gather() + n * f * f / 2 + f * f * f / 3 + 12 * f * f + 2 * n * f; }
 };
 
-// CG steps for an identity plus a matrix of this trace and rank: a curve through what Last.fm counts took with alpha 1 and
-// 40, linear and log, f 32 to 128. A row that needs more than kMostSteps is solved exactly, so a wrong guess costs time only.
+// CG steps for an identity plus a matrix of this trace and rank: a curve through what Last.fm counts took with alpha 1
+// and 40, linear and log, f 32 to 128. A row that needs more than kMostSteps is solved exactly, so a wrong guess costs
+// time only.
 double expected_steps(double trace, double rank) {
     const double log = std::log1p(trace);
     return std::min(1.5 + 0.45 * log * log, rank + 1);
@@ -66,7 +69,7 @@ double expected_steps(double trace, double rank) {
 
 template <class T>
 class HalfStep {
-   public:
+ public:
     const cymbals_csr &rows;
     const cymbals_matrix &fixed;
     cymbals_matrix &solved;
@@ -76,16 +79,24 @@ class HalfStep {
     const KernelTable &table;
     const Kernels<T> &kernels;
     const int64_t f;
-    double floor = 0;         // of D
-    Buffer<T> leverage;       // |D^(-1/2) y|^2 of the fixed side's rows, with the least regularization
+    double floor = 0;    // of D
+    Buffer<T> leverage;  // |D^(-1/2) y|^2 of the fixed side's rows, with the least regularization
 
-    HalfStep(const cymbals_csr &r, const cymbals_matrix &y, cymbals_matrix &x, const cymbals_objective &o, const double *d,
-             const cymbals_solve_options &opt, const KernelTable &k)
-        : rows(r), fixed(y), solved(x), objective(o), spectrum(d), options(opt), table(k), kernels(kernels_of<T>(k)), f(y.n_cols) {}
+    HalfStep(const cymbals_csr &r, const cymbals_matrix &y, cymbals_matrix &x, const cymbals_objective &o,
+             const double *d, const cymbals_solve_options &opt, const KernelTable &k)
+        : rows(r),
+          fixed(y),
+          solved(x),
+          objective(o),
+          spectrum(d),
+          options(opt),
+          table(k),
+          kernels(kernels_of<T>(k)),
+          f(y.n_cols) {}
 
     int32_t run(cymbals_solve_info *info, int32_t n_threads);
 
-   private:
+ private:
     int32_t prepare(int32_t n_threads);
     void diagonal(double reg, T *scale, T *root) const;
     template <class I, class V>
@@ -123,8 +134,8 @@ int32_t HalfStep<T>::prepare(int32_t n_threads) {
             kernels.row_norms(leverage.get() + begin, row_of<T>(fixed, begin), fixed.stride, n, f, by);
         }
     };
-    // Columns that should be 0 hold rounding of about epsilon times the largest; D must stay above its square, or whitening
-    // would make weights of it. More would regularize directions that the data do determine.
+    // Columns that should be 0 hold rounding of about epsilon times the largest; D must stay above its square, or
+    // whitening would make weights of it. More would regularize directions that the data do determine.
     constexpr double epsilon = std::numeric_limits<T>::epsilon();
     const double largest = *std::max_element(spectrum, spectrum + f) + most_reg;
     floor = 16 * largest * f * epsilon * epsilon;
@@ -138,7 +149,8 @@ int32_t HalfStep<T>::prepare(int32_t n_threads) {
     return CYMBALS_OK;
 }
 
-// Entries begin to end as a Row, those with a < 0 moved behind the others, and sum a |w|^2. False: a weight is not finite.
+// Entries begin to end as a Row, those with a < 0 moved behind the others, and sum a |w|^2. False: a weight is not
+// finite.
 template <class T>
 template <class I, class V>
 bool HalfStep<T>::load(int64_t begin, int64_t end, Workspace<T> &space, Row<T> *row, T *trace) const {
@@ -161,7 +173,8 @@ bool HalfStep<T>::load(int64_t begin, int64_t end, Workspace<T> &space, Row<T> *
         check += (weight + q) * 0;
     }
     T *q = space.q;
-    *row = {row_of<T>(fixed, 0), fixed.stride, f, space.scale, space.root, space.where, space.weight, q, n, n - negative};
+    *row = {row_of<T>(fixed, 0), fixed.stride, f, space.scale, space.root,
+            space.where,         space.weight, q, n,           n - negative};
     if (negative > 0) {
         q = space.sorted_q;
         int64_t at[2] = {0, n - negative};
@@ -178,7 +191,8 @@ bool HalfStep<T>::load(int64_t begin, int64_t end, Workspace<T> &space, Row<T> *
     return check == 0;
 }
 
-// Solves one row the way its length, trace and the options say; what one way cannot solve, the next more careful one gets.
+// Solves one row the way its length, trace and the options say; what one way cannot solve, the next more careful one
+// gets.
 template <class T>
 void HalfStep<T>::solve(int64_t r, Workspace<T> &space, cymbals_solve_info *info, int32_t *failure) const {
     const int64_t begin = rows.indptr[r], end = rows.indptr[r + 1];
@@ -210,7 +224,8 @@ void HalfStep<T>::solve(int64_t r, Workspace<T> &space, cymbals_solve_info *info
         if (solver == CYMBALS_CG || solver == CYMBALS_SOLVER_AUTO) {
             const bool fixed_steps = solver == CYMBALS_CG;
             int steps = 0;
-            outcome = kernels.solve_cg(row, space.work, fixed_steps ? options.cg_steps : std::max(options.cg_steps, kMostSteps),
+            outcome = kernels.solve_cg(row, space.work,
+                                       fixed_steps ? options.cg_steps : std::max(options.cg_steps, kMostSteps),
                                        fixed_steps ? T(0) : (T)options.cg_tolerance, x, &steps);
             info->cg_steps += steps;
             info->rows_cg += outcome == Solve::done;
@@ -256,7 +271,8 @@ Solve HalfStep<T>::in_double(const Row<T> &row, T *x) const {
         space.root[j] = j < f ? (double)row.root[j] : 0;
         space.scale[j] = j < f ? 1 / space.root[j] : 0;
     }
-    const Row<double> wide = {rows_copy.get(), f, f, space.scale, space.root, space.where, space.weight, space.q, row.n, row.n_positive};
+    const Row<double> wide = {rows_copy.get(), f,       f,     space.scale,   space.root, space.where,
+                              space.weight,    space.q, row.n, row.n_positive};
     const Solve outcome = precise.solve_primal(wide, space.work, x_copy.get());
     if (outcome == Solve::done) std::copy_n(x_copy.get(), f, x);
     return outcome;
@@ -289,7 +305,8 @@ int32_t HalfStep<T>::run(cymbals_solve_info *info, int32_t n_threads) {
             info->rows_primal += mine.rows_primal;
             info->cg_steps += mine.cg_steps;
             info->rows_retried += mine.rows_retried;
-            if (mine.failed_row >= 0 && (info->failed_row < 0 || mine.failed_row < info->failed_row)) info->failed_row = mine.failed_row;
+            if (mine.failed_row >= 0 && (info->failed_row < 0 || mine.failed_row < info->failed_row))
+                info->failed_row = mine.failed_row;
             status = std::max(status, failure);
         }
     }
@@ -299,9 +316,10 @@ int32_t HalfStep<T>::run(cymbals_solve_info *info, int32_t n_threads) {
 }  // namespace
 }  // namespace cymbals
 
-extern "C" int32_t cymbals_half_step(const cymbals_csr *rows, const cymbals_objective *objective, const cymbals_matrix *fixed,
-                                     const double *spectrum, cymbals_matrix *solved, const cymbals_solve_options *options,
-                                     cymbals_solve_info *info, int32_t n_threads, int32_t simd) {
+extern "C" int32_t cymbals_half_step(const cymbals_csr *rows, const cymbals_objective *objective,
+                                     const cymbals_matrix *fixed, const double *spectrum, cymbals_matrix *solved,
+                                     const cymbals_solve_options *options, cymbals_solve_info *info, int32_t n_threads,
+                                     int32_t simd) {
     using namespace cymbals;
     if (!good(rows, true) || !good(objective) || !good(fixed) || !good(solved) || !spectrum || !info || !options ||
         options->struct_size < sizeof(cymbals_solve_options) || n_threads < 1 || solved->n_rows != rows->n_rows ||
@@ -312,6 +330,7 @@ extern "C" int32_t cymbals_half_step(const cymbals_csr *rows, const cymbals_obje
     const KernelTable *table = kernel_table(simd, &status);
     if (!table) return status;
     return with_float(fixed->type, [&](auto zero) {
-        return HalfStep<decltype(zero)>(*rows, *fixed, *solved, *objective, spectrum, *options, *table).run(info, n_threads);
+        return HalfStep<decltype(zero)>(*rows, *fixed, *solved, *objective, spectrum, *options, *table)
+            .run(info, n_threads);
     });
 }

@@ -1,5 +1,6 @@
-// The part of the objective that the entries carry: sum of a s^2 - 2 b s + c. The unobserved cells and the regularization
-// follow from two Gramians and are the caller's. Blocks of rows are summed in order, whatever the threads.
+// The part of the objective that the entries carry: sum of a s^2 - 2 b s + c. The unobserved cells and the
+// regularization follow from two Gramians and are the caller's. Blocks of rows are summed in order, whatever the
+// threads.
 
 #include <algorithm>
 
@@ -13,8 +14,8 @@ constexpr int64_t kRows = 64;
 constexpr int64_t kEntries = 1024;
 
 template <class T>
-int32_t loss(const cymbals_csr &rows, const Objective<double> &objective, const cymbals_matrix &x, const cymbals_matrix &y,
-             const Kernels<T> &kernels, double *result, int32_t n_threads) {
+int32_t loss(const cymbals_csr &rows, const Objective<double> &objective, const cymbals_matrix &x,
+             const cymbals_matrix &y, const Kernels<T> &kernels, double *result, int32_t n_threads) {
     const int64_t blocks = (rows.n_rows + kRows - 1) / kRows;
     Buffer<double> parts = buffer<double>(blocks);
     if (!parts) return CYMBALS_NO_MEMORY;
@@ -48,8 +49,8 @@ int32_t loss(const cymbals_csr &rows, const Objective<double> &objective, const 
 extern "C" int32_t cymbals_loss(const cymbals_csr *rows, const cymbals_objective *objective, const cymbals_matrix *x,
                                 const cymbals_matrix *y, double *result, int32_t n_threads, int32_t simd) {
     using namespace cymbals;
-    if (!good(rows, true) || !good(objective) || !good(x) || !good(y) || !result || n_threads < 1 || x->type != y->type ||
-        x->n_cols != y->n_cols || x->n_rows != rows->n_rows || y->n_rows != rows->n_cols)
+    if (!good(rows, true) || !good(objective) || !good(x) || !good(y) || !result || n_threads < 1 ||
+        x->type != y->type || x->n_cols != y->n_cols || x->n_rows != rows->n_rows || y->n_rows != rows->n_cols)
         return CYMBALS_BAD_ARGUMENT;
     int32_t status;
     const KernelTable *table = kernel_table(simd, &status);

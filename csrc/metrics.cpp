@@ -1,6 +1,6 @@
-// Ranking quality of every user in one pass. A user's candidates are the items not in train; those in test are the positives,
-// the others the negatives. Memory a thread: the scores of a block
-// of users, as many as fit kScoreBytes, at least one.
+// Ranking quality of every user in one pass. A user's candidates are the items not in train; those in test are the
+// positives, the others the negatives. Memory a thread: the scores of a block of users, as many as fit kScoreBytes, at
+// least one.
 
 #include <cmath>
 #include <limits>
@@ -84,7 +84,8 @@ void Evaluation<T>::user(int64_t u, T *scores, Scratch<T> &scratch) const {
     }
 
     if (n_positive > 0) {
-        // What is out of the race becomes NaN, which no comparison below takes: first what train has, then the positives.
+        // What is out of the race becomes NaN, which no comparison below takes: first what train has, then the
+        // positives.
         int64_t n_left_out = 0, twice = 0, above = 0;
         for (int64_t i = train.indptr[u]; i < train.indptr[u + 1]; i++, n_left_out++) scores[index_at(train, i)] = kNaN;
         Best<T> best(scratch.best.get(), most_k);
@@ -136,7 +137,8 @@ int32_t run(const Evaluation<T> &evaluation, int32_t n_threads) {
     bool enough = true;
 #pragma omp parallel num_threads(n_threads) reduction(&& : enough)
     {
-        Scratch<T> scratch = {buffer<T>(block * m), buffer<T>(m), buffer<Scored<T>>(evaluation.most_k), buffer<uint8_t>(m)};
+        Scratch<T> scratch = {buffer<T>(block * m), buffer<T>(m), buffer<Scored<T>>(evaluation.most_k),
+                              buffer<uint8_t>(m)};
         enough = bool(scratch);
         if (enough) std::fill_n(scratch.role.get(), m, uint8_t(negative));
 #pragma omp for schedule(dynamic, 1)
@@ -149,13 +151,13 @@ int32_t run(const Evaluation<T> &evaluation, int32_t n_threads) {
 }  // namespace
 }  // namespace cymbals
 
-extern "C" int32_t cymbals_rank_metrics(const cymbals_matrix *users, const cymbals_matrix *items, const cymbals_csr *train,
-                                        const cymbals_csr *test, const int64_t *k, int32_t n_k, double *out, uint8_t *covered,
-                                        int32_t n_threads, int32_t simd) {
+extern "C" int32_t cymbals_rank_metrics(const cymbals_matrix *users, const cymbals_matrix *items,
+                                        const cymbals_csr *train, const cymbals_csr *test, const int64_t *k,
+                                        int32_t n_k, double *out, uint8_t *covered, int32_t n_threads, int32_t simd) {
     using namespace cymbals;
     if (!good(users) || !good(items) || !good(train, false) || !good(test, true) || users->type != items->type ||
-        users->n_cols != items->n_cols || train->n_rows != users->n_rows || test->n_rows != users->n_rows || n_k < 1 || !k || !out || !covered ||
-        train->n_cols != items->n_rows || test->n_cols != items->n_rows || n_threads < 1)
+        users->n_cols != items->n_cols || train->n_rows != users->n_rows || test->n_rows != users->n_rows || n_k < 1 ||
+        !k || !out || !covered || train->n_cols != items->n_rows || test->n_cols != items->n_rows || n_threads < 1)
         return CYMBALS_BAD_ARGUMENT;
     int64_t most_k = 0;
     for (int32_t c = 0; c < n_k; c++) {
@@ -167,8 +169,8 @@ extern "C" int32_t cymbals_rank_metrics(const cymbals_matrix *users, const cymba
     if (!table) return status;
     return with_float(items->type, [&](auto zero) {
         using T = decltype(zero);
-        const Evaluation<T> evaluation = {*users, *items, *train, *test, k, n_k, std::max<int64_t>(1, most_k), out, covered,
-                                          kernels_of<T>(*table)};
+        const Evaluation<T> evaluation = {
+            *users, *items, *train, *test, k, n_k, std::max<int64_t>(1, most_k), out, covered, kernels_of<T>(*table)};
         return run(evaluation, n_threads);
     });
 }

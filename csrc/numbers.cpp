@@ -1,5 +1,5 @@
-// Lines of whole numbers, as play-count dumps have them: every good line is taken, every bad one is counted by reason. The
-// text is cut at line ends into as many pieces as there are threads.
+// Lines of whole numbers, as play-count dumps have them: every good line is taken, every bad one is counted by reason.
+// The text is cut at line ends into as many pieces as there are threads.
 
 #include <algorithm>
 #include <cstring>
@@ -14,7 +14,8 @@ constexpr int32_t kMostFields = 16, kMostPieces = 256;
 
 struct Piece {
     const char *begin, *end;
-    int64_t lines, first_row, good;  // lines with the blank ones, the row of the output it starts at, and how many it took
+    int64_t lines, first_row,
+        good;  // lines with the blank ones, the row of the output it starts at, and how many it took
     int64_t first_line;
     int64_t rejected[CYMBALS_LINE_REASONS], first_rejected[CYMBALS_LINE_REASONS];
 };
@@ -74,8 +75,8 @@ void parse_piece(Piece &piece, int32_t n_fields, int64_t *numbers) {
 }  // namespace
 }  // namespace cymbals
 
-extern "C" int32_t cymbals_parse_numbers(const char *text, int64_t size, int32_t n_fields, int64_t *n_lines, int64_t *numbers,
-                                         int64_t *n_good, int64_t rejected[CYMBALS_LINE_REASONS],
+extern "C" int32_t cymbals_parse_numbers(const char *text, int64_t size, int32_t n_fields, int64_t *n_lines,
+                                         int64_t *numbers, int64_t *n_good, int64_t rejected[CYMBALS_LINE_REASONS],
                                          int64_t first_rejected[CYMBALS_LINE_REASONS], int32_t n_threads) {
     using namespace cymbals;
     if ((!text && size > 0) || size < 0 || n_fields < 1 || n_fields > kMostFields || !n_lines || n_threads < 1 ||
@@ -92,7 +93,8 @@ extern "C" int32_t cymbals_parse_numbers(const char *text, int64_t size, int32_t
     }
 #pragma omp parallel for schedule(static, 1) num_threads(n_threads)
     for (int32_t p = 0; p < n_pieces; p++)
-        pieces[p].lines = std::count(pieces[p].begin, pieces[p].end, '\n') + (pieces[p].end > pieces[p].begin && pieces[p].end[-1] != '\n');
+        pieces[p].lines = std::count(pieces[p].begin, pieces[p].end, '\n') +
+                          (pieces[p].end > pieces[p].begin && pieces[p].end[-1] != '\n');
     *n_lines = 0;
     for (int32_t p = 0; p < n_pieces; p++) {
         pieces[p].first_row = *n_lines;

@@ -19,7 +19,11 @@ struct Objective {
     T alpha, inverse_epsilon, base;  // base = 1 - alpha0
 
     explicit Objective(const cymbals_objective &o)
-        : kind(o.kind), confidence(o.confidence), alpha((T)o.alpha), inverse_epsilon((T)(1 / o.epsilon)), base((T)(1 - o.alpha0)) {}
+        : kind(o.kind),
+          confidence(o.confidence),
+          alpha((T)o.alpha),
+          inverse_epsilon((T)(1 / o.epsilon)),
+          base((T)(1 - o.alpha0)) {}
 
     // alpha g(|r|)
     T strength(T size) const {
@@ -39,8 +43,8 @@ struct Objective {
 
 inline bool good(const cymbals_objective *o) {
     return o && o->struct_size >= sizeof(cymbals_objective) && o->kind >= CYMBALS_HU && o->kind <= CYMBALS_EXPLICIT &&
-           o->confidence >= CYMBALS_LINEAR && o->confidence <= CYMBALS_BINARY && o->alpha0 >= 0 && std::isfinite(o->alpha) &&
-           std::isfinite(o->alpha0) && (o->confidence != CYMBALS_LOG || o->epsilon > 0) &&
+           o->confidence >= CYMBALS_LINEAR && o->confidence <= CYMBALS_BINARY && o->alpha0 >= 0 &&
+           std::isfinite(o->alpha) && std::isfinite(o->alpha0) && (o->confidence != CYMBALS_LOG || o->epsilon > 0) &&
            (o->kind != CYMBALS_EXPLICIT || o->alpha0 == 0);
 }
 

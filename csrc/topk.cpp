@@ -1,5 +1,5 @@
-// Exact top-k inner products: blocks of queries against tiles of items, so that a tile of scores stays in cache, and a heap
-// a query. Memory a thread: a tile and k places for each query of a block.
+// Exact top-k inner products: blocks of queries against tiles of items, so that a tile of scores stays in cache, and a
+// heap a query. Memory a thread: a tile and k places for each query of a block.
 
 #include <limits>
 
@@ -51,10 +51,12 @@ void Search<T>::block(int64_t first, Scratch<T> &scratch) const {
         const T *tile = row_of<T>(items, begin);
         int64_t stride = items.stride;
         if (list) {
-            for (int64_t i = 0; i < count; i++) std::copy_n(row_of<T>(items, list[begin + i]), f, scratch.packed.get() + i * f);
+            for (int64_t i = 0; i < count; i++)
+                std::copy_n(row_of<T>(items, list[begin + i]), f, scratch.packed.get() + i * f);
             tile = scratch.packed.get(), stride = f;
         }
-        kernels.dots(scratch.scores.get(), kItems, row_of<T>(queries, first), queries.stride, n, tile, stride, count, f);
+        kernels.dots(scratch.scores.get(), kItems, row_of<T>(queries, first), queries.stride, n, tile, stride, count,
+                     f);
         for (int64_t q = 0; q < n; q++) {
             const T *row = scratch.scores.get() + q * kItems;
             for (int64_t i = 0; i < count; i++) {
@@ -97,19 +99,21 @@ int32_t run(const Search<T> &search, int32_t n_threads) {
 }  // namespace cymbals
 
 extern "C" int32_t cymbals_topk(const cymbals_matrix *queries, const cymbals_matrix *items, const int64_t *item_list,
-                                int64_t n_list, const void *item_scale, const cymbals_csr *skip, int64_t k, int64_t *ids,
-                                void *scores, int32_t n_threads, int32_t simd) {
+                                int64_t n_list, const void *item_scale, const cymbals_csr *skip, int64_t k,
+                                int64_t *ids, void *scores, int32_t n_threads, int32_t simd) {
     using namespace cymbals;
-    if (!good(queries) || !good(items) || queries->type != items->type || queries->n_cols != items->n_cols || k < 1 || !ids ||
-        !scores || n_threads < 1 || (item_list && n_list < 0) || (skip && (!good(skip, false) || skip->n_rows != queries->n_rows)))
+    if (!good(queries) || !good(items) || queries->type != items->type || queries->n_cols != items->n_cols || k < 1 ||
+        !ids || !scores || n_threads < 1 || (item_list && n_list < 0) ||
+        (skip && (!good(skip, false) || skip->n_rows != queries->n_rows)))
         return CYMBALS_BAD_ARGUMENT;
     int32_t status;
     const KernelTable *table = kernel_table(simd, &status);
     if (!table) return status;
     return with_float(items->type, [&](auto zero) {
         using T = decltype(zero);
-        const Search<T> search = {*queries, *items, item_list, item_list ? n_list : items->n_rows, static_cast<const T *>(item_scale),
-                                  skip, k, ids, static_cast<T *>(scores), kernels_of<T>(*table)};
+        const Search<T> search = {
+            *queries, *items, item_list, item_list ? n_list : items->n_rows, static_cast<const T *>(item_scale),
+            skip,     k,      ids,       static_cast<T *>(scores),           kernels_of<T>(*table)};
         return run(search, n_threads);
     });
 }

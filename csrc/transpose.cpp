@@ -25,10 +25,11 @@ int32_t transpose(const cymbals_csr &m, int64_t *t_indptr, O *t_indices, V *t_va
 }  // namespace
 }  // namespace cymbals
 
-extern "C" int32_t cymbals_transpose(const cymbals_csr *matrix, int64_t *t_indptr, void *t_indices, int32_t t_index_type,
-                                     void *t_values, int32_t n_threads) {
+extern "C" int32_t cymbals_transpose(const cymbals_csr *matrix, int64_t *t_indptr, void *t_indices,
+                                     int32_t t_index_type, void *t_values, int32_t n_threads) {
     using namespace cymbals;
-    if (!good(matrix, true) || !t_indptr || n_threads < 1 || (t_index_type != CYMBALS_INT32 && t_index_type != CYMBALS_INT64))
+    if (!good(matrix, true) || !t_indptr || n_threads < 1 ||
+        (t_index_type != CYMBALS_INT32 && t_index_type != CYMBALS_INT64))
         return CYMBALS_BAD_ARGUMENT;
     return with_index(matrix->index_type, [&](auto index) {
         return with_index(t_index_type, [&](auto t_index) {

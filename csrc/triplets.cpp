@@ -29,8 +29,8 @@ int64_t merge(Entry<I, V> *row, int64_t n) {
 }
 
 template <class I, class V>
-int32_t from_triplets(int64_t n, const I *rows, const I *cols, const V *values, int64_t n_rows, int64_t *indptr, I *indices,
-                      V *out, int32_t n_threads) {
+int32_t from_triplets(int64_t n, const I *rows, const I *cols, const V *values, int64_t n_rows, int64_t *indptr,
+                      I *indices, V *out, int32_t n_threads) {
     Buffer<Entry<I, V>> entries = buffer<Entry<I, V>>(n);
     Buffer<int64_t> begin = buffer<int64_t>(n_rows + 1);
     if (!entries || !begin) return CYMBALS_NO_MEMORY;
@@ -64,12 +64,14 @@ int32_t from_triplets(int64_t n, const I *rows, const I *cols, const V *values, 
 }  // namespace
 }  // namespace cymbals
 
-extern "C" int32_t cymbals_from_triplets(int64_t n, const void *rows, const void *cols, int32_t index_type, const void *values,
-                                         int32_t value_type, int64_t n_rows, int64_t n_cols, int64_t *indptr, void *indices,
-                                         void *out_values, int32_t n_threads) {
+extern "C" int32_t cymbals_from_triplets(int64_t n, const void *rows, const void *cols, int32_t index_type,
+                                         const void *values, int32_t value_type, int64_t n_rows, int64_t n_cols,
+                                         int64_t *indptr, void *indices, void *out_values, int32_t n_threads) {
     using namespace cymbals;
-    if (n < 0 || n_rows < 0 || n_cols < 0 || !indptr || n_threads < 1 || (index_type != CYMBALS_INT32 && index_type != CYMBALS_INT64) ||
-        (value_type != CYMBALS_FLOAT32 && value_type != CYMBALS_FLOAT64) || (n > 0 && (!rows || !cols || !values || !indices || !out_values)))
+    if (n < 0 || n_rows < 0 || n_cols < 0 || !indptr || n_threads < 1 ||
+        (index_type != CYMBALS_INT32 && index_type != CYMBALS_INT64) ||
+        (value_type != CYMBALS_FLOAT32 && value_type != CYMBALS_FLOAT64) ||
+        (n > 0 && (!rows || !cols || !values || !indices || !out_values)))
         return CYMBALS_BAD_ARGUMENT;
     return with_index(index_type, [&](auto index) {
         return with_float(value_type, [&](auto value) {
@@ -78,8 +80,8 @@ extern "C" int32_t cymbals_from_triplets(int64_t n, const void *rows, const void
             const I *r = static_cast<const I *>(rows), *c = static_cast<const I *>(cols);
             for (int64_t i = 0; i < n; i++)
                 if (r[i] < 0 || r[i] >= n_rows || c[i] < 0 || c[i] >= n_cols) return (int32_t)CYMBALS_BAD_ARGUMENT;
-            return from_triplets<I, V>(n, r, c, static_cast<const V *>(values), n_rows, indptr, static_cast<I *>(indices),
-                                       static_cast<V *>(out_values), n_threads);
+            return from_triplets<I, V>(n, r, c, static_cast<const V *>(values), n_rows, indptr,
+                                       static_cast<I *>(indices), static_cast<V *>(out_values), n_threads);
         });
     });
 }

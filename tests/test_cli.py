@@ -23,7 +23,9 @@ def cymbals_cli(*args, code=0):
 @pytest.fixture
 def table(tmp_path):
     rng = np.random.default_rng(0)
-    df = pd.DataFrame({"user": rng.integers(0, 60, 900), "item": rng.integers(0, 40, 900), "value": rng.integers(1, 9, 900)})
+    df = pd.DataFrame(
+        {"user": rng.integers(0, 60, 900), "item": rng.integers(0, 40, 900), "value": rng.integers(1, 9, 900)}
+    )
     df.to_csv(tmp_path / "plays.csv", index=False)
     return tmp_path / "plays.csv"
 
@@ -133,6 +135,10 @@ def test_module_and_pipe(table):
     for command in ("demo", "describe", "fit", "recommend", "similar", "evaluate", "doctor"):
         assert command in help_.stdout
     pipe = subprocess.run(
-        f"{sys.executable} -m cymbals describe {table} | head -n 1", shell=True, capture_output=True, text=True, check=True
+        f"{sys.executable} -m cymbals describe {table} | head -n 1",
+        shell=True,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert pipe.stderr == ""

@@ -13,7 +13,9 @@ from cymbals import Interactions, datasets, split
 def test_frame_pairs_are_summed_and_ids_kept():
     rng = np.random.default_rng(0)
     df = pd.DataFrame({"u": rng.integers(5, 90, 3000), "i": rng.integers(-4, 60, 3000), "v": rng.integers(1, 50, 3000)})
-    data = Interactions.from_frame(df, user="u", item="i", value="v", item_names={-4: "minus four", 7: "seven", 999: "nobody"})
+    data = Interactions.from_frame(
+        df, user="u", item="i", value="v", item_names={-4: "minus four", 7: "seven", 999: "nobody"}
+    )
     want = df.pivot_table(index="u", columns="i", values="v", aggfunc="sum").fillna(0)
     assert np.array_equal(data.user_items.toarray(), want.to_numpy())
     assert data.user_ids.tolist() == want.index.tolist()
@@ -43,7 +45,9 @@ def test_counts_stay_exact():
     assert Interactions.from_arrays([0], [0], np.array([0.1])).user_items.dtype == np.float64
 
 
-@pytest.mark.parametrize("make", [sp.csr_array, sp.csr_matrix, sp.csc_array, sp.coo_matrix, sp.lil_array, sp.dok_array, sp.bsr_array])
+@pytest.mark.parametrize(
+    "make", [sp.csr_array, sp.csr_matrix, sp.csc_array, sp.coo_matrix, sp.lil_array, sp.dok_array, sp.bsr_array]
+)
 def test_any_scipy_matrix(make):
     dense = random_matrix((9, 12)).toarray()
     data = Interactions.from_csr(make(dense))
@@ -54,7 +58,9 @@ def test_any_scipy_matrix(make):
 
 def test_unsorted_and_repeated_entries_and_wide_indices():
     for index in (np.int32, np.int64):
-        m = sp.csr_array((np.ones(5, np.float32), np.array([2, 0, 2, 1, 1], index), np.array([0, 3, 5], index)), shape=(2, 3))
+        m = sp.csr_array(
+            (np.ones(5, np.float32), np.array([2, 0, 2, 1, 1], index), np.array([0, 3, 5], index)), shape=(2, 3)
+        )
         before = m.indices.copy()
         assert Interactions.from_csr(m).user_items.toarray().tolist() == [[1, 0, 2], [0, 2, 0]]
         assert np.array_equal(m.indices, before), "the input was changed"
@@ -158,7 +164,9 @@ def test_audioscrobbler_sample(data_folder):
     plays["artist"] = plays["artist"].map(dict(zip(alias.bad, alias.good, strict=True))).fillna(plays["artist"]).astype(int)
     slow = plays.groupby(["user", "artist"])["n"].sum()
     coo = data.user_items.tocoo()
-    ours = pd.Series(coo.data, index=pd.MultiIndex.from_arrays([data.user_ids[coo.row], data.item_ids[coo.col]])).sort_index()
+    ours = pd.Series(
+        coo.data, index=pd.MultiIndex.from_arrays([data.user_ids[coo.row], data.item_ids[coo.col]])
+    ).sort_index()
     assert np.array_equal(ours.to_numpy(), slow.sort_index().to_numpy())
 
 

@@ -21,7 +21,13 @@ def implicit_factors(matrix, alpha, x, y, iterations, *, reg, use_cg=False):
     confidence = sp.csr_matrix((1 + alpha * matrix.data, matrix.indices, matrix.indptr), shape=matrix.shape)
     assert np.array_equal(confidence.data.astype(np.float32), confidence.data)
     model = oracle.AlternatingLeastSquares(
-        factors=x.shape[1], regularization=reg, alpha=1.0, iterations=iterations, use_cg=use_cg, dtype=x.dtype, num_threads=2
+        factors=x.shape[1],
+        regularization=reg,
+        alpha=1.0,
+        iterations=iterations,
+        use_cg=use_cg,
+        dtype=x.dtype,
+        num_threads=2,
     )
     model.user_factors, model.item_factors = x.copy(), y.copy()
     out = []

@@ -24,7 +24,9 @@ MATRICES = {
 @pytest.mark.parametrize("factors", [64, 256])
 def test_bitwise_equal_for_any_number_of_threads(name, solver, factors):
     fits = [
-        ALS(factors=factors, solver=solver, iterations=2, random_state=0, n_threads=n).fit(MATRICES[name], compute_loss=True)
+        ALS(factors=factors, solver=solver, iterations=2, random_state=0, n_threads=n).fit(
+            MATRICES[name], compute_loss=True
+        )
         for n in (1, 2, 3, 8)
     ]
     for other in fits[1:]:

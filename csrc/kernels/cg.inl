@@ -1,5 +1,6 @@
-// Warm-started conjugate gradients on (I + W'SW) z = W'q, S = diag(sign), z = D^(1/2) x: the Gramian preconditions, each step
-// is one pass over the tile that makes the dot products and adds the rows back while they are in registers and first-level cache.
+// Warm-started conjugate gradients on (I + W'SW) z = W'q, S = diag(sign), z = D^(1/2) x: the Gramian preconditions,
+// each step is one pass over the tile that makes the dot products and adds the rows back while they are in registers
+// and first-level cache.
 
 // s[0..4) = w_i . x
 template <class T>

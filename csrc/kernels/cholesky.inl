@@ -1,5 +1,5 @@
-// Cholesky factorisation A = U'U in place on the upper triangle of a row-major matrix, and its solves. The edge is a multiple
-// of kPad; what stands below the diagonal is neither read nor kept.
+// Cholesky factorisation A = U'U in place on the upper triangle of a row-major matrix, and its solves. The edge is a
+// multiple of kPad; what stands below the diagonal is neither read nor kept.
 
 // Rows factored before the trailing matrix is updated.
 template <class T>

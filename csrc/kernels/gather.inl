@@ -1,7 +1,8 @@
-// A row's entries as a tile: the rows of the fixed side that it touches, whitened and weighted, side by side in the second-level
-// cache. Everything that a solver does afterwards reads the tile alone.
+// A row's entries as a tile: the rows of the fixed side that it touches, whitened and weighted, side by side in the
+// second-level cache. Everything that a solver does afterwards reads the tile alone.
 
-// tile[i] = weight_i * (y_i o scale) for begin <= i < end, then zero rows up to a multiple of kBlock; returns that many.
+// tile[i] = weight_i * (y_i o scale) for begin <= i < end, then zero rows up to a multiple of kBlock; returns that
+// many.
 template <class T>
 int64_t gather(const Row<T> &row, int64_t begin, int64_t end, T *tile, const Work<T> &work) {
     constexpr int64_t L = kLanes<T>, ahead = 8;

@@ -103,14 +103,12 @@ void dots(T *c, int64_t ldc, const T *a, int64_t lda, int64_t na, const T *b, in
     int64_t i = 0;
     for (; i + 4 <= na; i += 4) {
         int64_t j = 0;
-        for (; j + 2 <= nb; j += 2)
-            tile_dots<T, 4, 2>(c + i * ldc + j, ldc, a + i * lda, lda, b + j * ldb, ldb, f);
+        for (; j + 2 <= nb; j += 2) tile_dots<T, 4, 2>(c + i * ldc + j, ldc, a + i * lda, lda, b + j * ldb, ldb, f);
         for (; j < nb; j++) tile_dots<T, 4, 1>(c + i * ldc + j, ldc, a + i * lda, lda, b + j * ldb, ldb, f);
     }
     for (; i < na; i++) {
         int64_t j = 0;
-        for (; j + 2 <= nb; j += 2)
-            tile_dots<T, 1, 2>(c + i * ldc + j, ldc, a + i * lda, lda, b + j * ldb, ldb, f);
+        for (; j + 2 <= nb; j += 2) tile_dots<T, 1, 2>(c + i * ldc + j, ldc, a + i * lda, lda, b + j * ldb, ldb, f);
         for (; j < nb; j++) tile_dots<T, 1, 1>(c + i * ldc + j, ldc, a + i * lda, lda, b + j * ldb, ldb, f);
     }
 }

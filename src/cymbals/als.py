@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 from . import solver
 from ._core import SolveError
 from ._progress import progress_bar
-from .threads import resolve
 from ._validation import generator, one_of, real_number, whole_number
 from .csr import Csr, refuse_negative
 from .ids import Ids, id_array, listed
 from .interactions import Interactions, as_interactions
 from .model import Explanation, FactorModel, State
 from .objective import Objective
+from .threads import resolve
 
 
 class ALS(FactorModel):
@@ -84,7 +84,8 @@ class ALS(FactorModel):
     Examples
     --------
     >>> import cymbals
-    >>> plays = cymbals.Interactions.from_arrays(["ann", "ann", "bob", "cy"], ["abba", "blur", "abba", "blur"], [9, 1, 4, 7])
+    >>> users, artists = ["ann", "ann", "bob", "cy"], ["abba", "blur", "abba", "blur"]
+    >>> plays = cymbals.Interactions.from_arrays(users, artists, [9, 1, 4, 7])
     >>> model = cymbals.ALS(factors=2, iterations=5, random_state=0).fit(plays)
     >>> model.recommend("bob", n=1)[0]
     array(['blur'], dtype=object)
@@ -250,9 +251,7 @@ class ALS(FactorModel):
             raise
         return self
 
-    def _start(
-        self, init: Any, data: Interactions, rank: int, dtype: Any, rng: Any
-    ) -> tuple[NDArray[Any], NDArray[Any]]:
+    def _start(self, init: Any, data: Interactions, rank: int, dtype: Any, rng: Any) -> tuple[NDArray[Any], NDArray[Any]]:
         x, y = (
             np.ascontiguousarray(rng.standard_normal((n, rank)) * (0.1 / np.sqrt(rank)), dtype=dtype) for n in data.shape
         )
@@ -262,7 +261,10 @@ class ALS(FactorModel):
             state = init.state_
             if state.y.shape[1] != rank:
                 raise ValueError(f"init has {state.y.shape[1]} factors, this model {rank}")
-            for to, ids, known, factors in ((x, data.users, state.users, state.x), (y, data.items, state.items, state.y)):
+            for to, ids, known, factors in (
+                (x, data.users, state.users, state.x),
+                (y, data.items, state.items, state.y),
+            ):
                 if (ids.array is None) != (known.array is None):
                     raise ValueError(f"init and train must both have {ids.what} ids, or both none")
                 rows = known.find(ids.all())
@@ -481,7 +483,7 @@ def load(path: str | os.PathLike[str], mmap: bool = False) -> ALS:
 
 def _dtype(dtype: Any) -> np.dtype[Any]:
     try:
-        out = np.dtype(dtype)
+        out: np.dtype[Any] = np.dtype(dtype)
     except TypeError:
         out = np.dtype(object)
     if dtype is None or out not in (np.dtype(np.float32), np.dtype(np.float64)):
@@ -518,7 +520,7 @@ def _naming(ids: Ids) -> Iterator[None]:
     try:
         yield
     except SolveError as error:
-        who = ids.of(np.array([error.row]))[0]
+        who = ids.of(np.array([error.row])).tolist()[0]
         raise SolveError(
             f"{ids.what} {who!r} (row {error.row}): {error}. Confidences below unobserved_weight, or values too large "
             "for the dtype, cause this: raise alpha or regularization, lower unobserved_weight, or use dtype='float64'",

@@ -85,7 +85,7 @@ class RawEvents:
             if wrong != right:
                 target.setdefault(wrong, right)
         final: dict[int, int] = {}
-        chains = cycles = 0
+        cycles = 0
         for start in target:
             path, here = [start], target[start]
             on_path = {start}
@@ -101,7 +101,11 @@ class RawEvents:
                 final[artist] = here
         chains = sum(final[wrong] != right for wrong, right in target.items())
         wrong = np.array(sorted(a for a, b in final.items() if a != b), np.int64)
-        return wrong, np.array([final[a] for a in wrong.tolist()], np.int64), {"alias_chains": chains, "alias_cycles": cycles}
+        return (
+            wrong,
+            np.array([final[a] for a in wrong.tolist()], np.int64),
+            {"alias_chains": chains, "alias_cycles": cycles},
+        )
 
     def clean(self) -> Interactions:
         """Canonical ids, each (user, artist) pair once with its counts added up, names beside the artists.
@@ -175,7 +179,9 @@ def read(directory: str | os.PathLike[str]) -> RawEvents:
     >>> raw.clean().report["pairs"]  # doctest: +SKIP
     24203646
     """
-    folder, rejected, notes = Path(directory), [], {}
+    folder = Path(directory)
+    rejected: list[Rejected] = []
+    notes: dict[str, int] = {}
     plays_file = find(folder, PLAYS)
     if plays_file is None:
         raise FileNotFoundError(f"{folder} holds neither {PLAYS}.txt nor {PLAYS}_small.txt")
@@ -186,7 +192,7 @@ def read(directory: str | os.PathLike[str]) -> RawEvents:
         notes[f"missing_{ALIASES}"] = 1
     else:
         aliases = _numbers(alias_file, 2, rejected)
-    ids, names = np.empty(0, np.int64), []
+    ids, names = np.empty(0, np.int64), list[str]()
     if artist_file is None:
         notes[f"missing_{ARTISTS}"] = 1
     else:
@@ -243,7 +249,8 @@ def _numbers(path: Path, n_fields: int, rejected: list[Rejected]) -> NDArray[np.
 
 def _names(path: Path, rejected: list[Rejected], notes: dict[str, int]) -> tuple[NDArray[np.int64], list[str]]:
     """Artist ids and names: everything behind a line's first tab is the name."""
-    ids, names = [], []
+    ids: list[int] = []
+    names: list[str] = []
     refused: dict[str, list[int]] = {}
     not_utf8 = 0
     for number, line in enumerate(path.read_bytes().split(b"\n"), 1):

@@ -114,7 +114,15 @@ def describe(data: str, user: str, item: str, value: str, top: int, as_json: boo
 @_threads
 @_json
 def fit(
-    data: str, user: str, item: str, value: str, output: str, seed: int, threads: int | None, as_json: bool, **params: Any
+    data: str,
+    user: str,
+    item: str,
+    value: str,
+    output: str,
+    seed: int,
+    threads: int | None,
+    as_json: bool,
+    **params: Any,
 ) -> None:
     """Fit a model and save it."""
     loaded = datasets.load(data, user, item, value)
@@ -225,7 +233,9 @@ def _contenders(model: ALS, train: Interactions) -> dict[str, FactorModel]:
 
 def show_metrics(console: Console, found: dict[str, Metrics]) -> None:
     """Metrics of several models side by side."""
-    rows = [{"metric": name} | {model: f"{m[name]:.4f}" for model, m in found.items()} for name in next(iter(found.values()))]
+    rows = [
+        {"metric": name} | {model: f"{m[name]:.4f}" for model, m in found.items()} for name in next(iter(found.values()))
+    ]
     _show_tables(console, {"ranking of held-out items": rows})
 
 

@@ -31,11 +31,12 @@ class ModelFileError(ValueError):
 def write(path: str | os.PathLike[str], facts: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
     """Writes beside `path` and renames, so that `path` is the old file or the new one, never half of one."""
     target = Path(path)
-    placed, offset = {}, 0
+    placed: dict[str, dict[str, Any]] = {}
+    offset = 0
     ordered = {name: _little(array) for name, array in arrays.items()}
     for name, array in ordered.items():
         offset = -(-offset // 64) * 64
-        crc = zlib.crc32(array.reshape(-1).view(np.uint8))
+        crc = zlib.crc32(array.reshape(-1).view(np.uint8).data)
         placed[name] = {"type": array.dtype.str, "shape": array.shape, "offset": offset, "crc32": crc}
         offset += array.nbytes
     header = json.dumps({"facts": facts, "arrays": placed, "size": offset}, allow_nan=False).encode()
@@ -92,7 +93,7 @@ def read(path: str | os.PathLike[str], *, mmap: bool = False) -> tuple[dict[str,
                 array = np.empty(count, kind)
                 if file.readinto(array.view(np.uint8).data) != array.nbytes:
                     raise ModelFileError(f"{path}: truncated while it was read")
-            if zlib.crc32(array.view(np.uint8)) != place["crc32"]:
+            if zlib.crc32(array.view(np.uint8).data) != place["crc32"]:
                 raise ModelFileError(f"{path}: altered since it was written (checksum of {name!r})")
             arrays[name] = array.reshape(place["shape"])
     return content["facts"], arrays

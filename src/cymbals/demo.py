@@ -28,7 +28,8 @@ def run(console: Console, n_listeners: int, seed: int, n_threads: int | None, sh
         console.print(f"{n_listeners:,} made-up listeners, in Audioscrobbler's three files, in {folder}")
         raw = audioscrobbler.read(folder)
     console.print(
-        f"{len(raw.plays_):,} play counts, {len(raw.names_):,} artist names, {len(raw.aliases_):,} aliases", highlight=False
+        f"{len(raw.plays_):,} play counts, {len(raw.names_):,} artist names, {len(raw.aliases_):,} aliases",
+        highlight=False,
     )
     rejected = [{"file": r.file, "reason": r.reason, "lines": r.lines, "first line": r.first_line} for r in raw.rejected]
     show(console, {"lines rejected": rejected})
@@ -41,7 +42,9 @@ def run(console: Console, n_listeners: int, seed: int, n_threads: int | None, sh
     train, test = split.random(data, test_fraction=0.1, seed=seed)
     model = ALS(factors=20, regularization=0.1, confidence="log", n_threads=n_threads, random_state=seed)
     model.fit(train, compute_loss=True, progress=True)
-    history = [{"iteration": h["iteration"], "seconds": f"{h['seconds']:.4f}", "loss": f"{h['loss']:.6f}"} for h in model.history_]
+    history = [
+        {"iteration": h["iteration"], "seconds": f"{h['seconds']:.4f}", "loss": f"{h['loss']:.6f}"} for h in model.history_
+    ]
     show(console, {f"{model} on {train.nnz:,} counts": history[:3] + history[-1:]})
 
     console.rule("4. Validation on the tenth held out")
@@ -63,11 +66,11 @@ def run(console: Console, n_listeners: int, seed: int, n_threads: int | None, sh
     # a listener of one style, so that a reader sees at once whether the list fits
     listener = next((row for row, u in enumerate(data.user_ids.tolist()) if len(planted.tastes_of_user[u]) == 1), 0)
     user = data.user_ids[listener]
-    rows = [
+    best: list[dict[str, Any]] = [
         {"rank": rank, "artist": model.name_of(a), "style": planted.style_of_artist.get(a, "?"), "score": f"{s:.3f}"}
         for rank, (a, s) in enumerate(zip(*model.recommend(user, n=5), strict=True), 1)
     ]
-    show(console, {f"for listener {user}, who likes {', '.join(sorted(planted.tastes_of_user[user]))}": rows})
+    show(console, {f"for listener {user}, who likes {', '.join(sorted(planted.tastes_of_user[user]))}": best})
     artist = data.item_ids[int(np.argmax(np.bincount(train.csr.indices, minlength=data.shape[1])))]
     rows = [
         {"artist": model.name_of(a), "style": planted.style_of_artist.get(a, "?"), "cosine": f"{s:.3f}"}
@@ -75,7 +78,7 @@ def run(console: Console, n_listeners: int, seed: int, n_threads: int | None, sh
     ]
     show(console, {f"like {model.name_of(artist)} ({planted.style_of_artist.get(artist, '?')})": rows})
     console.print(
-        f"{np.mean(fits):.3f} of the top-5 recommendations for all {len(data.user_ids):,} listeners fit their planted taste "
-        f"({seconds:.2f} s)",
+        f"{np.mean(fits):.3f} of the top-5 recommendations for all {len(data.user_ids):,} listeners "
+        f"fit their planted taste ({seconds:.2f} s)",
         highlight=False,
     )

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _core
-from .threads import resolve
 from ._validation import whole_number
 from .csr import Csr
 from .ids import listed
 from .interactions import Interactions, as_interactions
+from .threads import resolve
 
 _AT_K = ("precision", "recall", "map", "ndcg")
 

@@ -1,4 +1,4 @@
-"""Original ids and row numbers, both directions. Ids are whole numbers or strings; without ids, rows speak for themselves."""
+"""Original ids and row numbers, both directions. Ids are whole numbers or strings; without ids, row numbers are the ids."""
 
 from __future__ import annotations
 
@@ -36,7 +36,11 @@ def id_array(name: str, ids: Any) -> NDArray[Any]:
         for row, value in enumerate(objects):
             if not isinstance(value, str):
                 missing = value is None or value != value or type(value).__name__ in ("NAType", "NaTType")
-                fix = "has no id; drop such rows" if missing else f"holds {value!r}; ids must be all whole numbers or all strings"
+                fix = (
+                    "has no id; drop such rows"
+                    if missing
+                    else f"holds {value!r}; ids must be all whole numbers or all strings"
+                )
                 raise (ValueError if missing else TypeError)(f"{name}: row {row} {fix}")
         return objects
     raise TypeError(f"{name} must hold whole numbers or strings, got {array.dtype}")
@@ -71,7 +75,7 @@ class Ids:
             raise ValueError(f"{what}_ids must hold {n} ids, one for each {what}; got {array.size}")
         values, counts = np.unique(array, return_counts=True)
         if values.size != n:
-            raise ValueError(f"{what}_ids must be distinct; {values[np.argmax(counts > 1)]!r} stands more than once")
+            raise ValueError(f"{what}_ids must be distinct; {values[counts > 1].tolist()[0]!r} stands more than once")
         return cls(what, n, array)
 
     @property
@@ -113,7 +117,9 @@ class Ids:
         unknown = np.flatnonzero(rows < 0)
         if unknown.size:
             kind = f"{self.what} ids" if self.array is not None else f"{self.what} row numbers, 0 to {self.n - 1},"
-            raise KeyError(f"{name}: no {self.what} {array[unknown[:1]].tolist()[0]!r}; the model knows {self.n} {kind} from its fit")
+            raise KeyError(
+                f"{name}: no {self.what} {array[unknown[:1]].tolist()[0]!r}; the model knows {self.n} {kind} from its fit"
+            )
         return rows
 
     def of(self, rows: NDArray[np.int64]) -> NDArray[Any]:
@@ -138,14 +144,16 @@ class Ids:
                 raise KeyError(f"new {self.what}s of a model without ids must be the row numbers {self.n} to {n - 1}")
             return Ids(self.what, n)
         if new.size and self.whole != (new.dtype.kind == "i"):
-            raise TypeError(f"{self.what} ids are {'whole numbers' if self.whole else 'strings'}, got {new[0]!r}")
+            raise TypeError(f"{self.what} ids are {'whole numbers' if self.whole else 'strings'}, got {new.tolist()[0]!r}")
         return Ids(self.what, n, np.concatenate([self.array, new]))
 
     def same_as(self, other: Ids) -> bool:
         """Whether both name the same things in the same order."""
         if self.n != other.n or (self.array is None) != (other.array is None):
             return False
-        return self.array is None or self.array is other.array or np.array_equal(self.array, other.array)
+        if self.array is None or other.array is None:
+            return True
+        return self.array is other.array or bool(np.array_equal(self.array, other.array))
 
 
 def is_one(ids: Any) -> bool:

@@ -10,10 +10,10 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from .threads import resolve
 from ._validation import whole_number
 from .csr import Csr, exact, from_scipy, index_type, values_array
 from .ids import Ids, id_array
+from .threads import resolve
 
 
 class Interactions:
@@ -86,7 +86,7 @@ class Interactions:
         >>> cymbals.Interactions.from_frame(df, user="userID", item="artistID", value="weight").nnz
         2
         """
-        columns = []
+        columns: dict[str, Any] = {"value": None}
         for argument, column in (("user", user), ("item", item), ("value", value)):
             if column is None:
                 if argument != "value":
@@ -97,8 +97,8 @@ class Interactions:
             except (KeyError, IndexError, ValueError):
                 known = ", ".join(map(str, getattr(df, "columns", [])))
                 raise KeyError(f"{argument}={column!r}: no such column; the frame has {known}") from None
-            columns.append(series.to_numpy() if hasattr(series, "to_numpy") else np.asarray(series))
-        return cls._from_events(*columns[:2], columns[2] if value is not None else None, item_names, (user, item, value))
+            columns[argument] = series.to_numpy() if hasattr(series, "to_numpy") else np.asarray(series)
+        return cls._from_events(columns["user"], columns["item"], columns["value"], item_names, (user, item, value))
 
     @classmethod
     def from_arrays(

@@ -6,7 +6,6 @@ What a model knows stands in one immutable `State`; updates put a new one in its
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Self
@@ -15,12 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _core, container, retrieval
-from .threads import resolve
 from ._validation import whole_number
 from .csr import Csr, from_scipy
 from .ids import Ids, id_array, is_one, listed
-
 from .solver import Basis
+from .threads import resolve
 
 
 class NotFittedError(ValueError, AttributeError):
@@ -182,31 +180,38 @@ class FactorModel:
         threads_used = resolve(n_threads)
         if (users is None) == (rows is None):
             raise TypeError("recommend takes either users or rows, not " + ("both" if rows is not None else "neither"))
-        seen: Csr | None
         if rows is not None:
-            one = getattr(rows, "ndim", 2) == 1
-            seen = self._raw_rows("rows", rows, state, threads_used)
-            factors: Callable[[NDArray[np.int64]], NDArray[Any]] = lambda block: self._fold_in(  # noqa: E731
-                state, seen.take(block), threads_used
-            )
-            n_queries = seen.shape[0]
-            history = np.diff(seen.indptr)
+            given = self._raw_rows("rows", rows, state, threads_used)
+            one, history = getattr(rows, "ndim", 2) == 1, np.diff(given.indptr)
+
+            def factors(block: NDArray[np.int64]) -> NDArray[Any]:
+                return self._fold_in(state, given.take(block), threads_used)
+
+            def had(block: NDArray[np.int64]) -> Csr:
+                return given.take(block)
+
         else:
-            one = is_one(users)
+            one, seen = is_one(users), state.seen
             at = state.users.rows("users", [users] if one else users)
-            seen = state.seen
             if seen is None and exclude_seen:
                 raise ValueError("this model was saved without interactions: pass exclude_seen=False, or rows")
-            factors = lambda block: np.ascontiguousarray(state.x[at[block]])  # noqa: E731
-            n_queries = at.size
             history = np.ones(at.size, np.int64) if seen is None else np.diff(seen.indptr)[at]
+
+            def factors(block: NDArray[np.int64]) -> NDArray[Any]:
+                return state.x[at[block]]
+
+            def had(block: NDArray[np.int64]) -> Csr:
+                assert seen is not None
+                return seen.take(at[block])
+
+        n_queries = history.size
         mask, competing = self._limits(state, exclude, candidates, n_queries, threads_used)
 
         def skip(block: NDArray[np.int64]) -> Csr:
             parts = [mask.take(block)] if mask is not None else []
-            if exclude_seen and seen is not None:
-                parts.append(seen.take(block if rows is not None else at[block]))
-            return parts[0] if len(parts) == 1 else retrieval.union(*parts, threads_used)
+            if exclude_seen:
+                parts.append(had(block))
+            return parts[0] if len(parts) == 1 else retrieval.union(parts[0], parts[1], threads_used)
 
         skipping = skip if mask is not None or exclude_seen else None
         best, scores = retrieval.topk(factors, state.y, n_queries, k, threads_used, skipping, competing)
@@ -399,7 +404,8 @@ class FactorModel:
             names = _stored_ids(arrays, "names")
             seen = None
             if "seen.indptr" in arrays:
-                seen = Csr(*(arrays[f"seen.{p}"] for p in ("indptr", "indices", "data")), (x.shape[0], y.shape[0]))
+                indptr, indices, values = (arrays[f"seen.{part}"] for part in ("indptr", "indices", "data"))
+                seen = Csr(indptr, indices, values, (x.shape[0], y.shape[0]))
                 if _core.check_csr(seen, 1)[0] in (1, 2, 3, 4):
                     raise ValueError("interactions out of order")
             if x.shape[1] != y.shape[1] or x.dtype != y.dtype or (names is not None and names.size != items.n):
@@ -422,7 +428,9 @@ class FactorModel:
         width, what = (state.x.shape[0], "users") if by_item else (state.y.shape[0], "items")
         if csr.shape[1] != width:
             flipped = " (it looks transposed)" if csr.shape[0] == width else ""
-            raise ValueError(f"{name} must have a column for each of the model's {width} {what}, got shape {csr.shape}{flipped}")
+            raise ValueError(
+                f"{name} must have a column for each of the model's {width} {what}, got shape {csr.shape}{flipped}"
+            )
         return csr
 
     def _fold_in(self, state: State, rows: Csr, n_threads: int) -> NDArray[Any]:

@@ -63,12 +63,8 @@ def union(a: Csr, b: Csr, n_threads: int) -> Csr:
     return Csr.from_triplets(rows, cols, np.ones(rows.size, np.float32), a.shape, n_threads)
 
 
-def norms(factors: NDArray[Any]) -> NDArray[Any]:
-    """Euclidean length of each row."""
-    return np.sqrt(np.einsum("ij,ij->i", factors, factors))
-
-
 def inverse_norms(factors: NDArray[Any]) -> NDArray[Any]:
     """1 / length of each row, 0 for rows of zeros."""
-    length = norms(factors)
-    return np.divide(1, length, out=np.zeros_like(length), where=length > 0)
+    length = np.sqrt(np.einsum("ij,ij->i", factors, factors))
+    out: NDArray[Any] = np.divide(1, length, out=np.zeros_like(length), where=length > 0)
+    return out

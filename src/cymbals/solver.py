@@ -114,4 +114,4 @@ def loss(
         norms = np.einsum("ij,ij->i", factors, factors, dtype=np.float64)
         total += float(np.sum(objective.row_regularization(indptr, others) * norms))
     cells = rows.indices.shape[0] if objective.kind == "explicit" else rows.shape[0] * rows.shape[1]
-    return total / max(cells, 1)
+    return float(total / max(cells, 1))

@@ -7,10 +7,10 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .threads import resolve
 from ._validation import generator, real_number, whole_number
 from .csr import Csr
 from .interactions import Interactions, as_interactions
+from .threads import resolve
 
 Data = TypeVar("Data")
 

@@ -12,9 +12,7 @@ from . import hetrec, synthetic, tables
 __all__ = ["hetrec", "load", "synthetic", "tables"]
 
 
-def load(
-    path: str | os.PathLike[str], user: str = "user", item: str = "item", value: str | None = "value"
-) -> Interactions:
+def load(path: str | os.PathLike[str], user: str = "user", item: str = "item", value: str | None = "value") -> Interactions:
     """Load play counts or ratings from wherever they are.
 
     Parameters

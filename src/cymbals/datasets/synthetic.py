@@ -23,10 +23,72 @@ _STYLES = {
     "ambient": ("Drift", "Tape Loops", "Stillness", "Field Notes"),
     "soul": ("Revue", "Horns", "Sisters", "Brothers"),
 }
-_FIRST = "Amber Ashen Autumn Blue Brass Broken Copper Crimson Distant Electric Emerald Fallen Feral Gentle Ghost Gilded".split()
-_FIRST += "Golden Hollow Ivory Lonely Lunar Marble Midnight Northern Paper Quiet Rapid Rusty Scarlet Silent Silver".split()
-_SECOND = "Anchors Avenue Bridges Canyons Crows Daughters Engines Falcons Foxes Gardens Harbor Hearts Islands Kings".split()
-_SECOND += "Lanterns Letters Machines Mirrors Mountains Parade Pilots Rivers Sailors Saints Shadows Signals Wolves".split()
+_FIRST = [
+    "Amber",
+    "Ashen",
+    "Autumn",
+    "Blue",
+    "Brass",
+    "Broken",
+    "Copper",
+    "Crimson",
+    "Distant",
+    "Electric",
+    "Emerald",
+    "Fallen",
+    "Feral",
+    "Gentle",
+    "Ghost",
+    "Gilded",
+]
+_FIRST += [
+    "Golden",
+    "Hollow",
+    "Ivory",
+    "Lonely",
+    "Lunar",
+    "Marble",
+    "Midnight",
+    "Northern",
+    "Paper",
+    "Quiet",
+    "Rapid",
+    "Rusty",
+    "Scarlet",
+    "Silent",
+    "Silver",
+]
+_SECOND = [
+    "Anchors",
+    "Avenue",
+    "Bridges",
+    "Canyons",
+    "Crows",
+    "Daughters",
+    "Engines",
+    "Falcons",
+    "Foxes",
+    "Gardens",
+    "Harbor",
+    "Hearts",
+    "Islands",
+    "Kings",
+]
+_SECOND += [
+    "Lanterns",
+    "Letters",
+    "Machines",
+    "Mirrors",
+    "Mountains",
+    "Parade",
+    "Pilots",
+    "Rivers",
+    "Sailors",
+    "Saints",
+    "Shadows",
+    "Signals",
+    "Wolves",
+]
 
 
 @dataclass(frozen=True)
@@ -37,9 +99,7 @@ class Planted:
     tastes_of_user: dict[int, set[str]]
 
 
-def write(
-    directory: str | os.PathLike[str], n_listeners: int = 3000, n_artists: int = 1500, seed: int = 0
-) -> Planted:
+def write(directory: str | os.PathLike[str], n_listeners: int = 3000, n_artists: int = 1500, seed: int = 0) -> Planted:
     """Write ``user_artist_data.txt``, ``artist_data.txt`` and ``artist_alias.txt`` into a folder.
 
     Parameters
@@ -87,7 +147,12 @@ def write(
                 plays -= split
             if plays:
                 lines.append(f"{user} {artist_ids[artist]} {plays}")
-    broken = [f"{users[0]} {artist_ids[0]}", f"{users[0]} {artist_ids[0]} many", f"{users[1]} {artist_ids[1]} -3", "1 2 3 4"]
+    broken = [
+        f"{users[0]} {artist_ids[0]}",
+        f"{users[0]} {artist_ids[0]} many",
+        f"{users[1]} {artist_ids[1]} -3",
+        "1 2 3 4",
+    ]
     for line in broken:
         lines.insert(int(rng.integers(len(lines))), line)
 

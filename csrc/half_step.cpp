@@ -14,6 +14,7 @@ namespace cymbals {
 namespace {
 
 constexpr int64_t kTileBytes = 4 * 1024 * 1024;  // longer rows are gathered again on every pass
+constexpr int64_t kMostAhead = 256;              // of the next row's entries fetched while a row is solved
 constexpr int kMostSteps = 24;                   // a row that needs more CG steps is solved exactly
 
 // A thread's memory, in one piece.
@@ -22,7 +23,7 @@ struct Workspace {
     Buffer<char> memory;
     Work<T> work;
     T *scale, *root, *weight, *q, *sorted_weight, *sorted_q;
-    int64_t *where, *sorted_where;
+    int64_t *where, *sorted_where, *next;
 
     bool allocate(int64_t f, int64_t pad, int64_t longest) {
         const int64_t padded = round_up(f, pad), line = 64 / (int64_t)sizeof(T);
@@ -32,17 +33,18 @@ struct Workspace {
         work.tile_rows = std::max<int64_t>(kTileBytes / (work.ld * sizeof(T)), padded) / kBlock * kBlock + 2 * kBlock;
         const int64_t vector = work.side, entries = round_up(longest + kBlock, line);
         const int64_t numbers = round_up(work.tile_rows * work.ld, line) + vector * vector + 8 * vector + 4 * entries;
-        memory = buffer<char>(numbers * (int64_t)sizeof(T) + 2 * entries * (int64_t)sizeof(int64_t));
+        memory = buffer<char>(numbers * (int64_t)sizeof(T) + (2 * entries + kMostAhead) * (int64_t)sizeof(int64_t));
         if (!memory) return false;
-        T *next = reinterpret_cast<T *>(memory.get());
-        auto take = [&next](int64_t n) { return std::exchange(next, next + n); };
+        T *unused = reinterpret_cast<T *>(memory.get());
+        auto take = [&unused](int64_t n) { return std::exchange(unused, unused + n); };
         work.tile = take(round_up(work.tile_rows * work.ld, line));
         work.matrix = take(vector * vector);
         for (T **v : {&work.z, &work.r, &work.p, &work.ap, &scale, &root}) *v = take(vector);
         work.t = take(2 * vector);
         for (T **v : {&weight, &q, &sorted_weight, &sorted_q}) *v = take(entries);
-        where = reinterpret_cast<int64_t *>(next);
+        where = reinterpret_cast<int64_t *>(unused);
         sorted_where = where + entries;
+        next = sorted_where + entries;
         return true;
     }
 };
@@ -159,22 +161,29 @@ bool HalfStep<T>::load(int64_t begin, int64_t end, Workspace<T> &space, Row<T> *
     const I *indices = static_cast<const I *>(rows.indices) + begin;
     const V *values = static_cast<const V *>(rows.values) + begin;
     const int64_t n = end - begin;
-    int64_t negative = 0;
-    T total = 0, check = 0;
+    T *const weight = space.weight, *q = space.q;
     for (int64_t i = 0; i < n; i++) {
         const Cell<T> cell = objective((T)values[i]);
-        const int64_t where = indices[i];
-        const T size = std::max(std::abs(cell.a), least), weight = std::sqrt(size), q = cell.b / weight;
-        negative += cell.a < 0;
-        space.where[i] = where;
-        space.weight[i] = cell.a < 0 ? -weight : weight;
-        space.q[i] = q;
-        total += size * leverage[where];
-        check += (weight + q) * 0;
+        weight[i] = cell.a;
+        q[i] = cell.b;
     }
-    T *q = space.q;
-    *row = {row_of<T>(fixed, 0), fixed.stride, f, space.scale, space.root,
-            space.where,         space.weight, q, n,           n - negative};
+    int32_t negative = 0, strange = 0;
+    for (int64_t i = 0; i < n; i++) {  // on its own, so that compilers make vectors of it
+        constexpr T infinity = std::numeric_limits<T>::infinity();
+        const T a = weight[i], size = std::max(std::abs(a), least), root = std::sqrt(size), target = q[i] / root;
+        weight[i] = a < 0 ? -root : root;
+        q[i] = target;
+        negative += a < 0;
+        strange |= !(size < infinity) | !(std::abs(target) < infinity);
+    }
+    T total = 0;
+    for (int64_t i = 0; i < n; i++) {
+        const int64_t where = indices[i];
+        space.where[i] = where;
+        total += weight[i] * weight[i] * leverage[where];
+    }
+    *row = {row_of<T>(fixed, 0), fixed.stride, f, space.scale, space.root, space.where, space.weight, q, n,
+            n - negative,        space.next,   0};
     if (negative > 0) {
         q = space.sorted_q;
         int64_t at[2] = {0, n - negative};
@@ -188,7 +197,7 @@ bool HalfStep<T>::load(int64_t begin, int64_t end, Workspace<T> &space, Row<T> *
     }
     std::fill_n(q + n, kBlock, T(0));
     *trace = total;
-    return check == 0;
+    return !strange;
 }
 
 // Solves one row the way its length, trace and the options say; what one way cannot solve, the next more careful one
@@ -210,6 +219,10 @@ void HalfStep<T>::solve(int64_t r, Workspace<T> &space, cymbals_solve_info *info
                                                    : load<int32_t, double>(begin, end, space, &row, &trace))
                                     : (small_value ? load<int64_t, float>(begin, end, space, &row, &trace)
                                                    : load<int64_t, double>(begin, end, space, &row, &trace));
+    if (r + 1 < rows.n_rows) {
+        row.n_next = std::min(rows.indptr[r + 2] - end, kMostAhead);
+        for (int64_t i = 0; i < row.n_next; i++) space.next[i] = index_at(rows, end + i);
+    }
     Solve outcome = Solve::not_converged;
     if (finite) {
         int32_t solver = options.solver;
@@ -271,8 +284,8 @@ Solve HalfStep<T>::in_double(const Row<T> &row, T *x) const {
         space.root[j] = j < f ? (double)row.root[j] : 0;
         space.scale[j] = j < f ? 1 / space.root[j] : 0;
     }
-    const Row<double> wide = {rows_copy.get(), f,       f,     space.scale,   space.root, space.where,
-                              space.weight,    space.q, row.n, row.n_positive};
+    const Row<double> wide = {rows_copy.get(), f,       f,     space.scale,    space.root, space.where,
+                              space.weight,    space.q, row.n, row.n_positive, nullptr,    0};
     const Solve outcome = precise.solve_primal(wide, space.work, x_copy.get());
     if (outcome == Solve::done) std::copy_n(x_copy.get(), f, x);
     return outcome;

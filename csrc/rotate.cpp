@@ -12,10 +12,11 @@ constexpr int64_t kRows = 64;
 template <class T>
 int32_t rotate(cymbals_matrix &x, const double *basis, const Kernels<T> &kernels, int32_t n_threads) {
     const int64_t f = x.n_cols, padded = round_up(f, kernels.pad);
-    Buffer<T> q = buffer<T>(f * padded);
+    const int64_t ld = padded + 64 / (int64_t)sizeof(T);  // keeps a strip of the basis out of one cache set
+    Buffer<T> q = buffer<T>(f * ld);
     if (!q) return CYMBALS_NO_MEMORY;
     for (int64_t i = 0; i < f; i++)
-        for (int64_t j = 0; j < padded; j++) q[i * padded + j] = j < f ? (T)basis[i * f + j] : 0;
+        for (int64_t j = 0; j < padded; j++) q[i * ld + j] = j < f ? (T)basis[i * f + j] : 0;
     bool enough = true;
 #pragma omp parallel num_threads(n_threads) reduction(&& : enough)
     {
@@ -27,7 +28,7 @@ int32_t rotate(cymbals_matrix &x, const double *basis, const Kernels<T> &kernels
             const int64_t begin = block * kRows, n = std::min(kRows, x.n_rows - begin), filled = round_up(n, kBlock);
             for (int64_t i = 0; i < n; i++) std::copy_n(row_of<T>(x, begin + i), f, rows.get() + i * f);
             std::fill_n(rows.get() + n * f, (filled - n) * f, T(0));
-            kernels.gemm(product.get(), padded, rows.get(), f, q.get(), padded, filled, f, padded);
+            kernels.gemm(product.get(), padded, rows.get(), f, q.get(), ld, filled, f, padded);
             for (int64_t i = 0; i < n; i++) std::copy_n(product.get() + i * padded, f, row_of<T>(x, begin + i));
         }
     }

@@ -19,6 +19,8 @@ struct Row {
     const T *weight;        // sqrt|a|
     const T *q;             // b / sqrt|a|; readable, and zero, for kBlock entries beyond n
     int64_t n, n_positive;  // the entries with a < 0 stand last
+    const int64_t *next;    // n_next row numbers that the next row will gather: a hint, to be fetched meanwhile
+    int64_t n_next;
 };
 
 // Memory of one thread. Vectors hold `padded` elements, the matrix side x side, the tile tile_rows rows of ld.

@@ -33,8 +33,12 @@ inline void strip_product(T *c, int64_t ldc, const T *a, int64_t sk, int64_t sr,
                           int64_t vectors) {
     constexpr int64_t L = kLanes<T>;
     int64_t v = 0;
-    for (; v + kTileVectors <= vectors; v += kTileVectors)
+    for (; vectors - v >= kTileVectors && vectors - v != 4; v += kTileVectors)
         tile_product<T, R, kTileVectors>(c + v * L, ldc, a, sk, sr, b + v * L, ldb, n);
+    if (vectors - v == 4) {  // 2 + 2 is faster than 3 + 1
+        tile_product<T, R, 2>(c + v * L, ldc, a, sk, sr, b + v * L, ldb, n);
+        v += 2;
+    }
     if (vectors - v == 2) tile_product<T, R, 2>(c + v * L, ldc, a, sk, sr, b + v * L, ldb, n);
     if (vectors - v == 1) tile_product<T, R, 1>(c + v * L, ldc, a, sk, sr, b + v * L, ldb, n);
 }
@@ -56,14 +60,15 @@ void syrk(T *c, int64_t ldc, const T *p, int64_t ldp, int64_t n, int64_t begin, 
 
 template <class T>
 void gemm(T *c, int64_t ldc, const T *a, int64_t lda, const T *b, int64_t ldb, int64_t n, int64_t k, int64_t m) {
-    constexpr int64_t L = kLanes<T>, wide = kTileVectors * L;
+    constexpr int64_t L = kLanes<T>;
     for (int64_t i = 0; i < n; i++)
         for (int64_t j = 0; j < m; j += L) store(c + i * ldc + j, Vec<T>{});
     constexpr int64_t depth = 256;  // rows of b worked at a time: a strip of them stays in the first-level cache
     for (int64_t k0 = 0; k0 < k; k0 += depth) {
         const int64_t rows = k - k0 < depth ? k - k0 : depth;
-        for (int64_t j = 0; j < m; j += wide) {
-            const int64_t vectors = (m - j < wide ? m - j : wide) / L;
+        for (int64_t j = 0, vectors; j < m; j += vectors * L) {
+            const int64_t left = (m - j) / L;
+            vectors = left > kTileVectors + 1 ? kTileVectors : left;
             for (int64_t i = 0; i < n; i += kBlock)
                 strip_product<T, kBlock>(c + i * ldc + j, ldc, a + i * lda + k0, 1, lda, b + k0 * ldb + j, ldb, rows,
                                          vectors);

@@ -104,5 +104,5 @@ inline double multiply_add(double a, double b, double c) {
 template <class T>
 inline void prefetch_row(const T *row, int64_t f) {
     const char *p = reinterpret_cast<const char *>(row);
-    for (int64_t byte = 0; byte < f * (int64_t)sizeof(T); byte += 64) __builtin_prefetch(p + byte);
+    for (int64_t byte = 0; byte < f * (int64_t)sizeof(T); byte += 64) __builtin_prefetch(p + byte, 0, 2);
 }

@@ -33,14 +33,11 @@ inline void add4(const T *w, int64_t ld, const T *s, int64_t n, T *y) {
 template <class T>
 T residual(Walk<T> &walk, const T *z, T *r, int64_t n) {
     const int64_t ld = walk.work.ld;
-    const Row<T> &row = walk.row;
     T bz = 0;
-    int64_t fetched = 0;
     for (int64_t j = 0; j < n; j += kLanes<T>) store(r + j, -load(z + j));
     walk([&](const Run<T> &run) {
         for (int64_t i = 0; i < run.rows; i += kBlock) {
-            for (const int64_t end = fetched + kBlock; fetched < end && fetched < row.n_next; fetched++)
-                prefetch_row(row.fixed + row.next[fetched] * row.stride, row.f);
+            walk.fetch_ahead();
             T s[kBlock];
             dots4(run.tile + i * ld, ld, z, n, s);
             for (int64_t k = 0; k < kBlock; k++) {
@@ -62,6 +59,7 @@ T curvature(Walk<T> &walk, const T *p, T *ap, bool want_ap, int64_t n, T *bp) {
         for (int64_t j = 0; j < n; j += kLanes<T>) store(ap + j, load(p + j));
     walk([&](const Run<T> &run) {
         for (int64_t i = 0; i < run.rows; i += kBlock) {
+            walk.fetch_ahead();
             T s[kBlock];
             dots4(run.tile + i * ld, ld, p, n, s);
             for (int64_t k = 0; k < kBlock; k++) {

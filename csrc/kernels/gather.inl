@@ -36,9 +36,17 @@ struct Walk {
     const Row<T> &row;
     const Work<T> &work;
     bool fits, gathered = false;
-    int64_t filled[2] = {0, 0};
+    int64_t filled[2] = {0, 0}, fetched = 0;
 
     Walk(const Row<T> &r, const Work<T> &w) : row(r), work(w), fits(r.n + 2 * kBlock <= w.tile_rows) {}
+
+    // One of the next row's entries: called for each block of each pass, so that its gather is under way while this row
+    // computes, and all of it is there after about four passes.
+    void fetch_ahead() {
+        if (fetched >= row.n_next) return;
+        prefetch_row(row.fixed + row.next[fetched] * row.stride, row.f);
+        fetched++;
+    }
 
     template <class F>
     void operator()(F visit) {

@@ -53,7 +53,8 @@ class ALS(FactorModel):
         alpha0, the weight of cells without an entry; unused with "explicit".
     objective : {"hu", "ials", "explicit"}
     confidence : {"linear", "log", "binary"} or callable
-        g(r): r, log(1 + r), 1; or a function that takes the array of values and returns as many, applied once.
+        g(r): r, log(1 + r), 1; or a function that takes the array of values and returns as many, of the same signs,
+        applied once. Unused with "explicit".
     nu : float
         Exponent of frequency-scaled regularization; 0 for none, 1 for scaling by frequency.
     solver : {"auto", "cg", "exact"}
@@ -215,40 +216,49 @@ class ALS(FactorModel):
         columns = data.csr_transposed if rows is data.csr else rows.transposed(settings.n_threads)
         x, y = self._start(init, data, rank, dtype, rng)
 
-        previous, report = self._state, {"stored_zeros_dropped": data.csr.nnz - seen.nnz}
+        before = {k: v for k, v in vars(self).items() if k in ("_state", "n_iter_", "history_", "report_")}
+        report = {"stored_zeros_dropped": data.csr.nnz - seen.nnz}
         history: list[dict[str, Any]] = []
 
-        def publish() -> None:
+        def publish(x: NDArray[Any], y: NDArray[Any]) -> None:
             self._state = State(x, y, data.users, data.items, data.item_names, seen)
-            self.n_iter_, self.history_, self.report_ = len(history), history, report
+            self.n_iter_, self.history_, self.report_ = len(history), list(history), dict(report)
 
-        try:
-            with _interruptible() as interrupted, progress_bar(progress, iterations, "fit") as advance:
-                for iteration in range(1, iterations + 1):
-                    started = time.perf_counter()
-                    for part, fixed, solved, axis in ((rows, y, x, data.users), (columns, x, y, data.items)):
-                        with _naming(axis):
-                            info = solver.half_step(part, fixed, solved, settings)
-                        for name, count in info.items():
-                            report[name] = report.get(name, 0) + count
-                        if interrupted():
-                            publish()
-                            return self  # the context raises
-                    entry: dict[str, Any] = {"iteration": iteration, "seconds": time.perf_counter() - started}
-                    if compute_loss or tol is not None:
-                        entry["loss"] = solver.loss(rows, x, y, settings.objective, columns.indptr, settings.n_threads)
-                    history.append(entry)
-                    publish()
-                    advance(entry)
-                    if callback is not None and callback(self, iteration) is True:
+        def half_step(part: Csr, fixed: NDArray[Any], solved: NDArray[Any], axis: Ids) -> None:
+            try:
+                with _naming(axis):
+                    info = solver.half_step(part, fixed, solved, settings)
+            except BaseException:  # the factors in hand are neither old nor new: back to before
+                for name in ("_state", "n_iter_", "history_", "report_"):
+                    vars(self).pop(name, None)
+                vars(self).update(before)
+                raise
+            for name, count in info.items():
+                report[name] = report.get(name, 0) + count
+
+        with _interruptible() as interrupted, progress_bar(progress, iterations, "fit") as advance:
+            for iteration in range(1, iterations + 1):
+                started = time.perf_counter()
+                half_step(rows, y, x, data.users)
+                if not interrupted():
+                    half_step(columns, x, y, data.items)
+                if interrupted():
+                    break
+                entry: dict[str, Any] = {"iteration": iteration, "seconds": time.perf_counter() - started}
+                if compute_loss or tol is not None:
+                    entry["loss"] = solver.loss(rows, x, y, settings.objective, columns.indptr, settings.n_threads)
+                history.append(entry)
+                advance(entry)
+                if callback is not None:
+                    publish(x.copy(), y.copy())  # what a callback keeps must not change under it
+                    answer = callback(self, iteration)
+                    if isinstance(answer, (bool, np.bool_)) and answer:
                         break
-                    if tol is not None and iteration > 1:
-                        before = history[-2]["loss"]
-                        if before - entry["loss"] < tol * abs(before):
-                            break
-        except SolveError:
-            self._state = previous
-            raise
+                if tol is not None and iteration > 1:
+                    last = history[-2]["loss"]
+                    if last - entry["loss"] < tol * abs(last):
+                        break
+            publish(x, y)
         return self
 
     def _start(self, init: Any, data: Interactions, rank: int, dtype: Any, rng: Any) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -14,6 +14,7 @@ import click
 import numpy as np
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from . import datasets, split
 from ._core import version
@@ -251,7 +252,10 @@ def _say_loaded(data: Interactions) -> None:
 
 def _check_writable(output: str) -> None:
     """Before minutes of work, not after them."""
-    folder = Path(output).resolve().parent
+    target = Path(output).resolve()
+    if target.exists() and not target.is_file():
+        raise click.UsageError(f"cannot write {output}: it is no regular file")
+    folder = target.parent
     if not folder.is_dir() or not os.access(folder, os.W_OK):
         raise click.UsageError(f"cannot write {output}: {folder} is no folder that can be written to")
 
@@ -300,7 +304,7 @@ def _stream(model: ALS, n: int, output: str, threads: int | None) -> None:
     users = model.users_.all()
     kinds = [pa.int64() if ids.whole else pa.string() for ids in (model.users_, model.items_)]
     schema = pa.schema([("user", kinds[0]), ("rank", pa.int32()), ("item", kinds[1]), ("score", pa.float64())])
-    beside = Path(output + ".part")
+    beside = Path(f"{Path(output).resolve()}.part")
     open_writer = pyarrow.parquet.ParquetWriter if output.endswith(".parquet") else pyarrow.csv.CSVWriter
     try:
         with open_writer(str(beside), schema) as writer:
@@ -311,7 +315,7 @@ def _stream(model: ALS, n: int, output: str, threads: int | None) -> None:
                 columns = (np.repeat(block, n), np.tile(np.arange(1, n + 1, dtype=np.int32), block.size), ids, scores)
                 arrays = [pa.array(c.reshape(-1)[kept], t) for c, t in zip(columns, schema.types, strict=True)]
                 writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
-        beside.replace(output)
+        beside.replace(Path(output).resolve())
     finally:
         beside.unlink(missing_ok=True)
     click.echo(f"wrote {output}: {users.size:,} users", err=True)
@@ -324,7 +328,7 @@ def _console() -> Console:
 
 def _show_tables(console: Console, found: dict[str, list[dict[str, Any]]]) -> None:
     for title, rows in found.items():
-        table = Table(title=title, title_justify="left")
+        table = Table(title=Text(title), title_justify="left")
         for column in rows[0] if rows else ():
             numeric = isinstance(rows[0][column], (int, float, np.number)) or column in ("score", "value")
             table.add_column(column, justify="right" if numeric else "left")

@@ -30,7 +30,9 @@ class ModelFileError(ValueError):
 
 def write(path: str | os.PathLike[str], facts: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
     """Writes beside `path` and renames, so that `path` is the old file or the new one, never half of one."""
-    target = Path(path)
+    target = Path(os.path.realpath(path))  # through links, to what they point at
+    if target.exists() and not target.is_file():
+        raise OSError(f"{path} is no regular file; name one, or a new one")
     placed: dict[str, dict[str, Any]] = {}
     offset = 0
     ordered = {name: _little(array) for name, array in arrays.items()}

@@ -98,7 +98,19 @@ class Csr:
         n = int(indptr[-1])
         if n < rows.shape[0]:
             indices, data = indices[:n].copy(), data[:n].copy()
+            if not np.isfinite(data).all():
+                at = int(np.argmin(np.isfinite(data)))
+                row = int(np.searchsorted(indptr, at, side="right")) - 1
+                raise ValueError(f"the entries of row {row}, column {indices[at]} add up to {data[at]}: too large")
         return cls(indptr, indices, data, shape)
+
+
+def summed(rows: NDArray[Any], cols: NDArray[Any], values: NDArray[Any], shape: tuple[int, int], n_threads: int) -> Csr:
+    """Csr.from_triplets in which whole-number counts stay exact however large their sums."""
+    if values.dtype != np.float32 or not np.all(values == np.rint(values)):
+        return Csr.from_triplets(rows, cols, values, shape, n_threads)
+    csr = Csr.from_triplets(rows, cols, values.astype(np.float64), shape, n_threads)
+    return Csr(csr.indptr, csr.indices, exact(csr.data), shape)
 
 
 def values_array(name: str, values: Any) -> NDArray[Any]:
@@ -133,7 +145,7 @@ def _is_number(value: Any) -> bool:
 
 
 def from_scipy(name: str, matrix: Any, n_threads: int) -> Csr:
-    """A checked Csr from any scipy sparse matrix or array; shares memory where the input is in order."""
+    """A checked Csr from any scipy sparse matrix or array; sharing no memory with it."""
     if not sp.issparse(matrix):
         raise TypeError(
             f"{name} must be a scipy sparse matrix or array, or Interactions; got {type(matrix).__name__} "
@@ -148,7 +160,7 @@ def from_scipy(name: str, matrix: Any, n_threads: int) -> Csr:
         matrix = matrix.tocoo()
         values = values_array(name, matrix.data)
         _check_triplets(name, matrix.row, matrix.col, values, shape)
-        return Csr.from_triplets(matrix.row, matrix.col, values, shape, n_threads)
+        return summed(matrix.row, matrix.col, values, shape, n_threads)
     lines = shape if matrix.format == "csr" else shape[::-1]
     csr = _checked(name, matrix, lines, n_threads)
     return csr if matrix.format == "csr" else csr.transposed(n_threads)
@@ -183,10 +195,9 @@ def _checked(name: str, matrix: Any, shape: tuple[int, int], n_threads: int) -> 
     n = int(indptr[-1])
     csr = Csr(csr.indptr, csr.indices[:n], csr.data[:n], shape)
     if problem == _UNSORTED:
-        csr = Csr.from_triplets(csr.row_numbers(), csr.indices, csr.data, shape, n_threads)
-    elif csr.indices.dtype == np.int64 and index_type(shape[1]) is np.int32:
-        csr = Csr(csr.indptr, csr.indices.astype(np.int32), csr.data, shape)
-    return csr
+        return summed(csr.row_numbers(), csr.indices, csr.data, shape, n_threads)
+    # Copies: what the caller does to the matrix afterwards must not reach what was checked here.
+    return Csr(csr.indptr.copy(), csr.indices.astype(index_type(shape[1])), csr.data.copy(), shape)
 
 
 def _check_triplets(

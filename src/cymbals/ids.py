@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 def id_array(name: str, ids: Any) -> NDArray[Any]:
     """One-dimensional ids as int64 or as an object array of str; anything else is refused."""
     array = np.asarray(ids)
+    if array.dtype.kind == "U" and not isinstance(ids, np.ndarray):
+        array = np.array(list(ids), dtype=object)  # numpy makes strings of what stands beside them
     if array.ndim != 1:
         raise ValueError(f"{name} must have one dimension, got shape {array.shape}")
     if array.dtype.kind == "i" or (array.dtype.kind == "u" and array.dtype.itemsize < 8):
@@ -35,7 +37,7 @@ def id_array(name: str, ids: Any) -> NDArray[Any]:
             return _whole_numbers(name, objects)
         for row, value in enumerate(objects):
             if not isinstance(value, str):
-                missing = value is None or value != value or type(value).__name__ in ("NAType", "NaTType")
+                missing = value is None or type(value).__name__ in ("NAType", "NaTType") or value != value
                 fix = (
                     "has no id; drop such rows"
                     if missing
@@ -70,7 +72,7 @@ class Ids:
         """From what a caller passes: None, or n distinct ids."""
         if ids is None:
             return cls(what, n)
-        array = id_array(f"{what}_ids", ids)
+        array = id_array(f"{what}_ids", ids).copy()
         if array.size != n:
             raise ValueError(f"{what}_ids must hold {n} ids, one for each {what}; got {array.size}")
         values, counts = np.unique(array, return_counts=True)

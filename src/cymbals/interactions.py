@@ -11,7 +11,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from ._validation import whole_number
-from .csr import Csr, exact, from_scipy, index_type, values_array
+from .csr import Csr, from_scipy, summed, values_array
 from .ids import Ids, id_array
 from .threads import resolve
 
@@ -139,7 +139,7 @@ class Interactions:
             bad = np.flatnonzero((array < 0) | (array >= n))
             if bad.size:
                 raise ValueError(f"{name}: entry {bad[0]} is {array[bad[0]]}, outside [0, {n})")
-        csr = _sum_pairs(rows, cols, _values("values", values, rows, cols), (n_users, n_items))
+        csr = summed(rows, cols, _values("values", values, rows, cols), (n_users, n_items), resolve(None))
         item_map = Ids("item", n_items)
         return cls(csr, Ids("user", n_users), item_map, _names(item_names, item_map), {"rows": rows.size, "pairs": csr.nnz})
 
@@ -147,8 +147,7 @@ class Interactions:
     def from_csr(cls, matrix: Any, user_ids: Any = None, item_ids: Any = None, item_names: Any = None) -> Interactions:
         """From any scipy sparse matrix or array, users in rows, items in columns.
 
-        Duplicate entries are summed, rows sorted; an input that is in order already is shared, not copied, and must
-        not be changed afterwards.
+        Duplicate entries are summed, rows sorted; the input is copied.
 
         Parameters
         ----------
@@ -177,7 +176,7 @@ class Interactions:
         checked = _values(str(columns[2]), values, user_of, item_of)
         user_ids, rows = np.unique(user_of, return_inverse=True)
         item_ids, cols = np.unique(item_of, return_inverse=True)
-        csr = _sum_pairs(rows, cols, checked, (user_ids.size, item_ids.size))
+        csr = summed(rows, cols, checked, (user_ids.size, item_ids.size), resolve(None))
         item_map = Ids("item", item_ids.size, item_ids)
         report = {"rows": user_of.size, "pairs": csr.nnz}
         return cls(csr, Ids("user", user_ids.size, user_ids), item_map, _names(names, item_map), report)
@@ -254,20 +253,6 @@ def _values(name: str, values: Any, users: NDArray[Any], items: NDArray[Any]) ->
             "drop such rows, or replace the value"
         )
     return array
-
-
-def _sum_pairs(rows: NDArray[Any], cols: NDArray[Any], values: NDArray[Any], shape: tuple[int, int]) -> Csr:
-    """Triplets to CSR; whole-number counts stay exact however large their sums."""
-    whole = values.dtype == np.float32 and bool(np.all(values == np.rint(values)))
-    index = index_type(max(shape))
-    csr = Csr.from_triplets(
-        rows.astype(index, copy=False),
-        cols.astype(index, copy=False),
-        values.astype(np.float64) if whole else values,
-        shape,
-        resolve(None),
-    )
-    return Csr(csr.indptr, csr.indices, exact(csr.data), shape) if whole else csr
 
 
 def _names(names: Any, items: Ids) -> NDArray[Any] | None:

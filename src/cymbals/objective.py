@@ -45,12 +45,12 @@ class Objective:
     ) -> Objective:
         """From an estimator's arguments; what is wrong with them is raised."""
         kind = one_of("objective", objective, OBJECTIVES)
-        transform = confidence if callable(confidence) else None
+        transform = confidence if callable(confidence) and kind != "explicit" else None
         return cls(
             kind=kind,
             alpha=real_number("alpha", alpha),
             unobserved_weight=0.0 if kind == "explicit" else real_number("unobserved_weight", unobserved_weight),
-            confidence="linear" if transform else one_of("confidence", confidence, CONFIDENCES),
+            confidence="linear" if callable(confidence) else one_of("confidence", confidence, CONFIDENCES),
             transform=transform,
             regularization=real_number("regularization", regularization),
             nu=real_number("nu", nu),
@@ -69,7 +69,7 @@ class Objective:
 
     def apply(self, values: NDArray[Any]) -> NDArray[Any]:
         """The values that the kernels see: a callable confidence is applied here, once."""
-        if self.transform is None:
+        if self.transform is None or not values.size:
             return values
         out = np.asarray(self.transform(values))
         if out.shape != values.shape or out.dtype.kind not in "biuf":
@@ -77,13 +77,15 @@ class Objective:
                 f"confidence must map the {values.shape[0]} values to as many numbers; "
                 f"it returned {out.dtype} of shape {out.shape}"
             )
-        out = np.ascontiguousarray(out, dtype=values.dtype)
-        if out is values or np.shares_memory(out, values):
-            out = out.copy()
-        bad = np.flatnonzero(~np.isfinite(out))
+        out = out.astype(values.dtype)
+        bad = np.flatnonzero(~np.isfinite(out) | (out * values < 0))
         if bad.size:
-            raise ValueError(f"confidence returned {out[bad[0]]} for the value {values[bad[0]]}; it must be finite")
-        return out
+            raise ValueError(
+                f"confidence returned {out[bad[0]]} for the value {values[bad[0]]}; it must be finite and keep the sign"
+            )
+        # the kernels read like and dislike from the sign, which a confidence of 0 would lose
+        least = np.finfo(values.dtype).tiny
+        return np.where(values == 0, out, np.copysign(np.maximum(np.abs(out), least), values))
 
     def row_regularization(self, indptr: NDArray[np.int64], n_others: int) -> float | NDArray[np.float64]:
         """Regularization of each row, or one number for all: lambda (n + alpha0 N)^nu, explicit lambda n^nu."""

@@ -172,9 +172,48 @@ def test_explanations_sum_to_the_score(kind, matrix):
 def test_stored_zeros():
     m = sp.csr_array((np.array([1.0, 0.0, 2.0]), ([0, 0, 1], [0, 1, 1])), shape=(2, 3))
     assert ALS(factors=2, random_state=0).fit(m).report_["stored_zeros_dropped"] == 1
+    only_zero = sp.csr_array((np.array([0.0]), ([0], [1])), shape=(1, 3))
+    fitted = ALS(factors=2, random_state=0).fit(m)
+    assert fitted.recommend(rows=only_zero, n=3)[0][0].tolist() == fitted.popular(3)[0].tolist()
     explicit = ALS(factors=2, objective="explicit", random_state=0).fit(m)
     assert explicit.report_["stored_zeros_dropped"] == 0
     assert explicit.explain(0, 2).contributions[0][0] in (0, 1)
+
+
+def test_confidence_of_zero_keeps_the_preference():
+    ones = random_matrix((30, 20), 0.3, values=(1, 2))
+    a = ALS(factors=4, confidence=np.log, random_state=0).fit(ones)
+    b = ALS(factors=4, alpha=0.0, random_state=0).fit(ones)
+    assert np.abs(a.user_factors_ @ a.item_factors_.T - b.user_factors_ @ b.item_factors_.T).max() < 1e-4
+
+
+def test_the_caller_may_change_the_matrix_afterwards(matrix):
+    m = matrix.copy()
+    model = ALS(factors=4, random_state=0).fit(m)
+    want = model.recommend(5, 40)[0]
+    m.indices[:] = 2**30
+    m.data[:] = 0
+    assert np.array_equal(model.recommend(5, 40)[0], want)
+    model.update_items([0], sp.csr_array((1, 80)))
+
+
+def test_a_half_step_that_dies_leaves_the_model_before(matrix, monkeypatch):
+    model = ALS(factors=4, random_state=0, iterations=2).fit(matrix)
+    want, history = model.recommend(5)[0], model.history_
+    calls = []
+
+    def dying(*args):
+        calls.append(args)
+        if len(calls) == 4:
+            raise MemoryError
+        return real(*args)
+
+    real = cymbals.solver.half_step
+    monkeypatch.setattr(cymbals.solver, "half_step", dying)
+    with pytest.raises(MemoryError):
+        model.set_params(random_state=9).fit(matrix)
+    assert np.array_equal(model.recommend(5)[0], want)
+    assert model.history_ is history
 
 
 def test_callable_confidence_is_applied_once(matrix):

@@ -58,7 +58,7 @@ def test_default_number_of_threads(monkeypatch):
     assert cymbals.threads() == 3
     monkeypatch.setenv("CYMBALS_NUM_THREADS", "5")
     assert cymbals.threads() == 5
-    for bad in ("0", "many", "-1"):
+    for bad in ("0", "many", "-1", "5000000000", "²"):
         monkeypatch.setenv("CYMBALS_NUM_THREADS", bad)
         with pytest.raises(ValueError, match="CYMBALS_NUM_THREADS"):
             cymbals.threads()

@@ -301,6 +301,10 @@ class ALS(FactorModel):
             refuse_negative(name, csr, "objective 'ials'", settings.n_threads)
         return csr if kind == "explicit" else csr.without_zeros()
 
+    def _raw_rows(self, name: str, rows: Any, state: State, n_threads: int, *, by_item: bool = False) -> Csr:
+        csr = super()._raw_rows(name, rows, state, n_threads, by_item=by_item)
+        return self._entries(name, csr, self._settings(n_threads))
+
     def loss(self, data: Any, n_threads: int | None = None) -> float:
         """The objective on `data`, regularization included, over the number of cells (explicit: of entries).
 
@@ -346,7 +350,7 @@ class ALS(FactorModel):
 
     def _solve(self, rows: Csr, basis: solver.Basis, n_threads: int | None) -> NDArray[Any]:
         settings = self._settings(n_threads, solver="exact")
-        return basis.solve(_transformed(self._entries("rows", rows, settings), settings.objective), settings)
+        return basis.solve(_transformed(rows, settings.objective), settings)
 
     def update_users(self, ids: Any, rows: Any, n_threads: int | None = None) -> None:
         """Replace what some users did, and solve them again; unknown ids become new users.
@@ -403,13 +407,12 @@ class ALS(FactorModel):
         out = np.zeros((n, factors.shape[1]), factors.dtype)
         out[: factors.shape[0]] = factors
         out[at] = solved
-        entries = self._entries("rows", rows, self._settings(n_threads))
         old_rows = seen.row_numbers()
         stays = ~np.isin(old_rows, at)
         merged = Csr.from_triplets(
-            np.concatenate([old_rows[stays], at[entries.row_numbers()]]),
-            np.concatenate([seen.indices[stays], entries.indices]),
-            np.concatenate([seen.data[stays], entries.data]),
+            np.concatenate([old_rows[stays], at[rows.row_numbers()]]),
+            np.concatenate([seen.indices[stays], rows.indices]),
+            np.concatenate([seen.data[stays], rows.data]),
             (n, seen.shape[1]),
             resolve(n_threads),
         )

@@ -17,6 +17,8 @@ import threadpoolctl
 
 from ._validation import whole_number
 
+MOST = 4096  # threads of a call
+
 _parallel_ran = False
 _forked_after_parallel = False
 _warned = False
@@ -52,8 +54,8 @@ def default() -> tuple[int, str]:
             value = value.split(",")[0].strip()  # OpenMP allows a list, one number a nesting level
         if not value:
             continue
-        if not value.isdigit() or int(value) < 1:
-            raise ValueError(f"{variable}={value!r}: must be a whole number of at least 1; unset it or set it so")
+        if not (value.isascii() and value.isdigit()) or not 1 <= int(value) <= MOST:
+            raise ValueError(f"{variable}={value!r}: must be a whole number from 1 to {MOST}; unset it or set it so")
         return int(value), variable
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota = _cgroup_quota()
@@ -65,7 +67,7 @@ def default() -> tuple[int, str]:
 def resolve(n_threads: int | None) -> int:
     """The number of threads for one call, checked; 1 in a process forked after a parallel call."""
     global _parallel_ran, _warned
-    n = threads() if n_threads is None else whole_number("n_threads", n_threads, 1, 4096)
+    n = threads() if n_threads is None else whole_number("n_threads", n_threads, 1, MOST)
     if _forked_after_parallel:
         if not _warned:
             _warned = True

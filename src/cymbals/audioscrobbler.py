@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _core
-from .csr import Csr, exact, index_type
+from .csr import exact, summed
 from .ids import Ids
 from .interactions import Interactions
 from .threads import resolve
@@ -128,11 +128,7 @@ class RawEvents:
             renamed_ids[renamed] = right[at[renamed]]
         item_ids, columns = np.unique(renamed_ids, return_inverse=True)
         shape = (user_ids.size, item_ids.size)
-        index = index_type(max(shape))
-        csr = Csr.from_triplets(
-            rows.astype(index), columns[raw_columns].astype(index), count.astype(np.float64), shape, resolve(None)
-        )
-        csr = Csr(csr.indptr, csr.indices, exact(csr.data), shape)
+        csr = summed(rows, columns[raw_columns], exact(count.astype(np.float64)), shape, resolve(None))
         items = Ids("item", item_ids.size, item_ids)
         names = np.full(item_ids.size, None, dtype=object)
         found = items.find(self.artist_ids_)

@@ -7,6 +7,10 @@
 #include <memory>
 #include <new>
 
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
 #include "cymbals/cymbals.h"
 #include "kernels/kernels.h"
 
@@ -37,6 +41,21 @@ Buffer<T> buffer(int64_t n) {
     if (n < 0 || (uint64_t)n > PTRDIFF_MAX / sizeof(T) - 128) return nullptr;
     const size_t bytes = ((size_t)n * sizeof(T) + 127) / 64 * 64;
     return Buffer<T>(static_cast<T *>(std::aligned_alloc(64, bytes)));
+}
+
+// The same for large arrays that are read at random: on huge pages where the system offers them.
+template <class T>
+Buffer<T> large_buffer(int64_t n) {
+#if defined(__linux__)
+    constexpr size_t huge = 2 * 1024 * 1024;
+    if (n > (int64_t)(2 * huge / sizeof(T)) && (uint64_t)n < (PTRDIFF_MAX - huge) / sizeof(T)) {
+        const size_t bytes = ((size_t)n * sizeof(T) + huge - 1) / huge * huge;
+        Buffer<T> memory(static_cast<T *>(std::aligned_alloc(huge, bytes)));
+        if (memory) madvise(memory.get(), bytes, MADV_HUGEPAGE);  // a hint: refused is no failure
+        return memory;
+    }
+#endif
+    return buffer<T>(n);
 }
 
 inline int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }

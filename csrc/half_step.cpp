@@ -9,42 +9,44 @@
 
 #include "common.h"
 #include "objective.h"
+#include "whiten.h"
 
 namespace cymbals {
 namespace {
 
 constexpr int64_t kTileBytes = 4 * 1024 * 1024;  // longer rows are gathered again on every pass
 constexpr int64_t kMostAhead = 256;              // of the next row's entries fetched while a row is solved
-constexpr int kMostSteps = 24;                   // a row that needs more CG steps is solved exactly
+constexpr int kMostSteps = 24;                   // a row expected to need more CG steps is solved exactly
+constexpr double kMostCompactTrace = 1000;       // rounding of 16-bit rows is amplified by as much: above, float32
 
 // A thread's memory, in one piece.
 template <class T>
 struct Workspace {
     Buffer<char> memory;
     Work<T> work;
-    T *scale, *root, *weight, *q, *sorted_weight, *sorted_q;
-    int64_t *where, *sorted_where, *next;
+    T *scale, *root, *rescale, *weight, *q, *compact_weight, *sorted_weight, *sorted_q;
+    int64_t *where, *sorted_where;
 
     bool allocate(int64_t f, int64_t pad, int64_t longest) {
         const int64_t padded = round_up(f, pad), line = 64 / (int64_t)sizeof(T);
         work.padded = padded;
         work.ld = padded + (padded * sizeof(T) % 512 == 0 ? line : 0);  // keeps columns out of one cache set
         work.side = round_up(padded, line);
-        work.tile_rows = std::max<int64_t>(kTileBytes / (work.ld * sizeof(T)), padded) / kBlock * kBlock + 2 * kBlock;
-        const int64_t vector = work.side, entries = round_up(longest + kBlock, line);
-        const int64_t numbers = round_up(work.tile_rows * work.ld, line) + vector * vector + 8 * vector + 4 * entries;
-        memory = buffer<char>(numbers * (int64_t)sizeof(T) + (2 * entries + kMostAhead) * (int64_t)sizeof(int64_t));
+        const int64_t fitting = std::min<int64_t>(kTileBytes / (work.ld * sizeof(T)), longest);
+        work.tile_rows = round_up(std::max(fitting, padded), kGroup) + kGroup;
+        const int64_t vector = work.side, entries = round_up(longest + std::max(kGroup, kMostAhead), line);
+        const int64_t numbers = round_up(work.tile_rows * work.ld, line) + vector * vector + 9 * vector + 5 * entries;
+        memory = large_buffer<char>(numbers * (int64_t)sizeof(T) + 2 * entries * (int64_t)sizeof(int64_t));
         if (!memory) return false;
         T *unused = reinterpret_cast<T *>(memory.get());
         auto take = [&unused](int64_t n) { return std::exchange(unused, unused + n); };
         work.tile = take(round_up(work.tile_rows * work.ld, line));
         work.matrix = take(vector * vector);
-        for (T **v : {&work.z, &work.r, &work.p, &work.ap, &scale, &root}) *v = take(vector);
+        for (T **v : {&work.z, &work.r, &work.p, &work.ap, &scale, &root, &rescale}) *v = take(vector);
         work.t = take(2 * vector);
-        for (T **v : {&weight, &q, &sorted_weight, &sorted_q}) *v = take(entries);
+        for (T **v : {&weight, &q, &compact_weight, &sorted_weight, &sorted_q}) *v = take(entries);
         where = reinterpret_cast<int64_t *>(unused);
         sorted_where = where + entries;
-        next = sorted_where + entries;
         return true;
     }
 };
@@ -53,71 +55,61 @@ struct Workspace {
 // say how much slower each kind of work runs (measured on AVX2, f 32 to 256).
 struct Cost {
     double n, f;
-    double gather() const { return 6 * n * f; }
-    double cg(double steps, bool fits) const {
-        return (steps + 1) * (2 * n * f + 30 * f + (fits ? 0 : gather())) + gather();
-    }
-    double dual() const { return gather() + n * n * f + n * n * n / 3 + 12 * n * n + 2 * n * f; }
-    double primal() const { return gather() + n * f * f / 2 + f * f * f / 3 + 12 * f * f + 2 * n * f; }
+    double gather() const { return 12 * n * f; }
+    double cg_pass(bool fits) const { return (fits ? 4 : 10) * n * f + 60 * f; }
+    double dual() const { return gather() + n * n * f + factorize(n) + 4 * n * f; }
+    double primal() const { return gather() + 1.35 / 2 * n * f * f + factorize(f) + 4 * n * f; }
+    static double factorize(double m) { return m * m * m / 3 + 20 * m * m + 1500 * m; }
 };
 
-// CG steps for an identity plus a matrix of this trace and rank: a curve through what Last.fm counts took with alpha 1
-// and 40, linear and log, f 32 to 128. A row that needs more than kMostSteps is solved exactly, so a wrong guess costs
-// time only.
+// CG steps for an identity plus a matrix of this trace and rank from a start that knows nothing: a curve through what
+// Last.fm counts took with alpha 1 and 40, linear and log, f 32 to 128.
 double expected_steps(double trace, double rank) {
     const double log = std::log1p(trace);
     return std::min(1.5 + 0.45 * log * log, rank + 1);
+}
+
+// How many CG steps solver "auto" gives a row before it is solved exactly, 0 for none. Those that cost as much as the
+// exact solution: so a wrong guess at most doubles the cost, and a good start, which nothing tells in advance, is used.
+int cg_budget(const Cost &cost, double trace, double exact, bool fits) {
+    const double affordable = (exact - cost.gather()) / cost.cg_pass(fits) - 1;
+    const double expected = expected_steps(trace, std::min(cost.n, cost.f));
+    return affordable < 1 || expected > 2 * affordable || expected > kMostSteps ? 0 : (int)std::min(affordable, 1e9);
 }
 
 template <class T>
 class HalfStep {
  public:
     const cymbals_csr &rows;
-    const cymbals_matrix &fixed;
     cymbals_matrix &solved;
     const Objective<T> objective;
-    const double *spectrum;
     const cymbals_solve_options &options;
     const KernelTable &table;
     const Kernels<T> &kernels;
     const int64_t f;
-    double floor = 0;    // of D
-    Buffer<T> leverage;  // |D^(-1/2) y|^2 of the fixed side's rows, with the least regularization
+    FixedSide<T> fixed;
 
     HalfStep(const cymbals_csr &r, const cymbals_matrix &y, cymbals_matrix &x, const cymbals_objective &o,
-             const double *d, const cymbals_solve_options &opt, const KernelTable &k)
+             const double *spectrum, const cymbals_solve_options &opt, const KernelTable &k)
         : rows(r),
-          fixed(y),
           solved(x),
           objective(o),
-          spectrum(d),
           options(opt),
           table(k),
           kernels(kernels_of<T>(k)),
-          f(y.n_cols) {}
+          f(y.n_cols),
+          fixed(y, spectrum, kernels) {}
 
     int32_t run(cymbals_solve_info *info, int32_t n_threads);
 
  private:
     int32_t prepare(int32_t n_threads);
-    void diagonal(double reg, T *scale, T *root) const;
     template <class I, class V>
-    bool load(int64_t begin, int64_t end, Workspace<T> &space, Row<T> *row, T *trace) const;
+    bool load(int64_t r, Workspace<T> &space, Row<T> *row, T *trace) const;
     void solve(int64_t r, Workspace<T> &space, cymbals_solve_info *info, int32_t *failure) const;
     Solve exact(const Row<T> &row, const Work<T> &work, int32_t solver, T *x, cymbals_solve_info *info) const;
     Solve in_double(const Row<T> &row, T *x) const;
 };
-
-// D^(-1/2) and D^(1/2), D = spectrum + reg, floored: a zero of D says that nothing is known in that direction.
-template <class T>
-void HalfStep<T>::diagonal(double reg, T *scale, T *root) const {
-    const int64_t padded = round_up(f, kernels.pad);
-    for (int64_t j = 0; j < padded; j++) {
-        const T d = j < f ? (T)std::max(spectrum[j] + reg, floor) : 0;
-        root[j] = std::sqrt(d);
-        scale[j] = d > 0 ? 1 / root[j] : 0;
-    }
-}
 
 template <class T>
 int32_t HalfStep<T>::prepare(int32_t n_threads) {
@@ -126,77 +118,71 @@ int32_t HalfStep<T>::prepare(int32_t n_threads) {
         const auto bounds = std::minmax_element(options.row_reg, options.row_reg + rows.n_rows);
         least_reg = *bounds.first, most_reg = *bounds.second;
     }
-    leverage = buffer<T>(fixed.n_rows);
-    Buffer<T> scale = buffer<T>(round_up(f, kernels.pad)), root = buffer<T>(round_up(f, kernels.pad));
-    if (!leverage || !scale || !root) return CYMBALS_NO_MEMORY;
-    const auto norms = [&](const T *by) {
-#pragma omp parallel for schedule(static) num_threads(n_threads)
-        for (int64_t block = 0; block < (fixed.n_rows + 1023) / 1024; block++) {
-            const int64_t begin = block * 1024, n = std::min<int64_t>(1024, fixed.n_rows - begin);
-            kernels.row_norms(leverage.get() + begin, row_of<T>(fixed, begin), fixed.stride, n, f, by);
-        }
-    };
-    // Columns that should be 0 hold rounding of about epsilon times the largest; D must stay above its square, or
-    // whitening would make weights of it. More would regularize directions that the data do determine.
-    constexpr double epsilon = std::numeric_limits<T>::epsilon();
-    const double largest = *std::max_element(spectrum, spectrum + f) + most_reg;
-    floor = 16 * largest * f * epsilon * epsilon;
-    if (!(largest > 0)) {  // neither Gramian nor regularization: a ridge relative to the rows themselves
-        norms(nullptr);
-        const double row = fixed.n_rows > 0 ? *std::max_element(leverage.get(), leverage.get() + fixed.n_rows) : 0;
-        floor = row > 0 ? row * f * epsilon : 1;
-    }
-    diagonal(least_reg, scale.get(), root.get());
-    norms(scale.get());
-    return CYMBALS_OK;
+    const bool uses_cg = options.solver == CYMBALS_CG || options.solver == CYMBALS_SOLVER_AUTO;
+    return fixed.prepare(least_reg, most_reg, options.compact && uses_cg && sizeof(T) == sizeof(float), n_threads);
 }
 
-// Entries begin to end as a Row, those with a < 0 moved behind the others, and sum a |w|^2. False: a weight is not
+// Row r of the matrix as a Row, entries with a < 0 moved behind the others, and sum a |w|^2. False: a weight is not
 // finite.
 template <class T>
 template <class I, class V>
-bool HalfStep<T>::load(int64_t begin, int64_t end, Workspace<T> &space, Row<T> *row, T *trace) const {
+bool HalfStep<T>::load(int64_t r, Workspace<T> &space, Row<T> *row, T *trace) const {
     // In the dual a weight of 0 must not divide; such an entry weighs less than rounding.
     constexpr T least = std::numeric_limits<T>::epsilon() * std::numeric_limits<T>::epsilon();
+    const int64_t begin = rows.indptr[r], n = rows.indptr[r + 1] - begin;
     const I *indices = static_cast<const I *>(rows.indices) + begin;
     const V *values = static_cast<const V *>(rows.values) + begin;
-    const int64_t n = end - begin;
-    T *const weight = space.weight, *q = space.q;
-    for (int64_t i = 0; i < n; i++) {
-        const Cell<T> cell = objective((T)values[i]);
+    T *weight = space.weight, *q = space.q;
+    int64_t *where = space.where;
+    objective.each(values, n, [weight, q](int64_t i, const Cell<T> &cell) {
         weight[i] = cell.a;
         q[i] = cell.b;
-    }
+    });
+    for (int64_t i = 0; i < n; i++) where[i] = indices[i];
     int32_t negative = 0, strange = 0;
     for (int64_t i = 0; i < n; i++) {  // on its own, so that compilers make vectors of it
         constexpr T infinity = std::numeric_limits<T>::infinity();
-        const T a = weight[i], size = std::max(std::abs(a), least), root = std::sqrt(size), target = q[i] / root;
+        const T a = weight[i], size = std::abs(a) > least ? std::abs(a) : least, root = std::sqrt(size);
+        const T target = q[i] / root;
         weight[i] = a < 0 ? -root : root;
         q[i] = target;
-        negative += a < 0;
-        strange |= !(size < infinity) | !(std::abs(target) < infinity);
+        negative += a < 0 ? 1 : 0;
+        strange += (size < infinity ? 0 : 1) + (std::abs(target) < infinity ? 0 : 1);
+    }
+    if (negative > 0) {
+        int64_t at[2] = {0, n - negative};
+        for (int64_t i = 0; i < n; i++) {
+            const int64_t to = at[weight[i] < 0]++;
+            space.sorted_where[to] = where[i];
+            space.sorted_weight[to] = std::abs(weight[i]);
+            space.sorted_q[to] = q[i];
+        }
+        where = space.sorted_where, weight = space.sorted_weight, q = space.sorted_q;
     }
     T total = 0;
     for (int64_t i = 0; i < n; i++) {
-        const int64_t where = indices[i];
-        space.where[i] = where;
-        total += weight[i] * weight[i] * leverage[where];
+        if (i + kMostAhead / 4 < n) __builtin_prefetch(&fixed.rows()[where[i + kMostAhead / 4]]);
+        const auto &y = fixed.rows()[where[i]];
+        total += weight[i] * weight[i] * y.leverage;
+        space.compact_weight[i] = weight[i] * y.unit;
     }
-    *row = {row_of<T>(fixed, 0), fixed.stride, f, space.scale, space.root, space.where, space.weight, q, n,
-            n - negative,        space.next,   0};
-    if (negative > 0) {
-        q = space.sorted_q;
-        int64_t at[2] = {0, n - negative};
-        for (int64_t i = 0; i < n; i++) {
-            const int64_t to = at[space.weight[i] < 0]++;
-            space.sorted_where[to] = space.where[i];
-            space.sorted_weight[to] = std::abs(space.weight[i]);
-            q[to] = space.q[i];
-        }
-        row->where = space.sorted_where, row->weight = space.sorted_weight, row->q = q;
-    }
-    std::fill_n(q + n, kBlock, T(0));
     *trace = total;
+    std::fill_n(q + n, kGroup, T(0));
+    const int64_t n_next = r + 1 < rows.n_rows ? std::min(rows.indptr[r + 2] - begin - n, kMostAhead) : 0;
+    for (int64_t i = 0; i < n_next; i++) {
+        where[n + i] = indices[n + i];
+        __builtin_prefetch(&fixed.rows()[where[n + i]]);
+    }
+    const int16_t *compact = total <= kMostCompactTrace ? fixed.compact() : nullptr;
+    *row = {f,
+            {fixed.data(), fixed.stride(), f, space.scale, weight},
+            {compact, fixed.compact_stride(), space.work.padded, space.rescale, space.compact_weight},
+            space.root,
+            where,
+            q,
+            n,
+            n - negative,
+            n_next};
     return !strange;
 }
 
@@ -204,47 +190,42 @@ bool HalfStep<T>::load(int64_t begin, int64_t end, Workspace<T> &space, Row<T> *
 // gets.
 template <class T>
 void HalfStep<T>::solve(int64_t r, Workspace<T> &space, cymbals_solve_info *info, int32_t *failure) const {
-    const int64_t begin = rows.indptr[r], end = rows.indptr[r + 1];
     T *x = row_of<T>(solved, r);
-    if (begin == end) {
+    if (rows.indptr[r] == rows.indptr[r + 1]) {
         std::fill_n(x, f, T(0));
         info->rows_empty++;
         return;
     }
-    if (options.row_reg) diagonal(options.row_reg[r], space.scale, space.root);
+    if (options.row_reg) fixed.diagonal(options.row_reg[r], space.scale, space.root, space.rescale);
     Row<T> row;
     T trace;
     const bool small_index = rows.index_type == CYMBALS_INT32, small_value = rows.value_type == CYMBALS_FLOAT32;
-    const bool finite = small_index ? (small_value ? load<int32_t, float>(begin, end, space, &row, &trace)
-                                                   : load<int32_t, double>(begin, end, space, &row, &trace))
-                                    : (small_value ? load<int64_t, float>(begin, end, space, &row, &trace)
-                                                   : load<int64_t, double>(begin, end, space, &row, &trace));
-    if (r + 1 < rows.n_rows) {
-        row.n_next = std::min(rows.indptr[r + 2] - end, kMostAhead);
-        for (int64_t i = 0; i < row.n_next; i++) space.next[i] = index_at(rows, end + i);
-    }
+    const bool finite = small_index ? (small_value ? load<int32_t, float>(r, space, &row, &trace)
+                                                   : load<int32_t, double>(r, space, &row, &trace))
+                                    : (small_value ? load<int64_t, float>(r, space, &row, &trace)
+                                                   : load<int64_t, double>(r, space, &row, &trace));
     Solve outcome = Solve::not_converged;
     if (finite) {
-        int32_t solver = options.solver;
         const Cost cost{(double)row.n, (double)f};
+        const double dual = row.n <= f ? cost.dual() : std::numeric_limits<double>::infinity();
+        const double exact_cost = std::min(dual, cost.primal());
+        int32_t solver = options.solver;
+        Stop stop = {options.cg_steps, options.cg_steps, 0, 0};
         if (solver == CYMBALS_SOLVER_AUTO) {
-            const double steps = expected_steps(trace, (double)std::min(row.n, f));
-            const bool fits = row.n + 2 * kBlock <= space.work.tile_rows;
-            const double exact_cost = row.n <= f ? std::min(cost.dual(), cost.primal()) : cost.primal();
-            solver = steps <= kMostSteps && cost.cg(steps, fits) < exact_cost ? CYMBALS_SOLVER_AUTO : CYMBALS_EXACT;
+            const int budget = cg_budget(cost, trace, exact_cost, row.n + kGroup <= space.work.tile_rows);
+            stop = {std::max(budget, options.cg_steps), options.cg_steps, options.cg_tolerance,
+                    options.cg_tolerance / 4};
+            solver = budget > 0 ? CYMBALS_CG : CYMBALS_EXACT;
         }
-        if (solver == CYMBALS_EXACT) solver = cost.dual() < cost.primal() ? CYMBALS_DUAL : CYMBALS_PRIMAL;
-        if (solver == CYMBALS_CG || solver == CYMBALS_SOLVER_AUTO) {
-            const bool fixed_steps = solver == CYMBALS_CG;
+        if (solver == CYMBALS_CG) {
             int steps = 0;
-            outcome = kernels.solve_cg(row, space.work,
-                                       fixed_steps ? options.cg_steps : std::max(options.cg_steps, kMostSteps),
-                                       fixed_steps ? T(0) : (T)options.cg_tolerance, x, &steps);
+            outcome = kernels.solve_cg(row, space.work, stop, x, &steps);
             info->cg_steps += steps;
             info->rows_cg += outcome == Solve::done;
-            solver = cost.dual() < cost.primal() ? CYMBALS_DUAL : CYMBALS_PRIMAL;
             info->rows_retried += outcome != Solve::done;
+            solver = CYMBALS_EXACT;
         }
+        if (solver == CYMBALS_EXACT) solver = dual == exact_cost ? CYMBALS_DUAL : CYMBALS_PRIMAL;
         if (outcome != Solve::done) outcome = exact(row, space.work, solver, x, info);
     }
     T check = 0;
@@ -275,17 +256,24 @@ Solve HalfStep<T>::in_double(const Row<T> &row, T *x) const {
     if (!rows_copy || !x_copy || !space.allocate(f, precise.pad, row.n)) return Solve::indefinite;
     for (int64_t i = 0; i < row.n; i++) {
         space.where[i] = i;
-        space.weight[i] = row.weight[i];
+        space.weight[i] = row.full.weight[i];
         space.q[i] = row.q[i];
-        std::copy_n(row.fixed + row.where[i] * row.stride, f, rows_copy.get() + i * f);
+        std::copy_n(row.full.rows + row.where[i] * row.full.stride, f, rows_copy.get() + i * f);
     }
-    std::fill_n(space.q + row.n, kBlock, 0.0);
+    std::fill_n(space.q + row.n, kGroup, 0.0);
     for (int64_t j = 0; j < space.work.padded; j++) {
         space.root[j] = j < f ? (double)row.root[j] : 0;
         space.scale[j] = j < f ? 1 / space.root[j] : 0;
     }
-    const Row<double> wide = {rows_copy.get(), f,       f,     space.scale,    space.root, space.where,
-                              space.weight,    space.q, row.n, row.n_positive, nullptr,    0};
+    const Row<double> wide = {f,
+                              {rows_copy.get(), f, f, space.scale, space.weight},
+                              {},
+                              space.root,
+                              space.where,
+                              space.q,
+                              row.n,
+                              row.n_positive,
+                              0};
     const Solve outcome = precise.solve_primal(wide, space.work, x_copy.get());
     if (outcome == Solve::done) std::copy_n(x_copy.get(), f, x);
     return outcome;
@@ -306,7 +294,7 @@ int32_t HalfStep<T>::run(cymbals_solve_info *info, int32_t n_threads) {
         const bool ready = space.allocate(f, kernels.pad, longest);
         cymbals_solve_info mine = {0, 0, 0, 0, 0, 0, -1};
         int32_t failure = ready ? CYMBALS_OK : CYMBALS_NO_MEMORY;
-        if (ready) diagonal(options.reg, space.scale, space.root);
+        if (ready) fixed.diagonal(options.reg, space.scale, space.root, space.rescale);
 #pragma omp for schedule(dynamic, 16)
         for (int64_t r = 0; r < rows.n_rows; r++)
             if (ready) solve(r, space, &mine, &failure);

@@ -25,19 +25,42 @@ struct Objective {
           inverse_epsilon((T)(1 / o.epsilon)),
           base((T)(1 - o.alpha0)) {}
 
-    // alpha g(|r|)
-    T strength(T size) const {
-        if (confidence == CYMBALS_LINEAR) return alpha * size;
-        if (confidence == CYMBALS_LOG) return alpha * (T)std::log1p((double)(size * inverse_epsilon));
-        return size > 0 ? alpha : 0;
+    Cell<T> operator()(T r) const {
+        Cell<T> cell;
+        each(&r, 1, [&](int64_t, const Cell<T> &c) { cell = c; });
+        return cell;
     }
 
-    Cell<T> operator()(T r) const {
-        if (kind == CYMBALS_EXPLICIT) return {1, r, r * r};
-        const T w = strength(r < 0 ? -r : r);
-        if (kind == CYMBALS_IALS) return {w, w, w};
-        const T b = r > 0 ? 1 + w : 0;
-        return {w + base, b, b};
+    // Calls visit(i, cell of values[i]); the kind is looked at once, so that compilers make vectors of it.
+    template <class V, class F>
+    void each(const V *values, int64_t n, F visit) const {
+        if (kind == CYMBALS_EXPLICIT) {
+            for (int64_t i = 0; i < n; i++) visit(i, Cell<T>{1, (T)values[i], (T)values[i] * (T)values[i]});
+        } else if (confidence == CYMBALS_LINEAR) {
+            implicit(values, n, [this](T size) { return alpha * size; }, visit);
+        } else if (confidence == CYMBALS_LOG) {
+            implicit(
+                values, n, [this](T size) { return alpha * (T)std::log1p((double)(size * inverse_epsilon)); }, visit);
+        } else {
+            implicit(values, n, [this](T size) { return size > 0 ? alpha : 0; }, visit);
+        }
+    }
+
+ private:
+    // strength(|r|) = alpha g(|r|)
+    template <class V, class S, class F>
+    void implicit(const V *values, int64_t n, S strength, F visit) const {
+        if (kind == CYMBALS_IALS) {
+            for (int64_t i = 0; i < n; i++) {
+                const T w = strength(std::abs((T)values[i]));
+                visit(i, Cell<T>{w, w, w});
+            }
+        } else {
+            for (int64_t i = 0; i < n; i++) {
+                const T r = (T)values[i], w = strength(std::abs(r)), b = r > 0 ? 1 + w : 0;
+                visit(i, Cell<T>{w + base, b, b});
+            }
+        }
     }
 };
 

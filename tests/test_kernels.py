@@ -1,5 +1,7 @@
 """Every kernel against dense NumPy, at every instruction set of this machine, in one process."""
 
+import itertools
+
 import numpy as np
 import pytest
 import reference
@@ -94,6 +96,30 @@ def test_confidence_below_unobserved_weight(simd):
     assert failure.value.row == 0
 
 
+@pytest.mark.parametrize("simd", SETS)
+@pytest.mark.parametrize("nu", [0.0, 1.0])
+def test_compact_rows_change_float32_cg_alone(simd, nu):
+    """16-bit copies: near what float32 rows give, and left aside by float64, by exact rows and by ill-conditioned ones."""
+    for rank, density in ((1, 0.05), (7, 0.3), (16, 0.3), (33, 0.6), (130, 0.6)):
+        matrix = random_matrix((30, 90), density)
+        got = {}
+        for dtype, solve, alpha, compact in itertools.product(
+            ("float32", "float64"), ("cg", "exact"), (2.0, 1e6), (True, False)
+        ):
+            rng = np.random.default_rng(0)
+            y = (rng.standard_normal((90, rank)) * 0.3).astype(dtype)
+            x = (rng.standard_normal((30, rank)) * 0.3).astype(dtype)
+            goal = objective("hu", alpha, 1.0, 0.1, nu)
+            solver.half_step(csr_of(matrix), y, x, solver.Settings(goal, solve, 5, 2, simd, compact=compact))
+            got[dtype, solve, alpha, compact] = x @ y.T
+        for dtype, solve, alpha in {key[:3] for key in got}:
+            with_copy, without = got[dtype, solve, alpha, True], got[dtype, solve, alpha, False]
+            if (dtype, solve, alpha) == ("float32", "cg", 2.0):
+                assert 0 < np.abs(with_copy - without).max() < 3e-4 * np.abs(without).max()
+            else:
+                np.testing.assert_array_equal(with_copy, without)
+
+
 @pytest.mark.parametrize("index", [np.int32, np.int64])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_index_and_value_types(index, dtype):
@@ -136,7 +162,7 @@ def test_counts_that_break_float32_are_solved_in_float64(simd):
     dense = dense_of(matrix)
     retried = 0
     for rank in (8, 70):
-        got, want, info = scores_of("hu", "exact", simd, "float32", rank, matrix, alpha=1.0, alpha0=1.0, reg=0.01)
+        got, want, info = scores_of("hu", "primal", simd, "float32", rank, matrix, alpha=1.0, alpha0=1.0, reg=0.01)
         retried += info["rows_retried"]
         seen = ~np.isnan(dense)
         misfit = [np.sum(dense[seen] * (1 - s[seen]) ** 2) / np.sum(dense[seen]) for s in (got, want)]
@@ -275,5 +301,6 @@ def test_binding_refuses_what_it_cannot_borrow():
             0,
             3,
             0.1,
+            True,
             1,
         )

@@ -11,7 +11,7 @@ inline void identity(T *a, int64_t edge) {
 
 template <class T>
 inline void write_solution(const Row<T> &row, const Work<T> &work, T *x) {
-    multiply(work.z, work.z, row.scale, work.padded);
+    multiply(work.z, work.z, row.full.scale, work.padded);
     for (int64_t j = 0; j < row.f; j++) x[j] = work.z[j];
 }
 
@@ -20,7 +20,7 @@ template <class T>
 Solve solve_dual(const Row<T> &row, const Work<T> &work, T *x) {
     const int64_t edge = round_up<T>(row.n), n = work.padded, ld = work.ld;
     T *a = work.matrix, *t = work.t, *inverse = work.t + work.side;
-    const int64_t filled = gather(row, 0, row.n, work.tile, work);
+    const int64_t filled = gather(row, 0, row.n, work);
     identity(a, edge);
     for (int64_t i = 0; i < row.n; i += kBlock) {
         const int64_t rows = row.n - i < kBlock ? row.n - i : kBlock;
@@ -31,7 +31,7 @@ Solve solve_dual(const Row<T> &row, const Work<T> &work, T *x) {
     if (!cholesky(a, edge, edge, inverse)) return Solve::indefinite;
     cholesky_solve(a, edge, edge, inverse, t);
     for (int64_t j = 0; j < n; j += kLanes<T>) store(work.z + j, Vec<T>{});
-    for (int64_t i = 0; i < filled; i += kBlock) add4(work.tile + i * ld, ld, t + i, n, work.z);
+    for (int64_t i = 0; i < filled; i += kBlock) add_rows(Rows<kBlock>(), work.tile + i * ld, ld, t + i, n, work.z);
     write_solution(row, work, x);
     return Solve::done;
 }
@@ -41,18 +41,21 @@ template <class T>
 Solve solve_primal(const Row<T> &row, const Work<T> &work, T *x) {
     const int64_t n = work.padded, ld = work.ld;
     T *a = work.matrix, *inverse = work.t;
-    Walk<T> walk(row, work);
     identity(a, n);
     for (int64_t j = 0; j < n; j += kLanes<T>) store(work.z + j, Vec<T>{});
-    walk([&](const Run<T> &run) {
-        for (int64_t i = 0; i < run.rows; i += kBlock) add4(run.tile + i * ld, ld, run.q + i, n, work.z);
-        if (run.sign > 0) {
-            syrk(a, n, run.tile, ld, run.rows, int64_t(0), n, n);
-        } else {
-            for (int64_t i = 0; i < run.rows; i += kEdge<T>)
-                subtract_panel(a, n, run.tile + i * ld, ld, run.rows - i < kEdge<T> ? run.rows - i : kEdge<T>, n);
-        }
-    });
+    for (int64_t begin = 0, end; begin < row.n; begin = end) {  // runs of one sign that fit the tile
+        const bool positive = begin < row.n_positive;
+        end = positive ? row.n_positive : row.n;
+        if (end - begin > work.tile_rows) end = begin + work.tile_rows;
+        const int64_t rows = gather(row, begin, end, work);
+        for (int64_t i = 0; i < rows; i += kBlock)
+            add_rows(Rows<kBlock>(), work.tile + i * ld, ld, row.q + begin + i, n, work.z);
+        if (positive)
+            syrk(a, n, work.tile, ld, rows, int64_t(0), n, n);
+        else
+            for (int64_t i = 0; i < rows; i += kEdge<T>)
+                subtract_panel(a, n, work.tile + i * ld, ld, rows - i < kEdge<T> ? rows - i : kEdge<T>, n);
+    }
     if (!cholesky(a, n, n, inverse)) return Solve::indefinite;
     cholesky_solve(a, n, n, inverse, work.z);
     write_solution(row, work, x);

@@ -1,70 +1,69 @@
 // A row's entries as a tile: the rows of the fixed side that it touches, whitened and weighted, side by side in the
-// second-level cache. Everything that a solver does afterwards reads the tile alone.
+// first- or second-level cache. Everything that a solver does afterwards reads the tile alone.
 
-// tile[i] = weight_i * (y_i o scale) for begin <= i < end, then zero rows up to a multiple of kBlock; returns that
-// many.
-template <class T>
-int64_t gather(const Row<T> &row, int64_t begin, int64_t end, T *tile, const Work<T> &work) {
-    constexpr int64_t L = kLanes<T>, ahead = 8;
-    const int64_t whole = row.f / L * L, n = end - begin;
-    for (int64_t i = 0; i < n; i++) {
-        if (begin + i + ahead < row.n) prefetch_row(row.fixed + row.where[begin + i + ahead] * row.stride, row.f);
-        const T *y = row.fixed + row.where[begin + i] * row.stride, weight = row.weight[begin + i];
-        T *w = tile + i * work.ld;
-        for (int64_t j = 0; j < whole; j += L) store(w + j, weight * (load(row.scale + j) * load(y + j)));
-        for (int64_t j = whole; j < work.padded; j++) w[j] = j < row.f ? weight * (row.scale[j] * y[j]) : 0;
+constexpr int64_t kAhead = 16;  // entries between the one being gathered and the one being fetched from memory
+
+// Entries i to i + 3 as rows of the tile, w_k = weight (scale o y): zero rows from n on. With kDots also s_k = w_k . z.
+template <class T, class From, bool kDots>
+inline void gather_from(const Row<T> &row, const Source<T, From> &from, int64_t i, const Work<T> &work, T *tile,
+                        const T *z, T *s) {
+    constexpr int64_t L = kLanes<T>;
+    const int64_t ld = work.ld, padded = work.padded, whole = from.readable / L * L;
+    const T *scale = from.scale;
+    const From *y[kBlock];
+    T weight[kBlock];
+#pragma GCC unroll 4
+    for (int64_t k = 0; k < kBlock; k++) {
+        const int64_t at = i + k < row.n ? i + k : row.n - 1;
+        y[k] = from.rows + row.where[at] * from.stride;
+        weight[k] = i + k < row.n ? from.weight[at] : 0;
     }
-    const int64_t filled = (n + kBlock - 1) / kBlock * kBlock;
-    for (int64_t i = n; i < filled; i++)
-        for (int64_t j = 0; j < work.padded; j += L) store(tile + i * work.ld + j, Vec<T>{});
-    return filled;
+    Vec<T> sums[kBlock] = {};
+    for (int64_t j = 0; j < whole; j += L) {
+        const Vec<T> by = load(scale + j), other = kDots ? load(z + j) : by;
+#pragma GCC unroll 4
+        for (int64_t k = 0; k < kBlock; k++) {
+            const Vec<T> w = weight[k] * (by * read<T>(y[k] + j));
+            store(tile + k * ld + j, w);
+            if (kDots) sums[k] += w * other;
+        }
+    }
+#pragma GCC unroll 4
+    for (int64_t k = 0; k < kBlock; k++) {
+        T *w = tile + k * ld;
+        for (int64_t j = whole; j < padded; j++) w[j] = j < row.f ? weight[k] * (scale[j] * y[k][j]) : 0;
+        if (!kDots) continue;
+        for (int64_t j = whole; j < padded; j += L) sums[k] += load(w + j) * load(z + j);
+        s[k] = sum<T>(sums[k]);
+    }
 }
 
-// A run of entries of one sign, as it lies in the tile.
+// Fetches what entry i will gather, of this row or, from n on, of the next.
 template <class T>
-struct Run {
-    T *tile;
-    int64_t rows;  // a multiple of kBlock
-    const T *q;
-    T sign;
-};
+CYMBALS_INLINE void fetch(const Row<T> &row, int64_t i) {
+    if (i >= row.n + row.n_next) return;
+    if (row.compact.rows)
+        prefetch_row(row.compact.rows + row.where[i] * row.compact.stride, row.f);
+    else
+        prefetch_row(row.full.rows + row.where[i] * row.full.stride, row.f);
+}
 
-// Calls visit(Run) for all entries of a row, those with a >= 0 first. Rows that fit are gathered on the first
-// walk only, longer ones in pieces on every walk.
+template <class T, bool kDots>
+inline void gather4(const Row<T> &row, int64_t i, const Work<T> &work, T *tile, const T *z, T *s) {
+#pragma GCC unroll 4
+    for (int64_t k = 0; k < kBlock; k++) fetch(row, i + kAhead + k);
+    if constexpr (sizeof(T) == sizeof(float))
+        if (row.compact.rows) return gather_from<T, int16_t, kDots>(row, row.compact, i, work, tile, z, s);
+    gather_from<T, T, kDots>(row, row.full, i, work, tile, z, s);
+}
+
+// tile[i] = weight_i (scale o y_i) for begin <= i < end, then zero rows up to a multiple of kBlock; returns that many.
 template <class T>
-struct Walk {
-    const Row<T> &row;
-    const Work<T> &work;
-    bool fits, gathered = false;
-    int64_t filled[2] = {0, 0}, fetched = 0;
-
-    Walk(const Row<T> &r, const Work<T> &w) : row(r), work(w), fits(r.n + 2 * kBlock <= w.tile_rows) {}
-
-    // One of the next row's entries: called for each block of each pass, so that its gather is under way while this row
-    // computes, and all of it is there after about four passes.
-    void fetch_ahead() {
-        if (fetched >= row.n_next) return;
-        prefetch_row(row.fixed + row.next[fetched] * row.stride, row.f);
-        fetched++;
-    }
-
-    template <class F>
-    void operator()(F visit) {
-        const int64_t bounds[3] = {0, row.n_positive, row.n};
-        for (int part = 0; part < 2; part++) {
-            const T sign = part == 0 ? 1 : -1;
-            if (fits) {
-                T *tile = work.tile + (part == 0 ? 0 : filled[0]) * work.ld;
-                if (!gathered) filled[part] = gather(row, bounds[part], bounds[part + 1], tile, work);
-                visit(Run<T>{tile, filled[part], row.q + bounds[part], sign});
-                continue;
-            }
-            for (int64_t begin = bounds[part]; begin < bounds[part + 1]; begin += work.tile_rows) {
-                const int64_t left = bounds[part + 1] - begin;
-                const int64_t end = begin + (left < work.tile_rows ? left : work.tile_rows);
-                visit(Run<T>{work.tile, gather(row, begin, end, work.tile, work), row.q + begin, sign});
-            }
-        }
-        gathered = true;
-    }
-};
+int64_t gather(const Row<T> &row, int64_t begin, int64_t end, const Work<T> &work) {
+    Row<T> part = row;
+    part.n = end;
+    int64_t filled = 0;
+    for (int64_t i = begin; i < end; i += kBlock, filled += kBlock)
+        gather4<T, false>(part, i, work, work.tile + filled * work.ld, nullptr, nullptr);
+    return filled;
+}

@@ -7,20 +7,27 @@
 
 namespace cymbals {
 
-// One row's system: (D + sum_i sign_i weight_i^2 y_i y_i') x = sum_i weight_i q_i y_i, y_i = fixed[where_i].
+// Where the rows of a system come from: row i is weight_i (scale o rows_where_i). `readable` elements of a row may be
+// read, those beyond the rank being zeros.
+template <class T, class From>
+struct Source {
+    const From *rows;
+    int64_t stride, readable;
+    const T *scale;   // padded with zeros
+    const T *weight;  // n
+};
+
+// One row's system: (D + sum_i sign_i weight_i^2 y_i y_i') x = sum_i weight_i q_i y_i, y_i the fixed side's row
+// where_i.
 template <class T>
 struct Row {
-    const T *fixed;         // the fixed side, row-major
-    int64_t stride;         // elements from one of its rows to the next
-    int64_t f;              // rank
-    const T *scale;         // D^(-1/2), padded with zeros
-    const T *root;          // D^(1/2), padded with zeros
-    const int64_t *where;   // n row numbers of the fixed side
-    const T *weight;        // sqrt|a|
-    const T *q;             // b / sqrt|a|; readable, and zero, for kBlock entries beyond n
-    int64_t n, n_positive;  // the entries with a < 0 stand last
-    const int64_t *next;    // n_next row numbers that the next row will gather: a hint, to be fetched meanwhile
-    int64_t n_next;
+    int64_t f;                      // rank
+    Source<T, T> full;              // the fixed side itself: scale is D^(-1/2), weight sqrt|a|
+    Source<T, int16_t> compact;     // the same from 16 bits, for CG; rows is null where there are none
+    const T *root;                  // D^(1/2), padded with zeros
+    const int64_t *where;           // n row numbers of the fixed side, then n_next that the next row will gather
+    const T *q;                     // b / sqrt|a|; readable, and zero, for kGroup entries beyond n
+    int64_t n, n_positive, n_next;  // the entries with a < 0 stand last
 };
 
 // Memory of one thread. Vectors hold `padded` elements, the matrix side x side, the tile tile_rows rows of ld.
@@ -31,18 +38,26 @@ struct Work {
     T *t;  // 2 * side
 };
 
+// When conjugate gradients end: at `most` steps, or once |r|^2 <= t^2 b'z, t being `tight` up to `wanted` steps and
+// `tolerance` from there on. With a tolerance of 0 reaching `most` is success.
+struct Stop {
+    int most, wanted;
+    double tolerance, tight;
+};
+
 enum class Solve : int { done, indefinite, not_converged };
 
 // Rows of a tile are worked in groups of this many; tiles are filled up with zero rows.
 constexpr int64_t kBlock = 4;
+constexpr int64_t kGroup = 8;  // and, in conjugate gradients, of this many
 // Edge of the blocks that the Gramian is cut into: a multiple of every pad.
 constexpr int64_t kPanel = 64;
 
 template <class T>
 struct Kernels {
     int64_t pad;  // tile rows, vectors and matrix edges are multiples of this many elements
-    // Conjugate gradients from x: stops after max_steps, or once |r|^2 <= tolerance^2 b'z. *steps: those taken.
-    Solve (*solve_cg)(const Row<T> &, const Work<T> &, int max_steps, T tolerance, T *x, int *steps);
+    // Conjugate gradients from x; *steps: those taken.
+    Solve (*solve_cg)(const Row<T> &, const Work<T> &, const Stop &, T *x, int *steps);
     // Exact, n x n: needs n <= tile_rows, n rounded up to pad <= side, n_positive == n.
     Solve (*solve_dual)(const Row<T> &, const Work<T> &, T *x);
     // Exact, f x f: any length and sign; needs padded <= side.
@@ -55,8 +70,12 @@ struct Kernels {
     // c[i][j] = a_i . b_j over f elements (any number); each product is summed in the same order wherever it stands.
     void (*dots)(T *c, int64_t ldc, const T *a, int64_t lda, int64_t na, const T *b, int64_t ldb, int64_t nb,
                  int64_t f);
-    // norms[i] = sum_j (scale_j y_ij)^2 for n rows of f elements; scale may be null.
-    void (*row_norms)(T *norms, const T *y, int64_t stride, int64_t n, int64_t f, const T *scale);
+    // norms[i * norms_stride] = sum_j (scale_j y_ij)^2 for n rows of f elements; scale may be null.
+    void (*row_norms)(T *norms, int64_t norms_stride, const T *y, int64_t stride, int64_t n, int64_t f, const T *scale);
+    // y o scale in 16 bits, n rows of f elements: y_ij scale_j ~ units[i * units_stride] rows[i][j], the largest entry
+    // of a row being 32767 units, so that 15 bits of its norm are kept; zeros from f to row_stride.
+    void (*compress)(int16_t *rows, int64_t row_stride, T *units, int64_t units_stride, const T *y, int64_t stride,
+                     int64_t n, int64_t f, const T *scale);
     // s[i] = x . fixed[where_i] for n rows of f elements.
     void (*scores)(T *s, const T *x, const T *fixed, int64_t stride, int64_t f, const int64_t *where, int64_t n);
 };

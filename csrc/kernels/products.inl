@@ -127,7 +127,7 @@ void scores(T *s, const T *x, const T *fixed, int64_t stride, int64_t f, const i
 }
 
 template <class T>
-void row_norms(T *norms, const T *y, int64_t stride, int64_t n, int64_t f, const T *scale) {
+void row_norms(T *norms, int64_t norms_stride, const T *y, int64_t stride, int64_t n, int64_t f, const T *scale) {
     constexpr int64_t L = kLanes<T>;
     for (int64_t i = 0; i < n; i++) {
         const T *row = y + i * stride;
@@ -142,6 +142,29 @@ void row_norms(T *norms, const T *y, int64_t stride, int64_t n, int64_t f, const
             const T v = scale ? row[j] * scale[j] : row[j];
             total += v * v;
         }
-        norms[i] = total;
+        norms[i * norms_stride] = total;
+    }
+}
+
+template <class T>
+void compress(int16_t *rows, int64_t row_stride, T *units, int64_t units_stride, const T *y, int64_t stride, int64_t n,
+              int64_t f, const T *scale) {
+    constexpr T most = 32767;
+    const auto magnitude = [](T v) { return v < 0 ? -v : v; };
+    for (int64_t i = 0; i < n; i++, y += stride, rows += row_stride) {
+        T largest[kLanes<T>] = {};
+        for (int64_t j = 0; j < f; j++) {  // in lanes, so that compilers make vectors of it
+            T &lane = largest[j % kLanes<T>];
+            const T size = magnitude(y[j] * scale[j]);
+            lane = size > lane ? size : lane;
+        }
+        for (int64_t j = 1; j < kLanes<T>; j++) largest[0] = largest[j] > largest[0] ? largest[j] : largest[0];
+        units[i * units_stride] = largest[0] / most;
+        const T inverse = largest[0] > kSmallest<T> ? most / largest[0] : 0;
+        for (int64_t j = 0; j < f; j++) {
+            const T v = y[j] * scale[j] * inverse;
+            rows[j] = (int16_t)(int32_t)(v < 0 ? v - T(0.5) : v + T(0.5));
+        }
+        for (int64_t j = f; j < row_stride; j++) rows[j] = 0;
     }
 }

@@ -34,6 +34,24 @@ inline void store(T *p, Vec<T> v) {
     *reinterpret_cast<typename Simd<T>::U *>(p) = v;
 }
 
+// Reads a vector of numbers, or of 16-bit integers as float32.
+template <class T>
+inline Vec<T> read(const T *p) {
+    return load(p);
+}
+template <class T>
+inline Vec<T> read(const int16_t *p) {
+    typedef int16_t Short __attribute__((vector_size(CYMBALS_BYTES / 2)));
+    typedef int16_t Unaligned __attribute__((vector_size(CYMBALS_BYTES / 2), aligned(2), may_alias));
+    const Short v = *reinterpret_cast<const Unaligned *>(p);
+#if CYMBALS_BYTES == 32  // one instruction where GCC 12 makes four of the general form
+    return __builtin_convertvector(__builtin_ia32_pmovsxwd256(v), Vec<float>);
+#else
+    typedef int32_t Wide __attribute__((vector_size(CYMBALS_BYTES)));
+    return __builtin_convertvector(__builtin_convertvector(v, Wide), Vec<float>);
+#endif
+}
+
 // Lane numbers 0 .. n - 1 as template arguments.
 template <int... I>
 struct Lanes {};
@@ -101,8 +119,10 @@ inline double multiply_add(double a, double b, double c) {
 #endif
 }
 
-template <class T>
-inline void prefetch_row(const T *row, int64_t f) {
+// Inlined at once: GCC takes a function that only prefetches for one without effect, and drops calls of it.
+#define CYMBALS_INLINE inline __attribute__((always_inline))
+template <class Element>
+CYMBALS_INLINE void prefetch_row(const Element *row, int64_t f) {
     const char *p = reinterpret_cast<const char *>(row);
-    for (int64_t byte = 0; byte < f * (int64_t)sizeof(T); byte += 64) __builtin_prefetch(p + byte, 0, 2);
+    for (int64_t byte = 0; byte < f * (int64_t)sizeof(Element); byte += 64) __builtin_prefetch(p + byte, 0, 2);
 }

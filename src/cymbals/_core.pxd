@@ -31,7 +31,7 @@ cdef extern from "cymbals/cymbals.h" nogil:
 
     ctypedef struct cymbals_solve_options:
         size_t struct_size
-        int32_t solver, cg_steps
+        int32_t solver, cg_steps, compact
         double cg_tolerance, reg
         const double *row_reg
 

@@ -20,6 +20,7 @@ def half_step(
     solver: int,
     cg_steps: int,
     cg_tolerance: float,
+    compact: bool,
     n_threads: int,
     simd: int = 0,
 ) -> dict[str, int]: ...

@@ -33,6 +33,13 @@ def real_number(name: str, value: Any, *, least: float = 0.0, open_end: bool = F
     return number
 
 
+def boolean(name: str, value: Any) -> bool:
+    """`value`, which must be True or False."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} must be True or False, got {value!r}")
+    return bool(value)
+
+
 def one_of(name: str, value: Any, choices: tuple[str, ...]) -> str:
     """`value`, which must be one of `choices`."""
     if not isinstance(value, str) or value not in choices:

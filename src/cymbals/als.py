@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from . import solver
 from ._core import SolveError
 from ._progress import progress_bar
-from ._validation import generator, one_of, real_number, whole_number
+from ._validation import boolean, generator, one_of, real_number, whole_number
 from .csr import Csr, refuse_negative
 from .ids import Ids, id_array, listed
 from .interactions import Interactions, as_interactions
@@ -61,7 +61,7 @@ class ALS(FactorModel):
         "exact" solves every row exactly, "cg" takes `cg_steps` conjugate-gradient steps from the previous factors,
         "auto" chooses for each row whatever reaches a small residual soonest.
     cg_steps : int
-        Steps of "cg".  "auto" may take more.
+        Steps of "cg". "auto" takes fewer only where the residual is all but gone, and more until it is small.
     iterations : int
     tol : float, optional
         Stop once the loss falls by less than this share in an iteration.
@@ -70,6 +70,10 @@ class ALS(FactorModel):
         See `cymbals.threads`. Factors are the same to the bit for any number.
     random_state : int, Generator, RandomState or None
         Seeds the start, N(0, (0.1 / sqrt(f))^2) on both sides.
+    compact : bool
+        Conjugate gradients of float32 models read the fixed side from a 16-bit copy, which halves what they wait for;
+        losses move by about 1e-6 of themselves. False: float32 throughout. Exact and ill-conditioned rows, and float64
+        models, never use it.
 
     Attributes
     ----------
@@ -108,6 +112,7 @@ class ALS(FactorModel):
         dtype: Any = "float32",
         n_threads: int | None = None,
         random_state: Any = None,
+        compact: bool = True,
     ) -> None:
         self.factors = factors
         self.regularization = regularization
@@ -123,6 +128,7 @@ class ALS(FactorModel):
         self.dtype = dtype
         self.n_threads = n_threads
         self.random_state = random_state
+        self.compact = compact
 
     # -- manners -----------------------------------------------------------------------------------------------------
 
@@ -160,6 +166,7 @@ class ALS(FactorModel):
             solver=one_of("solver", self.solver, ("auto", "cg", "exact")),
             cg_steps=whole_number("cg_steps", self.cg_steps, 1, 10_000),
             n_threads=resolve(self.n_threads if n_threads is None else n_threads),
+            compact=boolean("compact", self.compact),
         )
         return replace(settings, **changes)
 

@@ -78,8 +78,9 @@ enum { CYMBALS_SOLVER_AUTO = 0, CYMBALS_CG = 1, CYMBALS_EXACT = 2, CYMBALS_DUAL 
 typedef struct cymbals_solve_options {
     size_t struct_size;
     int32_t solver;
-    int32_t cg_steps;      /* CG: at most so many; SOLVER_AUTO: the number it starts from */
-    double cg_tolerance;   /* stop once |residual|^2 <= tolerance^2 * b'z in whitened coordinates */
+    int32_t cg_steps;      /* CG: so many; SOLVER_AUTO: fewer only where a quarter of the tolerance is reached ... */
+    double cg_tolerance;   /* ... more until |residual|^2 <= tolerance^2 * b'z in whitened coordinates */
+    int32_t compact;       /* CG reads a float32 side from a 16-bit copy that is made for the call */
     double reg;            /* regularization of every row ... */
     const double *row_reg; /* ... or of each (n_rows values), null for none */
 } cymbals_solve_options;

@@ -1,0 +1,96 @@
+// The fixed side as the rows of a half-step see it: the diagonal D = alpha0 * spectrum + reg that whitens it, the
+// squared length of each whitened row, and a copy of them all in 16 bits.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "common.h"
+
+namespace cymbals {
+
+template <class T>
+class FixedSide {
+ public:
+    // Of a row whitened with the least regularization.
+    struct Row {
+        T leverage;  // its squared length
+        T unit;      // of its 16-bit copy
+    };
+
+    FixedSide(const cymbals_matrix &matrix, const double *spectrum, const Kernels<T> &kernels)
+        : matrix_(matrix), spectrum_(spectrum), kernels_(kernels), padded_(round_up(matrix.n_cols, kernels.pad)) {}
+
+    int32_t prepare(double least_reg, double most_reg, bool compact, int32_t n_threads);
+
+    // D^(-1/2), D^(1/2) and, for the 16-bit copy, D^(-1/2) over the one that it was whitened with.
+    void diagonal(double reg, T *scale, T *root, T *rescale) const {
+        for (int64_t j = 0; j < padded_; j++) {
+            root[j] = std::sqrt(d(j, reg));
+            scale[j] = root[j] > 0 ? 1 / root[j] : 0;
+            rescale[j] = scale[j] * std::sqrt(d(j, least_reg_));
+        }
+    }
+
+    const T *data() const { return static_cast<const T *>(matrix_.data); }
+    int64_t stride() const { return matrix_.stride; }
+    const Row *rows() const { return rows_.get(); }
+    const int16_t *compact() const { return compact_.get(); }         // null where not asked for
+    int64_t compact_stride() const { return round_up(padded_, 32); }  // whole cache lines
+
+ private:
+    T d(int64_t j, double reg) const { return j < matrix_.n_cols ? (T)std::max(spectrum_[j] + reg, floor_) : T(0); }
+
+    template <class F>
+    void for_blocks(int32_t n_threads, F visit) const {
+        constexpr int64_t rows = 256;  // stay in the second-level cache from one kernel to the next
+#pragma omp parallel for schedule(static) num_threads(n_threads)
+        for (int64_t begin = 0; begin < matrix_.n_rows; begin += rows)
+            visit(begin, std::min(rows, matrix_.n_rows - begin));
+    }
+
+    const cymbals_matrix &matrix_;
+    const double *spectrum_;
+    const Kernels<T> &kernels_;
+    const int64_t padded_;
+    double least_reg_ = 0, floor_ = 0;
+    Buffer<Row> rows_;
+    Buffer<int16_t> compact_;
+};
+
+template <class T>
+int32_t FixedSide<T>::prepare(double least_reg, double most_reg, bool compact, int32_t n_threads) {
+    const int64_t f = matrix_.n_cols, n = matrix_.n_rows;
+    Buffer<T> memory = buffer<T>(3 * padded_);
+    rows_ = large_buffer<Row>(n);
+    if (compact) compact_ = large_buffer<int16_t>(n * compact_stride());
+    if (!memory || !rows_ || (compact && !compact_)) return CYMBALS_NO_MEMORY;
+    const auto norms = [&](int64_t begin, int64_t count, const T *scale) {
+        kernels_.row_norms(&rows_[begin].leverage, sizeof(Row) / sizeof(T), row_of<T>(matrix_, begin), stride(), count,
+                           f, scale);
+    };
+    // Columns that should be 0 hold rounding of about epsilon times the largest; D must stay above its square, or
+    // whitening would make weights of it. More would regularize directions that the data do determine.
+    constexpr double epsilon = std::numeric_limits<T>::epsilon();
+    const double largest = *std::max_element(spectrum_, spectrum_ + f) + most_reg;
+    least_reg_ = least_reg;
+    floor_ = 16 * largest * f * epsilon * epsilon;
+    if (!(largest > 0)) {  // neither Gramian nor regularization: a ridge relative to the rows themselves
+        for_blocks(n_threads, [&](int64_t begin, int64_t count) { norms(begin, count, nullptr); });
+        T longest = 0;
+        for (int64_t i = 0; i < n; i++) longest = std::max(longest, rows_[i].leverage);
+        floor_ = longest > 0 ? longest * f * epsilon : 1;
+    }
+    T *const scale = memory.get();
+    diagonal(least_reg, scale, scale + padded_, scale + 2 * padded_);
+    for_blocks(n_threads, [&](int64_t begin, int64_t count) {
+        norms(begin, count, scale);
+        if (!compact) return;
+        kernels_.compress(&compact_[begin * compact_stride()], compact_stride(), &rows_[begin].unit,
+                          sizeof(Row) / sizeof(T), row_of<T>(matrix_, begin), stride(), count, f, scale);
+    });
+    return CYMBALS_OK;
+}
+
+}  // namespace cymbals

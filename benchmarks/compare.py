@@ -23,6 +23,7 @@ from shapes import SHAPES, generate
 
 import cymbals
 from cymbals import solver
+from cymbals.objective import Objective
 
 REGULARIZATION = 0.05
 Report = Callable[[int, float, np.ndarray, np.ndarray], None]
@@ -75,7 +76,14 @@ def main() -> None:
     start = tuple(
         (rng.standard_normal((n, args.factors)) * 0.1 / np.sqrt(args.factors)).astype(np.float32) for n in data.shape
     )
-    objective = cymbals.ALS(regularization=REGULARIZATION)._settings().objective
+    objective = Objective.checked(
+        objective="hu",
+        alpha=1.0,
+        unobserved_weight=1.0,
+        confidence="linear",
+        regularization=REGULARIZATION,
+        nu=0.0,
+    )
     seconds: dict[tuple[str, int], list[float]] = {}
     losses: dict[tuple[str, int], float] = {}
     for round_ in range(args.rounds):
@@ -84,9 +92,7 @@ def main() -> None:
             def report(iteration, elapsed, x, y, name=name, first=round_ == 0):
                 seconds.setdefault((name, iteration), []).append(elapsed)
                 if first:
-                    losses[name, iteration] = solver.loss(
-                        data.csr, x, y, objective, data.csr_transposed.indptr, args.threads
-                    )
+                    losses[name, iteration] = solver.loss(data.csr, x, y, objective, data.by_item().indptr, args.threads)
 
             run(data, start, args.iterations, args.threads, args.solver, report)
         print(f"round {round_ + 1} of {args.rounds} done", flush=True)

@@ -85,6 +85,12 @@ inline double value_at(const cymbals_csr &c, int64_t position) {
                                            : static_cast<const double *>(c.values)[position];
 }
 
+// As many threads as so much work is worth: waking one takes longer than some 100,000 multiply-adds.
+inline int32_t worth(int32_t n_threads, double multiply_adds) {
+    const double most = 1 + multiply_adds / 1e5;
+    return most < n_threads ? (int32_t)most : n_threads;
+}
+
 // Calls f(T()) with the element type that a code stands for.
 template <class F>
 int32_t with_float(int32_t type, F f) {

@@ -71,6 +71,7 @@ extern "C" int32_t cymbals_gramian(const cymbals_matrix *matrix, double *gram, i
     if (!table) return status;
     return with_float(matrix->type, [&](auto zero) {
         using T = decltype(zero);
-        return gramian<T>(*matrix, gram, kernels_of<T>(*table), n_threads);
+        const double work = (double)matrix->n_rows * (double)matrix->n_cols * (double)matrix->n_cols;
+        return gramian<T>(*matrix, gram, kernels_of<T>(*table), worth(n_threads, work / 2));
     });
 }

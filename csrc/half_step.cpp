@@ -332,6 +332,6 @@ extern "C" int32_t cymbals_half_step(const cymbals_csr *rows, const cymbals_obje
     if (!table) return status;
     return with_float(fixed->type, [&](auto zero) {
         return HalfStep<decltype(zero)>(*rows, *fixed, *solved, *objective, spectrum, *options, *table)
-            .run(info, n_threads);
+            .run(info, worth(n_threads, 10.0 * (double)rows->indptr[rows->n_rows] * (double)fixed->n_cols));
     });
 }

@@ -95,6 +95,7 @@ extern "C" int32_t cymbals_parse_numbers(const char *text, int64_t size, int32_t
     for (int32_t p = 0; p < n_pieces; p++)
         pieces[p].lines = std::count(pieces[p].begin, pieces[p].end, '\n') +
                           (pieces[p].end > pieces[p].begin && pieces[p].end[-1] != '\n');
+    const int64_t room = *n_lines;
     *n_lines = 0;
     for (int32_t p = 0; p < n_pieces; p++) {
         pieces[p].first_row = *n_lines;
@@ -102,6 +103,7 @@ extern "C" int32_t cymbals_parse_numbers(const char *text, int64_t size, int32_t
         *n_lines += pieces[p].lines;
     }
     if (!numbers) return CYMBALS_OK;
+    if (room < *n_lines) return CYMBALS_BAD_ARGUMENT;
 #pragma omp parallel for schedule(static, 1) num_threads(n_threads)
     for (int32_t p = 0; p < n_pieces; p++) parse_piece(pieces[p], n_fields, numbers);
     *n_good = 0;

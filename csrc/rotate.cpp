@@ -46,6 +46,7 @@ extern "C" int32_t cymbals_rotate(cymbals_matrix *matrix, const double *basis, i
     if (!table) return status;
     return with_float(matrix->type, [&](auto zero) {
         using T = decltype(zero);
-        return rotate<T>(*matrix, basis, kernels_of<T>(*table), n_threads);
+        const double work = (double)matrix->n_rows * (double)matrix->n_cols * (double)matrix->n_cols;
+        return rotate<T>(*matrix, basis, kernels_of<T>(*table), worth(n_threads, work));
     });
 }

@@ -76,11 +76,12 @@ int32_t FixedSide<T>::prepare(double least_reg, double most_reg, bool compact, i
     const double largest = *std::max_element(spectrum_, spectrum_ + f) + most_reg;
     least_reg_ = least_reg;
     floor_ = 16 * largest * f * epsilon * epsilon;
-    if (!(largest > 0)) {  // neither Gramian nor regularization: a ridge relative to the rows themselves
+    if (!(largest > most_reg)) {  // no Gramian: relative to the rows themselves, and a ridge if nothing else is there
         for_blocks(n_threads, [&](int64_t begin, int64_t count) { norms(begin, count, nullptr); });
-        T longest = 0;
-        for (int64_t i = 0; i < n; i++) longest = std::max(longest, rows_[i].leverage);
-        floor_ = longest > 0 ? longest * f * epsilon : 1;
+        double longest = 0;
+        for (int64_t i = 0; i < n; i++) longest = std::max(longest, (double)rows_[i].leverage);
+        floor_ = std::max(floor_, longest * f * epsilon * (most_reg > 0 ? epsilon : 1));
+        if (!(floor_ > 0)) floor_ = 1;
     }
     T *const scale = memory.get();
     diagonal(least_reg, scale, scale + padded_, scale + 2 * padded_);

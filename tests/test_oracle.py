@@ -129,7 +129,7 @@ def test_raw_counts_of_hetrec(data_folder):
     matrix = sp.csr_matrix(data.user_items)
     x, y = start(matrix.shape, 32, np.float32)
     goal = objective(reg=0.01)
-    columns = data.csr_transposed.indptr
+    columns = data.by_item().indptr
 
     def loss(factors):
         return solver.loss(data.csr, *factors, goal, columns, 2)

@@ -275,11 +275,10 @@ def parse_numbers(data, numbers, int n_threads):
     """Fills numbers (count_lines x fields); returns (lines taken, [(rejected, first line)] by reason)."""
     cdef Text text = Text(data)
     cdef Buffer out = Buffer(numbers, "q", 2, True)
-    cdef int64_t n_lines = 0, n_good = 0
+    cdef int64_t n_lines = out.size(0), n_good = 0
     cdef int64_t rejected[CYMBALS_LINE_REASONS]
     cdef int64_t first[CYMBALS_LINE_REASONS]
     cdef int32_t status
-    out.need(count_lines(data, n_threads))
     if out.size() == 0:
         return 0, [(0, 0)] * CYMBALS_LINE_REASONS
     with nogil:

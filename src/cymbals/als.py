@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import numbers
 import os
 import signal
 import threading
@@ -25,7 +26,8 @@ from .ids import Ids, id_array, listed
 from .interactions import Interactions, as_interactions
 from .model import Explanation, FactorModel, State
 from .objective import Objective
-from .threads import resolve
+
+_FITTED = ("_state", "_fitted", "n_iter_", "history_", "report_")  # what a fit sets
 
 
 class ALS(FactorModel):
@@ -96,6 +98,11 @@ class ALS(FactorModel):
     array(['blur'], dtype=object)
     """
 
+    _fitted: dict[str, Any]  # constructor arguments as of the fit
+    n_iter_: int
+    history_: list[dict[str, Any]]
+    report_: dict[str, Any]
+
     def __init__(
         self,
         factors: int = 64,
@@ -152,21 +159,14 @@ class ALS(FactorModel):
         changed = {k: v for k, v in self.get_params().items() if v is not (d := self._defaults()[k]) and not _equal(v, d)}
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in changed.items())})"
 
-    def _settings(self, n_threads: int | None = None, **changes: Any) -> solver.Settings:
-        """The constructor's arguments, checked."""
+    def _settings(self, params: dict[str, Any], n_threads: int | None = None, **changes: Any) -> solver.Settings:
+        """Constructor arguments, checked: this estimator's for a fit, those of its fit (`_fitted`) for a model."""
         settings = solver.Settings(
-            objective=Objective.checked(
-                objective=self.objective,
-                alpha=self.alpha,
-                unobserved_weight=self.unobserved_weight,
-                confidence=self.confidence,
-                regularization=self.regularization,
-                nu=self.nu,
-            ),
-            solver=one_of("solver", self.solver, ("auto", "cg", "exact")),
-            cg_steps=whole_number("cg_steps", self.cg_steps, 1, 10_000),
-            n_threads=resolve(self.n_threads if n_threads is None else n_threads),
-            compact=boolean("compact", self.compact),
+            objective=Objective.checked(**{name: params[name] for name in inspect.signature(Objective.checked).parameters}),
+            solver=one_of("solver", params["solver"], ("auto", "cg", "exact")),
+            cg_steps=whole_number("cg_steps", params["cg_steps"], 1, 10_000),
+            n_threads=self._threads(n_threads),
+            compact=boolean("compact", params["compact"]),
         )
         return replace(settings, **changes)
 
@@ -209,7 +209,8 @@ class ALS(FactorModel):
         SolveError
             A row's system is not positive definite (a confidence below `unobserved_weight`) or overflows.
         """
-        settings = self._settings()
+        params = self.get_params()
+        settings = self._settings(params)
         rank = whole_number("factors", self.factors, 1, 65_536)
         iterations = whole_number("iterations", self.iterations, 1)
         tol = None if self.tol is None else real_number("tol", self.tol)
@@ -220,15 +221,16 @@ class ALS(FactorModel):
         if seen.nnz == 0:
             raise ValueError(f"train has no entries (shape {data.shape}); nothing can be learnt from it")
         rows = _transformed(seen, settings.objective)
-        columns = data.csr_transposed if rows is data.csr else rows.transposed(settings.n_threads)
+        columns = data.by_item(settings.n_threads) if rows is data.csr else rows.transposed(settings.n_threads)
         x, y = self._start(init, data, rank, dtype, rng)
 
-        before = {k: v for k, v in vars(self).items() if k in ("_state", "n_iter_", "history_", "report_")}
+        before = {k: v for k, v in vars(self).items() if k in _FITTED}
         report = {"stored_zeros_dropped": data.csr.nnz - seen.nnz}
         history: list[dict[str, Any]] = []
 
         def publish(x: NDArray[Any], y: NDArray[Any]) -> None:
             self._state = State(x, y, data.users, data.items, data.item_names, seen)
+            self._fitted = params
             self.n_iter_, self.history_, self.report_ = len(history), list(history), dict(report)
 
         def half_step(part: Csr, fixed: NDArray[Any], solved: NDArray[Any], axis: Ids) -> None:
@@ -236,28 +238,30 @@ class ALS(FactorModel):
                 with _naming(axis):
                     info = solver.half_step(part, fixed, solved, settings)
             except BaseException:  # the factors in hand are neither old nor new: back to before
-                for name in ("_state", "n_iter_", "history_", "report_"):
+                for name in _FITTED:
                     vars(self).pop(name, None)
                 vars(self).update(before)
                 raise
             for name, count in info.items():
                 report[name] = report.get(name, 0) + count
 
-        with _interruptible() as interrupted, progress_bar(progress, iterations, "fit") as advance:
+        def publish_copies() -> None:
+            publish(x.copy(), y.copy())  # what is kept must not change under its keeper
+
+        with _interruptible(publish_copies) as checkpoint, progress_bar(progress, iterations, "fit") as advance:
             for iteration in range(1, iterations + 1):
                 started = time.perf_counter()
                 half_step(rows, y, x, data.users)
-                if not interrupted():
-                    half_step(columns, x, y, data.items)
-                if interrupted():
-                    break
+                checkpoint()
+                half_step(columns, x, y, data.items)
                 entry: dict[str, Any] = {"iteration": iteration, "seconds": time.perf_counter() - started}
                 if compute_loss or tol is not None:
                     entry["loss"] = solver.loss(rows, x, y, settings.objective, columns.indptr, settings.n_threads)
                 history.append(entry)
                 advance(entry)
+                checkpoint()
                 if callback is not None:
-                    publish(x.copy(), y.copy())  # what a callback keeps must not change under it
+                    publish_copies()
                     answer = callback(self, iteration)
                     if isinstance(answer, (bool, np.bool_)) and answer:
                         break
@@ -282,8 +286,8 @@ class ALS(FactorModel):
                 (x, data.users, state.users, state.x),
                 (y, data.items, state.items, state.y),
             ):
-                if (ids.array is None) != (known.array is None):
-                    raise ValueError(f"init and train must both have {ids.what} ids, or both none")
+                if (ids.array is None) != (known.array is None) or ids.whole != known.whole:
+                    raise ValueError(f"init and train must have the same kind of {ids.what} ids: numbers, strings or none")
                 rows = known.find(ids.all())
                 to[rows >= 0] = factors[rows[rows >= 0]]
             return x, y
@@ -296,9 +300,12 @@ class ALS(FactorModel):
         for name, side, n in zip(("X0", "Y0"), given, data.shape, strict=True):
             if side.shape != (n, rank) or side.dtype.kind not in "iuf":
                 raise ValueError(f"init: {name} must be numbers of shape {(n, rank)}, got {side.dtype} of {side.shape}")
+        with np.errstate(over="ignore"):
+            x, y = (np.array(side, dtype, order="C") for side in given)
+        for name, side in (("X0", x), ("Y0", y)):
             if not np.isfinite(side).all():
-                raise ValueError(f"init: {name} holds values that are not finite")
-        return np.array(given[0], dtype, order="C"), np.array(given[1], dtype, order="C")
+                raise ValueError(f"init: {name} holds values that are not finite, as {np.dtype(dtype).name}")
+        return x, y
 
     @staticmethod
     def _entries(name: str, csr: Csr, settings: solver.Settings) -> Csr:
@@ -310,7 +317,11 @@ class ALS(FactorModel):
 
     def _raw_rows(self, name: str, rows: Any, state: State, n_threads: int, *, by_item: bool = False) -> Csr:
         csr = super()._raw_rows(name, rows, state, n_threads, by_item=by_item)
-        return self._entries(name, csr, self._settings(n_threads))
+        return self._entries(name, csr, self._settings(self._fitted, n_threads))
+
+    def entries(self, csr: Csr) -> Csr:
+        """What of a matrix says that a user has had an item: in "explicit" a rating of 0 does, too."""
+        return csr if self._fitted["objective"] == "explicit" else csr.without_zeros()
 
     def loss(self, data: Any, n_threads: int | None = None) -> float:
         """The objective on `data`, regularization included, over the number of cells (explicit: of entries).
@@ -325,7 +336,7 @@ class ALS(FactorModel):
         -------
         float
         """
-        state, settings = self.state_, self._settings(n_threads)
+        state, settings = self.state_, self._settings(self._fitted, n_threads)
         csr = as_interactions("data", data, settings.n_threads).csr
         if csr.shape != (state.x.shape[0], state.y.shape[0]):
             raise ValueError(f"data must have the model's shape {(state.x.shape[0], state.y.shape[0])}, got {csr.shape}")
@@ -349,14 +360,14 @@ class ALS(FactorModel):
         ndarray, shape (m, f)
             Zeros for empty rows.
         """
-        state, n = self.state_, resolve(n_threads)
+        state, n = self.state_, self._threads(n_threads)
         return self._fold_in(state, self._raw_rows("rows", rows, state, n), n)
 
     def _fold_in(self, state: State, rows: Csr, n_threads: int) -> NDArray[Any]:
-        return self._solve(rows, state.item_basis, n_threads)
+        return self._solve(rows, state.item_basis(n_threads), n_threads)
 
-    def _solve(self, rows: Csr, basis: solver.Basis, n_threads: int | None) -> NDArray[Any]:
-        settings = self._settings(n_threads, solver="exact")
+    def _solve(self, rows: Csr, basis: solver.Basis, n_threads: int) -> NDArray[Any]:
+        settings = self._settings(self._fitted, n_threads, solver="exact")
         return basis.solve(_transformed(rows, settings.objective), settings)
 
     def update_users(self, ids: Any, rows: Any, n_threads: int | None = None) -> None:
@@ -372,11 +383,11 @@ class ALS(FactorModel):
             The whole raw rows of these users, items in the model's row order.
         n_threads : int, optional
         """
-        state = self._with_interactions()
+        state, n = self._with_interactions(), self._threads(n_threads)
         assert state.seen is not None
-        rows = self._raw_rows("rows", rows, state, resolve(n_threads))
+        rows = self._raw_rows("rows", rows, state, n)
         users, at = _placed(state.users, "ids", ids, rows.shape[0])
-        x, seen = self._updated(rows, at, users.n, state.x, state.seen, state.item_basis, n_threads)
+        x, seen = self._updated(rows, at, users.n, state.x, state.seen, state.item_basis(n), n)
         self._copy_state(x=x, users=users, seen=seen)
 
     def update_items(self, ids: Any, rows: Any, n_threads: int | None = None) -> None:
@@ -390,10 +401,10 @@ class ALS(FactorModel):
             The whole raw rows of these items, users in the model's row order.
         n_threads : int, optional
         """
-        state, n = self._with_interactions(), resolve(n_threads)
+        state, n = self._with_interactions(), self._threads(n_threads)
         rows = self._raw_rows("rows", rows, state, n, by_item=True)
         items, at = _placed(state.items, "ids", ids, rows.shape[0])
-        y, seen = self._updated(rows, at, items.n, state.y, state.seen_by_item, state.user_basis, n_threads)
+        y, seen = self._updated(rows, at, items.n, state.y, state.seen_by_item(n), state.user_basis(n), n)
         names = state.names
         if names is not None:
             names = np.concatenate([names, np.full(items.n - names.size, None, dtype=object)])
@@ -407,7 +418,7 @@ class ALS(FactorModel):
         factors: NDArray[Any],
         seen: Csr,
         basis: solver.Basis,
-        n_threads: int | None,
+        n_threads: int,
     ) -> tuple[NDArray[Any], Csr]:
         """A side's factors and seen rows with the rows `at` replaced or appended."""
         solved = self._solve(rows, basis, n_threads)
@@ -421,7 +432,7 @@ class ALS(FactorModel):
             np.concatenate([seen.indices[stays], rows.indices]),
             np.concatenate([seen.data[stays], rows.data]),
             (n, seen.shape[1]),
-            resolve(n_threads),
+            n_threads,
         )
         return out, merged
 
@@ -442,7 +453,7 @@ class ALS(FactorModel):
         Explanation
             `total` is the sum of all contributions.
         """
-        state, settings = self._with_interactions(), self._settings()
+        state, settings = self._with_interactions(), self._settings(self._fitted)
         assert state.seen is not None
         u, i = state.users.rows("user", [user])[0], state.items.rows("item", [item])[0]
         k = None if n is None else whole_number("n", n, 1)
@@ -462,10 +473,10 @@ class ALS(FactorModel):
     # -- storage -----------------------------------------------------------------------------------------------------
 
     def _facts(self) -> dict[str, Any]:
-        if callable(self.confidence):
+        if callable(self._fitted["confidence"]):
             raise ValueError("confidence is a function, which a model file cannot hold; pickle the model instead")
-        params = {k: v.item() if isinstance(v, np.generic) else v for k, v in self.get_params().items()}
-        params["dtype"] = np.dtype(self.dtype).name
+        params = {name: _plain(value) for name, value in self._fitted.items()}
+        params["dtype"] = self.item_factors_.dtype.name
         if not isinstance(params["random_state"], int):
             params["random_state"] = None  # a generator's state is of no use to a fitted model
         return {"params": params, "n_iter": self.n_iter_, "history": self.history_, "report": self.report_}
@@ -475,7 +486,7 @@ class ALS(FactorModel):
         facts, state = cls._read_state(path, mmap)
         model, known = facts["model"], cls._defaults()
         out = cls(**{k: v for k, v in model["params"].items() if k in known})
-        out._state = state
+        out._state, out._fitted = state, out.get_params()
         out.n_iter_, out.history_, out.report_ = model["n_iter"], model["history"], model["report"]
         return out
 
@@ -509,6 +520,15 @@ def _dtype(dtype: Any) -> np.dtype[Any]:
     if dtype is None or out not in (np.dtype(np.float32), np.dtype(np.float64)):
         raise ValueError(f"dtype must be 'float32' or 'float64', got {dtype!r}")
     return out
+
+
+def _plain(value: Any) -> Any:
+    """A number of any kind as Python's own."""
+    if isinstance(value, (bool, np.bool_)):
+        return bool(value)
+    if isinstance(value, numbers.Integral):
+        return int(value)
+    return float(value) if isinstance(value, numbers.Real) else value
 
 
 def _transformed(csr: Csr, objective: Objective) -> Csr:
@@ -549,17 +569,23 @@ def _naming(ids: Ids) -> Iterator[None]:
 
 
 @contextmanager
-def _interruptible() -> Iterator[Callable[[], bool]]:
-    """Holds Ctrl-C back until the half-step in hand has ended; raises it on leaving."""
+def _interruptible(before: Callable[[], None]) -> Iterator[Callable[[], None]]:
+    """Holds Ctrl-C back until a checkpoint, which then calls `before` and the handler; one that returns goes on."""
     hit: list[Any] = []
     handler = signal.getsignal(signal.SIGINT) if threading.current_thread() is threading.main_thread() else None
     if not callable(handler):
-        yield lambda: False
+        yield lambda: None
         return
+
+    def checkpoint() -> None:
+        if hit:
+            before()
+            handler(*hit.pop())
+
     signal.signal(signal.SIGINT, lambda number, frame: hit.append((number, frame)))
     try:
-        yield lambda: bool(hit)
+        yield checkpoint
     finally:
         signal.signal(signal.SIGINT, handler)
-        if hit:
-            handler(*hit[0])
+    if hit:
+        handler(*hit.pop())

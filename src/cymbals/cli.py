@@ -27,6 +27,7 @@ from .evaluation import evaluate as score
 from .interactions import Interactions
 from .model import FactorModel
 from .objective import CONFIDENCES, OBJECTIVES
+from .retrieval import MOST_PLACES
 
 # Everything that bad input, a full disk or a missing library can raise; anything else is our mistake and shows its trace.
 _FAILURES = (ArithmeticError, ImportError, KeyError, MemoryError, OSError, RuntimeError, TypeError, ValueError)
@@ -56,7 +57,12 @@ _data = _options(
     click.argument("data", type=click.Path(exists=True)),
     click.option("--user", default="user", show_default=True, help="Column with users, in a table."),
     click.option("--item", default="item", show_default=True, help="Column with items, in a table."),
-    click.option("--value", default="value", show_default=True, help="Column with counts or ratings, in a table."),
+    click.option(
+        "--value",
+        default="value",
+        show_default=True,
+        help="Its counts or ratings; '' for none.",
+    ),
 )
 _fit = _options(
     click.option("--factors", type=click.IntRange(1), default=64, show_default=True, help="Rank of the model."),
@@ -100,7 +106,7 @@ def demo(listeners: int, seed: int, threads: int | None) -> None:
 @_json
 def describe(data: str, user: str, item: str, value: str, top: int, as_json: bool) -> None:
     """Show what a data set holds: activity, popularity, top lists, what loading rejected and merged."""
-    loaded = datasets.load(data, user, item, value)
+    loaded = datasets.load(data, user, item, value or None)
     found = tables(loaded, top)
     if as_json:
         _print_json(found)
@@ -126,7 +132,7 @@ def fit(
     **params: Any,
 ) -> None:
     """Fit a model and save it."""
-    loaded = datasets.load(data, user, item, value)
+    loaded = datasets.load(data, user, item, value or None)
     _check_writable(output)
     _say_loaded(loaded)
     model = ALS(random_state=seed, n_threads=threads, **params).fit(loaded, compute_loss=True, progress=True)
@@ -145,7 +151,7 @@ def fit(
 @click.argument("model", type=click.Path(exists=True, dir_okay=False))
 @click.option("--user", multiple=True, help="User id; may be given several times.")
 @click.option("--all", "everyone", is_flag=True, help="All users, streamed to a table.")
-@click.option("-n", type=click.IntRange(1), default=10, show_default=True, help="Items for each user.")
+@click.option("-n", type=click.IntRange(1, MOST_PLACES), default=10, show_default=True, help="Items for each user.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False), help="With --all: a .parquet or .csv file.")
 @_threads
 @_json
@@ -171,7 +177,7 @@ def recommend(
 @cli.command()
 @click.argument("model", type=click.Path(exists=True, dir_okay=False))
 @click.option("--item", multiple=True, required=True, help="Item id or exact name; may be given several times.")
-@click.option("-n", type=click.IntRange(1), default=10, show_default=True, help="Items for each.")
+@click.option("-n", type=click.IntRange(1, MOST_PLACES), default=10, show_default=True, help="Items for each.")
 @_threads
 @_json
 def similar(model: str, item: tuple[str, ...], n: int, threads: int | None, as_json: bool) -> None:
@@ -202,7 +208,7 @@ def evaluate(
     **params: Any,
 ) -> None:
     """Hold entries out, fit on the rest, and score the ranking beside that by popularity."""
-    loaded = datasets.load(data, user, item, value)
+    loaded = datasets.load(data, user, item, value or None)
     _say_loaded(loaded)
     train, test = split.random(loaded, test_fraction, seed)
     model = ALS(random_state=seed, n_threads=threads, **params).fit(train, progress=True)
@@ -339,7 +345,10 @@ def _show_tables(console: Console, found: dict[str, list[dict[str, Any]]]) -> No
 
 def _cell(column: str, value: Any) -> str:
     if isinstance(value, (float, np.floating)):
-        return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.4g}"
+        number = float(value)
+        if number.is_integer():
+            return f"{number:,.0f}"
+        return f"{number:,.1f}" if abs(number) >= 100 else f"{number:.4g}"
     if isinstance(value, (int, np.integer)) and column not in ("user", "item"):
         return f"{value:,}"
     return str(value)

@@ -43,7 +43,7 @@ def write(path: str | os.PathLike[str], facts: dict[str, Any], arrays: dict[str,
         offset += array.nbytes
     header = json.dumps({"facts": facts, "arrays": placed, "size": offset}, allow_nan=False).encode()
     header += b" " * (-(_FIXED.size + len(header)) % 64)
-    handle, beside = tempfile.mkstemp(prefix=target.name + ".", suffix=".part", dir=target.parent)
+    handle, beside = tempfile.mkstemp(prefix=".cymbals.", suffix=".part", dir=target.parent)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(_FIXED.pack(MAGIC, VERSION, zlib.crc32(header), len(header)))

@@ -37,6 +37,9 @@ class Csr:
             array.flags.writeable = False
             object.__setattr__(self, name, array)
 
+    def __reduce__(self) -> tuple[type[Csr], tuple[Any, ...]]:
+        return Csr, (self.indptr, self.indices, self.data, self.shape)  # read-only again when unpickled
+
     @property
     def nnz(self) -> int:
         """Number of entries."""
@@ -156,6 +159,9 @@ def from_scipy(name: str, matrix: Any, n_threads: int) -> Csr:
     if matrix.ndim != 2:
         raise ValueError(f"{name} must have two dimensions, got shape {matrix.shape}")
     shape = (int(matrix.shape[0]), int(matrix.shape[1]))
+    if matrix.format == "bsr":  # its blocks hold zeros that nobody stored as entries
+        matrix = matrix.tocsr()
+        matrix.eliminate_zeros()
     if matrix.format not in ("csr", "csc"):
         matrix = matrix.tocoo()
         values = values_array(name, matrix.data)

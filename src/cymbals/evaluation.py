@@ -127,7 +127,8 @@ def _aligned(name: str, data: Any, model: Any, n_threads: int) -> Csr:
         raise ValueError(f"{name} must have the model's shape {shape}, got {part.shape}{flipped}")
     if isinstance(data, Interactions) and not (part.users.same_as(model.users_) and part.items.same_as(model.items_)):
         raise ValueError(f"{name} has other user or item ids than the model; split one data set and fit on its train part")
-    return part.csr
+    entries: Csr = model.entries(part.csr)
+    return entries
 
 
 def _mean(values: NDArray[np.float64]) -> float:

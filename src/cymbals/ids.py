@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 def id_array(name: str, ids: Any) -> NDArray[Any]:
     """One-dimensional ids as int64 or as an object array of str; anything else is refused."""
+    if isinstance(ids, (set, frozenset)):
+        raise TypeError(f"{name} is a set, which has no order; pass a list")
     array = np.asarray(ids)
     if array.dtype.kind == "U" and not isinstance(ids, np.ndarray):
         array = np.array(list(ids), dtype=object)  # numpy makes strings of what stands beside them
@@ -37,7 +39,7 @@ def id_array(name: str, ids: Any) -> NDArray[Any]:
             return _whole_numbers(name, objects)
         for row, value in enumerate(objects):
             if not isinstance(value, str):
-                missing = value is None or type(value).__name__ in ("NAType", "NaTType") or value != value
+                missing = value is None or type(value).__name__ in ("NAType", "NaTType") or bool(value != value)
                 fix = (
                     "has no id; drop such rows"
                     if missing
@@ -160,7 +162,7 @@ class Ids:
 
 def is_one(ids: Any) -> bool:
     """Whether this is a single id rather than several."""
-    return isinstance(ids, str) or np.ndim(ids) == 0
+    return isinstance(ids, str) or (np.ndim(ids) == 0 and not isinstance(ids, (set, frozenset)))
 
 
 def listed(ids: Any) -> Any:

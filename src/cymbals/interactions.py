@@ -48,6 +48,7 @@ class Interactions:
     ) -> None:
         self.csr, self.users, self.items = csr, users, items
         self.item_names = names
+        self._by_item: Csr | None = None
         self.report: dict[str, Any] = dict(report or {})
 
     @classmethod
@@ -131,6 +132,8 @@ class Interactions:
         columns = ("users", "items", "values")
         if shape is None:
             return cls._from_events(users, items, values, item_names, columns)
+        if np.ndim(shape) != 1 or len(shape) != 2:
+            raise TypeError(f"shape must be (users, items), got {shape!r}")
         n_users, n_items = (whole_number("shape", n, 0, 2**63 - 1) for n in shape)
         rows, cols = id_array("users", users), id_array("items", items)
         for name, array, n in (("users", rows, n_users), ("items", cols, n_items)):
@@ -197,10 +200,11 @@ class Interactions:
     def item_ids(self) -> NDArray[Any]:
         return self.items.all()
 
-    @cached_property
-    def csr_transposed(self) -> Csr:
-        """Items x users, as the kernels take it."""
-        return self.csr.transposed(resolve(None))
+    def by_item(self, n_threads: int | None = None) -> Csr:
+        """Items x users, as the kernels take it; made once."""
+        if self._by_item is None:
+            self._by_item = self.csr.transposed(resolve(n_threads))
+        return self._by_item
 
     @cached_property
     def user_items(self) -> sp.csr_array:
@@ -210,7 +214,7 @@ class Interactions:
     @cached_property
     def item_users(self) -> sp.csr_array:
         """Items x users as a scipy CSR array: sorted indices, int64 indptr, read-only."""
-        return self.csr_transposed.to_scipy()
+        return self.by_item().to_scipy()
 
     def with_entries(self, csr: Csr, report: dict[str, Any] | None = None) -> Interactions:
         """The same users and items with other entries."""
@@ -222,7 +226,7 @@ class Interactions:
         return str(self.item_ids[row]) if name is None else name
 
     def __getstate__(self) -> dict[str, Any]:
-        return {k: v for k, v in vars(self).items() if k not in ("csr_transposed", "user_items", "item_users")}
+        return {k: v for k, v in vars(self).items() if k not in ("user_items", "item_users")} | {"_by_item": None}
 
     def __repr__(self) -> str:
         return f"<Interactions: {self.shape[0]:,} users x {self.shape[1]:,} items, {self.nnz:,} entries>"
@@ -265,7 +269,11 @@ def _names(names: Any, items: Ids) -> NDArray[Any] | None:
     out = np.full(items.n, None, dtype=object)
     known = [(key, str(name)) for key, name in pairs if name is not None and name == name]
     if known:
-        rows = items.find(id_array("item_names", [key for key, _ in known]))
+        keys = id_array("item_names", [key for key, _ in known])
+        if items.n and (keys.dtype.kind == "i") != items.whole:
+            kinds = ("whole numbers", "strings") if items.whole else ("strings", "whole numbers")
+            raise TypeError(f"item_names has keys like {keys.tolist()[0]!r}, but item ids are {kinds[0]}, not {kinds[1]}")
+        rows = items.find(keys)
         for row, (_, name) in zip(rows, known, strict=True):
             if row >= 0:
                 out[row] = name

@@ -6,9 +6,10 @@ What a model knows stands in one immutable `State`; updates put a new one in its
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,8 @@ from .csr import Csr, from_scipy
 from .ids import Ids, id_array, is_one, listed
 from .solver import Basis
 from .threads import resolve
+
+Made = TypeVar("Made")
 
 
 class NotFittedError(ValueError, AttributeError):
@@ -36,10 +39,16 @@ class State:
     names: NDArray[Any] | None
     seen: Csr | None
 
-    @cached_property
-    def seen_by_item(self) -> Csr:
+    def seen_by_item(self, n_threads: int) -> Csr:
         assert self.seen is not None
-        return self.seen.transposed(resolve(None))
+        seen = self.seen
+        return self._once("seen by item", lambda: seen.transposed(n_threads))
+
+    def item_basis(self, n_threads: int) -> Basis:
+        return self._once("item basis", lambda: Basis.of(self.y, n_threads))
+
+    def user_basis(self, n_threads: int) -> Basis:
+        return self._once("user basis", lambda: Basis.of(self.x, n_threads))
 
     @cached_property
     def audience(self) -> NDArray[Any]:
@@ -49,20 +58,21 @@ class State:
         return counts.astype(self.y.dtype)[:, None]
 
     @cached_property
-    def item_basis(self) -> Basis:
-        return Basis.of(self.y, resolve(None))
-
-    @cached_property
-    def user_basis(self) -> Basis:
-        return Basis.of(self.x, resolve(None))
-
-    @cached_property
     def item_inverse_norms(self) -> NDArray[Any]:
         return retrieval.inverse_norms(self.y)
 
     @cached_property
     def user_inverse_norms(self) -> NDArray[Any]:
         return retrieval.inverse_norms(self.x)
+
+    def _once(self, name: str, make: Callable[[], Made]) -> Made:
+        """What `make` returns, made at the first call; two threads at once may both make it, and get the same."""
+        kept: dict[str, Any] = vars(self)
+        made: Made = kept[name] if name in kept else kept.setdefault(name, make())
+        return made
+
+    def __reduce__(self) -> tuple[type[State], tuple[Any, ...]]:
+        return State, tuple(getattr(self, f.name) for f in fields(self))  # without what can be made anew
 
 
 @dataclass(frozen=True)
@@ -85,6 +95,7 @@ class FactorModel:
     """Recommendations, similarities and storage on top of two factor matrices."""
 
     _state: State | None = None
+    n_threads: int | None = None
 
     @property
     def state_(self) -> State:
@@ -176,8 +187,8 @@ class FactorModel:
         >>> ids.shape, scores.shape
         ((3,), (3,))
         """
-        state, k = self.state_, whole_number("n", n, 1)
-        threads_used = resolve(n_threads)
+        state, k = self.state_, _places(n)
+        threads_used = self._threads(n_threads)
         if (users is None) == (rows is None):
             raise TypeError("recommend takes either users or rows, not " + ("both" if rows is not None else "neither"))
         if rows is not None:
@@ -257,7 +268,7 @@ class FactorModel:
         ids, scores : ndarray, shape (n,)
             Scores are numbers of distinct users.
         """
-        state, k = self._with_interactions(), whole_number("n", n, 1)
+        state, k = self._with_interactions(), _places(n)
         one = np.ones((1, 1), state.y.dtype)
         rows, scores = retrieval.topk(lambda _: one, state.audience, 1, k, 1)
         return state.items.of(rows[0]), scores[0]
@@ -275,7 +286,8 @@ class FactorModel:
         Returns
         -------
         ids, scores : ndarray, shape (n,) or (m, n)
-            Cosines, best first; the item itself is left out. Places that cannot be filled hold -1 (None) and -inf.
+            Cosines, best first; the item itself is left out, and so are items without entries, which have no direction.
+            Places that cannot be filled hold -1 (None) and -inf.
         """
         state = self.state_
         return self._similar("items", items, n, n_threads, state.y, state.items, state.item_inverse_norms)
@@ -299,7 +311,7 @@ class FactorModel:
     def _similar(
         self, name: str, wanted: Any, n: Any, n_threads: Any, factors: NDArray[Any], ids: Ids, inverse: NDArray[Any]
     ) -> tuple[NDArray[Any], NDArray[Any]]:
-        k, one = whole_number("n", n, 1), is_one(wanted)
+        k, one, n_threads = _places(n), is_one(wanted), self._threads(n_threads)
         at = ids.rows(name, [wanted] if one else wanted)
 
         def itself(block: NDArray[np.int64]) -> Csr:
@@ -311,11 +323,13 @@ class FactorModel:
             factors,
             at.size,
             k,
-            resolve(n_threads),
+            n_threads,
             itself,
-            None,
+            None if inverse.all() else np.flatnonzero(inverse),  # rows of zeros point nowhere
             inverse,
         )
+        empty = inverse[at] == 0
+        rows[empty], scores[empty] = -1, -np.inf
         found = ids.of(rows)
         return (found[0], scores[0]) if one else (found, scores)
 
@@ -436,9 +450,20 @@ class FactorModel:
     def _fold_in(self, state: State, rows: Csr, n_threads: int) -> NDArray[Any]:
         raise NotImplementedError
 
+    def entries(self, csr: Csr) -> Csr:
+        """What of a matrix says that a user has had an item: not its stored zeros."""
+        return csr.without_zeros()
+
+    def _threads(self, n_threads: int | None) -> int:
+        return resolve(self.n_threads if n_threads is None else n_threads)
+
     def _copy_state(self, **changes: Any) -> Self:
         self._state = replace(self.state_, **changes)
         return self
+
+
+def _places(n: Any) -> int:
+    return whole_number("n", n, 1, retrieval.MOST_PLACES)
 
 
 def _stored_ids(arrays: dict[str, NDArray[Any]], name: str) -> NDArray[Any] | None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from . import _core
 from .csr import Csr
 
+MOST_PLACES = 10_000_000  # for one query
 BYTE_BUDGET = 64 * 1024 * 1024  # of a block's own copies: query rows and lists of items left out
 
 
@@ -47,12 +48,14 @@ def topk(
     scale : ndarray, shape (n_items,), optional
         Multiplies each item's scores.
     """
-    ids = np.empty((n_queries, k), np.int64)
-    scores = np.empty((n_queries, k), items.dtype)
-    for block in blocks(n_queries, items.itemsize * items.shape[1] + 16 * 256):
-        part = slice(block[0], block[-1] + 1)
+    found = min(k, items.shape[0] if candidates is None else candidates.size)
+    ids = np.full((n_queries, k), -1, np.int64)
+    scores = np.full((n_queries, k), -np.inf, items.dtype)
+    for block in blocks(n_queries, (items.itemsize + 16) * (items.shape[1] + found) + 16 * 256):
+        best, values = np.empty((block.size, found), np.int64), np.empty((block.size, found), items.dtype)
         left_out = None if skip is None else skip(block)
-        _core.topk(queries(block), items, candidates, scale, left_out, ids[part], scores[part], n_threads)
+        _core.topk(queries(block), items, candidates, scale, left_out, best, values, n_threads)
+        ids[block, :found], scores[block, :found] = best, values
     return ids, scores
 
 

@@ -92,5 +92,6 @@ def _cut(data: Data, interactions: Interactions, held_out: NDArray[np.bool_]) ->
 def _like(data: Any, interactions: Interactions, csr: Csr) -> Any:
     if isinstance(data, Interactions):
         return interactions.with_entries(csr)
-    out = type(data)(csr.to_scipy().asformat(data.format))
+    writable = Csr.to_scipy(csr).copy()
+    out = type(data)(writable.asformat(data.format))
     return out if data.dtype.kind not in "biuf" else out.astype(data.dtype, copy=False)

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..interactions import Interactions
+
+_WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,18})(\.0+)?")  # as programs write them: no leading zeros
 
 
 def load(path: str | os.PathLike[str], user: str = "user", item: str = "item", value: str | None = "value") -> Interactions:
@@ -37,13 +43,28 @@ def load(path: str | os.PathLike[str], user: str = "user", item: str = "item", v
         if kind == ".parquet":
             frame = pd.read_parquet(place)
         else:
-            # an id such as "NA" or "null" is an id
-            frame = pd.read_csv(place, sep="," if kind == ".csv" else "\t", keep_default_na=False, na_values=[""])
+            # an id such as "NA" or "007" is an id
+            text = dict.fromkeys((user, item), "category")
+            separator = "," if kind == ".csv" else "\t"
+            frame = pd.read_csv(place, sep=separator, dtype=text, keep_default_na=False, na_values=[""])
+            for column in frame.columns.intersection([user, item]):
+                frame[column] = _ids(frame[column])
     except FileNotFoundError:
         raise
     except Exception as error:  # pandas and Arrow raise many kinds
         raise ValueError(f"{place}: cannot be read as {kind[1:]}: {error}") from error
     return Interactions.from_frame(frame, user=user, item=item, value=value)
+
+
+def _ids(column: Any) -> NDArray[Any]:
+    """A column of texts as whole numbers where all of them are written as such, else as they are."""
+    codes, texts = column.cat.codes.to_numpy(), [str(t) for t in column.cat.categories]
+    whole = all(_WHOLE.fullmatch(t) for t in texts)
+    numbers = [int(t.partition(".")[0]) for t in texts] if whole else []
+    fits = whole and all(abs(number) < 2**63 for number in numbers)
+    values = np.array(numbers if fits else texts, dtype=object)
+    out: NDArray[Any] = np.append(values, np.array([None]))[codes]  # code -1 is an empty cell
+    return out.astype(np.int64) if fits and np.all(codes >= 0) else out
 
 
 def pandas() -> Any:

@@ -169,7 +169,7 @@ enum {
 };
 /* Reads lines of n_fields whole numbers separated by blanks or tabs (LF or CR LF; blank lines are passed over)
  * from text. Two calls: with numbers null it only fills *n_lines, an upper bound of the lines; then numbers
- * (n_lines x n_fields), *n_good is what was taken, rejected[reason] counts the others, and first_rejected[reason]
+ * has room for the *n_lines given (x n_fields), *n_good is what was taken, rejected[reason] counts the others, and first_rejected[reason]
  * is the number (from 1) of the first such line, 0 for none. */
 CYMBALS_API int32_t cymbals_parse_numbers(const char *text, int64_t size, int32_t n_fields, int64_t *n_lines,
                                           int64_t *numbers, int64_t *n_good, int64_t rejected[CYMBALS_LINE_REASONS],

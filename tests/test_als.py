@@ -279,8 +279,10 @@ def test_every_altered_byte_is_noticed(tmp_path, model):
                 back = cymbals.load(path, mmap=mmap)
             except cymbals.ModelFileError:
                 continue
-            # padding between arrays carries nothing
-            assert np.array_equal(back.user_factors_, model.user_factors_)
+            # padding between arrays carries nothing: all is as it was
+            again = tmp_path / "again"
+            back.save(again)
+            assert again.read_bytes() == whole
     for size in (0, 5, 23, 24, 100, len(whole) // 2, len(whole) - 1):
         path.write_bytes(whole[:size])
         with pytest.raises(cymbals.ModelFileError):
@@ -343,6 +345,80 @@ def test_ctrl_c_leaves_a_usable_model(matrix):
     assert signal.getsignal(signal.SIGINT) is handler
     assert model.n_iter_ == 3
     assert np.isfinite(model.recommend(0)[1]).all()
+
+
+def test_a_handler_that_returns_lets_the_fit_go_on(matrix):
+    met = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: met.append(number))
+    try:
+        model = ALS(factors=4, iterations=6, random_state=0)
+        model.fit(matrix, callback=lambda m, i: os.kill(os.getpid(), signal.SIGINT) if i == 2 else None)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert met == [signal.SIGINT]
+    assert model.n_iter_ == 6
+
+
+@pytest.mark.parametrize("through_file", [False, True])
+def test_a_model_answers_as_it_was_fitted(tmp_path, matrix, through_file):
+    """Arguments set after a fit are for the next one, in memory and in the file."""
+    model = ALS(factors=4, alpha=3.0, random_state=0, iterations=3).fit(matrix)
+    row, loss, part = model.fold_in(matrix[:2]), model.loss(matrix), model.explain(5, 7).total
+    model.set_params(alpha=50.0, objective="ials", regularization=9.0, factors=9)
+    if through_file:
+        model.save(tmp_path / "m")
+        model = cymbals.load(tmp_path / "m")
+    assert np.array_equal(model.fold_in(matrix[:2]), row)
+    assert model.loss(matrix) == loss
+    assert model.explain(5, 7).total == part
+    assert model.fit(matrix).user_factors_.shape[1] == (4 if through_file else 9)
+
+
+def test_a_models_own_threads_serve_its_reading(matrix, monkeypatch):
+    from cymbals import model as module
+
+    model = ALS(factors=4, n_threads=3, random_state=0).fit(matrix)
+    asked = []
+    monkeypatch.setattr(module, "resolve", lambda n: asked.append(n) or n)
+    model.recommend(0)
+    model.similar_items(0)
+    model.fold_in(matrix[:1])
+    model.recommend(0, n_threads=2)
+    assert set(asked[:-1]) == {3}
+    assert asked[-1] == 2
+
+
+def test_cg_steps_is_where_auto_starts(matrix):
+    at = {}
+    for steps in (1, 2, 6):
+        model = ALS(factors=16, cg_steps=steps, alpha=0.1, iterations=1, random_state=0)
+        at[steps] = model.fit(matrix).report_["cg_steps"]
+    assert at[1] <= at[2] < at[6]
+
+
+def test_saving_odd_numbers_and_long_names(tmp_path, matrix):
+    from fractions import Fraction
+
+    model = ALS(factors=np.int64(3), alpha=Fraction(1, 2), regularization=np.float32(0.25)).fit(matrix)
+    path = tmp_path / ("m" * 250)
+    model.save(path)
+    assert cymbals.load(path).get_params()["alpha"] == 0.5
+    assert cymbals.load(path).get_params()["regularization"] == 0.25
+
+
+def test_what_is_seen_stays_read_only(model):
+    for copied in (model, pickle.loads(pickle.dumps(model)), copy.deepcopy(model)):
+        with pytest.raises(ValueError, match="read-only"):
+            copied.state_.seen.data[0] = 5
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_explicit_with_hardly_any_regularization(matrix, dtype):
+    for regularization in (0.0, 1e-300, 1e-38, 1e-31, 1e-20):
+        model = ALS(factors=3, objective="explicit", regularization=regularization, dtype=dtype, random_state=0)
+        model.fit(matrix)
+        assert np.isfinite(model.user_factors_).all()
+        assert model.loss(matrix) < 20
 
 
 def test_a_failed_fit_keeps_the_model(matrix, model):

@@ -60,6 +60,7 @@ for argument, values in {
     "dtype": ("float16", "int32", None, object, "no such", 7),
     "n_threads": (0, -2, 1.5, "2", 10**6),
     "random_state": ("seed", -1, 1.5, [1]),
+    "compact": (None, 1, "yes"),
 }.items():
     for value in values:
         case(f"ALS {argument}={value!r}", lambda _, a=argument, v=value: ALS(**{a: v}).fit(M), argument)
@@ -112,7 +113,7 @@ for name, make in {
     "text values": lambda: broken_csr(data=M.data.astype(str)),
     "object values": lambda: broken_csr(data=np.array(["a"] * M.nnz, dtype=object)),
 }.items():
-    case(f"fit {name}", lambda _, make=make: ALS(factors=2).fit(make()))
+    case(f"fit {name}", lambda _, make=make: ALS(factors=2).fit(make()), "train")
 case("fit ials negative", lambda _: ALS(objective="ials").fit(broken_csr(data=poked(M.data, 3, -1))), "row")
 case("nan names row and column", lambda _: ALS().fit(broken_csr(data=poked(M.data, 0, np.nan))), "row 0, column")
 
@@ -138,8 +139,10 @@ for name, init in {
     "number": 3,
     "unfitted": ALS(),
     "other rank": ALS(factors=3, iterations=1).fit(M),
+    "too large": (X0 * 1e300, Y0),
+    "other ids": ALS(factors=4, iterations=1).fit(Interactions.from_csr(M, user_ids=[f"u{i}" for i in range(20)])),
 }.items():
-    case(f"init {name}", lambda _, init=init: ALS(factors=4).fit(M, init=init))
+    case(f"init {name}", lambda _, init=init: ALS(factors=4).fit(M, init=init), "" if name == "unfitted" else "init")
 
 # -- events ----------------------------------------------------------------------------------------------------------
 
@@ -151,7 +154,7 @@ for column, bad in (
     ("value", [1.0, np.nan, 3.0]), ("value", [1.0, np.inf, 3.0]), ("value", ["1", "x", "3"]), ("value", [1, None, "x"]),
     ("value", [1j, 2, 3]), ("user", pd.to_datetime(["2020-01-01"] * 3)), ("value", pd.to_datetime(["2020-01-01"] * 3)),
 ):  # fmt: skip
-    case(f"frame {column}={bad!r}", lambda _, c=column, b=bad: Interactions.from_frame(pd.DataFrame(GOOD | {c: b})))
+    case(f"frame {column}={bad!r}", lambda _, c=column, b=bad: Interactions.from_frame(pd.DataFrame(GOOD | {c: b})), column)
 case("frame value names row", lambda _: Interactions.from_frame(pd.DataFrame(GOOD | {"value": [1, np.nan, 2]})), "row 1")
 for argument in ("user", "item", "value"):
     case(
@@ -182,6 +185,9 @@ case("user_ids short", lambda _: Interactions.from_csr(M, user_ids=[1, 2]), "use
 case("user_ids repeated", lambda _: Interactions.from_csr(M, user_ids=[1] * 20), "more than once")
 case("item_ids mixed", lambda _: Interactions.from_csr(M, item_ids=["a", 1] * 6), "item_ids")
 case("item_names list", lambda _: Interactions.from_csr(M, item_names=["a"] * 12), "item_names")
+case("item_names of the other kind", lambda _: Interactions.from_csr(M, item_names={"a": "A"}), "strings")
+case("shape a number", lambda _: Interactions.from_arrays([1], [1], shape=5), "shape")
+case("sum too large", lambda _: Interactions.from_arrays([1, 1], [2, 2], np.full(2, 1e308)), "too large")
 case("from_csr dense", lambda _: Interactions.from_csr(M.toarray()), "scipy")
 
 # -- splitting and evaluating ----------------------------------------------------------------------------------------
@@ -194,7 +200,7 @@ case("split dense", lambda _: split.random(M.toarray()))
 case("split seed", lambda _: split.random(M, seed="x"))
 MODEL = ALS(factors=3, iterations=2, random_state=0).fit(M)
 for value in (0, -1, (), (5, 0), 2.5, "x", None, ("a",)):
-    case(f"evaluate k={value!r}", lambda _, v=value: evaluate(MODEL, M, M, k=v))
+    case(f"evaluate k={value!r}", lambda _, v=value: evaluate(MODEL, M, M, k=v), "k must")
 case("evaluate unfitted", lambda _: evaluate(ALS(), M, M), "fit")
 case("evaluate shape", lambda _: evaluate(MODEL, M[:5], M), "shape")
 case("evaluate transposed", lambda _: evaluate(MODEL, M, M.T.tocsr()), "transposed")
@@ -212,6 +218,10 @@ for name, call in {
     "n -1": lambda: MODEL.recommend(0, -1),
     "n float": lambda: MODEL.recommend(0, 2.5),
     "n text": lambda: MODEL.recommend(0, "3"),
+    "n huge": lambda: MODEL.recommend(0, 10**9),
+    "users a set": lambda: MODEL.recommend({0, 1}),
+    "exclude a set": lambda: MODEL.recommend(0, exclude={0, 1}),
+    "popular n huge": lambda: MODEL.popular(2**31 - 1),
     "user -1": lambda: MODEL.recommend(-1),
     "user 20": lambda: MODEL.recommend(20),
     "user huge": lambda: MODEL.recommend(2**62),
@@ -277,6 +287,7 @@ for size in (0, 1, 8, 23, 24, 200, 1000):
     case(
         f"model file cut to {size}",
         lambda t, n=size: (saved(t).write_bytes(saved(t).read_bytes()[:n]), cymbals.load(t / "m")),
+        "m: ",
     )
 for name, text in {
     "text": b"hello world" * 9,
@@ -287,6 +298,8 @@ for name, text in {
     case(f"model file {name}", lambda t, b=text: ((t / "m").write_bytes(b), cymbals.load(t / "m")), "m: ")
 case("model file absent", lambda t: cymbals.load(t / "absent"))
 case("model file is a folder", lambda t: cymbals.load(t))
+case("save onto a folder", lambda t: MODEL.save(t), "regular file")
+case("save onto a device", lambda t: MODEL.save("/dev/null"), "regular file")
 case("save into no folder", lambda t: MODEL.save(t / "no" / "m"))
 case("save unfitted", lambda t: ALS().save(t / "m"))
 case("save a function", lambda t: ALS(factors=2, confidence=np.sqrt).fit(M).save(t / "m"), "confidence")
@@ -333,7 +346,9 @@ for name, text in {
     "no.parquet": b"PAR1 but not really",
     "notes.txt": b"user,item,value\n1,2,3\n",
 }.items():
-    case(f"table {name}", lambda t, n=name, b=text: table(t, n, b))
+    where = {"gap.csv": "value", "no user.csv": "user", "ragged.csv": "user", "text value.csv": "value"}.get(name)
+    headless = name in ("headless.csv", "wrong.tsv")
+    case(f"table {name}", lambda t, n=name, b=text: table(t, n, b), where or ("no such column" if headless else name))
 case("load absent", lambda t: datasets.load(t / "absent"))
 case("load empty folder", lambda t: datasets.load(t), "neither")
 case("read absent", lambda t: audioscrobbler.read(t), "user_artist_data")

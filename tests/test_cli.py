@@ -90,6 +90,13 @@ def test_evaluate_describe_doctor(table):
     assert cymbals.simd() in cymbals_cli("doctor").stdout
 
 
+def test_a_table_without_values(tmp_path):
+    place = tmp_path / "pairs.csv"
+    place.write_text("user,item\n" + "".join(f"u{i % 7},i{i % 5}\n" for i in range(35)))
+    found = json.loads(cymbals_cli("describe", place, "--value", "", "--json").stdout)
+    assert {row["what"]: row["value"] for row in found["overview"]}["pairs"] == 35
+
+
 def test_failures_are_one_line_and_exit_1(tmp_path, table):
     model = tmp_path / "m"
     cymbals_cli("fit", table, "-o", model, "--factors", 2)

@@ -92,6 +92,26 @@ def test_same_order_as_recommend():
     assert np.nan_to_num(m.per_user["precision@10"] * 10).round().astype(int).tolist() == hits.tolist()
 
 
+def test_stored_zeros_are_no_entries():
+    """A 0 in train is nothing seen, one in test nothing held out; with "explicit" a rating of 0 was seen."""
+    rng = np.random.default_rng(0)
+    dense = (rng.random((30, 25)) < 0.3).astype(np.float32)
+    train, test = cymbals.split.random(sp.csr_array(dense), 0.3, 0)
+    rows, cols = np.nonzero(dense == 0)
+    chosen = rng.permutation(rows.size)[:60]
+
+    def with_zeros(part):
+        coo = part.tocoo()
+        coords = [np.concatenate([a, b[chosen]]) for a, b in zip(coo.coords, (rows, cols), strict=True)]
+        return sp.csr_array((np.concatenate([coo.data, np.zeros(60, np.float32)]), coords), shape=part.shape)
+
+    model = cymbals.ALS(factors=4, random_state=0).fit(train)
+    want = cymbals.evaluate(model, train, test)
+    assert dict(cymbals.evaluate(model, with_zeros(train), with_zeros(test))) == dict(want)
+    rated = cymbals.ALS(factors=4, random_state=0, objective="explicit").fit(with_zeros(train))
+    assert cymbals.evaluate(rated, with_zeros(train), test)["auc"] != cymbals.evaluate(rated, train, test)["auc"]
+
+
 def test_other_ids_and_shapes_are_refused():
     a = Interactions.from_csr(random_matrix((10, 8)), user_ids=np.arange(10) + 5)
     b = Interactions.from_csr(random_matrix((10, 8)), user_ids=np.arange(10) + 6)

@@ -108,6 +108,35 @@ def test_tables(tmp_path, suffix):
     assert data.user_items.toarray().tolist() == [[2, 0], [0, 4.5]]
 
 
+def test_ids_of_a_table_stay_as_written(tmp_path):
+    for texts, want in (
+        (["007", "7", "12"], ["007", "12", "7"]),
+        (["3", "-4", "12"], [-4, 3, 12]),
+        (["1.0", "2.0", "10.0"], [1, 2, 10]),
+        (["NA", "null", "x"], ["NA", "null", "x"]),
+        (["9223372036854775807", "1", "2"], [1, 2, 2**63 - 1]),
+        (["9223372036854775808", "1", "2"], ["1", "2", "9223372036854775808"]),
+    ):
+        (tmp_path / "t.csv").write_text("user,item,value\n" + "".join(f"{t},5,1\n" for t in texts))
+        data = cymbals.datasets.load(tmp_path / "t.csv")
+        assert data.user_ids.tolist() == want
+        assert data.item_ids.tolist() == [5]
+    assert cymbals.datasets.load(tmp_path / "t.csv", value=None).csr.data.tolist() == [1, 1, 1]
+
+
+def test_parts_of_a_matrix_may_be_changed():
+    train, test = cymbals.split.random(random_matrix((20, 10)), 0.3)
+    for part in (train, test):
+        part.data[0] = 9
+        part.indices[0] = part.indices[0]
+        assert part.data[0] == 9
+
+
+def test_blocks_hold_no_entries_that_nobody_stored():
+    dense = np.array([[1, 0, 0, 2], [0, 3, 0, 0]], np.float32)
+    assert Interactions.from_csr(sp.bsr_array(dense, blocksize=(2, 2))).nnz == 3
+
+
 def test_hetrec(data_folder):
     data = datasets.load(data_folder("hetrec_lastfm2k"))
     assert data.shape == (1892, 17632)

@@ -91,11 +91,38 @@ def test_no_history_gets_what_is_popular(model, matrix):
     assert model.recommend(1, 2, exclude=[ids[0]])[0].tolist() == ids[1:3].tolist()
 
 
-def test_padding_is_none_for_strings_and_minus_one_for_numbers(matrix):
+def test_padding_holds_minus_one_where_ids_are_numbers(matrix):
     numbers = ALS(factors=3, random_state=0).fit(matrix)
     ids, scores = numbers.recommend(3, 5)  # user 3 has everything
     assert ids.tolist() == [-1] * 5
     assert (scores == -np.inf).all()
+
+
+def test_padding_holds_none_where_ids_are_strings(matrix):
+    data = Interactions.from_csr(matrix, item_ids=[f"i{i}" for i in range(matrix.shape[1])])
+    ids, scores = ALS(factors=3, random_state=0).fit(data).recommend([3], 5)
+    assert ids.tolist() == [[None] * 5]
+    assert (scores == -np.inf).all()
+
+
+def test_more_places_than_items(model, matrix):
+    """Width is what was asked for, cost what the catalogue takes."""
+    few, some = model.recommend(5, 100), model.recommend(5, 3_000_000)
+    assert some[0].shape == some[1].shape == (3_000_000,)
+    assert some[0][:100].tolist() == few[0].tolist()
+    assert np.array_equal(some[1][:100], few[1])
+    assert (some[1][100:] == -np.inf).all()
+
+
+def test_what_has_no_entries_is_like_nothing(matrix):
+    lonely = matrix.toarray()
+    lonely[:, 7] = 0
+    model = ALS(factors=4, random_state=0).fit(sp.csr_array(lonely))
+    ids, scores = model.similar_items([7, 8], 5)
+    assert ids[0].tolist() == [-1] * 5
+    assert (scores[0] == -np.inf).all()
+    assert 7 not in model.similar_items(8, 100)[0]
+    assert np.isfinite(scores[1]).all()
 
 
 def test_similar(model):

@@ -472,14 +472,23 @@ class ALS(FactorModel):
 
     # -- storage -----------------------------------------------------------------------------------------------------
 
-    def _facts(self) -> dict[str, Any]:
+    def save(self, path: str | os.PathLike[str], include_interactions: bool = True) -> None:
+        """Writes the model to one file: no pickle, checksummed, written beside `path` and renamed.
+
+        Parameters
+        ----------
+        path : path-like
+        include_interactions : bool
+            Keep the training matrix: recommending without what was seen, explaining and updating need it.
+        """
+        dtype = self.item_factors_.dtype.name
         if callable(self._fitted["confidence"]):
             raise ValueError("confidence is a function, which a model file cannot hold; pickle the model instead")
-        params = {name: _plain(value) for name, value in self._fitted.items()}
-        params["dtype"] = self.item_factors_.dtype.name
+        params = {name: _plain(value) for name, value in self._fitted.items()} | {"dtype": dtype}
         if not isinstance(params["random_state"], int):
             params["random_state"] = None  # a generator's state is of no use to a fitted model
-        return {"params": params, "n_iter": self.n_iter_, "history": self.history_, "report": self.report_}
+        facts = {"params": params, "n_iter": self.n_iter_, "history": self.history_, "report": self.report_}
+        self._write_state(path, facts, include_interactions)
 
     @classmethod
     def _load(cls, path: str | os.PathLike[str], mmap: bool) -> ALS:

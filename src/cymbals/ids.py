@@ -39,13 +39,7 @@ def id_array(name: str, ids: Any) -> NDArray[Any]:
             return _whole_numbers(name, objects)
         for row, value in enumerate(objects):
             if not isinstance(value, str):
-                missing = value is None or type(value).__name__ in ("NAType", "NaTType") or bool(value != value)
-                fix = (
-                    "has no id; drop such rows"
-                    if missing
-                    else f"holds {value!r}; ids must be all whole numbers or all strings"
-                )
-                raise (ValueError if missing else TypeError)(f"{name}: row {row} {fix}")
+                raise _not_an_id(name, row, value)
         return objects
     raise TypeError(f"{name} must hold whole numbers or strings, got {array.dtype}")
 
@@ -53,10 +47,16 @@ def id_array(name: str, ids: Any) -> NDArray[Any]:
 def _whole_numbers(name: str, objects: NDArray[Any]) -> NDArray[np.int64]:
     for row, value in enumerate(objects):
         if not isinstance(value, (int, np.integer)) or isinstance(value, bool):
-            raise TypeError(f"{name}: row {row} holds {value!r}; ids must be all whole numbers or all strings")
+            raise _not_an_id(name, row, value)
         if not -(2**63) <= int(value) < 2**63:
             raise ValueError(f"{name}: row {row} holds {value}, too large for 63 bits; use strings")
     return objects.astype(np.int64)
+
+
+def _not_an_id(name: str, row: int, value: Any) -> Exception:
+    if value is None or type(value).__name__ in ("NAType", "NaTType") or bool(value != value):
+        return ValueError(f"{name}: row {row} has no id ({value}); drop such rows")
+    return TypeError(f"{name}: row {row} holds {value!r}; ids must be all whole numbers or all strings")
 
 
 class Ids:

@@ -379,17 +379,9 @@ class FactorModel:
 
     # -- storage -----------------------------------------------------------------------------------------------------
 
-    def save(self, path: str | os.PathLike[str], include_interactions: bool = True) -> None:
-        """Writes the model to one file: no pickle, checksummed, written beside `path` and renamed.
-
-        Parameters
-        ----------
-        path : path-like
-        include_interactions : bool
-            Keep the training matrix: recommending without what was seen, explaining and updating need it.
-        """
+    def _write_state(self, path: str | os.PathLike[str], facts: dict[str, Any], include_interactions: bool) -> None:
         state = self.state_
-        facts: dict[str, Any] = {"class": type(self).__name__, "cymbals": _core.version(), "model": self._facts()}
+        facts = {"class": type(self).__name__, "cymbals": _core.version(), "model": facts}
         arrays = {"x": state.x, "y": state.y}
         for name, ids in (("users", state.users), ("items", state.items)):
             if ids.array is not None and ids.whole:
@@ -401,10 +393,6 @@ class FactorModel:
         if include_interactions and state.seen is not None:
             arrays |= {f"seen.{part}": getattr(state.seen, part) for part in ("indptr", "indices", "data")}
         container.write(path, facts, arrays)
-
-    def _facts(self) -> dict[str, Any]:
-        """What a subclass wants to find again, as JSON."""
-        raise NotImplementedError
 
     @staticmethod
     def _read_state(path: str | os.PathLike[str], mmap: bool) -> tuple[dict[str, Any], State]:

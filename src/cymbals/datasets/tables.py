@@ -44,11 +44,11 @@ def load(path: str | os.PathLike[str], user: str = "user", item: str = "item", v
             frame = pd.read_parquet(place)
         else:
             # an id such as "NA" or "007" is an id
-            text = dict.fromkeys((user, item), "category")
+            text = dict.fromkeys((user, item), str)
             separator = "," if kind == ".csv" else "\t"
             frame = pd.read_csv(place, sep=separator, dtype=text, keep_default_na=False, na_values=[""])
             for column in frame.columns.intersection([user, item]):
-                frame[column] = _ids(frame[column])
+                frame[column] = _ids(*pd.factorize(frame[column]))
     except FileNotFoundError:
         raise
     except Exception as error:  # pandas and Arrow raise many kinds
@@ -56,9 +56,9 @@ def load(path: str | os.PathLike[str], user: str = "user", item: str = "item", v
     return Interactions.from_frame(frame, user=user, item=item, value=value)
 
 
-def _ids(column: Any) -> NDArray[Any]:
-    """A column of texts as whole numbers where all of them are written as such, else as they are."""
-    codes, texts = column.cat.codes.to_numpy(), [str(t) for t in column.cat.categories]
+def _ids(codes: NDArray[Any], distinct: Any) -> NDArray[Any]:
+    """Texts as whole numbers where all of them are written as such, else as they are."""
+    texts = [str(text) for text in distinct]
     whole = all(_WHOLE.fullmatch(t) for t in texts)
     numbers = [int(t.partition(".")[0]) for t in texts] if whole else []
     fits = whole and all(abs(number) < 2**63 for number in numbers)

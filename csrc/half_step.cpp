@@ -159,11 +159,12 @@ bool HalfStep<T>::load(int64_t r, Workspace<T> &space, Row<T> *row, T *trace) co
         }
         where = space.sorted_where, weight = space.sorted_weight, q = space.sorted_q;
     }
-    T total = 0;
+    T total = 0, constant = 0;
     for (int64_t i = 0; i < n; i++) {
         if (i + kMostAhead / 4 < n) __builtin_prefetch(&fixed.rows()[where[i + kMostAhead / 4]]);
         const auto &y = fixed.rows()[where[i]];
         total += weight[i] * weight[i] * y.leverage;
+        constant += objective.constant(weight[i] * q[i]);
         space.compact_weight[i] = weight[i] * y.unit;
     }
     *trace = total;
@@ -182,7 +183,8 @@ bool HalfStep<T>::load(int64_t r, Workspace<T> &space, Row<T> *row, T *trace) co
             q,
             n,
             n - negative,
-            n_next};
+            n_next,
+            constant};
     return !strange;
 }
 
@@ -265,15 +267,11 @@ Solve HalfStep<T>::in_double(const Row<T> &row, T *x) const {
         space.root[j] = j < f ? (double)row.root[j] : 0;
         space.scale[j] = j < f ? 1 / space.root[j] : 0;
     }
-    const Row<double> wide = {f,
-                              {rows_copy.get(), f, f, space.scale, space.weight},
-                              {},
-                              space.root,
-                              space.where,
-                              space.q,
-                              row.n,
-                              row.n_positive,
-                              0};
+    const Row<double> wide = {f,           {rows_copy.get(), f, f, space.scale, space.weight},
+                              {},          space.root,
+                              space.where, space.q,
+                              row.n,       row.n_positive,
+                              0,           0};
     const Solve outcome = precise.solve_primal(wide, space.work, x_copy.get());
     if (outcome == Solve::done) std::copy_n(x_copy.get(), f, x);
     return outcome;

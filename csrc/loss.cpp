@@ -32,7 +32,7 @@ int32_t loss(const cymbals_csr &rows, const Objective<double> &objective, const 
                 for (int64_t i = 0; i < n; i++) {
                     const Cell<double> cell = objective(value_at(rows, begin + i));
                     const double score = s[i];
-                    total += (cell.a * score - 2 * cell.b) * score + cell.constant;
+                    total += (cell.a * score - 2 * cell.b) * score + objective.constant(cell.b);
                 }
             }
         }

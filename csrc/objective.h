@@ -1,5 +1,5 @@
-// What a stored value says about its cell: weight a and target b of the row's system, and the constant
-// that completes the square in the loss. The table is in cymbals.h.
+// What a stored value says about its cell: weight a and target b of the row's system, a s^2 - 2 b s + constant being
+// the cell's loss at score s. The table is in cymbals.h.
 #pragma once
 
 #include <cmath>
@@ -10,7 +10,7 @@ namespace cymbals {
 
 template <class T>
 struct Cell {
-    T a, b, constant;
+    T a, b;
 };
 
 template <class T>
@@ -31,11 +31,14 @@ struct Objective {
         return cell;
     }
 
+    // What completes the square: a cell's loss at a score of 0.
+    T constant(T b) const { return kind == CYMBALS_EXPLICIT ? b * b : b; }
+
     // Calls visit(i, cell of values[i]); the kind is looked at once, so that compilers make vectors of it.
     template <class V, class F>
     void each(const V *values, int64_t n, F visit) const {
         if (kind == CYMBALS_EXPLICIT) {
-            for (int64_t i = 0; i < n; i++) visit(i, Cell<T>{1, (T)values[i], (T)values[i] * (T)values[i]});
+            for (int64_t i = 0; i < n; i++) visit(i, Cell<T>{1, (T)values[i]});
         } else if (confidence == CYMBALS_LINEAR) {
             implicit(values, n, [this](T size) { return alpha * size; }, visit);
         } else if (confidence == CYMBALS_LOG) {
@@ -53,12 +56,12 @@ struct Objective {
         if (kind == CYMBALS_IALS) {
             for (int64_t i = 0; i < n; i++) {
                 const T w = strength(std::abs((T)values[i]));
-                visit(i, Cell<T>{w, w, w});
+                visit(i, Cell<T>{w, w});
             }
         } else {
             for (int64_t i = 0; i < n; i++) {
                 const T r = (T)values[i], w = strength(std::abs(r)), b = r > 0 ? 1 + w : 0;
-                visit(i, Cell<T>{w + base, b, b});
+                visit(i, Cell<T>{w + base, b});
             }
         }
     }

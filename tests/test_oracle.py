@@ -124,7 +124,7 @@ def test_one_exact_half_step_is_never_above_implicits(dtype):
 
 @pytest.mark.filterwarnings("ignore")
 def test_raw_counts_of_hetrec(data_folder):
-    """Counts up to 352,698: auto within 1 % of exact after five iterations, and below implicit's CG."""
+    """Counts up to 352,698: auto within 0.2 % of exact after five iterations, and below implicit's CG."""
     data = cymbals.datasets.load(data_folder("hetrec_lastfm2k"))
     matrix = sp.csr_matrix(data.user_items)
     x, y = start(matrix.shape, 32, np.float32)
@@ -136,5 +136,17 @@ def test_raw_counts_of_hetrec(data_folder):
 
     exact, auto = (loss(our_factors(matrix, 1.0, x, y, 5, reg=0.01, solver=s)[-1]) for s in ("exact", "auto"))
     theirs = loss(implicit_factors(matrix, 1.0, x, y, 5, reg=0.01, use_cg=True)[-1])
-    assert auto <= 1.01 * exact
+    assert auto <= 1.002 * exact
     assert auto < theirs
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_auto_where_nearly_all_is_explained(seed):
+    """Heavy counts and more factors than users leave little loss; what CG leaves over must be small beside that."""
+    rng = np.random.default_rng(seed)
+    dense = np.rint(rng.lognormal(3.0, 2.0, (40, 600))) * (rng.random((40, 600)) < 0.2)
+    losses = {}
+    for how in ("auto", "exact"):
+        model = cymbals.ALS(factors=48, regularization=0.05, iterations=5, solver=how, random_state=0)
+        losses[how] = model.fit(sp.csr_array(dense), compute_loss=True).history_[-1]["loss"]
+    assert losses["auto"] <= 1.0003 * losses["exact"]

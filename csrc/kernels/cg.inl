@@ -124,7 +124,9 @@ Solve solve_cg(const Row<T> &row, const Work<T> &work, const Stop &stop, T *x, i
     // Below a few units of rounding, or of the smallest number, there is nothing left to gain.
     const auto enough = [&](double tolerance) {
         const T t = tolerance > 4 * kEpsilon<T> ? (T)tolerance : 4 * kEpsilon<T>;
-        return rr <= t * t * bz || rr < kSmallest<T>;  // false for a NaN, which goes on and is found out
+        // what remains drowns in rounding where nearly all is explained
+        const T left = row.constant - bz, least = T(1e-3) * bz, part = left > bz ? bz : (left > least ? left : least);
+        return rr <= t * t * part || rr < kSmallest<T>;  // false for a NaN, which goes on and is found out
     };
     while (!enough(*steps < stop.wanted ? stop.tight : stop.tolerance)) {
         if (*steps == stop.most) return Solve::not_converged;

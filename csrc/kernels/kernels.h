@@ -28,6 +28,7 @@ struct Row {
     const int64_t *where;           // n row numbers of the fixed side, then n_next that the next row will gather
     const T *q;                     // b / sqrt|a|; readable, and zero, for kGroup entries beyond n
     int64_t n, n_positive, n_next;  // the entries with a < 0 stand last
+    T constant;                     // the row's loss at x = 0
 };
 
 // Memory of one thread. Vectors hold `padded` elements, the matrix side x side, the tile tile_rows rows of ld.
@@ -38,8 +39,9 @@ struct Work {
     T *t;  // 2 * side
 };
 
-// When conjugate gradients end: at `most` steps, or once |r|^2 <= t^2 b'z, t being `tight` up to `wanted` steps and
-// `tolerance` from there on. With a tolerance of 0 reaching `most` is success.
+// When conjugate gradients end: at `most` steps, or once |r|^2, which bounds what there is left to gain, is at most t^2
+// times the part of the row's loss that is explained, b'z, and times that which remains. t is `tight` up to `wanted`
+// steps and `tolerance` from there on. With a tolerance of 0 reaching `most` is success.
 struct Stop {
     int most, wanted;
     double tolerance, tight;

@@ -15,7 +15,8 @@ namespace cymbals {
 namespace {
 
 constexpr int64_t kTileBytes = 4 * 1024 * 1024;  // longer rows are gathered again on every pass
-constexpr int64_t kMostAhead = 256;              // of the next row's entries fetched while a row is solved
+constexpr int64_t kMostAhead = 256;              // entries of the next rows fetched while one is solved ...
+constexpr int64_t kLeastAhead = 32;              // ... at most, and where that row is short
 constexpr int kMostSteps = 24;                   // a row expected to need more CG steps is solved exactly
 constexpr double kMostCompactTrace = 1000;       // rounding of 16-bit rows is amplified by as much: above, float32
 
@@ -74,7 +75,7 @@ double expected_steps(double trace, double rank) {
 int cg_budget(const Cost &cost, double trace, double exact, bool fits) {
     const double affordable = (exact - cost.gather()) / cost.cg_pass(fits) - 1;
     const double expected = expected_steps(trace, std::min(cost.n, cost.f));
-    return affordable < 1 || expected > 2 * affordable || expected > kMostSteps ? 0 : (int)std::min(affordable, 1e9);
+    return affordable < 1 || expected > 1.6 * affordable || expected > kMostSteps ? 0 : (int)std::min(affordable, 1e9);
 }
 
 template <class T>
@@ -107,16 +108,21 @@ class HalfStep {
     template <class I, class V>
     bool load(int64_t r, Workspace<T> &space, Row<T> *row, T *trace) const;
     void solve(int64_t r, Workspace<T> &space, cymbals_solve_info *info, int32_t *failure) const;
-    Solve exact(const Row<T> &row, const Work<T> &work, int32_t solver, T *x, cymbals_solve_info *info) const;
+    Solve exact(const Row<T> &row, T trace, const Work<T> &work, int32_t solver, T *x, cymbals_solve_info *info) const;
     Solve in_double(const Row<T> &row, T *x) const;
 };
 
 template <class T>
 int32_t HalfStep<T>::prepare(int32_t n_threads) {
     double least_reg = options.reg, most_reg = options.reg;
-    if (options.row_reg && rows.n_rows > 0) {
-        const auto bounds = std::minmax_element(options.row_reg, options.row_reg + rows.n_rows);
-        least_reg = *bounds.first, most_reg = *bounds.second;
+    if (options.row_reg) {  // of rows that will be solved
+        least_reg = std::numeric_limits<double>::infinity(), most_reg = 0;
+        for (int64_t r = 0; r < rows.n_rows; r++) {
+            if (rows.indptr[r] == rows.indptr[r + 1]) continue;
+            least_reg = std::min(least_reg, options.row_reg[r]);
+            most_reg = std::max(most_reg, options.row_reg[r]);
+        }
+        if (!(least_reg <= most_reg)) least_reg = 0;
     }
     const bool uses_cg = options.solver == CYMBALS_CG || options.solver == CYMBALS_SOLVER_AUTO;
     return fixed.prepare(least_reg, most_reg, options.compact && uses_cg && sizeof(T) == sizeof(float), n_threads);
@@ -142,7 +148,7 @@ bool HalfStep<T>::load(int64_t r, Workspace<T> &space, Row<T> *row, T *trace) co
     int32_t negative = 0, strange = 0;
     for (int64_t i = 0; i < n; i++) {  // on its own, so that compilers make vectors of it
         constexpr T infinity = std::numeric_limits<T>::infinity();
-        const T a = weight[i], size = std::abs(a) > least ? std::abs(a) : least, root = std::sqrt(size);
+        const T a = weight[i], size = std::abs(a) < least ? least : std::abs(a), root = std::sqrt(size);
         const T target = q[i] / root;
         weight[i] = a < 0 ? -root : root;
         q[i] = target;
@@ -169,7 +175,8 @@ bool HalfStep<T>::load(int64_t r, Workspace<T> &space, Row<T> *row, T *trace) co
     }
     *trace = total;
     std::fill_n(q + n, kGroup, T(0));
-    const int64_t n_next = r + 1 < rows.n_rows ? std::min(rows.indptr[r + 2] - begin - n, kMostAhead) : 0;
+    const int64_t left = rows.indptr[rows.n_rows] - begin - n,
+                  n_next = std::min({left, std::max(n, kLeastAhead), kMostAhead});
     for (int64_t i = 0; i < n_next; i++) {
         where[n + i] = indices[n + i];
         __builtin_prefetch(&fixed.rows()[where[n + i]]);
@@ -228,19 +235,25 @@ void HalfStep<T>::solve(int64_t r, Workspace<T> &space, cymbals_solve_info *info
             solver = CYMBALS_EXACT;
         }
         if (solver == CYMBALS_EXACT) solver = dual == exact_cost ? CYMBALS_DUAL : CYMBALS_PRIMAL;
-        if (outcome != Solve::done) outcome = exact(row, space.work, solver, x, info);
+        row.compact.rows = nullptr;
+        if (outcome != Solve::done) outcome = exact(row, trace, space.work, solver, x, info);
     }
     T check = 0;
     for (int64_t j = 0; j < f; j++) check += x[j] * 0;
     if (outcome == Solve::done && check == 0) return;
+    if (info->failed_row >= 0 && info->failed_row < r) return;
+    info->failed_row = r;
     *failure = outcome == Solve::indefinite ? CYMBALS_INDEFINITE : CYMBALS_BAD_VALUE;
-    if (info->failed_row < 0 || r < info->failed_row) info->failed_row = r;
 }
 
 template <class T>
-Solve HalfStep<T>::exact(const Row<T> &row, const Work<T> &work, int32_t solver, T *x, cymbals_solve_info *info) const {
+Solve HalfStep<T>::exact(const Row<T> &row, T trace, const Work<T> &work, int32_t solver, T *x,
+                         cymbals_solve_info *info) const {
     const bool dual = solver == CYMBALS_DUAL && row.n_positive == row.n && row.n <= f;
-    Solve outcome = dual ? kernels.solve_dual(row, work, x) : kernels.solve_primal(row, work, x);
+    // beyond this the identity in I + W'W drowns in the rounding of W'W, which nothing afterwards would tell
+    const bool hopeless = sizeof(T) == sizeof(float) && trace * std::numeric_limits<T>::epsilon() > T(0.1);
+    Solve outcome = Solve::indefinite;
+    if (!hopeless) outcome = dual ? kernels.solve_dual(row, work, x) : kernels.solve_primal(row, work, x);
     if (outcome == Solve::indefinite && sizeof(T) == sizeof(float)) {
         info->rows_retried++;
         outcome = in_double(row, x);
@@ -249,7 +262,7 @@ Solve HalfStep<T>::exact(const Row<T> &row, const Work<T> &work, int32_t solver,
     return outcome;
 }
 
-// The primal once more in float64, for a row whose float32 system lost its definiteness to rounding.
+// The primal in float64, for a row whose float32 system does not hold what it should.
 template <class T>
 Solve HalfStep<T>::in_double(const Row<T> &row, T *x) const {
     const Kernels<double> &precise = table.f64;
@@ -291,7 +304,7 @@ int32_t HalfStep<T>::run(cymbals_solve_info *info, int32_t n_threads) {
         Workspace<T> space;
         const bool ready = space.allocate(f, kernels.pad, longest);
         cymbals_solve_info mine = {0, 0, 0, 0, 0, 0, -1};
-        int32_t failure = ready ? CYMBALS_OK : CYMBALS_NO_MEMORY;
+        int32_t failure = CYMBALS_OK;
         if (ready) fixed.diagonal(options.reg, space.scale, space.root, space.rescale);
 #pragma omp for schedule(dynamic, 16)
         for (int64_t r = 0; r < rows.n_rows; r++)
@@ -304,9 +317,11 @@ int32_t HalfStep<T>::run(cymbals_solve_info *info, int32_t n_threads) {
             info->rows_primal += mine.rows_primal;
             info->cg_steps += mine.cg_steps;
             info->rows_retried += mine.rows_retried;
-            if (mine.failed_row >= 0 && (info->failed_row < 0 || mine.failed_row < info->failed_row))
+            if (!ready) status = CYMBALS_NO_MEMORY;
+            if (mine.failed_row >= 0 && (info->failed_row < 0 || mine.failed_row < info->failed_row)) {
                 info->failed_row = mine.failed_row;
-            status = std::max(status, failure);
+                if (status != CYMBALS_NO_MEMORY) status = failure;
+            }
         }
     }
     return status;

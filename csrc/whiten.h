@@ -75,7 +75,9 @@ int32_t FixedSide<T>::prepare(double least_reg, double most_reg, bool compact, i
     constexpr double epsilon = std::numeric_limits<T>::epsilon();
     const double largest = *std::max_element(spectrum_, spectrum_ + f) + most_reg;
     least_reg_ = least_reg;
-    floor_ = 16 * largest * f * epsilon * epsilon;
+    // Nor can a decomposition in float64 tell eigenvalues below its own rounding from 0.
+    constexpr double unresolved = std::numeric_limits<double>::epsilon();
+    floor_ = largest * f * std::max(16 * epsilon * epsilon, unresolved);
     if (!(largest > most_reg)) {  // no Gramian: relative to the rows themselves, and a ridge if nothing else is there
         for_blocks(n_threads, [&](int64_t begin, int64_t count) { norms(begin, count, nullptr); });
         double longest = 0;
@@ -87,6 +89,7 @@ int32_t FixedSide<T>::prepare(double least_reg, double most_reg, bool compact, i
     diagonal(least_reg, scale, scale + padded_, scale + 2 * padded_);
     for_blocks(n_threads, [&](int64_t begin, int64_t count) {
         norms(begin, count, scale);
+        for (int64_t i = begin; i < begin + count; i++) rows_[i].unit = 0;
         if (!compact) return;
         kernels_.compress(&compact_[begin * compact_stride()], compact_stride(), &rows_[begin].unit,
                           sizeof(Row) / sizeof(T), row_of<T>(matrix_, begin), stride(), count, f, scale);

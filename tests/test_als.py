@@ -415,6 +415,41 @@ def test_what_is_seen_stays_read_only(model):
             copied.state_.seen.data[0] = 5
 
 
+@pytest.mark.parametrize("how", ["auto", "exact"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_more_factors_than_rank_and_hardly_any_regularization(dtype, how):
+    """The Gramian's smallest eigenvalues are lost in rounding; what they penalize must not come back as scores."""
+    for seed in range(4):
+        pattern = sp.random(45, 40, 0.09, format="csr", random_state=seed)
+        pattern.data[:] = 1
+        for regularization in (0.0, 1e-14, 1e-12):
+            model = ALS(factors=64, regularization=regularization, iterations=6, dtype=dtype, solver=how, random_state=0)
+            losses = [h["loss"] for h in model.fit(pattern, compute_loss=True).history_]
+            assert max(losses) < 0.01
+
+
+def test_empty_rows_leave_the_choice_of_solver_alone():
+    dense = random_matrix((300, 200), 0.2).toarray()
+    dense[:, :30] = np.maximum(dense[:, :30], 1)
+    dense[1, 30:] = 2
+    for part in (dense, np.pad(dense, ((0, 1), (0, 1)))):
+        model = ALS(factors=64, objective="explicit", nu=1.0, regularization=0.3, iterations=2, random_state=0)
+        report = model.fit(sp.csr_array(part)).report_
+        assert report["rows_cg"] > 900
+        assert report["rows_primal"] + report["rows_dual"] < 100
+
+
+def test_a_row_that_cannot_be_solved_is_named(data):
+    model = ALS(factors=8, alpha=100.0, iterations=2, random_state=0).fit(data)
+    row = sp.csr_array(np.full((1, 50), 3e38, np.float32))
+    with pytest.raises(cymbals.SolveError, match="u7"):
+        model.update_users(["u7"], row)
+    with pytest.raises(cymbals.SolveError, match="row 0"):
+        model.fold_in(row)
+    with pytest.raises(ValueError, match="beyond their dtype"):
+        ALS(factors=4).fit(sp.eye_array(5, format="csr"), init=(np.full((5, 4), 1e30), np.full((5, 4), 1e30)))
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_explicit_with_hardly_any_regularization(matrix, dtype):
     for regularization in (0.0, 1e-300, 1e-38, 1e-31, 1e-20):

@@ -114,6 +114,15 @@ def test_more_places_than_items(model, matrix):
     assert (some[1][100:] == -np.inf).all()
 
 
+def test_nothing_that_competes(model):
+    everything = model.items_.all()
+    for ids, scores in (model.recommend(5, 3, candidates=[]), model.recommend(5, 3, exclude=everything)):
+        assert ids.tolist() == [None] * 3
+        assert (scores == -np.inf).all()
+    ids, scores = model.recommend([5, 6], 3, candidates=[everything[0]], exclude=[everything[0]])
+    assert ids.shape == scores.shape == (2, 3)
+
+
 def test_what_has_no_entries_is_like_nothing(matrix):
     lonely = matrix.toarray()
     lonely[:, 7] = 0

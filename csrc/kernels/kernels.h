@@ -25,7 +25,7 @@ struct Row {
     Source<T, T> full;              // the fixed side itself: scale is D^(-1/2), weight sqrt|a|
     Source<T, int16_t> compact;     // the same from 16 bits, for CG; rows is null where there are none
     const T *root;                  // D^(1/2), padded with zeros
-    const int64_t *where;           // n row numbers of the fixed side, then n_next that the next row will gather
+    const int64_t *where;           // n row numbers of the fixed side, then n_next that the next rows will gather
     const T *q;                     // b / sqrt|a|; readable, and zero, for kGroup entries beyond n
     int64_t n, n_positive, n_next;  // the entries with a < 0 stand last
     T constant;                     // the row's loss at x = 0
@@ -78,6 +78,9 @@ struct Kernels {
     // of a row being 32767 units, so that 15 bits of its norm are kept; zeros from f to row_stride.
     void (*compress)(int16_t *rows, int64_t row_stride, T *units, int64_t units_stride, const T *y, int64_t stride,
                      int64_t n, int64_t f, const T *scale);
+    // Independent multiply-adds in registers, for the sake of their speed: does so many rounds, returns how many they
+    // were, and stores what came of them.
+    int64_t (*multiply_adds)(int64_t rounds, T *result);
     // s[i] = x . fixed[where_i] for n rows of f elements.
     void (*scores)(T *s, const T *x, const T *fixed, int64_t stride, int64_t f, const int64_t *where, int64_t n);
 };

@@ -160,11 +160,28 @@ void compress(int16_t *rows, int64_t row_stride, T *units, int64_t units_stride,
         }
         for (int64_t j = 1; j < kLanes<T>; j++) largest[0] = largest[j] > largest[0] ? largest[j] : largest[0];
         units[i * units_stride] = largest[0] / most;
-        const T inverse = largest[0] > kSmallest<T> ? most / largest[0] : 0;
+        const bool finite = largest[0] < __builtin_inf();  // else the unit tells
+        const T inverse = finite && largest[0] > kSmallest<T> ? most / largest[0] : 0;
         for (int64_t j = 0; j < f; j++) {
-            const T v = y[j] * scale[j] * inverse;
+            const T v = finite ? y[j] * scale[j] * inverse : 0;
             rows[j] = (int16_t)(int32_t)(v < 0 ? v - T(0.5) : v + T(0.5));
         }
         for (int64_t j = f; j < row_stride; j++) rows[j] = 0;
     }
+}
+
+template <class T>
+int64_t multiply_adds(int64_t rounds, T *result) {
+    constexpr int64_t chains = kTileRows<T> * kTileVectors;
+    Vec<T> sums[chains];
+#pragma GCC unroll 24
+    for (int64_t c = 0; c < chains; c++) sums[c] = Vec<T>{} + T(c);
+    const Vec<T> factor = Vec<T>{} + *result * T(1e-30) + T(0.5);  // not known to the compiler
+    for (int64_t i = 0; i < rounds; i++)
+#pragma GCC unroll 24
+        for (int64_t c = 0; c < chains; c++) sums[c] = sums[c] * factor + factor;
+#pragma GCC unroll 24
+    for (int64_t c = 1; c < chains; c++) sums[0] += sums[c];
+    *result = sum<T>(sums[0]);
+    return rounds * chains * kLanes<T>;
 }

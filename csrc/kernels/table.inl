@@ -20,8 +20,8 @@ namespace {  // nothing here may have external linkage: the linker could keep an
 
 template <class T>
 constexpr Kernels<T> kernels() {
-    return {kPad<T>, solve_cg<T>, solve_dual<T>, solve_primal<T>, syrk<T>,
-            gemm<T>, dots<T>,     row_norms<T>,  compress<T>,     scores<T>};
+    return {kPad<T>, solve_cg<T>,  solve_dual<T>, solve_primal<T>,  syrk<T>,  gemm<T>,
+            dots<T>, row_norms<T>, compress<T>,   multiply_adds<T>, scores<T>};
 }
 
 #define CYMBALS_STRING(x) #x

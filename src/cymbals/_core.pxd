@@ -71,3 +71,9 @@ cdef extern from "cymbals/cymbals.h" nogil:
     int32_t cymbals_parse_numbers(const char *text, int64_t size, int32_t n_fields, int64_t *n_lines, int64_t *numbers,
                                   int64_t *n_good, int64_t *rejected, int64_t *first_rejected,
                                   int32_t n_threads) noexcept
+
+    ctypedef struct cymbals_peaks:
+        size_t struct_size
+        double multiply_adds, stream_bytes, gather_rows
+
+    int32_t cymbals_measure_peaks(cymbals_peaks *peaks, int32_t n_threads, int32_t simd) noexcept

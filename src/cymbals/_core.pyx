@@ -115,6 +115,17 @@ def simd_name(int simd=0):
     return cymbals_simd_name(resolved).decode()
 
 
+def measure_peaks(int n_threads, int simd=0):
+    """Multiply-adds, stream bytes and rows of 256 bytes gathered, all a second."""
+    cdef cymbals_peaks peaks
+    cdef int32_t status
+    peaks.struct_size = sizeof(peaks)
+    with nogil:
+        status = cymbals_measure_peaks(&peaks, n_threads, simd)
+    raise_for(status)
+    return peaks.multiply_adds, peaks.stream_bytes, peaks.gather_rows
+
+
 def gramian(y, gram, int n_threads, int simd=0):
     cdef Matrix m = Matrix(y)
     cdef Buffer g = Buffer(gram, "d", 2, True).need(m.c.n_cols)

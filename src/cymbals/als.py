@@ -74,7 +74,7 @@ class ALS(FactorModel):
         Seeds the start, N(0, (0.1 / sqrt(f))^2) on both sides.
     compact : bool
         Conjugate gradients of float32 models read the fixed side from a 16-bit copy, which halves what they wait for;
-        losses move by about 1e-6 of themselves. False: float32 throughout. Exact and ill-conditioned rows, and float64
+        losses move by 1e-5 of themselves at most. False: float32 throughout. Exact and ill-conditioned rows, and float64
         models, never use it.
 
     Attributes
@@ -364,11 +364,12 @@ class ALS(FactorModel):
         return self._fold_in(state, self._raw_rows("rows", rows, state, n), n)
 
     def _fold_in(self, state: State, rows: Csr, n_threads: int) -> NDArray[Any]:
-        return self._solve(rows, state.item_basis(n_threads), n_threads)
+        return self._solve(rows, state.item_basis(n_threads), Ids("row", rows.shape[0]), n_threads)
 
-    def _solve(self, rows: Csr, basis: solver.Basis, n_threads: int) -> NDArray[Any]:
+    def _solve(self, rows: Csr, basis: solver.Basis, axis: Ids, n_threads: int) -> NDArray[Any]:
         settings = self._settings(self._fitted, n_threads, solver="exact")
-        return basis.solve(_transformed(rows, settings.objective), settings)
+        with _naming(axis):
+            return basis.solve(_transformed(rows, settings.objective), settings)
 
     def update_users(self, ids: Any, rows: Any, n_threads: int | None = None) -> None:
         """Replace what some users did, and solve them again; unknown ids become new users.
@@ -387,7 +388,7 @@ class ALS(FactorModel):
         assert state.seen is not None
         rows = self._raw_rows("rows", rows, state, n)
         users, at = _placed(state.users, "ids", ids, rows.shape[0])
-        x, seen = self._updated(rows, at, users.n, state.x, state.seen, state.item_basis(n), n)
+        x, seen = self._updated(rows, at, users, state.x, state.seen, state.item_basis(n), n)
         self._copy_state(x=x, users=users, seen=seen)
 
     def update_items(self, ids: Any, rows: Any, n_threads: int | None = None) -> None:
@@ -404,7 +405,7 @@ class ALS(FactorModel):
         state, n = self._with_interactions(), self._threads(n_threads)
         rows = self._raw_rows("rows", rows, state, n, by_item=True)
         items, at = _placed(state.items, "ids", ids, rows.shape[0])
-        y, seen = self._updated(rows, at, items.n, state.y, state.seen_by_item(n), state.user_basis(n), n)
+        y, seen = self._updated(rows, at, items, state.y, state.seen_by_item(n), state.user_basis(n), n)
         names = state.names
         if names is not None:
             names = np.concatenate([names, np.full(items.n - names.size, None, dtype=object)])
@@ -414,15 +415,15 @@ class ALS(FactorModel):
         self,
         rows: Csr,
         at: NDArray[np.int64],
-        n: int,
+        ids: Ids,
         factors: NDArray[Any],
         seen: Csr,
         basis: solver.Basis,
         n_threads: int,
     ) -> tuple[NDArray[Any], Csr]:
         """A side's factors and seen rows with the rows `at` replaced or appended."""
-        solved = self._solve(rows, basis, n_threads)
-        out = np.zeros((n, factors.shape[1]), factors.dtype)
+        solved = self._solve(rows, basis, Ids(ids.what, at.size, ids.of(at)), n_threads)
+        out = np.zeros((ids.n, factors.shape[1]), factors.dtype)
         out[: factors.shape[0]] = factors
         out[at] = solved
         old_rows = seen.row_numbers()
@@ -431,7 +432,7 @@ class ALS(FactorModel):
             np.concatenate([old_rows[stays], at[rows.row_numbers()]]),
             np.concatenate([seen.indices[stays], rows.indices]),
             np.concatenate([seen.data[stays], rows.data]),
-            (n, seen.shape[1]),
+            (ids.n, seen.shape[1]),
             n_threads,
         )
         return out, merged

@@ -61,7 +61,7 @@ _data = _options(
         "--value",
         default="value",
         show_default=True,
-        help="Its counts or ratings; '' for none.",
+        help="Column with counts or ratings, in a table; '' where every row counts 1.",
     ),
 )
 _fit = _options(
@@ -220,15 +220,17 @@ def evaluate(
 
 
 @cli.command()
+@click.option("--peaks", is_flag=True, help="Measure multiply-adds (1e9/s), streaming and gathering (GB/s).")
 @_json
-def doctor(as_json: bool) -> None:
+def doctor(peaks: bool, as_json: bool) -> None:
     """Tell version, instruction set, threads and why, compiler, OpenMP runtime."""
-    facts = examine()
+    facts = examine(peaks)
     if as_json:
         _print_json(facts)
         return
     for name, fact in facts.items():
-        click.echo(f"{name:16} {', '.join(map(str, fact)) if isinstance(fact, list) else fact}")
+        text = ", ".join(map(str, fact)) if isinstance(fact, list) else f"{fact:.1f}" if isinstance(fact, float) else fact
+        click.echo(f"{name:18} {text}")
 
 
 # -- shared ----------------------------------------------------------------------------------------------------------
@@ -334,6 +336,9 @@ def _console() -> Console:
 
 def _show_tables(console: Console, found: dict[str, list[dict[str, Any]]]) -> None:
     for title, rows in found.items():
+        if not rows:
+            console.print(Text(f"{title}: nothing"))
+            continue
         table = Table(title=Text(title), title_justify="left")
         for column in rows[0] if rows else ():
             numeric = isinstance(rows[0][column], (int, float, np.number)) or column in ("score", "value")

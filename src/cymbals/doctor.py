@@ -12,6 +12,7 @@ import threadpoolctl
 
 from . import _core
 from .threads import default as default_threads
+from .threads import resolve
 
 _SETS = {1: "baseline", 2: "avx2", 3: "avx512"}
 
@@ -53,8 +54,15 @@ def supported() -> dict[str, int]:
     return found
 
 
-def doctor() -> dict[str, Any]:
+def doctor(peaks: bool = False) -> dict[str, Any]:
     """Version, instruction set, threads and why, compiler, OpenMP and BLAS libraries.
+
+    Parameters
+    ----------
+    peaks : bool
+        Also measure what this machine does at most with the default threads, in float32: multiply-adds in registers
+        ("peak_multiply_adds", 1e9 a second), memory read in order ("peak_stream", GB/s), and rows of 256 bytes read at
+        random from 256 MB ("peak_gather", GB/s). Takes some seconds; the rest of the machine should be quiet.
 
     Returns
     -------
@@ -70,7 +78,7 @@ def doctor() -> dict[str, Any]:
     count, why = default_threads()
     pools = threadpoolctl.threadpool_info()
     name = simd()
-    return {
+    facts: dict[str, Any] = {
         "version": _core.version(),
         "abi_version": _core.abi_version(),
         "python": platform.python_version(),
@@ -87,3 +95,7 @@ def doctor() -> dict[str, Any]:
         "openmp": sorted({p["filepath"] for p in pools if p["user_api"] == "openmp"}),
         "blas": sorted({p["filepath"] for p in pools if p["user_api"] == "blas"}),
     }
+    if peaks:
+        multiply_adds, stream, gather = _core.measure_peaks(resolve(None))
+        facts |= {"peak_multiply_adds": multiply_adds / 1e9, "peak_stream": stream / 1e9, "peak_gather": gather * 256 / 1e9}
+    return facts

@@ -97,7 +97,8 @@ class Interactions:
                 series = df[column]
             except (KeyError, IndexError, ValueError):
                 known = ", ".join(map(str, getattr(df, "columns", [])))
-                raise KeyError(f"{argument}={column!r}: no such column; the frame has {known}") from None
+                fix = "; value=None (--value '') counts every row as 1" if argument == "value" else ""
+                raise KeyError(f"{argument}={column!r}: no such column; the table has {known}{fix}") from None
             columns[argument] = series.to_numpy() if hasattr(series, "to_numpy") else np.asarray(series)
         return cls._from_events(columns["user"], columns["item"], columns["value"], item_names, (user, item, value))
 

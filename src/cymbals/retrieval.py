@@ -51,6 +51,8 @@ def topk(
     found = min(k, items.shape[0] if candidates is None else candidates.size)
     ids = np.full((n_queries, k), -1, np.int64)
     scores = np.full((n_queries, k), -np.inf, items.dtype)
+    if not found:
+        return ids, scores
     for block in blocks(n_queries, (items.itemsize + 16) * (items.shape[1] + found) + 16 * 256):
         best, values = np.empty((block.size, found), np.int64), np.empty((block.size, found), items.dtype)
         left_out = None if skip is None else skip(block)

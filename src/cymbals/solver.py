@@ -43,6 +43,8 @@ def gramian(factors: NDArray[Any], n_threads: int, simd: int = 0) -> NDArray[np.
 
 def eigenbasis(gram: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Eigenvalues, at least 0, largest first, and eigenvectors, each with its largest entry positive."""
+    if not np.isfinite(gram).all():
+        raise ValueError("factors grew beyond their dtype: scale init down, raise regularization, or use dtype='float64'")
     with single_blas_thread():
         values, vectors = np.linalg.eigh(gram)
     values, vectors = values[::-1], vectors[:, ::-1]

@@ -61,7 +61,7 @@ def _ids(codes: NDArray[Any], distinct: Any) -> NDArray[Any]:
     texts = [str(text) for text in distinct]
     whole = all(_WHOLE.fullmatch(t) for t in texts)
     numbers = [int(t.partition(".")[0]) for t in texts] if whole else []
-    fits = whole and all(abs(number) < 2**63 for number in numbers)
+    fits = whole and all(abs(number) < 2**63 for number in numbers) and len(set(numbers)) == len(texts)
     values = np.array(numbers if fits else texts, dtype=object)
     out: NDArray[Any] = np.append(values, np.array([None]))[codes]  # code -1 is an empty cell
     return out.astype(np.int64) if fits and np.all(codes >= 0) else out

@@ -175,6 +175,15 @@ CYMBALS_API int32_t cymbals_parse_numbers(const char *text, int64_t size, int32_
                                           int64_t *numbers, int64_t *n_good, int64_t rejected[CYMBALS_LINE_REASONS],
                                           int64_t first_rejected[CYMBALS_LINE_REASONS], int32_t n_threads);
 
+/* What this machine does at most, in float32, all threads together; takes about a second and 300 MB. */
+typedef struct cymbals_peaks {
+    size_t struct_size;
+    double multiply_adds; /* a second, in registers */
+    double stream_bytes;  /* a second, read from memory in order */
+    double gather_rows;   /* a second: rows of 256 bytes read at random from 256 MB */
+} cymbals_peaks;
+CYMBALS_API int32_t cymbals_measure_peaks(cymbals_peaks *peaks, int32_t n_threads, int32_t simd);
+
 #ifdef __cplusplus
 }
 #endif

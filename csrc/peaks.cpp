@@ -1,0 +1,77 @@
+// What this machine can do at most, against which kernels are measured: multiply-adds in registers, bytes from memory
+// in a stream, rows from memory at random.
+
+#include <omp.h>
+
+#include <algorithm>
+
+#include "common.h"
+
+namespace cymbals {
+namespace {
+
+constexpr int64_t kBytes = 256 * 1024 * 1024;  // far beyond any cache, for all threads together
+constexpr int64_t kColumns = 64;
+constexpr int64_t kGathered = 1 << 18;  // rows a thread and round
+constexpr int64_t kRounds = 20'000'000;
+constexpr int kTries = 3;
+
+// The shortest of several runs of work(thread) on all threads at once, in seconds.
+template <class F>
+double fastest(int32_t n_threads, F work) {
+    double best = 0;
+    for (int i = 0; i < kTries; i++) {
+        const double begin = omp_get_wtime();
+#pragma omp parallel num_threads(n_threads)
+        work(omp_get_thread_num());
+        const double seconds = omp_get_wtime() - begin;
+        if (i == 0 || seconds < best) best = seconds;
+    }
+    return best;
+}
+
+int32_t peaks(const Kernels<float> &kernels, cymbals_peaks *found, int32_t n_threads) {
+    const int64_t rows = kBytes / (kColumns * (int64_t)sizeof(float));
+    Buffer<float> table = large_buffer<float>(rows * kColumns), results = buffer<float>(rows + n_threads * kGathered);
+    Buffer<int64_t> where = buffer<int64_t>(n_threads * kGathered);
+    if (!table || !results || !where) return CYMBALS_NO_MEMORY;
+    const auto share = [&](int64_t n, int32_t thread) { return n * thread / n_threads; };
+    fastest(n_threads, [&](int32_t t) {  // first touched by the thread that streams it
+        std::fill(table.get() + share(rows, t) * kColumns, table.get() + share(rows, t + 1) * kColumns, 1.0f);
+        uint64_t state = 88172645463325252u + (uint64_t)t;
+        for (int64_t i = t * kGathered; i < (t + 1) * kGathered; i++) {
+            state ^= state << 13, state ^= state >> 7, state ^= state << 17;  // xorshift (Marsaglia 2003)
+            where[i] = (int64_t)(state % (uint64_t)rows);
+        }
+    });
+    float x[kColumns] = {};
+    const double streaming = fastest(n_threads, [&](int32_t t) {
+        const int64_t begin = share(rows, t);
+        kernels.row_norms(results.get() + begin, 1, table.get() + begin * kColumns, kColumns,
+                          share(rows, t + 1) - begin, kColumns, nullptr);
+    });
+    const double gathering = fastest(n_threads, [&](int32_t t) {
+        kernels.scores(results.get() + rows + t * kGathered, x, table.get(), kColumns, kColumns,
+                       where.get() + t * kGathered, kGathered);
+    });
+    int64_t each = 0;
+    const double computing = fastest(n_threads, [&](int32_t t) {
+        const int64_t done = kernels.multiply_adds(kRounds, results.get() + t);
+        if (t == 0) each = done;
+    });
+    found->stream_bytes = (double)(rows * kColumns * (int64_t)sizeof(float)) / streaming;
+    found->gather_rows = (double)(n_threads * kGathered) / gathering;
+    found->multiply_adds = (double)each * n_threads / computing;
+    return CYMBALS_OK;
+}
+
+}  // namespace
+}  // namespace cymbals
+
+extern "C" int32_t cymbals_measure_peaks(cymbals_peaks *peaks, int32_t n_threads, int32_t simd) {
+    using namespace cymbals;
+    if (!peaks || peaks->struct_size < sizeof(cymbals_peaks) || n_threads < 1) return CYMBALS_BAD_ARGUMENT;
+    int32_t status;
+    const KernelTable *table = kernel_table(simd, &status);
+    return table ? cymbals::peaks(table->f32, peaks, n_threads) : status;
+}

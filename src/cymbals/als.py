@@ -313,7 +313,7 @@ class ALS(FactorModel):
         kind = settings.objective.kind
         if kind == "ials":
             refuse_negative(name, csr, "objective 'ials'", settings.n_threads)
-        return csr if kind == "explicit" else csr.without_zeros()
+        return _taken(kind, csr)
 
     def _raw_rows(self, name: str, rows: Any, state: State, n_threads: int, *, by_item: bool = False) -> Csr:
         csr = super()._raw_rows(name, rows, state, n_threads, by_item=by_item)
@@ -321,7 +321,7 @@ class ALS(FactorModel):
 
     def entries(self, csr: Csr) -> Csr:
         """What of a matrix says that a user has had an item: in "explicit" a rating of 0 does, too."""
-        return csr if self._fitted["objective"] == "explicit" else csr.without_zeros()
+        return _taken(self._fitted["objective"], csr)
 
     def loss(self, data: Any, n_threads: int | None = None) -> float:
         """The objective on `data`, regularization included, over the number of cells (explicit: of entries).
@@ -530,6 +530,11 @@ def _dtype(dtype: Any) -> np.dtype[Any]:
     if dtype is None or out not in (np.dtype(np.float32), np.dtype(np.float64)):
         raise ValueError(f"dtype must be 'float32' or 'float64', got {dtype!r}")
     return out
+
+
+def _taken(kind: str, csr: Csr) -> Csr:
+    """What an objective takes as entries: stored zeros in "explicit" alone."""
+    return csr if kind == "explicit" else csr.without_zeros()
 
 
 def _plain(value: Any) -> Any:

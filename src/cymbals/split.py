@@ -92,6 +92,5 @@ def _cut(data: Data, interactions: Interactions, held_out: NDArray[np.bool_]) ->
 def _like(data: Any, interactions: Interactions, csr: Csr) -> Any:
     if isinstance(data, Interactions):
         return interactions.with_entries(csr)
-    writable = Csr.to_scipy(csr).copy()
-    out = type(data)(writable.asformat(data.format))
+    out = type(data)(csr.to_scipy().copy().asformat(data.format))  # a copy: the Csr's arrays are read-only
     return out if data.dtype.kind not in "biuf" else out.astype(data.dtype, copy=False)

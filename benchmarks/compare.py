@@ -1,62 +1,36 @@
-"""cymbals and implicit in turn on the same input from the same start: seconds and loss of every iteration.
+"""Systems in turn on the same input from the same start: seconds and loss of every iteration.
 
-    python benchmarks/compare.py --shape dense --factors 128
+    python benchmarks/compare.py --shape dense --factors 128 --systems cymbals-auto,implicit-cg,irspack-cg,cmfrec-cg
 
-Both minimise Hu, Koren and Volinsky's objective: implicit is given 1 + r with alpha 1, cymbals r. A round is a fit of
-each; seconds are the half-steps alone, as each library reports them; the loss is computed by one function for both.
+A round is a fit of each; the loss is computed by one function for all. Ratios are of the others' seconds to those of the
+first system, round by round.
 """
 
 from __future__ import annotations
 
-import os
-
-os.environ["OPENBLAS_NUM_THREADS"] = "1"  # implicit is fastest so, and asks for it
+import peers  # first: it sets the number of BLAS threads
 
 import argparse
+import json
 import statistics
-from collections.abc import Callable
+import sys
+from pathlib import Path
 
 import numpy as np
-import scipy.sparse as sp
-from implicit.cpu.als import AlternatingLeastSquares
 from shapes import SHAPES, generate
 
 import cymbals
 from cymbals import solver
 from cymbals.objective import Objective
 
-REGULARIZATION = 0.05
-Report = Callable[[int, float, np.ndarray, np.ndarray], None]
-
-
-def run_cymbals(data, start, iterations, n_threads, how, report: Report) -> None:
-    model = cymbals.ALS(
-        factors=start[0].shape[1], regularization=REGULARIZATION, iterations=iterations, n_threads=n_threads, solver=how
-    )
-
-    def callback(m, iteration):
-        report(iteration, m.history_[-1]["seconds"], m.user_factors_, m.item_factors_)
-
-    model.fit(data, init=start, callback=callback)
-
-
-def run_implicit(data, start, iterations, n_threads, how, report: Report) -> None:
-    csr = data.csr
-    confidence = sp.csr_matrix((csr.data + 1, csr.indices.copy(), csr.indptr.astype(np.int32)), shape=csr.shape)
-    model = AlternatingLeastSquares(
-        factors=start[0].shape[1],
-        regularization=REGULARIZATION,
-        alpha=1.0,
-        iterations=iterations,
-        num_threads=n_threads,
-        use_cg=how != "exact",
-    )
-    model.user_factors, model.item_factors = start[0].copy(), start[1].copy()
-
-    def callback(iteration, seconds, _loss):
-        report(iteration + 1, seconds, model.user_factors, model.item_factors)
-
-    model.fit(confidence, show_progress=False, callback=callback)
+OBJECTIVE = Objective.checked(
+    objective="hu",
+    alpha=1.0,
+    unobserved_weight=1.0,
+    confidence="linear",
+    regularization=peers.REGULARIZATION,
+    nu=0.0,
+)
 
 
 def main() -> None:
@@ -65,10 +39,15 @@ def main() -> None:
     parser.add_argument("--scale", type=float, default=1.0, help="a smaller cut of the shape")
     parser.add_argument("--factors", type=int, default=128)
     parser.add_argument("--iterations", type=int, default=4)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=cymbals.threads())
-    parser.add_argument("--solver", choices=("auto", "cg", "exact"), default="auto", help="'exact': implicit's Cholesky")
+    parser.add_argument("--systems", default="cymbals-auto,implicit-cg", help=f"any of {', '.join(peers.SYSTEMS)}")
+    parser.add_argument("--plot", type=Path, help="loss against seconds, as an image")
+    parser.add_argument("--json", type=Path, help="all seconds and losses")
     args = parser.parse_args()
+    systems = args.systems.split(",")
+    if unknown := set(systems) - set(peers.SYSTEMS):
+        parser.error(f"no such systems: {', '.join(sorted(unknown))}")
 
     data = generate(args.shape, args.scale)
     print(f"{args.shape}: {data!r}; f {args.factors}, {args.threads} threads, cymbals on {cymbals.simd()}", flush=True)
@@ -76,52 +55,71 @@ def main() -> None:
     start = tuple(
         (rng.standard_normal((n, args.factors)) * 0.1 / np.sqrt(args.factors)).astype(np.float32) for n in data.shape
     )
-    objective = Objective.checked(
-        objective="hu",
-        alpha=1.0,
-        unobserved_weight=1.0,
-        confidence="linear",
-        regularization=REGULARIZATION,
-        nu=0.0,
-    )
-    seconds: dict[tuple[str, int], list[float]] = {}
-    losses: dict[tuple[str, int], float] = {}
+    seconds = {name: np.full((args.rounds, args.iterations), np.nan) for name in systems}
+    losses = {name: np.full(args.iterations, np.nan) for name in systems}
     for round_ in range(args.rounds):
-        for name, run in (("cymbals", run_cymbals), ("implicit", run_implicit)):
+        for name in systems:
 
-            def report(iteration, elapsed, x, y, name=name, first=round_ == 0):
-                seconds.setdefault((name, iteration), []).append(elapsed)
-                if first:
-                    losses[name, iteration] = solver.loss(data.csr, x, y, objective, data.by_item().indptr, args.threads)
+            def report(iteration, elapsed, x, y, name=name, round_=round_):
+                seconds[name][round_, iteration - 1] = elapsed
+                if round_ == 0 and x is not None:
+                    losses[name][iteration - 1] = solver.loss(
+                        data.csr, x, y, OBJECTIVE, data.by_item().indptr, args.threads
+                    )
 
-            run(data, start, args.iterations, args.threads, args.solver, report)
-        print(f"round {round_ + 1} of {args.rounds} done", flush=True)
+            peers.SYSTEMS[name](data, start, args.iterations, args.threads, report)
+        print(f"round {round_ + 1} of {args.rounds} done", file=sys.stderr, flush=True)
 
-    print(
-        f"\n{'iteration':>9} {'cymbals s':>10} {'(min-max)':>13} {'implicit s':>10} {'(min-max)':>13} {'ratio':>6}",
-        end="",
-    )
-    print(f" {'cymbals loss':>13} {'implicit loss':>14}")
-    for i in range(1, args.iterations + 1):
-        ours, theirs = seconds["cymbals", i], seconds["implicit", i]
-        ratio = statistics.median(b / a for a, b in zip(ours, theirs, strict=True))
-        print(f"{i:9} {_spread(ours)} {_spread(theirs)} {ratio:6.2f}", end="")
-        print(f" {losses['cymbals', i]:13.8f} {losses['implicit', i]:14.8f}")
-    total = [
-        sum(seconds["implicit", i][r] for i in range(1, args.iterations + 1))
-        / sum(seconds["cymbals", i][r] for i in range(1, args.iterations + 1))
-        for r in range(args.rounds)
-    ]
-    lower = all(losses["cymbals", i] <= losses["implicit", i] for i in range(1, args.iterations + 1))
-    print(
-        f"\nper iteration, median of {args.rounds} rounds: {statistics.median(total):.2f} times implicit's speed; ",
-        end="",
-    )
-    print(f"loss {'equal or lower' if lower else 'NOT always equal or lower'} after every iteration")
+    _table(systems, seconds, losses)
+    _summary(systems, seconds, losses)
+    if args.json:
+        facts = {name: {"seconds": seconds[name].tolist(), "loss": losses[name].tolist()} for name in systems}
+        args.json.write_text(json.dumps(facts))
+    if args.plot:
+        _plot(args.plot, f"{args.shape}, f {args.factors}, {args.threads} threads", systems, seconds, losses)
 
 
-def _spread(values: list[float]) -> str:
-    return f"{statistics.median(values):10.3f} {f'{min(values):.2f}-{max(values):.2f}':>13}"
+def _table(systems, seconds, losses) -> None:
+    first = systems[0]
+    print(f"\n{'iteration':>9}  {'system':<18}{'median s':>9}{'min':>8}{'max':>8}{'ratio':>7}  loss")
+    for i in range(losses[first].size):
+        for name in systems:
+            s = seconds[name][:, i]
+            ratio = statistics.median(s / seconds[first][:, i])
+            print(f"{i + 1:9}  {name:<18}{np.median(s):9.3f}{s.min():8.3f}{s.max():8.3f}{ratio:7.2f}", end="")
+            print(f"  {losses[name][i]:.8f}")
+
+
+def _summary(systems, seconds, losses) -> None:
+    """Whole fits, and the time to the loss that each of the others ends with."""
+    first = systems[0]
+    elapsed = {name: np.cumsum(seconds[name], axis=1) for name in systems}
+    for name in systems[1:]:
+        ratio = elapsed[name][:, -1] / elapsed[first][:, -1]
+        print(f"\n{name}: {statistics.median(ratio):.2f} times the seconds an iteration of {first}", end="")
+        print(f" (rounds {ratio.min():.2f} to {ratio.max():.2f})")
+        known = ~np.isnan(losses[name])
+        lower = np.all(losses[first][known] <= losses[name][known])
+        print(f"  loss of {first} {'equal or lower' if lower else 'NOT always equal or lower'}, {known.sum()} iterations")
+        reached = np.flatnonzero(losses[first] <= losses[name][-1])
+        if reached.size:
+            ratio = elapsed[name][:, -1] / elapsed[first][:, reached[0]]
+            print(f"  its last loss reached by {first} after {reached[0] + 1} iterations, in", end="")
+            print(f" {statistics.median(ratio):.2f} times less time (rounds {ratio.min():.2f} to {ratio.max():.2f})")
+
+
+def _plot(path: Path, title: str, systems, seconds, losses) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
+    for name in systems:
+        axes.plot(np.median(np.cumsum(seconds[name], axis=1), axis=0), losses[name], marker="o", markersize=3, label=name)
+    axes.set(xlabel="seconds", ylabel="training loss a cell", xscale="log", title=title)
+    axes.legend()
+    figure.savefig(path)
 
 
 if __name__ == "__main__":

@@ -15,36 +15,42 @@ namespace cymbals {
 namespace {
 
 constexpr int64_t kTileBytes = 4 * 1024 * 1024;  // longer rows are gathered again on every pass
-constexpr int64_t kMostAhead = 256;              // entries of the next rows fetched while one is solved ...
+constexpr int64_t kLongRow = 256;                // entries; longer rows are solved first, the longest first
+constexpr int64_t kMostAhead = 1024;             // entries of the next rows fetched while one is solved ...
 constexpr int64_t kLeastAhead = 32;              // ... at most, and where that row is short
 constexpr int kMostSteps = 24;                   // a row expected to need more CG steps is solved exactly
 constexpr double kMostCompactTrace = 1000;       // rounding of 16-bit rows is amplified by as much: above, float32
+
+int64_t most_ahead(int64_t n) { return std::clamp(n, kLeastAhead, kMostAhead); }
 
 // A thread's memory, in one piece.
 template <class T>
 struct Workspace {
     Buffer<char> memory;
     Work<T> work;
-    T *scale, *root, *rescale, *weight, *q, *compact_weight, *sorted_weight, *sorted_q;
+    T *scale, *root, *rescale, *start, *weight, *q, *compact_weight, *sorted_weight, *sorted_q;
     int64_t *where, *sorted_where;
 
     bool allocate(int64_t f, int64_t pad, int64_t longest) {
         const int64_t padded = round_up(f, pad), line = 64 / (int64_t)sizeof(T);
         work.padded = padded;
         work.ld = padded + (padded * sizeof(T) % 512 == 0 ? line : 0);  // keeps columns out of one cache set
-        work.side = round_up(padded, line);
+        work.side = round_up(padded, 32);
         const int64_t fitting = std::min<int64_t>(kTileBytes / (work.ld * sizeof(T)), longest);
         work.tile_rows = round_up(std::max(fitting, padded), kGroup) + kGroup;
-        const int64_t vector = work.side, entries = round_up(longest + std::max(kGroup, kMostAhead), line);
-        const int64_t numbers = round_up(work.tile_rows * work.ld, line) + vector * vector + 9 * vector + 5 * entries;
+        const int64_t vector = work.side, entries = round_up(longest + most_ahead(longest) + kGroup, line);
+        const int64_t numbers =
+            round_up(work.tile_rows * work.ld, line) + vector * vector + (12 + kGroup) * vector + 5 * entries;
         memory = large_buffer<char>(numbers * (int64_t)sizeof(T) + 2 * entries * (int64_t)sizeof(int64_t));
         if (!memory) return false;
         T *unused = reinterpret_cast<T *>(memory.get());
         auto take = [&unused](int64_t n) { return std::exchange(unused, unused + n); };
         work.tile = take(round_up(work.tile_rows * work.ld, line));
         work.matrix = take(vector * vector);
-        for (T **v : {&work.z, &work.r, &work.p, &work.ap, &scale, &root, &rescale}) *v = take(vector);
+        for (T **v : {&work.z, &work.r, &work.p, &work.ap, &work.scaled, &work.sum, &scale, &root, &rescale, &start})
+            std::fill_n(*v = take(vector), vector, T(0));
         work.t = take(2 * vector);
+        work.wide = take(kGroup * vector);
         for (T **v : {&weight, &q, &compact_weight, &sorted_weight, &sorted_q}) *v = take(entries);
         where = reinterpret_cast<int64_t *>(unused);
         sorted_where = where + entries;
@@ -105,9 +111,15 @@ class HalfStep {
 
  private:
     int32_t prepare(int32_t n_threads);
+    bool sort_rows(int64_t *longest);
     template <class I, class V>
-    bool load(int64_t r, Workspace<T> &space, Row<T> *row, T *trace) const;
-    void solve(int64_t r, Workspace<T> &space, cymbals_solve_info *info, int32_t *failure) const;
+    bool load(int64_t place, int64_t stride, Workspace<T> &space, Row<T> *row, T *trace) const;
+    void solve(int64_t place, int64_t stride, Workspace<T> &space, cymbals_solve_info *info, int32_t *failure) const;
+    int64_t length(int64_t r) const { return rows.indptr[r + 1] - rows.indptr[r]; }
+
+    Buffer<int64_t> order;  // rows as they are solved: the long ones by falling length, then the others as they come
+    int64_t n_long = 0;
+    double relaxation = 1;  // not of what is mostly rounding
     Solve exact(const Row<T> &row, T trace, const Work<T> &work, int32_t solver, T *x, cymbals_solve_info *info) const;
     Solve in_double(const Row<T> &row, T *x) const;
 };
@@ -128,14 +140,30 @@ int32_t HalfStep<T>::prepare(int32_t n_threads) {
     return fixed.prepare(least_reg, most_reg, options.compact && uses_cg && sizeof(T) == sizeof(float), n_threads);
 }
 
-// Row r of the matrix as a Row, entries with a < 0 moved behind the others, and sum a |w|^2. False: a weight is not
-// finite.
+// The longest first, so that threads end together, and rows of like length in turn, so that fetching the entries of the
+// next takes as long as solving this one. Short rows stay in their order, in which memory is read.
+template <class T>
+bool HalfStep<T>::sort_rows(int64_t *longest) {
+    order = buffer<int64_t>(rows.n_rows);
+    if (!order) return false;
+    for (int64_t r = 0; r < rows.n_rows; r++)
+        if (length(r) > kLongRow) order[n_long++] = r;
+    std::sort(order.get(), order.get() + n_long,
+              [this](int64_t a, int64_t b) { return length(a) != length(b) ? length(a) > length(b) : a < b; });
+    *longest = n_long > 0 ? length(order[0]) : kLongRow;
+    for (int64_t r = 0, to = n_long; r < rows.n_rows; r++)
+        if (length(r) <= kLongRow) order[to++] = r;
+    return true;
+}
+
+// The row at a place in the order as a Row, entries with a < 0 moved behind the others, and sum a |w|^2; rows at
+// multiples of `stride` places from it are next. False: a weight is not finite.
 template <class T>
 template <class I, class V>
-bool HalfStep<T>::load(int64_t r, Workspace<T> &space, Row<T> *row, T *trace) const {
+bool HalfStep<T>::load(int64_t place, int64_t stride, Workspace<T> &space, Row<T> *row, T *trace) const {
     // In the dual a weight of 0 must not divide; such an entry weighs less than rounding.
     constexpr T least = std::numeric_limits<T>::epsilon() * std::numeric_limits<T>::epsilon();
-    const int64_t begin = rows.indptr[r], n = rows.indptr[r + 1] - begin;
+    const int64_t r = order[place], begin = rows.indptr[r], n = length(r);
     const I *indices = static_cast<const I *>(rows.indices) + begin;
     const V *values = static_cast<const V *>(rows.values) + begin;
     T *weight = space.weight, *q = space.q;
@@ -167,7 +195,7 @@ bool HalfStep<T>::load(int64_t r, Workspace<T> &space, Row<T> *row, T *trace) co
     }
     T total = 0, constant = 0;
     for (int64_t i = 0; i < n; i++) {
-        if (i + kMostAhead / 4 < n) __builtin_prefetch(&fixed.rows()[where[i + kMostAhead / 4]]);
+        if (i + 64 < n) __builtin_prefetch(&fixed.rows()[where[i + 64]]);
         const auto &y = fixed.rows()[where[i]];
         total += weight[i] * weight[i] * y.leverage;
         constant += objective.constant(weight[i] * q[i]);
@@ -175,16 +203,20 @@ bool HalfStep<T>::load(int64_t r, Workspace<T> &space, Row<T> *row, T *trace) co
     }
     *trace = total;
     std::fill_n(q + n, kGroup, T(0));
-    const int64_t left = rows.indptr[rows.n_rows] - begin - n,
-                  n_next = std::min({left, std::max(n, kLeastAhead), kMostAhead});
-    for (int64_t i = 0; i < n_next; i++) {
-        where[n + i] = indices[n + i];
-        __builtin_prefetch(&fixed.rows()[where[n + i]]);
+    std::fill_n(space.compact_weight + n, kGroup, T(0));
+    int64_t n_next = 0;
+    for (int64_t next = place + stride; next < rows.n_rows && n_next < most_ahead(n); next += stride) {
+        const int64_t from = rows.indptr[order[next]], count = std::min(length(order[next]), most_ahead(n) - n_next);
+        for (int64_t i = 0; i < count; i++) {
+            where[n + n_next + i] = static_cast<const I *>(rows.indices)[from + i];
+            __builtin_prefetch(&fixed.rows()[where[n + n_next + i]]);
+        }
+        n_next += count;
     }
-    const int16_t *compact = total <= kMostCompactTrace ? fixed.compact() : nullptr;
+    const int32_t *compact = total <= kMostCompactTrace ? fixed.compact() : nullptr;
     *row = {f,
-            {fixed.data(), fixed.stride(), f, space.scale, weight},
-            {compact, fixed.compact_stride(), space.work.padded, space.rescale, space.compact_weight},
+            {fixed.data(), fixed.stride(), space.scale, weight},
+            {compact, fixed.compact_stride(), space.rescale, space.compact_weight},
             space.root,
             where,
             q,
@@ -198,9 +230,11 @@ bool HalfStep<T>::load(int64_t r, Workspace<T> &space, Row<T> *row, T *trace) co
 // Solves one row the way its length, trace and the options say; what one way cannot solve, the next more careful one
 // gets.
 template <class T>
-void HalfStep<T>::solve(int64_t r, Workspace<T> &space, cymbals_solve_info *info, int32_t *failure) const {
+void HalfStep<T>::solve(int64_t place, int64_t stride, Workspace<T> &space, cymbals_solve_info *info,
+                        int32_t *failure) const {
+    const int64_t r = order[place];
     T *x = row_of<T>(solved, r);
-    if (rows.indptr[r] == rows.indptr[r + 1]) {
+    if (length(r) == 0) {
         std::fill_n(x, f, T(0));
         info->rows_empty++;
         return;
@@ -209,21 +243,22 @@ void HalfStep<T>::solve(int64_t r, Workspace<T> &space, cymbals_solve_info *info
     Row<T> row;
     T trace;
     const bool small_index = rows.index_type == CYMBALS_INT32, small_value = rows.value_type == CYMBALS_FLOAT32;
-    const bool finite = small_index ? (small_value ? load<int32_t, float>(r, space, &row, &trace)
-                                                   : load<int32_t, double>(r, space, &row, &trace))
-                                    : (small_value ? load<int64_t, float>(r, space, &row, &trace)
-                                                   : load<int64_t, double>(r, space, &row, &trace));
+    const bool finite = small_index ? (small_value ? load<int32_t, float>(place, stride, space, &row, &trace)
+                                                   : load<int32_t, double>(place, stride, space, &row, &trace))
+                                    : (small_value ? load<int64_t, float>(place, stride, space, &row, &trace)
+                                                   : load<int64_t, double>(place, stride, space, &row, &trace));
+    std::copy_n(x, f, space.start);
     Solve outcome = Solve::not_converged;
     if (finite) {
         const Cost cost{(double)row.n, (double)f};
         const double dual = row.n <= f ? cost.dual() : std::numeric_limits<double>::infinity();
         const double exact_cost = std::min(dual, cost.primal());
         int32_t solver = options.solver;
-        Stop stop = {options.cg_steps, options.cg_steps, 0, 0};
+        Stop stop = {options.cg_steps, options.cg_steps, 0, 0, 0};
         if (solver == CYMBALS_SOLVER_AUTO) {
             const int budget = cg_budget(cost, trace, exact_cost, row.n + kGroup <= space.work.tile_rows);
             stop = {std::max(budget, options.cg_steps), options.cg_steps, options.cg_tolerance,
-                    options.cg_tolerance / 4};
+                    options.cg_tolerance / 8, std::min(12.5 * options.cg_tolerance, 1.0)};
             solver = budget > 0 ? CYMBALS_CG : CYMBALS_EXACT;
         }
         if (solver == CYMBALS_CG) {
@@ -237,6 +272,10 @@ void HalfStep<T>::solve(int64_t r, Workspace<T> &space, cymbals_solve_info *info
         if (solver == CYMBALS_EXACT) solver = dual == exact_cost ? CYMBALS_DUAL : CYMBALS_PRIMAL;
         row.compact.rows = nullptr;
         if (outcome != Solve::done) outcome = exact(row, trace, space.work, solver, x, info);
+    }
+    if (relaxation != 1) {
+        const T by = (T)relaxation;
+        for (int64_t j = 0; j < f; j++) x[j] = space.start[j] + by * (x[j] - space.start[j]);
     }
     T check = 0;
     for (int64_t j = 0; j < f; j++) check += x[j] * 0;
@@ -280,7 +319,7 @@ Solve HalfStep<T>::in_double(const Row<T> &row, T *x) const {
         space.root[j] = j < f ? (double)row.root[j] : 0;
         space.scale[j] = j < f ? 1 / space.root[j] : 0;
     }
-    const Row<double> wide = {f,           {rows_copy.get(), f, f, space.scale, space.weight},
+    const Row<double> wide = {f,           {rows_copy.get(), f, space.scale, space.weight},
                               {},          space.root,
                               space.where, space.q,
                               row.n,       row.n_positive,
@@ -292,11 +331,11 @@ Solve HalfStep<T>::in_double(const Row<T> &row, T *x) const {
 
 template <class T>
 int32_t HalfStep<T>::run(cymbals_solve_info *info, int32_t n_threads) {
-    int64_t longest = 0;
-    for (int64_t r = 0; r < rows.n_rows; r++) longest = std::max(longest, rows.indptr[r + 1] - rows.indptr[r]);
-    const int32_t prepared = prepare(n_threads);
+    int64_t longest;
+    const int32_t prepared = sort_rows(&longest) ? prepare(n_threads) : CYMBALS_NO_MEMORY;
     if (prepared != CYMBALS_OK) return prepared;
 
+    if (fixed.resolved()) relaxation = options.relaxation;
     *info = {0, 0, 0, 0, 0, 0, -1};
     int32_t status = CYMBALS_OK;
 #pragma omp parallel num_threads(n_threads)
@@ -306,9 +345,12 @@ int32_t HalfStep<T>::run(cymbals_solve_info *info, int32_t n_threads) {
         cymbals_solve_info mine = {0, 0, 0, 0, 0, 0, -1};
         int32_t failure = CYMBALS_OK;
         if (ready) fixed.diagonal(options.reg, space.scale, space.root, space.rescale);
+#pragma omp for schedule(static, 1) nowait
+        for (int64_t place = 0; place < n_long; place++)
+            if (ready) solve(place, n_threads, space, &mine, &failure);
 #pragma omp for schedule(dynamic, 16)
-        for (int64_t r = 0; r < rows.n_rows; r++)
-            if (ready) solve(r, space, &mine, &failure);
+        for (int64_t place = n_long; place < rows.n_rows; place++)
+            if (ready) solve(place, 1, space, &mine, &failure);
 #pragma omp critical
         {
             info->rows_empty += mine.rows_empty;
@@ -338,7 +380,8 @@ extern "C" int32_t cymbals_half_step(const cymbals_csr *rows, const cymbals_obje
     if (!good(rows, true) || !good(objective) || !good(fixed) || !good(solved) || !spectrum || !info || !options ||
         options->struct_size < sizeof(cymbals_solve_options) || n_threads < 1 || solved->n_rows != rows->n_rows ||
         fixed->n_rows != rows->n_cols || solved->n_cols != fixed->n_cols || solved->type != fixed->type ||
-        options->solver < CYMBALS_SOLVER_AUTO || options->solver > CYMBALS_PRIMAL || options->cg_steps < 1)
+        options->solver < CYMBALS_SOLVER_AUTO || options->solver > CYMBALS_PRIMAL || options->cg_steps < 1 ||
+        !(options->relaxation > 0 && options->relaxation < 2))
         return CYMBALS_BAD_ARGUMENT;
     int32_t status;
     const KernelTable *table = kernel_table(simd, &status);

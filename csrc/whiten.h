@@ -33,11 +33,16 @@ class FixedSide {
         }
     }
 
+    // Whether every column is known much better than to rounding: D is nowhere near its floor.
+    bool resolved() const {
+        return 1000 * floor_ < *std::min_element(spectrum_, spectrum_ + matrix_.n_cols) + least_reg_;
+    }
+
     const T *data() const { return static_cast<const T *>(matrix_.data); }
     int64_t stride() const { return matrix_.stride; }
     const Row *rows() const { return rows_.get(); }
-    const int16_t *compact() const { return compact_.get(); }         // null where not asked for
-    int64_t compact_stride() const { return round_up(padded_, 32); }  // whole cache lines
+    const int32_t *compact() const { return compact_.get(); }             // null where not asked for
+    int64_t compact_stride() const { return round_up(padded_, 32) / 2; }  // whole cache lines of pairs
 
  private:
     T d(int64_t j, double reg) const { return j < matrix_.n_cols ? (T)std::max(spectrum_[j] + reg, floor_) : T(0); }
@@ -56,7 +61,7 @@ class FixedSide {
     const int64_t padded_;
     double least_reg_ = 0, floor_ = 0;
     Buffer<Row> rows_;
-    Buffer<int16_t> compact_;
+    Buffer<int32_t> compact_;
 };
 
 template <class T>
@@ -64,7 +69,7 @@ int32_t FixedSide<T>::prepare(double least_reg, double most_reg, bool compact, i
     const int64_t f = matrix_.n_cols, n = matrix_.n_rows;
     Buffer<T> memory = buffer<T>(3 * padded_);
     rows_ = large_buffer<Row>(n);
-    if (compact) compact_ = large_buffer<int16_t>(n * compact_stride());
+    if (compact) compact_ = large_buffer<int32_t>(n * compact_stride());
     if (!memory || !rows_ || (compact && !compact_)) return CYMBALS_NO_MEMORY;
     const auto norms = [&](int64_t begin, int64_t count, const T *scale) {
         kernels_.row_norms(&rows_[begin].leverage, sizeof(Row) / sizeof(T), row_of<T>(matrix_, begin), stride(), count,
@@ -89,10 +94,9 @@ int32_t FixedSide<T>::prepare(double least_reg, double most_reg, bool compact, i
     diagonal(least_reg, scale, scale + padded_, scale + 2 * padded_);
     for_blocks(n_threads, [&](int64_t begin, int64_t count) {
         norms(begin, count, scale);
-        for (int64_t i = begin; i < begin + count; i++) rows_[i].unit = 0;
-        if (!compact) return;
-        kernels_.compress(&compact_[begin * compact_stride()], compact_stride(), &rows_[begin].unit,
-                          sizeof(Row) / sizeof(T), row_of<T>(matrix_, begin), stride(), count, f, scale);
+        if (compact)
+            kernels_.compress(&compact_[begin * compact_stride()], compact_stride(), &rows_[begin].unit,
+                              sizeof(Row) / sizeof(T), row_of<T>(matrix_, begin), stride(), count, f, scale);
     });
     return CYMBALS_OK;
 }

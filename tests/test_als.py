@@ -82,9 +82,9 @@ def test_start(matrix, data):
     rng = np.random.default_rng(5)
     start = rng.standard_normal((80, 12))[:, ::2], np.asfortranarray(rng.standard_normal((50, 6)))
     kept = [s.copy() for s in start]
-    a = ALS(factors=6, iterations=3).fit(matrix, init=start)
-    b = ALS(factors=6, iterations=2).fit(matrix, init=start)
-    c = ALS(factors=6, iterations=1).fit(matrix, init=b)
+    a = ALS(factors=6, iterations=3, relaxation=1).fit(matrix, init=start)
+    b = ALS(factors=6, iterations=2, relaxation=1).fit(matrix, init=start)
+    c = ALS(factors=6, iterations=1, relaxation=1).fit(matrix, init=b)
     assert all(np.array_equal(s, k) for s, k in zip(start, kept, strict=True))
     scores = a.user_factors_ @ a.item_factors_.T
     assert np.abs(c.user_factors_ @ c.item_factors_.T - scores).max() < 1e-3 * np.abs(scores).max()
@@ -223,9 +223,9 @@ def test_callable_confidence_is_applied_once(matrix):
         calls.append(values.size)
         return np.log1p(values)
 
-    a = ALS(factors=4, confidence=damped, random_state=0).fit(matrix)
+    a = ALS(factors=4, confidence=damped, solver="exact", random_state=0).fit(matrix)
     assert calls == [matrix.nnz]
-    b = ALS(factors=4, confidence="log", random_state=0).fit(matrix)
+    b = ALS(factors=4, confidence="log", solver="exact", random_state=0).fit(matrix)
     assert np.abs(a.user_factors_ @ a.item_factors_.T - b.user_factors_ @ b.item_factors_.T).max() < 1e-3
 
 
@@ -489,3 +489,27 @@ if child == 0:
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
     assert subprocess.run([sys.executable, "-W", "ignore", "-c", code], timeout=120).returncode == 0
+
+
+@pytest.mark.parametrize("solver", ["auto", "exact"])
+@pytest.mark.parametrize("objective", ["hu", "explicit"])
+def test_relaxation_lowers_every_loss(matrix, solver, objective):
+    """Going beyond the solution still lowers the loss in each iteration, and after a few it is below that of going to it."""
+    losses = {}
+    for relaxation in (1.0, 1.5, 1.9):
+        model = ALS(factors=8, objective=objective, unobserved_weight=1.0, solver=solver, iterations=12, dtype="float64")
+        model.set_params(relaxation=relaxation, regularization=0.1, random_state=0)
+        losses[relaxation] = [h["loss"] for h in model.fit(matrix, compute_loss=True).history_]
+        assert np.all(np.diff(losses[relaxation]) < 0)
+    assert losses[1.5][-1] < losses[1.0][-1]
+
+
+def test_relaxation_leaves_the_first_iteration_and_the_other_solvers_alone(matrix):
+    plain, relaxed = (ALS(factors=6, iterations=1, relaxation=by, random_state=0).fit(matrix) for by in (1, 1.8))
+    np.testing.assert_array_equal(plain.item_factors_, relaxed.item_factors_)
+    plain, default = (ALS(factors=6, solver="exact", relaxation=by, random_state=0).fit(matrix) for by in (1, None))
+    np.testing.assert_array_equal(plain.item_factors_, default.item_factors_)
+    plain, default = (ALS(factors=6, relaxation=by, random_state=0).fit(matrix) for by in (1, None))
+    assert default.loss(matrix) < plain.loss(matrix)
+    with pytest.raises(ValueError, match="relaxation must be below 2"):
+        ALS(relaxation=2).fit(matrix)

@@ -61,6 +61,7 @@ for argument, values in {
     "n_threads": (0, -2, 1.5, "2", 10**6),
     "random_state": ("seed", -1, 1.5, [1]),
     "compact": (None, 1, "yes"),
+    "relaxation": (0, -1, 2, 2.5, math.nan, "1"),
 }.items():
     for value in values:
         case(f"ALS {argument}={value!r}", lambda _, a=argument, v=value: ALS(**{a: v}).fit(M), argument)

@@ -301,6 +301,7 @@ def test_binding_refuses_what_it_cannot_borrow():
             0,
             3,
             0.1,
+            1.0,
             True,
             1,
         )

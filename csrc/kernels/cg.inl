@@ -19,8 +19,7 @@ inline void dot_rows(Rows<N>, const T *w, int64_t ld, const T *x, int64_t n, T *
 #pragma GCC unroll 8
         for (int64_t k = 0; k < N; k++) sums[k] += v * load(w + k * ld + j);
     }
-#pragma GCC unroll 8
-    for (int64_t k = 0; k < N; k++) s[k] = sum<T>(sums[k]);
+    add_lanes<T, N>(sums, s);
 }
 
 // y += s[0] w_0 + .. + s[N - 1] w_(N - 1)
@@ -37,36 +36,37 @@ inline void add_rows(Rows<N>, const T *w, int64_t ld, const T *s, int64_t n, T *
     }
 }
 
-// The passes over a row. The first gathers, and multiplies while it does; a row that does not fit the tile is gathered
-// again on every pass.
+// The passes over a row in its own type. The first gathers, and multiplies while it does; a row that does not fit the
+// tile is gathered again on every pass.
 template <class T>
-class Passes {
+class FullPasses {
  public:
     const Row<T> &row;
     const Work<T> &work;
 
-    Passes(const Row<T> &r, const Work<T> &w) : row(r), work(w), fits_(r.n + kGroup <= w.tile_rows) {}
+    FullPasses(const Row<T> &r, const Work<T> &w) : row(r), work(w), fits_(r.n + kGroup <= w.tile_rows) {}
 
-    // Calls visit(Rows<N>(), w, i, s) with s = w . v for all rows w of the tile, N at a time, from entry i on.
+    // See CompactPasses.
     template <class F>
-    void operator()(const T *v, F visit) {
+    void operator()(const T *v, T *y, F visit) {
         int64_t i = 0;
-        for (; row.n - i > kBlock; i += kGroup) step<kGroup>(v, i, visit);
-        if (i < row.n) step<kBlock>(v, i, visit);
+        for (; row.n - i > kBlock; i += kGroup) step<kGroup>(v, y, i, visit);
+        if (i < row.n) step<kBlock>(v, y, i, visit);
         gathered_ = true;
     }
 
  private:
     template <int64_t N, class F>
-    void step(const T *v, int64_t i, F visit) {
-        T *w = work.tile + (fits_ ? i * work.ld : 0), s[N];
+    void step(const T *v, T *y, int64_t i, F visit) {
+        T *w = work.tile + (fits_ ? i * work.ld : 0), s[kGroup] = {};
         if (gathered_ && fits_) {
-            for (int64_t k = 0; k < N; k += kBlock) fetch(row, row.n + fetched_++);
+            for (int64_t k = 0; k < N; k += kFetchEvery) fetch(row, row.n + fetched_++);
             dot_rows(Rows<N>(), w, work.ld, v, work.padded, s);
         } else {
             for (int64_t k = 0; k < N; k += kBlock) gather4<T, true>(row, i + k, work, w + k * work.ld, v, s + k);
         }
-        visit(Rows<N>(), w, i, s);
+        visit(i, s);
+        if (y) add_rows(Rows<N>(), w, work.ld, s, work.padded, y);
     }
 
     const bool fits_;
@@ -74,78 +74,106 @@ class Passes {
     int64_t fetched_ = kAhead;  // of the next row's entries
 };
 
+// s <- S s for a group of entries from i on, those from n_positive on being negative.
+template <class T>
+inline void apply_signs(int64_t i, int64_t n_positive, T *s) {
+    if (i + kGroup > n_positive)
+        for (int64_t k = 0; k < kGroup; k++) s[k] = i + k < n_positive ? s[k] : -s[k];
+}
+// Sums are kept apart by an entry's place in its group: vectors, to a compiler.
+template <class T>
+inline T total(const T *parts) {
+    T sum = 0;
+    for (int64_t k = 0; k < kGroup; k++) sum += parts[k];
+    return sum;
+}
+
 // r = W'(q - S W z) - z; returns b'z = q'Wz
-template <class T>
-T residual(Passes<T> &passes, const T *z, T *r) {
-    const int64_t n = passes.work.padded, ld = passes.work.ld, n_positive = passes.row.n_positive;
+template <class T, class Passes>
+T residual(Passes &passes, const T *z, T *r) {
+    const int64_t n = passes.work.padded, n_positive = passes.row.n_positive;
     const T *q = passes.row.q;
-    T bz = 0;
+    T bz[kGroup] = {};
     for (int64_t j = 0; j < n; j += kLanes<T>) store(r + j, -load(z + j));
-    passes(z, [&](auto rows, const T *w, int64_t i, T *s) {
-        for (int64_t k = 0; k < size(rows); k++) {
-            bz += q[i + k] * s[k];
-            s[k] = q[i + k] - (i + k < n_positive ? s[k] : -s[k]);
-        }
-        add_rows(rows, w, ld, s, n, r);
+    passes(z, r, [&](int64_t i, T *s) {
+        for (int64_t k = 0; k < kGroup; k++) bz[k] += q[i + k] * s[k];
+        apply_signs(i, n_positive, s);
+        for (int64_t k = 0; k < kGroup; k++) s[k] = q[i + k] - s[k];
     });
-    return bz;
+    return total(bz);
 }
 
-// Returns p'Ap, sets *bp = b'p, and ap = Ap where asked for.
-template <class T>
-T curvature(Passes<T> &passes, const T *p, T *ap, bool want_ap, T *bp) {
-    const int64_t n = passes.work.padded, ld = passes.work.ld, n_positive = passes.row.n_positive;
+// Returns p'Ap, sets *bp = b'p, and ap = Ap where that is not null.
+template <class T, class Passes>
+T curvature(Passes &passes, const T *p, T *ap, T *bp) {
+    const int64_t n = passes.work.padded, n_positive = passes.row.n_positive;
     const T *q = passes.row.q;
-    T pap = dot(p, p, n), target = 0;
-    if (want_ap)
+    T pap[kGroup] = {}, target[kGroup] = {};
+    if (ap)
         for (int64_t j = 0; j < n; j += kLanes<T>) store(ap + j, load(p + j));
-    passes(p, [&](auto rows, const T *w, int64_t i, T *s) {
-        for (int64_t k = 0; k < size(rows); k++) {
-            const T along = s[k];
-            s[k] = i + k < n_positive ? along : -along;
-            target += q[i + k] * along;
-            pap += s[k] * along;
+    passes(p, ap, [&](int64_t i, T *s) {
+        T along[kGroup];
+        for (int64_t k = 0; k < kGroup; k++) {
+            along[k] = s[k];
+            target[k] += q[i + k] * s[k];
         }
-        if (want_ap) add_rows(rows, w, ld, s, n, ap);
+        apply_signs(i, n_positive, s);
+        for (int64_t k = 0; k < kGroup; k++) pap[k] += along[k] * s[k];
     });
-    *bp = target;
-    return pap;
+    *bp = total(target);
+    return dot(p, p, n) + total(pap);
 }
 
-template <class T>
-Solve solve_cg(const Row<T> &row, const Work<T> &work, const Stop &stop, T *x, int *steps) {
+template <class T, class Passes>
+Solve iterate(Passes passes, const Stop &stop, T *x, int *steps) {
+    const Row<T> &row = passes.row;
+    const Work<T> &work = passes.work;
     const int64_t n = work.padded;
     T *z = work.z, *r = work.r, *p = work.p, *ap = work.ap;
     for (int64_t j = 0; j < n; j++) z[j] = j < row.f ? x[j] * row.root[j] : 0;
-    Passes<T> passes(row, work);
     T bz = residual(passes, z, r), rr = dot(r, r, n);
     for (int64_t j = 0; j < n; j += kLanes<T>) store(p + j, load(r + j));
     *steps = 0;
-    // Below a few units of rounding, or of the smallest number, there is nothing left to gain.
-    const auto enough = [&](double tolerance) {
+    const T share = rr < bz / 4 ? (T)(stop.share * stop.share) : 0;
+    T gained = 0;
+    // Whether |r|^2 is small enough after so many steps. Below a few units of rounding, or of the smallest number,
+    // there is nothing left to gain.
+    const auto enough = [&](T residual, int after) {
+        const double tolerance = after < stop.wanted ? stop.tight : stop.tolerance;
         const T t = tolerance > 4 * kEpsilon<T> ? (T)tolerance : 4 * kEpsilon<T>;
         // what remains drowns in rounding where nearly all is explained
         const T left = row.constant - bz, least = T(1e-3) * bz, part = left > bz ? bz : (left > least ? left : least);
-        return rr <= t * t * part || rr < kSmallest<T>;  // false for a NaN, which goes on and is found out
-    };
-    while (!enough(*steps < stop.wanted ? stop.tight : stop.tolerance)) {
+        return residual <= t * t * part || residual <= share * gained ||
+               residual < kSmallest<T>;  // false for a NaN, which goes
+    };  // on and is found out
+    T ratio = 1;  // by which the last step reduced |r|^2
+    while (!enough(rr, *steps)) {
         if (*steps == stop.most) return Solve::not_converged;
-        // the last step needs no new residual, except to know whether it converged
-        const bool last = *steps + 1 == stop.most && stop.tolerance == 0;
+        // The last step needs no new residual: the last by number, or one that does as well as that before it.
+        const bool last = *steps + 1 == stop.most && stop.tolerance == 0, likely = enough(rr * ratio, *steps + 1);
         T bp;
-        const T pap = curvature(passes, p, ap, !last, &bp);
+        const T pap = curvature(passes, p, last || likely ? nullptr : ap, &bp);
         if (!(pap > 0 && pap < __builtin_inf())) return Solve::indefinite;
         const T alpha = rr / pap;
         add_scaled(z, alpha, p, n);
         ++*steps;
-        if (last) break;
+        if (last || likely) break;
         bz += alpha * bp;
+        gained += alpha * rr;
         add_scaled(r, -alpha, ap, n);
-        const T next = dot(r, r, n), beta = next / rr;
+        const T next = dot(r, r, n);
+        ratio = next / rr;
         rr = next;
-        for (int64_t j = 0; j < n; j += kLanes<T>) store(p + j, load(r + j) + beta * load(p + j));
+        for (int64_t j = 0; j < n; j += kLanes<T>) store(p + j, load(r + j) + ratio * load(p + j));
     }
     multiply(z, z, row.full.scale, n);
     for (int64_t j = 0; j < row.f; j++) x[j] = z[j];
     return Solve::done;
+}
+
+template <class T>
+Solve solve_cg(const Row<T> &row, const Work<T> &work, const Stop &stop, T *x, int *steps) {
+    if constexpr (sizeof(T) == sizeof(float))
+        if (row.compact.rows) return iterate(CompactPasses(row, work), stop, x, steps);
+    return iterate(FullPasses<T>(row, work), stop, x, steps);
 }

@@ -7,14 +7,21 @@
 
 namespace cymbals {
 
-// Where the rows of a system come from: row i is weight_i (scale o rows_where_i). `readable` elements of a row may be
-// read, those beyond the rank being zeros.
-template <class T, class From>
+// Where the rows of a system come from: row i is weight_i (scale o rows_where_i); scale is padded with zeros.
+template <class T>
 struct Source {
-    const From *rows;
-    int64_t stride, readable;
-    const T *scale;   // padded with zeros
-    const T *weight;  // n
+    const T *rows;
+    int64_t stride;
+    const T *scale, *weight;
+};
+
+// The same of a copy in 16 bits: pairs of numbers, stride counted in pairs, in an order that is each instruction set's
+// own. Weights have kGroup zeros behind them, the scale zeros up to `side`.
+template <class T>
+struct CompactSource {
+    const int32_t *rows;  // null where there is no copy
+    int64_t stride;
+    const T *scale, *weight;
 };
 
 // One row's system: (D + sum_i sign_i weight_i^2 y_i y_i') x = sum_i weight_i q_i y_i, y_i the fixed side's row
@@ -22,8 +29,8 @@ struct Source {
 template <class T>
 struct Row {
     int64_t f;                      // rank
-    Source<T, T> full;              // the fixed side itself: scale is D^(-1/2), weight sqrt|a|
-    Source<T, int16_t> compact;     // the same from 16 bits, for CG; rows is null where there are none
+    Source<T> full;                 // the fixed side itself: scale is D^(-1/2), weight sqrt|a|
+    CompactSource<T> compact;       // the same from 16 bits, for CG
     const T *root;                  // D^(1/2), padded with zeros
     const int64_t *where;           // n row numbers of the fixed side, then n_next that the next rows will gather
     const T *q;                     // b / sqrt|a|; readable, and zero, for kGroup entries beyond n
@@ -36,15 +43,19 @@ template <class T>
 struct Work {
     int64_t padded, ld, tile_rows, side;
     T *tile, *matrix, *z, *r, *p, *ap;
-    T *t;  // 2 * side
+    T *scaled, *sum;  // of compact passes: zeros from `padded` to `side`
+    T *wide;          // kGroup * side
+    T *t;             // 2 * side
 };
 
 // When conjugate gradients end: at `most` steps, or once |r|^2, which bounds what there is left to gain, is at most t^2
 // times the part of the row's loss that is explained, b'z, and times that which remains. t is `tight` up to `wanted`
-// steps and `tolerance` from there on. With a tolerance of 0 reaching `most` is success.
+// steps and `tolerance` from there on. From a start that explained most already, as the last iteration's does, it is
+// also enough if |r|^2 is at most share^2 times what the steps have gained. With a tolerance of 0 reaching `most` is
+// success.
 struct Stop {
     int most, wanted;
-    double tolerance, tight;
+    double tolerance, tight, share;
 };
 
 enum class Solve : int { done, indefinite, not_converged };
@@ -74,9 +85,9 @@ struct Kernels {
                  int64_t f);
     // norms[i * norms_stride] = sum_j (scale_j y_ij)^2 for n rows of f elements; scale may be null.
     void (*row_norms)(T *norms, int64_t norms_stride, const T *y, int64_t stride, int64_t n, int64_t f, const T *scale);
-    // y o scale in 16 bits, n rows of f elements: y_ij scale_j ~ units[i * units_stride] rows[i][j], the largest entry
-    // of a row being 32767 units, so that 15 bits of its norm are kept; zeros from f to row_stride.
-    void (*compress)(int16_t *rows, int64_t row_stride, T *units, int64_t units_stride, const T *y, int64_t stride,
+    // y o scale in 16 bits, n rows of f elements, units[i * units_stride] being what the numbers of a row count: the
+    // largest entry of a row has 32767 * 2^16 of them, so that 15 bits of its norm are kept. Null for float64.
+    void (*compress)(int32_t *pairs, int64_t pairs_stride, T *units, int64_t units_stride, const T *y, int64_t stride,
                      int64_t n, int64_t f, const T *scale);
     // Independent multiply-adds in registers, for the sake of their speed: does so many rounds, returns how many they
     // were, and stores what came of them.

@@ -147,30 +147,6 @@ void row_norms(T *norms, int64_t norms_stride, const T *y, int64_t stride, int64
 }
 
 template <class T>
-void compress(int16_t *rows, int64_t row_stride, T *units, int64_t units_stride, const T *y, int64_t stride, int64_t n,
-              int64_t f, const T *scale) {
-    constexpr T most = 32767;
-    const auto magnitude = [](T v) { return v < 0 ? -v : v; };
-    for (int64_t i = 0; i < n; i++, y += stride, rows += row_stride) {
-        T largest[kLanes<T>] = {};
-        for (int64_t j = 0; j < f; j++) {  // in lanes, so that compilers make vectors of it
-            T &lane = largest[j % kLanes<T>];
-            const T size = magnitude(y[j] * scale[j]);
-            lane = size > lane ? size : lane;
-        }
-        for (int64_t j = 1; j < kLanes<T>; j++) largest[0] = largest[j] > largest[0] ? largest[j] : largest[0];
-        units[i * units_stride] = largest[0] / most;
-        const bool finite = largest[0] < __builtin_inf();  // else the unit tells
-        const T inverse = finite && largest[0] > kSmallest<T> ? most / largest[0] : 0;
-        for (int64_t j = 0; j < f; j++) {
-            const T v = finite ? y[j] * scale[j] * inverse : 0;
-            rows[j] = (int16_t)(int32_t)(v < 0 ? v - T(0.5) : v + T(0.5));
-        }
-        for (int64_t j = f; j < row_stride; j++) rows[j] = 0;
-    }
-}
-
-template <class T>
 int64_t multiply_adds(int64_t rounds, T *result) {
     constexpr int64_t chains = kTileRows<T> * kTileVectors;
     Vec<T> sums[chains];

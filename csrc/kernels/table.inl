@@ -14,14 +14,18 @@ namespace {  // nothing here may have external linkage: the linker could keep an
 //
 #include "gather.inl"
 //
+#include "compact.inl"
+//
 #include "cg.inl"
 //
 #include "exact.inl"
 
 template <class T>
 constexpr Kernels<T> kernels() {
-    return {kPad<T>, solve_cg<T>,  solve_dual<T>, solve_primal<T>,  syrk<T>,  gemm<T>,
-            dots<T>, row_norms<T>, compress<T>,   multiply_adds<T>, scores<T>};
+    Kernels<T> all = {kPad<T>, solve_cg<T>,  solve_dual<T>, solve_primal<T>,  syrk<T>,  gemm<T>,
+                      dots<T>, row_norms<T>, nullptr,       multiply_adds<T>, scores<T>};
+    if constexpr (sizeof(T) == sizeof(float)) all.compress = compress;
+    return all;
 }
 
 #define CYMBALS_STRING(x) #x

@@ -34,24 +34,6 @@ inline void store(T *p, Vec<T> v) {
     *reinterpret_cast<typename Simd<T>::U *>(p) = v;
 }
 
-// Reads a vector of numbers, or of 16-bit integers as float32.
-template <class T>
-inline Vec<T> read(const T *p) {
-    return load(p);
-}
-template <class T>
-inline Vec<T> read(const int16_t *p) {
-    typedef int16_t Short __attribute__((vector_size(CYMBALS_BYTES / 2)));
-    typedef int16_t Unaligned __attribute__((vector_size(CYMBALS_BYTES / 2), aligned(2), may_alias));
-    const Short v = *reinterpret_cast<const Unaligned *>(p);
-#if CYMBALS_BYTES == 32  // one instruction where GCC 12 makes four of the general form
-    return __builtin_convertvector(__builtin_ia32_pmovsxwd256(v), Vec<float>);
-#else
-    typedef int32_t Wide __attribute__((vector_size(CYMBALS_BYTES)));
-    return __builtin_convertvector(__builtin_convertvector(v, Wide), Vec<float>);
-#endif
-}
-
 // Lane numbers 0 .. n - 1 as template arguments.
 template <int... I>
 struct Lanes {};
@@ -72,6 +54,41 @@ inline Vec<T> fold(Vec<T> v, Lanes<I...> lanes) {
 template <class T>
 inline T sum(Vec<T> v) {
     return fold<kLanes<T> / 2, T>(v, typename LanesTo<kLanes<T>>::Type())[0];
+}
+
+// The same of two vectors at once: lane i of the result holds sums of v for the lanes whose number has the bit `Width`
+// clear, of w for the others.
+template <int Width, class T, int... I>
+inline Vec<T> fold(Vec<T> v, Vec<T> w, Lanes<I...>) {
+    constexpr int L = kLanes<T>;
+    return __builtin_shufflevector(v, w, (I & Width ? L + I : I)...) +
+           __builtin_shufflevector(v, w, (I & Width ? L + (I ^ Width) : (I ^ Width))...);
+}
+// s[k] = sum of v[k] for N = 4 or 8 vectors, 0 from N to 7: written as whole vectors, so that whole vectors can be read
+// back at once.
+template <class T, int64_t N>
+inline void add_lanes(const Vec<T> *v, T *s) {
+    constexpr int64_t L = kLanes<T>;
+    constexpr typename LanesTo<L>::Type lanes;
+    if constexpr (L < 4) {
+#pragma GCC unroll 8
+        for (int64_t k = 0; k < 8; k++) s[k] = k < N ? sum<T>(v[k]) : 0;
+    } else {
+        Vec<T> four[2] = {};
+#pragma GCC unroll 2
+        for (int64_t k = 0; k < N / 4; k++)
+            four[k] = fold<2, T>(fold<1, T>(v[4 * k], v[4 * k + 1], lanes),
+                                 fold<1, T>(v[4 * k + 2], v[4 * k + 3], lanes), lanes);
+        if constexpr (L == 4) {
+            store(s, four[0]);
+            store(s + 4, four[1]);
+        } else {
+            Vec<T> eight = fold<4, T>(four[0], four[1], lanes);
+            if constexpr (L > 8) eight = fold<8, T>(eight, eight, lanes);
+            typedef T Eight __attribute__((vector_size(8 * sizeof(T)), aligned(sizeof(T)), may_alias));
+            *reinterpret_cast<Eight *>(s) = __builtin_shufflevector(eight, eight, 0, 1, 2, 3, 4, 5, 6, 7);
+        }
+    }
 }
 
 template <class T>
@@ -121,8 +138,17 @@ inline double multiply_add(double a, double b, double c) {
 
 // Inlined at once: GCC takes a function that only prefetches for one without effect, and drops calls of it.
 #define CYMBALS_INLINE inline __attribute__((always_inline))
-template <class Element>
-CYMBALS_INLINE void prefetch_row(const Element *row, int64_t f) {
-    const char *p = reinterpret_cast<const char *>(row);
-    for (int64_t byte = 0; byte < f * (int64_t)sizeof(Element); byte += 64) __builtin_prefetch(p + byte, 0, 2);
+CYMBALS_INLINE void prefetch_lines(const void *first, int64_t lines) {
+    const char *p = static_cast<const char *>(first);
+    for (; lines >= 4; lines -= 4, p += 256) {  // a loop of one takes as long as what it fetches
+        __builtin_prefetch(p, 0, 2);
+        __builtin_prefetch(p + 64, 0, 2);
+        __builtin_prefetch(p + 128, 0, 2);
+        __builtin_prefetch(p + 192, 0, 2);
+    }
+    for (; lines > 0; lines--, p += 64) __builtin_prefetch(p, 0, 2);
+}
+template <class T>
+CYMBALS_INLINE void prefetch_row(const T *row, int64_t f) {
+    prefetch_lines(row, (f * (int64_t)sizeof(T) + 63) / 64);
 }

@@ -32,7 +32,7 @@ cdef extern from "cymbals/cymbals.h" nogil:
     ctypedef struct cymbals_solve_options:
         size_t struct_size
         int32_t solver, cg_steps, compact
-        double cg_tolerance, reg
+        double cg_tolerance, relaxation, reg
         const double *row_reg
 
     ctypedef struct cymbals_solve_info:

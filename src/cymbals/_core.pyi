@@ -21,6 +21,7 @@ def half_step(
     solver: int,
     cg_steps: int,
     cg_tolerance: float,
+    relaxation: float,
     compact: bool,
     n_threads: int,
     simd: int = 0,

@@ -145,7 +145,7 @@ def rotate(x, basis, int n_threads, int simd=0):
 
 
 def half_step(rows, objective, fixed, spectrum, solved, reg, int solver, int cg_steps, double cg_tolerance,
-              bint compact, int n_threads, int simd=0):
+              double relaxation, bint compact, int n_threads, int simd=0):
     """reg is a number, or an array of one a row. Returns the solve info as a dict."""
     cdef Csr r = Csr(rows)
     cdef cymbals_objective o = objective_of(objective)
@@ -158,6 +158,7 @@ def half_step(rows, objective, fixed, spectrum, solved, reg, int solver, int cg_
     options.solver = solver
     options.cg_steps = cg_steps
     options.cg_tolerance = cg_tolerance
+    options.relaxation = relaxation
     options.compact = compact
     options.reg = 0
     options.row_reg = NULL

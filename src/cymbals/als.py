@@ -27,6 +27,8 @@ from .interactions import Interactions, as_interactions
 from .model import Explanation, FactorModel, State
 from .objective import Objective
 
+# Relaxation where it is not given: of the second iteration, growth an iteration, and the most there is.
+_RELAXATION = (1.3, 0.1, 1.8)
 _FITTED = ("_state", "_fitted", "n_iter_", "history_", "report_")  # what a fit sets
 
 
@@ -76,6 +78,11 @@ class ALS(FactorModel):
         Conjugate gradients of float32 models read the fixed side from a 16-bit copy, which halves what they wait for;
         losses move by 1e-5 of themselves at most. False: float32 throughout. Exact and ill-conditioned rows, and float64
         models, never use it.
+    relaxation : float or None
+        From the second iteration to the last but one, factors move this many times as far as their least-squares
+        solution: with more than 1, up to below 2, the loss falls in each half-step still, but fewer iterations are needed
+        (successive over-relaxation: Young 1954). None: from 1.3 in the second iteration up to 1.8 with solver "auto",
+        else 1, which is plain alternating least squares.
 
     Attributes
     ----------
@@ -120,6 +127,7 @@ class ALS(FactorModel):
         n_threads: int | None = None,
         random_state: Any = None,
         compact: bool = True,
+        relaxation: float | None = None,
     ) -> None:
         self.factors = factors
         self.regularization = regularization
@@ -136,6 +144,7 @@ class ALS(FactorModel):
         self.n_threads = n_threads
         self.random_state = random_state
         self.compact = compact
+        self.relaxation = relaxation
 
     # -- manners -----------------------------------------------------------------------------------------------------
 
@@ -213,6 +222,7 @@ class ALS(FactorModel):
         settings = self._settings(params)
         rank = whole_number("factors", self.factors, 1, 65_536)
         iterations = whole_number("iterations", self.iterations, 1)
+        relaxation = self._relaxations(iterations)
         tol = None if self.tol is None else real_number("tol", self.tol)
         dtype = _dtype(self.dtype)
         rng = generator(self.random_state)
@@ -233,10 +243,10 @@ class ALS(FactorModel):
             self._fitted = params
             self.n_iter_, self.history_, self.report_ = len(history), list(history), dict(report)
 
-        def half_step(part: Csr, fixed: NDArray[Any], solved: NDArray[Any], axis: Ids) -> None:
+        def half_step(part: Csr, fixed: NDArray[Any], solved: NDArray[Any], axis: Ids, relaxation: float) -> None:
             try:
                 with _naming(axis):
-                    info = solver.half_step(part, fixed, solved, settings)
+                    info = solver.half_step(part, fixed, solved, replace(settings, relaxation=relaxation))
             except BaseException:  # the factors in hand are neither old nor new: back to before
                 for name in _FITTED:
                     vars(self).pop(name, None)
@@ -249,11 +259,11 @@ class ALS(FactorModel):
             publish(x.copy(), y.copy())  # what is kept must not change under its keeper
 
         with _interruptible(publish_copies) as checkpoint, progress_bar(progress, iterations, "fit") as advance:
-            for iteration in range(1, iterations + 1):
+            for iteration, by in enumerate(relaxation, 1):
                 started = time.perf_counter()
-                half_step(rows, y, x, data.users)
+                half_step(rows, y, x, data.users, by)
                 checkpoint()
-                half_step(columns, x, y, data.items)
+                half_step(columns, x, y, data.items, by)
                 entry: dict[str, Any] = {"iteration": iteration, "seconds": time.perf_counter() - started}
                 if compute_loss or tol is not None:
                     entry["loss"] = solver.loss(rows, x, y, settings.objective, columns.indptr, settings.n_threads)
@@ -271,6 +281,21 @@ class ALS(FactorModel):
                         break
             publish(x, y)
         return self
+
+    def _relaxations(self, iterations: int) -> list[float]:
+        """How far each iteration goes. The first is far from where going further is any use, the last must end at the
+        solution; in between the loss of half-steps a little further on pays for what these lose themselves."""
+        if self.relaxation is not None:
+            most = real_number("relaxation", self.relaxation, open_end=True)
+            if most >= 2:
+                raise ValueError(f"relaxation must be below 2, got {most}")
+            between = [most] * iterations
+        elif self.solver == "auto":
+            first, growth, most = _RELAXATION
+            between = [min(most, first + growth * i) for i in range(iterations)]
+        else:
+            between = [1.0] * iterations
+        return [1.0, *between[: iterations - 2], 1.0][:iterations]
 
     def _start(self, init: Any, data: Interactions, rank: int, dtype: Any, rng: Any) -> tuple[NDArray[Any], NDArray[Any]]:
         x, y = (

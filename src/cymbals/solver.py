@@ -18,7 +18,7 @@ from .threads import single_blas_thread
 
 SOLVERS = {"auto": 0, "cg": 1, "exact": 2, "dual": 3, "primal": 4}
 # Where CG in solver "auto" stops: |r|^2 <= tolerance^2 b'z bounds a row's excess loss by tolerance^2 of what it explains.
-CG_TOLERANCE = 0.008
+CG_TOLERANCE = 0.016
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class Settings:
     simd: int = 0
     cg_tolerance: float = CG_TOLERANCE
     compact: bool = True
+    relaxation: float = 1.0
 
 
 def gramian(factors: NDArray[Any], n_threads: int, simd: int = 0) -> NDArray[np.float64]:
@@ -67,6 +68,7 @@ def solve_rows(
         SOLVERS[settings.solver],
         settings.cg_steps,
         settings.cg_tolerance,
+        settings.relaxation,
         settings.compact,
         settings.n_threads,
         settings.simd,

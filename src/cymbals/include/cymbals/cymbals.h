@@ -78,8 +78,10 @@ enum { CYMBALS_SOLVER_AUTO = 0, CYMBALS_CG = 1, CYMBALS_EXACT = 2, CYMBALS_DUAL 
 typedef struct cymbals_solve_options {
     size_t struct_size;
     int32_t solver;
-    int32_t cg_steps;      /* CG: so many; SOLVER_AUTO: fewer only where a quarter of the tolerance is reached ... */
-    double cg_tolerance;   /* ... more until |residual|^2 <= tolerance^2 * b'z in whitened coordinates */
+    int32_t cg_steps;      /* CG: so many; SOLVER_AUTO: fewer only where an eighth of the tolerance is reached ... */
+    double cg_tolerance;   /* ... more until |residual|^2 <= tolerance^2 * b'z in whitened coordinates; from a start that
+                            * explains most of a row, at least until the residual is 12.5 tolerances of the start's */
+    double relaxation;     /* a row becomes start + relaxation * (solution - start): 1 for the solution itself */
     int32_t compact;       /* CG reads a float32 side from a 16-bit copy that is made for the call */
     double reg;            /* regularization of every row ... */
     const double *row_reg; /* ... or of each (n_rows values), null for none */

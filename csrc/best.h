@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <limits>
 
 namespace cymbals {
 
@@ -16,17 +17,20 @@ bool better(const Scored<T> &a, const Scored<T> &b) {
     return a.score != b.score ? a.score > b.score : a.item < b.item;
 }
 
-// A heap with the worst on top, in borrowed memory of k places. Items must be offered in rising order.
+// A heap with the worst on top, in borrowed memory of k places.
 template <class T>
 class Best {
  public:
     Best() = default;
     Best(Scored<T> *memory, int64_t k) : heap(memory), most(k) {}
 
+    // What a score must reach to be taken, being better or equal.
+    T least() const { return size == most && most > 0 ? heap[0].score : -std::numeric_limits<T>::infinity(); }
+
     // Written so that a NaN is never taken.
     void offer(int64_t item, T score) {
         if (size == most) {
-            if (most == 0 || !(score > heap[0].score)) return;
+            if (most == 0 || !better({score, item}, heap[0])) return;
             std::pop_heap(heap, heap + size--, better<T>);
         } else if (!(score == score)) {
             return;

@@ -63,7 +63,7 @@ struct Workspace {
 struct Cost {
     double n, f;
     double gather() const { return 12 * n * f; }
-    double cg_pass(bool fits) const { return (fits ? 4 : 10) * n * f + 60 * f; }
+    double cg_pass(bool fits) const { return (fits ? 2.5 : 6) * n * f + 60 * f; }
     double dual() const { return gather() + n * n * f + factorize(n) + 4 * n * f; }
     double primal() const { return gather() + 1.35 / 2 * n * f * f + factorize(f) + 4 * n * f; }
     static double factorize(double m) { return m * m * m / 3 + 20 * m * m + 1500 * m; }

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from conftest import random_matrix
+from conftest import csr_of, random_matrix
 
-from cymbals import ALS, Interactions, retrieval
+from cymbals import ALS, Interactions, _core, retrieval
 
 
 @pytest.fixture(scope="module")
@@ -183,3 +183,47 @@ def test_unknown_ids_are_named(model):
     ):
         with pytest.raises(KeyError, match=what):
             call()
+
+
+def test_screening_gives_what_brute_force_gives():
+    """Many queries are screened by 8-bit products, few are not: ids and scores must be the same to the bit."""
+    rng = np.random.default_rng(0)
+    n, m = 300, 2500
+    hard = {
+        "normal": (lambda f: rng.standard_normal((n, f)), lambda f: rng.standard_normal((m, f))),
+        "ties": (lambda f: rng.integers(-1, 2, (n, f)), lambda f: rng.integers(-1, 2, (m, f))),
+        "one direction": (lambda f: np.eye(f)[rng.integers(0, 2, n)], lambda f: np.eye(f)[rng.integers(0, f, m)] * 3),
+        "zeros": (
+            lambda f: rng.standard_normal((n, f)) * (rng.random((n, 1)) < 0.5),
+            lambda f: rng.standard_normal((m, f)) * (rng.random((m, 1)) < 0.1),
+        ),
+        "sizes": (
+            lambda f: rng.standard_normal((n, f)) * 10.0 ** rng.integers(-12, 12, (n, 1)),
+            lambda f: rng.standard_normal((m, f)) * 10.0 ** rng.integers(-6, 6, (m, 1)),
+        ),
+        "negative": (lambda f: -rng.random((n, f)), lambda f: rng.random((m, f))),
+        "not finite": (lambda f: rng.standard_normal((n, f)), lambda f: np.where(rng.random((m, f)) < 1e-4, np.inf, 1.0)),
+    }
+    skip = sp.random(n, m, 0.02, format="csr", random_state=1, dtype=np.float32)
+    some = np.sort(rng.choice(m, 2100, replace=False)).astype(np.int64)
+    for name, (users, items) in hard.items():
+        for f, dtype in ((16, "float32"), (50, "float64"), (129, "float32"), (300, "float32")):
+            x, y = users(f).astype(dtype), items(f).astype(dtype)
+            for k, left_out, chosen, scale in (
+                (10, None, None, None),
+                (10, skip, None, None),
+                (100, skip, some, None),
+                (1, None, None, rng.standard_normal(m).astype(dtype)),
+            ):
+
+                def topk(rows, x=x, y=y, k=k, left_out=left_out, chosen=chosen, scale=scale):
+                    ids, scores = np.empty((len(rows), k), np.int64), np.empty((len(rows), k), y.dtype)
+                    part = None if left_out is None else csr_of(left_out[rows])
+                    _core.topk(x[rows], y, chosen, scale, part, ids, scores, 2)
+                    return ids, scores
+
+                with np.errstate(all="ignore"):
+                    many = topk(np.arange(n))
+                    few = [np.concatenate(parts) for parts in zip(*(topk(r) for r in np.split(np.arange(n), 3)), strict=True)]
+                np.testing.assert_array_equal(many[0], few[0], err_msg=f"{name} {f} {k}")
+                np.testing.assert_array_equal(many[1], few[1], err_msg=f"{name} {f} {k}")

@@ -66,6 +66,14 @@ constexpr int64_t kGroup = 8;  // and, in conjugate gradients, of this many
 // Edge of the blocks that the Gramian is cut into: a multiple of every pad.
 constexpr int64_t kPanel = 64;
 
+// Screening by 8-bit products: items stand in groups of kScreenLanes, four columns (a quad) of each side by side. A
+// group's record is, for each segment of kScreenSegment quads, two 16-bit starts of its sums for every item, then the
+// segment's quads, 32 bytes each.
+constexpr int64_t kScreenLanes = 8, kScreenSegment = 32;
+constexpr int64_t screen_bytes(int64_t quads) {
+    return 32 * (quads + (quads + kScreenSegment - 1) / kScreenSegment);
+}
+
 template <class T>
 struct Kernels {
     int64_t pad;  // tile rows, vectors and matrix edges are multiples of this many elements
@@ -100,6 +108,10 @@ struct KernelTable {
     const char *name;
     Kernels<float> f32;
     Kernels<double> f64;
+    // Bit i of hits[u * hits_stride + g]: whether the product of user u and item i of group g is at least least[u]. Null
+    // where the set has no instruction for it.
+    void (*screen)(const uint8_t *const *users, int64_t n_users, const int8_t *groups, int64_t n_groups, int64_t quads,
+                   const int32_t *least, uint8_t *hits, int64_t hits_stride);
 };
 
 }  // namespace cymbals

@@ -3,6 +3,11 @@
 
 #include "kernels.h"
 
+#define CYMBALS_HAVE_SCREEN (CYMBALS_BYTES >= 32 && defined(__x86_64__))
+#if CYMBALS_HAVE_SCREEN
+#include <immintrin.h>
+#endif
+
 namespace cymbals {
 namespace {  // nothing here may have external linkage: the linker could keep another set's copy
 
@@ -19,6 +24,8 @@ namespace {  // nothing here may have external linkage: the linker could keep an
 #include "cg.inl"
 //
 #include "exact.inl"
+//
+#include "screen.inl"
 
 template <class T>
 constexpr Kernels<T> kernels() {
@@ -36,6 +43,15 @@ constexpr Kernels<T> kernels() {
 }  // namespace
 
 extern const KernelTable CYMBALS_TABLE(CYMBALS_SET);
-const KernelTable CYMBALS_TABLE(CYMBALS_SET) = {CYMBALS_NAME(CYMBALS_SET), kernels<float>(), kernels<double>()};
+const KernelTable CYMBALS_TABLE(CYMBALS_SET) = {
+    CYMBALS_NAME(CYMBALS_SET),
+    kernels<float>(),
+    kernels<double>(),
+#if CYMBALS_HAVE_SCREEN
+    screen,
+#else
+    nullptr,
+#endif
+};
 
 }  // namespace cymbals

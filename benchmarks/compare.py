@@ -8,7 +8,7 @@ first system, round by round.
 
 from __future__ import annotations
 
-import peers  # first: it sets the number of BLAS threads
+import peers  # isort: skip  (first: it sets the number of BLAS threads)
 
 import argparse
 import json

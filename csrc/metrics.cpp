@@ -1,8 +1,10 @@
 // Ranking quality of every user in one pass. A user's candidates are the items not in train; those in test are the
-// positives, the others the negatives. Memory a thread: the scores of a block of users, as many as fit kScoreBytes, at
-// least one.
+// positives, the others the negatives. Positives are scored first; then blocks of users meet tiles of items, and a
+// tile's scores are ranked against the positives' and forgotten. Memory: a copy of the items, column by column, and a
+// few hundred kB a thread.
 
 #include <cmath>
+#include <functional>
 #include <limits>
 
 #include "best.h"
@@ -11,32 +13,32 @@
 namespace cymbals {
 namespace {
 
-constexpr int64_t kScoreBytes = 8 * 1024 * 1024, kMostUsers = 32;
-constexpr int64_t kItemBytes = 128 * 1024;  // of a tile of items, which all users of a block meet while it is in cache
+constexpr int64_t kUsers = 64, kItems = 384;  // of a block and of a tile: 96 kB of scores in float32
+constexpr int64_t kColumn = kItems + 16;      // from one column of a tile to the next: an odd number of cache lines, so
+                                          // that a strip of them does not crowd into a few cache sets
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
+// A user while his block meets the items. Arrays are borrowed; positives stand by falling score in `value`, by rising
+// number in `item`.
+template <class T>
+struct Ranking {
+    int64_t n_positive = 0, n_left_out = 0;
+    T *value;
+    int64_t *item, *less, *not_more;  // how many negatives are below a positive, and how many not above it
+    int64_t top_item;                 // the first of the best positives; ties go to the lower item
+    int64_t tied_before;              // negatives that score as much as that, with lower numbers
+    int64_t at_train, at_positive;    // the first not met yet
+    Best<T> best;
+};
+
+// Memory of one thread.
 template <class T>
 struct Scratch {
-    Buffer<T> scores, positive;
+    Buffer<T> users, packed, scores, value;
+    Buffer<int64_t> counts;  // items, less and not_more of all positives
     Buffer<Scored<T>> best;
-    Buffer<uint8_t> role;  // of each item for the user in hand
-    explicit operator bool() const { return scores && positive && best && role; }
+    explicit operator bool() const { return users && packed && scores && value && counts && best; }
 };
-// Twice the scores below a value, those equal to it counted once.
-template <class T>
-int64_t twice_below(const T *scores, int64_t n, T value) {
-    constexpr int64_t run = 1 << 16;  // short enough for 32-bit counters, which fill vectors better
-    int64_t total = 0;
-    for (int64_t begin = 0; begin < n; begin += run) {
-        const int64_t end = std::min(n, begin + run);
-        int32_t count = 0;
-        for (int64_t i = begin; i < end; i++) count += (scores[i] < value) + (scores[i] <= value);
-        total += count;
-    }
-    return total;
-}
-
-enum : uint8_t { negative = 0, positive = 1, left_out = 2 };
 
 template <class T>
 struct Evaluation {
@@ -48,102 +50,159 @@ struct Evaluation {
     double *out;
     uint8_t *covered;
     const Kernels<T> &kernels;
+    Buffer<T> columns = nullptr;  // tiles of kItems items, a column of factors after the other; zeros behind the last
 
-    int64_t block_users() const {
-        return std::clamp<int64_t>(kScoreBytes / (std::max<int64_t>(1, items.n_rows) * sizeof(T)), 1, kMostUsers);
-    }
-    void block(int64_t first, Scratch<T> &scratch) const;
-    void user(int64_t u, T *scores, Scratch<T> &scratch) const;
+    int32_t run(int32_t n_threads);
+
+ private:
+    void block(int64_t first, int64_t n, Scratch<T> &scratch) const;
+    void find_positives(int64_t u, Ranking<T> &ranking) const;
+    void score_positives(const T *user, Scratch<T> &scratch, Ranking<T> &ranking) const;
+    void meet(int64_t u, int64_t begin, T *scores, Ranking<T> &ranking) const;
+    void finish(int64_t u, Ranking<T> &ranking, const Scored<T> *best) const;
 };
 
+// Entries of test that are above 0 and not in train; both rows are sorted.
 template <class T>
-void Evaluation<T>::block(int64_t first, Scratch<T> &scratch) const {
-    const int64_t n = std::min(block_users(), users.n_rows - first), m = items.n_rows;
-    const int64_t tile = std::max<int64_t>(16, kItemBytes / (users.n_cols * sizeof(T)));
-    bool any = false;
-    for (int64_t u = first; u < first + n; u++) any |= test.indptr[u + 1] > test.indptr[u];
-    for (int64_t begin = 0; any && begin < m; begin += tile)
-        kernels.dots(scratch.scores.get() + begin, m, row_of<T>(users, first), users.stride, n, row_of<T>(items, begin),
-                     items.stride, std::min(tile, m - begin), users.n_cols);
-    for (int64_t u = 0; u < n; u++) user(first + u, scratch.scores.get() + u * m, scratch);
-}
-
-template <class T>
-void Evaluation<T>::user(int64_t u, T *scores, Scratch<T> &scratch) const {
-    const int64_t m = items.n_rows, columns = 2 + 4 * n_k;
-    double *row = out + u * columns;
-    std::fill_n(row, columns, kNaN);
-    uint8_t *role = scratch.role.get();
-    int64_t n_positive = 0;
-    for (int64_t i = test.indptr[u]; i < test.indptr[u + 1]; i++)
-        if (value_at(test, i) > 0) role[index_at(test, i)] = positive;
-    for (int64_t i = train.indptr[u]; i < train.indptr[u + 1]; i++) role[index_at(train, i)] = left_out;
+void Evaluation<T>::find_positives(int64_t u, Ranking<T> &ranking) const {
+    int64_t in_train = train.indptr[u];
+    ranking.n_left_out = train.indptr[u + 1] - in_train;
     for (int64_t i = test.indptr[u]; i < test.indptr[u + 1]; i++) {
         const int64_t item = index_at(test, i);
-        if (role[item] == positive) scratch.positive[n_positive++] = scores[item];
+        while (in_train < train.indptr[u + 1] && index_at(train, in_train) < item) in_train++;
+        const bool seen = in_train < train.indptr[u + 1] && index_at(train, in_train) == item;
+        if (!seen && value_at(test, i) > 0) ranking.item[ranking.n_positive++] = item;
     }
+}
 
-    if (n_positive > 0) {
-        // What is out of the race becomes NaN, which no comparison below takes: first what train has, then the
-        // positives.
-        int64_t n_left_out = 0, twice = 0, above = 0;
-        for (int64_t i = train.indptr[u]; i < train.indptr[u + 1]; i++, n_left_out++) scores[index_at(train, i)] = kNaN;
-        Best<T> best(scratch.best.get(), most_k);
-        for (int64_t i = 0; i < m; i++) best.offer(i, scores[i]);
-        const T *values = scratch.positive.get(), top = *std::max_element(values, values + n_positive);
-        int64_t top_item = m;  // the best positive; ties go to the lower item
-        for (int64_t i = test.indptr[u]; i < test.indptr[u + 1]; i++) {
-            const int64_t item = index_at(test, i);
-            if (role[item] != positive) continue;
-            if (scores[item] == top) top_item = std::min(top_item, item);
-            scores[item] = kNaN;
-        }
-        for (int64_t i = 0; i < n_positive; i++) twice += twice_below(scores, m, values[i]);
-        for (int64_t i = 0; i < m; i++) above += scores[i] > top;
-        for (int64_t i = 0; i < top_item; i++) above += scores[i] == top;
-        const int64_t n_negative = m - n_left_out - n_positive;
-        if (n_negative > 0) row[0] = (double)twice / 2 / n_positive / n_negative;
-        row[1] = 1.0 / (above + 1);
-
-        const int64_t found = best.finish();
-        for (int32_t c = 0; c < n_k; c++) {
-            const int64_t possible = std::min(k[c], n_positive);
-            double hits = 0, precisions = 0, gain = 0, ideal = 0;
-            for (int64_t i = 0; i < std::min(k[c], found); i++) {
-                const int64_t item = scratch.best[i].item;
-#pragma omp atomic write
-                covered[c * m + item] = 1;
-                if (role[item] != positive) continue;
-                hits++;
-                precisions += hits / (i + 1);
-                gain += 1 / std::log2(i + 2.0);
-            }
-            for (int64_t i = 0; i < possible; i++) ideal += 1 / std::log2(i + 2.0);
-            double *at = row + 2 + 4 * c;
-            at[0] = hits / k[c];
-            at[1] = hits / n_positive;
-            at[2] = precisions / possible;
-            at[3] = gain / ideal;
-        }
+// By the kernel that scores all items, so that equal items get equal scores to the bit. `user` is followed by three
+// rows that do not matter.
+template <class T>
+void Evaluation<T>::score_positives(const T *user, Scratch<T> &scratch, Ranking<T> &ranking) const {
+    const int64_t f = users.n_cols;
+    for (int64_t begin = 0; begin < ranking.n_positive; begin += kItems) {
+        const int64_t count = std::min(kItems, ranking.n_positive - begin), width = round_up(count, kernels.pad);
+        for (int64_t j = 0; j < f; j++)
+            for (int64_t i = 0; i < width; i++)
+                scratch.packed[j * width + i] = i < count ? row_of<T>(items, ranking.item[begin + i])[j] : T(0);
+        kernels.gemm(scratch.scores.get(), width, user, f, scratch.packed.get(), width, kBlock, f, width);
+        std::copy_n(scratch.scores.get(), count, ranking.value + begin);
     }
-    for (int64_t i = test.indptr[u]; i < test.indptr[u + 1]; i++) role[index_at(test, i)] = negative;
-    for (int64_t i = train.indptr[u]; i < train.indptr[u + 1]; i++) role[index_at(train, i)] = negative;
+    T top = ranking.value[0];
+    ranking.top_item = ranking.item[0];
+    for (int64_t i = 1; i < ranking.n_positive; i++)
+        if (ranking.value[i] > top) top = ranking.value[i], ranking.top_item = ranking.item[i];
+    std::sort(ranking.value, ranking.value + ranking.n_positive, std::greater<T>());
+}
+
+// A tile's scores, from item `begin` on. What is out of the race becomes NaN, which no comparison takes.
+template <class T>
+void Evaluation<T>::meet(int64_t u, int64_t begin, T *scores, Ranking<T> &ranking) const {
+    const int64_t n = std::min(kItems, items.n_rows - begin), end = begin + n;
+    for (int64_t &i = ranking.at_train; i < train.indptr[u + 1] && index_at(train, i) < end; i++)
+        scores[index_at(train, i) - begin] = (T)kNaN;
+    for (int64_t i = -1; (i = kernels.next_at_least(scores, i + 1, n, ranking.best.least())) < n;)
+        ranking.best.offer(begin + i, scores[i]);
+    for (int64_t &i = ranking.at_positive; i < ranking.n_positive && ranking.item[i] < end; i++)
+        scores[ranking.item[i] - begin] = (T)kNaN;
+    const int64_t tied = ranking.not_more[0] - ranking.less[0];
+    kernels.count(scores, n, ranking.value, ranking.n_positive, ranking.less, ranking.not_more);
+    if (ranking.not_more[0] - ranking.less[0] == tied) return;
+    for (int64_t i = 0; i < std::min(n, ranking.top_item - begin); i++)
+        ranking.tied_before += scores[i] == ranking.value[0];
 }
 
 template <class T>
-int32_t run(const Evaluation<T> &evaluation, int32_t n_threads) {
-    const int64_t m = evaluation.items.n_rows, block = evaluation.block_users();
-    const int64_t blocks = (evaluation.users.n_rows + block - 1) / block;
+void Evaluation<T>::finish(int64_t u, Ranking<T> &ranking, const Scored<T> *best) const {
+    double *row = out + u * (2 + 4 * n_k);
+    const int64_t n_positive = ranking.n_positive, n_negative = items.n_rows - ranking.n_left_out - n_positive;
+    int64_t twice = 0;  // negatives below a positive, ties counted half
+    for (int64_t i = 0; i < n_positive; i++) twice += ranking.less[i] + ranking.not_more[i];
+    if (n_negative > 0) row[0] = (double)twice / 2 / n_positive / n_negative;
+    row[1] = 1.0 / (n_negative - ranking.not_more[0] + ranking.tied_before + 1);
+
+    const int64_t found = ranking.best.finish();
+    for (int32_t c = 0; c < n_k; c++) {
+        const int64_t possible = std::min(k[c], n_positive);
+        double hits = 0, precisions = 0, gain = 0, ideal = 0;
+        for (int64_t i = 0; i < std::min(k[c], found); i++) {
+            const int64_t item = best[i].item;
+#pragma omp atomic write
+            covered[c * items.n_rows + item] = 1;
+            if (!std::binary_search(ranking.item, ranking.item + n_positive, item)) continue;
+            hits++;
+            precisions += hits / (i + 1);
+            gain += 1 / std::log2(i + 2.0);
+        }
+        for (int64_t i = 0; i < possible; i++) ideal += 1 / std::log2(i + 2.0);
+        double *at = row + 2 + 4 * c;
+        at[0] = hits / k[c];
+        at[1] = hits / n_positive;
+        at[2] = precisions / possible;
+        at[3] = gain / ideal;
+    }
+}
+
+template <class T>
+void Evaluation<T>::block(int64_t first, int64_t n, Scratch<T> &scratch) const {
+    const int64_t f = users.n_cols, begin_test = test.indptr[first], n_test = test.indptr[first + n] - begin_test;
+    Ranking<T> rankings[kUsers];
+    int64_t user[kUsers], active = 0;  // those with a positive
+    for (int64_t u = first; u < first + n; u++) {
+        std::fill_n(out + u * (2 + 4 * n_k), 2 + 4 * n_k, kNaN);
+        Ranking<T> &ranking = rankings[active];
+        const int64_t at = test.indptr[u] - begin_test;
+        ranking = Ranking<T>();
+        ranking.value = scratch.value.get() + at;
+        ranking.item = scratch.counts.get() + at;
+        ranking.less = ranking.item + n_test;
+        ranking.not_more = ranking.less + n_test;
+        ranking.at_train = train.indptr[u], ranking.at_positive = ranking.tied_before = 0;
+        find_positives(u, ranking);
+        if (ranking.n_positive == 0) continue;
+        std::fill_n(ranking.less, ranking.n_positive, int64_t(0));
+        std::fill_n(ranking.not_more, ranking.n_positive, int64_t(0));
+        ranking.best = Best<T>(scratch.best.get() + active * most_k, most_k);
+        std::copy_n(row_of<T>(users, u), f, scratch.users.get() + active * f);
+        user[active++] = u;
+    }
+    std::fill_n(scratch.users.get() + active * f, kBlock * f, T(0));
+    for (int64_t a = 0; a < active; a++) score_positives(scratch.users.get() + a * f, scratch, rankings[a]);
+    for (int64_t begin = 0; active > 0 && begin < items.n_rows; begin += kItems) {
+        kernels.gemm(scratch.scores.get(), kItems, scratch.users.get(), f, columns.get() + begin / kItems * f * kColumn,
+                     kColumn, round_up(active, kBlock), f, kItems);
+        for (int64_t a = 0; a < active; a++) meet(user[a], begin, scratch.scores.get() + a * kItems, rankings[a]);
+    }
+    for (int64_t a = 0; a < active; a++) finish(user[a], rankings[a], scratch.best.get() + a * most_k);
+}
+
+template <class T>
+int32_t Evaluation<T>::run(int32_t n_threads) {
+    const int64_t f = items.n_cols, tiles = round_up(items.n_rows, kItems) / kItems, n_users = users.n_rows;
+    columns = large_buffer<T>(tiles * f * kColumn);
+    if (!columns) return CYMBALS_NO_MEMORY;
+#pragma omp parallel for schedule(static) num_threads(n_threads)
+    for (int64_t tile = 0; tile < tiles; tile++) {
+        const int64_t begin = tile * kItems, n = std::min(kItems, items.n_rows - begin);
+        for (int64_t j = 0; j < f; j++) {
+            T *const column = columns.get() + (tile * f + j) * kColumn;
+            for (int64_t i = 0; i < kItems; i++) column[i] = i < n ? row_of<T>(items, begin + i)[j] : T(0);
+        }
+    }
+
+    int64_t most_test = 0;  // of a block
+    for (int64_t first = 0; first < n_users; first += kUsers)
+        most_test = std::max(most_test, test.indptr[std::min(n_users, first + kUsers)] - test.indptr[first]);
     bool enough = true;
 #pragma omp parallel num_threads(n_threads) reduction(&& : enough)
     {
-        Scratch<T> scratch = {buffer<T>(block * m), buffer<T>(m), buffer<Scored<T>>(evaluation.most_k),
-                              buffer<uint8_t>(m)};
+        Scratch<T> scratch = {buffer<T>((kUsers + kBlock) * f), buffer<T>(kItems * f),
+                              buffer<T>(kUsers * kItems),       buffer<T>(most_test),
+                              buffer<int64_t>(3 * most_test),   buffer<Scored<T>>(kUsers * most_k)};
         enough = bool(scratch);
-        if (enough) std::fill_n(scratch.role.get(), m, uint8_t(negative));
 #pragma omp for schedule(dynamic, 1)
-        for (int64_t b = 0; b < blocks; b++)
-            if (enough) evaluation.block(b * block, scratch);
+        for (int64_t first = 0; first < n_users; first += kUsers)
+            if (enough) block(first, std::min(kUsers, n_users - first), scratch);
     }
     return enough ? CYMBALS_OK : CYMBALS_NO_MEMORY;
 }
@@ -169,8 +228,8 @@ extern "C" int32_t cymbals_rank_metrics(const cymbals_matrix *users, const cymba
     if (!table) return status;
     return with_float(items->type, [&](auto zero) {
         using T = decltype(zero);
-        const Evaluation<T> evaluation = {
+        Evaluation<T> evaluation = {
             *users, *items, *train, *test, k, n_k, std::max<int64_t>(1, most_k), out, covered, kernels_of<T>(*table)};
-        return run(evaluation, n_threads);
+        return evaluation.run(n_threads);
     });
 }

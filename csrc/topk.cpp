@@ -1,7 +1,7 @@
-// Exact top-k inner products, a heap a query. Few queries: blocks of them against tiles of items, so that a tile of scores
-// stays in cache. Many: items are screened by 8-bit products first, the longest first, until the rest is too short to
-// matter; only scores that a bound cannot rule out are computed, in the same way, so that both give the same result.
-// Memory a thread: a tile and k places for each query of a block.
+// Exact top-k inner products, a heap a query. Few queries: blocks of them against tiles of items, so that a tile of
+// scores stays in cache. Many: items are screened by 8-bit products first, the longest first, until the rest is too
+// short to matter; only scores that a bound cannot rule out are computed, in the same way, so that both give the same
+// result. Memory a thread: a tile and k places for each query of a block.
 
 #include <limits>
 
@@ -120,17 +120,19 @@ void Screened<T>::offer(int64_t q, int64_t count) {
     int64_t *where = scratch.where.get();
     if (const cymbals_csr *skip = search.skip) {
         const int64_t begin = skip->indptr[first + q], end = skip->indptr[first + q + 1];
-        count = std::remove_if(where, where + count, [&](int64_t item) {
-                    int64_t low = begin, high = end;
-                    while (low < high) {
-                        const int64_t middle = (low + high) / 2;
-                        if (index_at(*skip, middle) < item)
-                            low = middle + 1;
-                        else
-                            high = middle;
-                    }
-                    return low < end && index_at(*skip, low) == item;
-                }) - where;
+        count = std::remove_if(where, where + count,
+                               [&](int64_t item) {
+                                   int64_t low = begin, high = end;
+                                   while (low < high) {
+                                       const int64_t middle = (low + high) / 2;
+                                       if (index_at(*skip, middle) < item)
+                                           low = middle + 1;
+                                       else
+                                           high = middle;
+                                   }
+                                   return low < end && index_at(*skip, low) == item;
+                               }) -
+                where;
     }
     T *scores = scratch.scores.get();
     search.kernels.scores(scores, row_of<T>(search.queries, first + q), row_of<T>(search.items, 0), search.items.stride,
@@ -148,7 +150,8 @@ void Screened<T>::run() {
     int32_t least[kScreenedQueries];
     for (int64_t q = 0; q < n; q++) {
         best[q] = Best<T>(scratch.best.get() + q * search.places(), search.places());
-        const bool usable = screen.encode(row_of<T>(search.queries, first + q), scratch.queries.get() + q * bytes, &query[q]);
+        const bool usable =
+            screen.encode(row_of<T>(search.queries, first + q), scratch.queries.get() + q * bytes, &query[q]);
         for (int64_t begin = 0; begin < (usable ? warm : screen.size()); begin += Screen<T>::kItems) {
             const int64_t count = std::min(Screen<T>::kItems, (usable ? warm : screen.size()) - begin);
             for (int64_t i = 0; i < count; i++) scratch.where[i] = screen.item(begin + i);
@@ -157,14 +160,15 @@ void Screened<T>::run() {
         if (usable) active[n_active++] = q;
     }
     for (int64_t block = 0; block < screen.blocks() && n_active > 0; block++) {
-        n_active = std::remove_if(active, active + n_active, [&](int64_t q) {
-                       return !screen.reaches(query[q], block, best[q].least());
-                   }) - active;
+        n_active = std::remove_if(active, active + n_active,
+                                  [&](int64_t q) { return !screen.reaches(query[q], block, best[q].least()); }) -
+                   active;
         for (int64_t a = 0; a < n_active; a++) {
             pointers[a] = scratch.queries.get() + active[a] * bytes;
             least[a] = screen.needed(query[active[a]], block, best[active[a]].least());
         }
-        table.screen(pointers, n_active, screen.groups(block), groups, screen.quads(), least, scratch.hits.get(), groups);
+        table.screen(pointers, n_active, screen.groups(block), groups, screen.quads(), least, scratch.hits.get(),
+                     groups);
         for (int64_t a = 0; a < n_active; a++) {
             int64_t count = 0;
             for (int64_t g = 0; g < groups; g++) {
@@ -196,10 +200,12 @@ int32_t run_screened(const Search<T> &search, const KernelTable &table, int32_t 
 #pragma omp for schedule(dynamic, 1)
         for (int64_t block = 0; block < blocks; block++) {
             if (!enough) continue;
-            const int64_t first = block * kScreenedQueries, n = std::min(kScreenedQueries, search.queries.n_rows - first);
+            const int64_t first = block * kScreenedQueries,
+                          n = std::min(kScreenedQueries, search.queries.n_rows - first);
             Screened<T> queries = {search, screen, table, scratch, first, n, {}, {}};
             queries.run();
-            for (int64_t q = 0; q < n; q++) search.write(first + q, scratch.best.get() + q * search.places(), queries.best[q]);
+            for (int64_t q = 0; q < n; q++)
+                search.write(first + q, scratch.best.get() + q * search.places(), queries.best[q]);
         }
     }
     return enough ? CYMBALS_OK : CYMBALS_NO_MEMORY;

@@ -494,7 +494,7 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 @pytest.mark.parametrize("solver", ["auto", "exact"])
 @pytest.mark.parametrize("objective", ["hu", "explicit"])
 def test_relaxation_lowers_every_loss(matrix, solver, objective):
-    """Going beyond the solution still lowers the loss in each iteration, and after a few it is below that of going to it."""
+    """Going beyond the solution still lowers the loss in each iteration; after a few it is below that of going to it."""
     losses = {}
     for relaxation in (1.0, 1.5, 1.9):
         model = ALS(factors=8, objective=objective, unobserved_weight=1.0, solver=solver, iterations=12, dtype="float64")

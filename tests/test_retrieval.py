@@ -224,6 +224,7 @@ def test_screening_gives_what_brute_force_gives():
 
                 with np.errstate(all="ignore"):
                     many = topk(np.arange(n))
-                    few = [np.concatenate(parts) for parts in zip(*(topk(r) for r in np.split(np.arange(n), 3)), strict=True)]
+                    parts = [topk(r) for r in np.split(np.arange(n), 3)]
+                    few = [np.concatenate(part) for part in zip(*parts, strict=True)]
                 np.testing.assert_array_equal(many[0], few[0], err_msg=f"{name} {f} {k}")
                 np.testing.assert_array_equal(many[1], few[1], err_msg=f"{name} {f} {k}")

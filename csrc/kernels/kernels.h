@@ -70,9 +70,7 @@ constexpr int64_t kPanel = 64;
 // group's record is, for each segment of kScreenSegment quads, two 16-bit starts of its sums for every item, then the
 // segment's quads, 32 bytes each.
 constexpr int64_t kScreenLanes = 8, kScreenSegment = 32;
-constexpr int64_t screen_bytes(int64_t quads) {
-    return 32 * (quads + (quads + kScreenSegment - 1) / kScreenSegment);
-}
+constexpr int64_t screen_bytes(int64_t quads) { return 32 * (quads + (quads + kScreenSegment - 1) / kScreenSegment); }
 
 template <class T>
 struct Kernels {
@@ -102,14 +100,18 @@ struct Kernels {
     int64_t (*multiply_adds)(int64_t rounds, T *result);
     // s[i] = x . fixed[where_i] for n rows of f elements.
     void (*scores)(T *s, const T *x, const T *fixed, int64_t stride, int64_t f, const int64_t *where, int64_t n);
+    // The first place from i on of n scores that holds at least `least`, or n.
+    int64_t (*next_at_least)(const T *s, int64_t i, int64_t n, T least);
+    // Adds to less and not_more how many of n < 2^24 scores are below each of the values, and how many not above it.
+    void (*count)(const T *s, int64_t n, const T *values, int64_t n_values, int64_t *less, int64_t *not_more);
 };
 
 struct KernelTable {
     const char *name;
     Kernels<float> f32;
     Kernels<double> f64;
-    // Bit i of hits[u * hits_stride + g]: whether the product of user u and item i of group g is at least least[u]. Null
-    // where the set has no instruction for it.
+    // Bit i of hits[u * hits_stride + g]: whether the product of user u and item i of group g is at least least[u].
+    // Null where the set has no instruction for it.
     void (*screen)(const uint8_t *const *users, int64_t n_users, const int8_t *groups, int64_t n_groups, int64_t quads,
                    const int32_t *least, uint8_t *hits, int64_t hits_stride);
 };

@@ -25,12 +25,14 @@ namespace {  // nothing here may have external linkage: the linker could keep an
 //
 #include "exact.inl"
 //
+#include "rank.inl"
+//
 #include "screen.inl"
 
 template <class T>
 constexpr Kernels<T> kernels() {
-    Kernels<T> all = {kPad<T>, solve_cg<T>,  solve_dual<T>, solve_primal<T>,  syrk<T>,  gemm<T>,
-                      dots<T>, row_norms<T>, nullptr,       multiply_adds<T>, scores<T>};
+    Kernels<T> all = {kPad<T>,      solve_cg<T>, solve_dual<T>,    solve_primal<T>, syrk<T>,          gemm<T>, dots<T>,
+                      row_norms<T>, nullptr,     multiply_adds<T>, scores<T>,       next_at_least<T>, count<T>};
     if constexpr (sizeof(T) == sizeof(float)) all.compress = compress;
     return all;
 }

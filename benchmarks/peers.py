@@ -25,7 +25,8 @@ REGULARIZATION = 0.05
 Report = Callable[[int, float, Any, Any], None]
 
 
-def _matrix(data: cymbals.Interactions, add: float = 0.0) -> sp.csr_matrix:
+def matrix(data: cymbals.Interactions, add: float = 0.0) -> sp.csr_matrix:
+    """In the index types that all of them take."""
     csr = data.csr
     return sp.csr_matrix((csr.data + np.float32(add), csr.indices.copy(), csr.indptr.astype(np.int32)), shape=csr.shape)
 
@@ -66,9 +67,18 @@ def _implicit(use_cg: bool):
         def callback(iteration, seconds, _loss):
             report(iteration + 1, seconds, model.user_factors, model.item_factors)
 
-        model.fit(_matrix(data, add=1), show_progress=False, callback=callback)
+        model.fit(matrix(data, add=1), show_progress=False, callback=callback)
 
     return run
+
+
+def implicit_model(model: cymbals.ALS, n_threads: int) -> Any:
+    """implicit's model with the factors of ours, for what it does after a fit."""
+    from implicit.cpu.als import AlternatingLeastSquares
+
+    copy = AlternatingLeastSquares(factors=model.item_factors_.shape[1], num_threads=n_threads)
+    copy.user_factors, copy.item_factors = model.user_factors_, model.item_factors_
+    return copy
 
 
 def _irspack(solver: str):
@@ -76,7 +86,7 @@ def _irspack(solver: str):
         from irspack.recommenders.ials import IALSTrainer, str_to_loss_type, str_to_solver_type
 
         trainer = IALSTrainer(
-            _matrix(data),
+            matrix(data),
             n_components=start[0].shape[1],
             alpha0=1.0,
             reg=REGULARIZATION,
@@ -118,10 +128,10 @@ def _cmfrec(data, start, iterations, n_threads, report: Report) -> None:
             nthreads=n_threads,
         )
         begin = time.perf_counter()
-        model.fit(matrix)
+        model.fit(entries)
         return model, time.perf_counter() - begin
 
-    matrix = sp.coo_matrix(_matrix(data))
+    entries = sp.coo_matrix(matrix(data))
     shortest = fit(1)[1] if iterations > 1 else 0.0
     model, longest = fit(iterations)
     for iteration in range(1, iterations + 1):

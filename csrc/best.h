@@ -17,36 +17,48 @@ bool better(const Scored<T> &a, const Scored<T> &b) {
     return a.score != b.score ? a.score > b.score : a.item < b.item;
 }
 
-// A heap with the worst on top, in borrowed memory of k places.
+// The best so far, in borrowed memory of k places: in order while they are few, which is faster to keep than a heap,
+// else as a heap with the worst on top.
 template <class T>
 class Best {
  public:
     Best() = default;
-    Best(Scored<T> *memory, int64_t k) : heap(memory), most(k) {}
+    Best(Scored<T> *memory, int64_t k) : places(memory), most(k), ordered(k <= kFew) {}
 
     // What a score must reach to be taken, being better or equal.
-    T least() const { return size == most && most > 0 ? heap[0].score : -std::numeric_limits<T>::infinity(); }
+    T least() const {
+        if (size < most || most == 0) return -std::numeric_limits<T>::infinity();
+        return places[ordered ? size - 1 : 0].score;
+    }
 
     // Written so that a NaN is never taken.
     void offer(int64_t item, T score) {
-        if (size == most) {
-            if (most == 0 || !better({score, item}, heap[0])) return;
-            std::pop_heap(heap, heap + size--, better<T>);
-        } else if (!(score == score)) {
+        const Scored<T> one = {score, item};
+        if (size < most) {
+            if (!(score == score)) return;
+            size++;
+        } else if (most == 0 || !better(one, places[ordered ? size - 1 : 0])) {
             return;
+        } else if (!ordered) {
+            std::pop_heap(places, places + size, better<T>);
         }
-        heap[size++] = {score, item};
-        std::push_heap(heap, heap + size, better<T>);
+        int64_t i = size - 1;
+        if (ordered)
+            for (; i > 0 && better(one, places[i - 1]); i--) places[i] = places[i - 1];
+        places[i] = one;
+        if (!ordered) std::push_heap(places, places + size, better<T>);
     }
-    // Sorts what was taken, best first, and returns how many.
+    // Puts what was taken in order, best first, and returns how many.
     int64_t finish() {
-        std::sort_heap(heap, heap + size, better<T>);
+        if (!ordered) std::sort_heap(places, places + size, better<T>);
         return size;
     }
 
  private:
-    Scored<T> *heap = nullptr;
+    static constexpr int64_t kFew = 64;
+    Scored<T> *places = nullptr;
     int64_t most = 0, size = 0;
+    bool ordered = true;
 };
 
 }  // namespace cymbals

@@ -48,7 +48,7 @@ template <class T>
 Buffer<T> large_buffer(int64_t n) {
 #if defined(__linux__)
     constexpr size_t huge = 2 * 1024 * 1024;
-    if (n > (int64_t)(2 * huge / sizeof(T)) && (uint64_t)n < (PTRDIFF_MAX - huge) / sizeof(T)) {
+    if (n >= (int64_t)(huge / sizeof(T)) && (uint64_t)n < (PTRDIFF_MAX - huge) / sizeof(T)) {
         const size_t bytes = ((size_t)n * sizeof(T) + huge - 1) / huge * huge;
         Buffer<T> memory(static_cast<T *>(std::aligned_alloc(huge, bytes)));
         if (memory) madvise(memory.get(), bytes, MADV_HUGEPAGE);  // a hint: refused is no failure

@@ -18,8 +18,11 @@ constexpr int64_t kTileBytes = 4 * 1024 * 1024;  // longer rows are gathered aga
 constexpr int64_t kLongRow = 256;                // entries; longer rows are solved first, the longest first
 constexpr int64_t kMostAhead = 1024;             // entries of the next rows fetched while one is solved ...
 constexpr int64_t kLeastAhead = 32;              // ... at most, and where that row is short
+constexpr int64_t kStreamAhead = 512;            // entries between the row being solved and those fetched from memory
 constexpr int kMostSteps = 24;                   // a row expected to need more CG steps is solved exactly
-constexpr double kMostCompactTrace = 1000;       // rounding of 16-bit rows is amplified by as much: above, float32
+// An entry that pulls so much harder than the rest of its row is met so closely that the rounding of 16 bits would
+// show.
+constexpr double kHeaviestCompact = 64;
 
 int64_t most_ahead(int64_t n) { return std::clamp(n, kLeastAhead, kMostAhead); }
 
@@ -28,7 +31,7 @@ template <class T>
 struct Workspace {
     Buffer<char> memory;
     Work<T> work;
-    T *scale, *root, *rescale, *start, *weight, *q, *compact_weight, *sorted_weight, *sorted_q;
+    T *scale, *root, *rescale, *start, *weight, *q, *sorted_weight, *sorted_q;
     int64_t *where, *sorted_where;
 
     bool allocate(int64_t f, int64_t pad, int64_t longest) {
@@ -39,8 +42,7 @@ struct Workspace {
         const int64_t fitting = std::min<int64_t>(kTileBytes / (work.ld * sizeof(T)), longest);
         work.tile_rows = round_up(std::max(fitting, padded), kGroup) + kGroup;
         const int64_t vector = work.side, entries = round_up(longest + most_ahead(longest) + kGroup, line);
-        const int64_t numbers =
-            round_up(work.tile_rows * work.ld, line) + vector * vector + (12 + kGroup) * vector + 5 * entries;
+        const int64_t numbers = round_up(work.tile_rows * work.ld, line) + vector * vector + 12 * vector + 4 * entries;
         memory = large_buffer<char>(numbers * (int64_t)sizeof(T) + 2 * entries * (int64_t)sizeof(int64_t));
         if (!memory) return false;
         T *unused = reinterpret_cast<T *>(memory.get());
@@ -50,8 +52,7 @@ struct Workspace {
         for (T **v : {&work.z, &work.r, &work.p, &work.ap, &work.scaled, &work.sum, &scale, &root, &rescale, &start})
             std::fill_n(*v = take(vector), vector, T(0));
         work.t = take(2 * vector);
-        work.wide = take(kGroup * vector);
-        for (T **v : {&weight, &q, &compact_weight, &sorted_weight, &sorted_q}) *v = take(entries);
+        for (T **v : {&weight, &q, &sorted_weight, &sorted_q}) *v = take(entries);
         where = reinterpret_cast<int64_t *>(unused);
         sorted_where = where + entries;
         return true;
@@ -161,11 +162,14 @@ bool HalfStep<T>::sort_rows(int64_t *longest) {
 template <class T>
 template <class I, class V>
 bool HalfStep<T>::load(int64_t place, int64_t stride, Workspace<T> &space, Row<T> *row, T *trace) const {
-    // In the dual a weight of 0 must not divide; such an entry weighs less than rounding.
-    constexpr T least = std::numeric_limits<T>::epsilon() * std::numeric_limits<T>::epsilon();
     const int64_t r = order[place], begin = rows.indptr[r], n = length(r);
     const I *indices = static_cast<const I *>(rows.indices) + begin;
     const V *values = static_cast<const V *>(rows.values) + begin;
+    // What is read once, in order, between so much else that processors lose sight of the order.
+    for (int64_t i = kStreamAhead; i < kStreamAhead + n; i += 16) {
+        __builtin_prefetch(indices + i);
+        __builtin_prefetch(values + i);
+    }
     T *weight = space.weight, *q = space.q;
     int64_t *where = space.where;
     objective.each(values, n, [weight, q](int64_t i, const Cell<T> &cell) {
@@ -173,18 +177,11 @@ bool HalfStep<T>::load(int64_t place, int64_t stride, Workspace<T> &space, Row<T
         q[i] = cell.b;
     });
     for (int64_t i = 0; i < n; i++) where[i] = indices[i];
-    int32_t negative = 0, strange = 0;
-    for (int64_t i = 0; i < n; i++) {  // on its own, so that compilers make vectors of it
-        constexpr T infinity = std::numeric_limits<T>::infinity();
-        const T a = weight[i], size = std::abs(a) < least ? least : std::abs(a), root = std::sqrt(size);
-        const T target = q[i] / root;
-        weight[i] = a < 0 ? -root : root;
-        q[i] = target;
-        negative += a < 0 ? 1 : 0;
-        strange += (size < infinity ? 0 : 1) + (std::abs(target) < infinity ? 0 : 1);
-    }
-    if (negative > 0) {
-        int64_t at[2] = {0, n - negative};
+    const Weighed<T> weighed = kernels.weigh(weight, q, n, where, fixed.leverage(), objective.kind == CYMBALS_EXPLICIT);
+    int64_t n_negative = 0;
+    if (weighed.least < 0) {
+        for (int64_t i = 0; i < n; i++) n_negative += weight[i] < 0;
+        int64_t at[2] = {0, n - n_negative};
         for (int64_t i = 0; i < n; i++) {
             const int64_t to = at[weight[i] < 0]++;
             space.sorted_where[to] = where[i];
@@ -192,39 +189,29 @@ bool HalfStep<T>::load(int64_t place, int64_t stride, Workspace<T> &space, Row<T
             space.sorted_q[to] = q[i];
         }
         where = space.sorted_where, weight = space.sorted_weight, q = space.sorted_q;
+        std::fill_n(weight + n, kGroup, T(0));
+        std::fill_n(q + n, kGroup, T(0));
     }
-    T total = 0, constant = 0;
-    for (int64_t i = 0; i < n; i++) {
-        if (i + 64 < n) __builtin_prefetch(&fixed.rows()[where[i + 64]]);
-        const auto &y = fixed.rows()[where[i]];
-        total += weight[i] * weight[i] * y.leverage;
-        constant += objective.constant(weight[i] * q[i]);
-        space.compact_weight[i] = weight[i] * y.unit;
-    }
-    *trace = total;
-    std::fill_n(q + n, kGroup, T(0));
-    std::fill_n(space.compact_weight + n, kGroup, T(0));
     int64_t n_next = 0;
     for (int64_t next = place + stride; next < rows.n_rows && n_next < most_ahead(n); next += stride) {
         const int64_t from = rows.indptr[order[next]], count = std::min(length(order[next]), most_ahead(n) - n_next);
-        for (int64_t i = 0; i < count; i++) {
-            where[n + n_next + i] = static_cast<const I *>(rows.indices)[from + i];
-            __builtin_prefetch(&fixed.rows()[where[n + n_next + i]]);
-        }
+        for (int64_t i = 0; i < count; i++) where[n + n_next + i] = static_cast<const I *>(rows.indices)[from + i];
         n_next += count;
     }
-    const int32_t *compact = total <= kMostCompactTrace ? fixed.compact() : nullptr;
+    std::fill_n(where + n + n_next, kGroup, where[0]);
+    const int32_t *compact = weighed.heaviest <= kHeaviestCompact ? fixed.compact() : nullptr;
     *row = {f,
             {fixed.data(), fixed.stride(), space.scale, weight},
-            {compact, fixed.compact_stride(), space.rescale, space.compact_weight},
+            {compact, fixed.compact_stride(), options.row_reg ? space.rescale : nullptr},
             space.root,
             where,
             q,
             n,
-            n - negative,
+            n - n_negative,
             n_next,
-            constant};
-    return !strange;
+            weighed.constant};
+    *trace = weighed.trace;
+    return weighed.finite;
 }
 
 // Solves one row the way its length, trace and the options say; what one way cannot solve, the next more careful one
@@ -273,13 +260,13 @@ void HalfStep<T>::solve(int64_t place, int64_t stride, Workspace<T> &space, cymb
         row.compact.rows = nullptr;
         if (outcome != Solve::done) outcome = exact(row, trace, space.work, solver, x, info);
     }
-    if (relaxation != 1) {
-        const T by = (T)relaxation;
-        for (int64_t j = 0; j < f; j++) x[j] = space.start[j] + by * (x[j] - space.start[j]);
+    const T by = (T)relaxation;
+    int32_t strange = 0;
+    for (int64_t j = 0; j < f; j++) {  // counted as integers, so that compilers make vectors of it
+        x[j] = by == 1 ? x[j] : space.start[j] + by * (x[j] - space.start[j]);
+        strange += std::abs(x[j]) <= std::numeric_limits<T>::max() ? 0 : 1;
     }
-    T check = 0;
-    for (int64_t j = 0; j < f; j++) check += x[j] * 0;
-    if (outcome == Solve::done && check == 0) return;
+    if (outcome == Solve::done && strange == 0) return;
     if (info->failed_row >= 0 && info->failed_row < r) return;
     info->failed_row = r;
     *failure = outcome == Solve::indefinite ? CYMBALS_INDEFINITE : CYMBALS_BAD_VALUE;
@@ -348,7 +335,7 @@ int32_t HalfStep<T>::run(cymbals_solve_info *info, int32_t n_threads) {
 #pragma omp for schedule(static, 1) nowait
         for (int64_t place = 0; place < n_long; place++)
             if (ready) solve(place, n_threads, space, &mine, &failure);
-#pragma omp for schedule(dynamic, 16)
+#pragma omp for schedule(dynamic, 32)
         for (int64_t place = n_long; place < rows.n_rows; place++)
             if (ready) solve(place, 1, space, &mine, &failure);
 #pragma omp critical

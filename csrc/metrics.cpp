@@ -13,8 +13,9 @@
 namespace cymbals {
 namespace {
 
-constexpr int64_t kUsers = 64, kItems = 384;  // of a block and of a tile: 96 kB of scores in float32
-constexpr int64_t kColumn = kItems + 16;      // from one column of a tile to the next: an odd number of cache lines, so
+constexpr int64_t kUsers = 128, kItems = 384;  // of a block and of a tile: 96 kB of scores in float32
+constexpr int64_t kAtOnce = 32;                // positives of a user
+constexpr int64_t kColumn = kItems + 16;  // from one column of a tile to the next: an odd number of cache lines, so
                                           // that a strip of them does not crowd into a few cache sets
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
@@ -75,18 +76,19 @@ void Evaluation<T>::find_positives(int64_t u, Ranking<T> &ranking) const {
     }
 }
 
-// By the kernel that scores all items, so that equal items get equal scores to the bit. `user` is followed by three
-// rows that do not matter.
+// By the kernel that scores all items, which adds the same products in the same order whichever side is whose, so that
+// equal items get equal scores to the bit. The user's factors stand repeated in a vector's columns.
 template <class T>
 void Evaluation<T>::score_positives(const T *user, Scratch<T> &scratch, Ranking<T> &ranking) const {
-    const int64_t f = users.n_cols;
-    for (int64_t begin = 0; begin < ranking.n_positive; begin += kItems) {
-        const int64_t count = std::min(kItems, ranking.n_positive - begin), width = round_up(count, kernels.pad);
-        for (int64_t j = 0; j < f; j++)
-            for (int64_t i = 0; i < width; i++)
-                scratch.packed[j * width + i] = i < count ? row_of<T>(items, ranking.item[begin + i])[j] : T(0);
-        kernels.gemm(scratch.scores.get(), width, user, f, scratch.packed.get(), width, kBlock, f, width);
-        std::copy_n(scratch.scores.get(), count, ranking.value + begin);
+    const int64_t f = users.n_cols, width = kernels.pad;
+    T *const repeated = scratch.packed.get(), *const rows = repeated + f * width;
+    for (int64_t j = 0; j < f; j++) std::fill_n(repeated + j * width, width, user[j]);
+    for (int64_t begin = 0; begin < ranking.n_positive; begin += kAtOnce) {
+        const int64_t count = std::min(kAtOnce, ranking.n_positive - begin), filled = round_up(count, kBlock);
+        for (int64_t i = 0; i < count; i++) std::copy_n(row_of<T>(items, ranking.item[begin + i]), f, rows + i * f);
+        std::fill_n(rows + count * f, (filled - count) * f, T(0));
+        kernels.gemm(scratch.scores.get(), width, rows, f, repeated, width, filled, f, width);
+        for (int64_t i = 0; i < count; i++) ranking.value[begin + i] = scratch.scores[i * width];
     }
     T top = ranking.value[0];
     ranking.top_item = ranking.item[0];
@@ -101,8 +103,9 @@ void Evaluation<T>::meet(int64_t u, int64_t begin, T *scores, Ranking<T> &rankin
     const int64_t n = std::min(kItems, items.n_rows - begin), end = begin + n;
     for (int64_t &i = ranking.at_train; i < train.indptr[u + 1] && index_at(train, i) < end; i++)
         scores[index_at(train, i) - begin] = (T)kNaN;
-    for (int64_t i = -1; (i = kernels.next_at_least(scores, i + 1, n, ranking.best.least())) < n;)
-        ranking.best.offer(begin + i, scores[i]);
+    int32_t places[kItems];
+    const int64_t found = kernels.find_at_least(scores, n, ranking.best.least(), places);
+    for (int64_t i = 0; i < found; i++) ranking.best.offer(begin + places[i], scores[places[i]]);
     for (int64_t &i = ranking.at_positive; i < ranking.n_positive && ranking.item[i] < end; i++)
         scores[ranking.item[i] - begin] = (T)kNaN;
     const int64_t tied = ranking.not_more[0] - ranking.less[0];
@@ -196,7 +199,7 @@ int32_t Evaluation<T>::run(int32_t n_threads) {
     bool enough = true;
 #pragma omp parallel num_threads(n_threads) reduction(&& : enough)
     {
-        Scratch<T> scratch = {buffer<T>((kUsers + kBlock) * f), buffer<T>(kItems * f),
+        Scratch<T> scratch = {buffer<T>((kUsers + kBlock) * f), buffer<T>((kernels.pad + kAtOnce) * f),
                               buffer<T>(kUsers * kItems),       buffer<T>(most_test),
                               buffer<int64_t>(3 * most_test),   buffer<Scored<T>>(kUsers * most_k)};
         enough = bool(scratch);

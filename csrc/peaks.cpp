@@ -47,8 +47,8 @@ int32_t peaks(const Kernels<float> &kernels, cymbals_peaks *found, int32_t n_thr
     float x[kColumns] = {};
     const double streaming = fastest(n_threads, [&](int32_t t) {
         const int64_t begin = share(rows, t);
-        kernels.row_norms(results.get() + begin, 1, table.get() + begin * kColumns, kColumns,
-                          share(rows, t + 1) - begin, kColumns, nullptr);
+        kernels.row_norms(results.get() + begin, table.get() + begin * kColumns, kColumns, share(rows, t + 1) - begin,
+                          kColumns, nullptr);
     });
     const double gathering = fastest(n_threads, [&](int32_t t) {
         kernels.scores(results.get() + rows + t * kGathered, x, table.get(), kColumns, kColumns,

@@ -1,6 +1,6 @@
 // (row, column, value) triplets to CSR: bucketed by row, each row sorted by column, equal pairs summed in input order.
 
-#include <atomic>
+#include <utility>
 
 #include "bucket.h"
 
@@ -13,11 +13,39 @@ struct Entry {
     V value;
 };
 
-// Sorts and merges one row in place; returns what is left of it.
+constexpr int64_t kShort = 48;     // entries; sorted by comparing
+constexpr int64_t kMostDigit = 8;  // bits
+
+// Sorts a row by column, stably: by digits of as many bits as the columns' `bits` divide into. `other` has as much
+// room.
+template <class I, class V>
+void sort_row(Entry<I, V> *row, int64_t n, Entry<I, V> *other, int bits) {
+    const auto before = [](const Entry<I, V> &a, const Entry<I, V> &b) { return a.col < b.col; };
+    if (std::is_sorted(row, row + n, before)) return;
+    if (n <= kShort) {
+        for (int64_t i = 1; i < n; i++) {
+            const Entry<I, V> entry = row[i];
+            int64_t to = i;
+            for (; to > 0 && before(entry, row[to - 1]); to--) row[to] = row[to - 1];
+            row[to] = entry;
+        }
+        return;
+    }
+    const int passes = (int)((bits + kMostDigit - 1) / kMostDigit), digit = (bits + passes - 1) / passes;
+    const uint64_t mask = ((uint64_t)1 << digit) - 1;
+    Entry<I, V> *from = row, *to = other;
+    for (int pass = 0; pass < passes; pass++, std::swap(from, to)) {
+        int64_t next[(1 << kMostDigit) + 1] = {};
+        for (int64_t i = 0; i < n; i++) next[((uint64_t)from[i].col >> pass * digit & mask) + 1]++;
+        for (uint64_t d = 1; d <= mask; d++) next[d] += next[d - 1];
+        for (int64_t i = 0; i < n; i++) to[next[(uint64_t)from[i].col >> pass * digit & mask]++] = from[i];
+    }
+    if (from != row) std::copy_n(from, n, row);
+}
+
+// Merges equal columns of a sorted row in place; returns what is left of it.
 template <class I, class V>
 int64_t merge(Entry<I, V> *row, int64_t n) {
-    const auto before = [](const Entry<I, V> &a, const Entry<I, V> &b) { return a.col < b.col; };
-    if (!std::is_sorted(row, row + n, before)) std::stable_sort(row, row + n, before);
     int64_t kept = 0;
     for (int64_t i = 0; i < n;) {
         const I col = row[i].col;
@@ -29,8 +57,8 @@ int64_t merge(Entry<I, V> *row, int64_t n) {
 }
 
 template <class I, class V>
-int32_t from_triplets(int64_t n, const I *rows, const I *cols, const V *values, int64_t n_rows, int64_t *indptr,
-                      I *indices, V *out, int32_t n_threads) {
+int32_t from_triplets(int64_t n, const I *rows, const I *cols, const V *values, int64_t n_rows, int64_t n_cols,
+                      int64_t *indptr, I *indices, V *out, int32_t n_threads) {
     Buffer<Entry<I, V>> entries = buffer<Entry<I, V>>(n);
     Buffer<int64_t> begin = buffer<int64_t>(n_rows + 1);
     if (!entries || !begin) return CYMBALS_NO_MEMORY;
@@ -38,14 +66,21 @@ int32_t from_triplets(int64_t n, const I *rows, const I *cols, const V *values, 
         n, n_rows, begin.get(), n_threads, [=](int64_t i) { return rows[i]; },
         [&](int64_t from, int64_t to) { entries[to] = {cols[from], values[from]}; });
     if (status != CYMBALS_OK) return status;
-    std::atomic<bool> enough{true};
+    int64_t longest = 0;
+    for (int64_t r = 0; r < n_rows; r++) longest = std::max(longest, begin[r + 1] - begin[r]);
+    int bits = 1;
+    while (bits < 63 && n_cols >> bits > 0) bits++;
+    bool enough = true;
     indptr[0] = 0;
-#pragma omp parallel for schedule(dynamic, 64) num_threads(n_threads)
-    for (int64_t r = 0; r < n_rows; r++) {
-        try {
+#pragma omp parallel num_threads(n_threads) reduction(&& : enough)
+    {
+        Buffer<Entry<I, V>> other = buffer<Entry<I, V>>(longest);
+        enough = bool(other);
+#pragma omp for schedule(dynamic, 64)
+        for (int64_t r = 0; r < n_rows; r++) {
+            if (!enough) continue;
+            sort_row(entries.get() + begin[r], begin[r + 1] - begin[r], other.get(), bits);
             indptr[r + 1] = merge(entries.get() + begin[r], begin[r + 1] - begin[r]);
-        } catch (const std::bad_alloc &) {
-            enough = false;
         }
     }
     if (!enough) return CYMBALS_NO_MEMORY;
@@ -78,9 +113,11 @@ extern "C" int32_t cymbals_from_triplets(int64_t n, const void *rows, const void
             using I = decltype(index);
             using V = decltype(value);
             const I *r = static_cast<const I *>(rows), *c = static_cast<const I *>(cols);
-            for (int64_t i = 0; i < n; i++)
-                if (r[i] < 0 || r[i] >= n_rows || c[i] < 0 || c[i] >= n_cols) return (int32_t)CYMBALS_BAD_ARGUMENT;
-            return from_triplets<I, V>(n, r, c, static_cast<const V *>(values), n_rows, indptr,
+            bool inside = true;
+#pragma omp parallel for schedule(static) num_threads(n_threads) reduction(&& : inside)
+            for (int64_t i = 0; i < n; i++) inside = inside && r[i] >= 0 && r[i] < n_rows && c[i] >= 0 && c[i] < n_cols;
+            if (!inside) return (int32_t)CYMBALS_BAD_ARGUMENT;
+            return from_triplets<I, V>(n, r, c, static_cast<const V *>(values), n_rows, n_cols, indptr,
                                        static_cast<I *>(indices), static_cast<V *>(out_values), n_threads);
         });
     });

@@ -13,16 +13,11 @@ namespace cymbals {
 template <class T>
 class FixedSide {
  public:
-    // Of a row whitened with the least regularization.
-    struct Row {
-        T leverage;  // its squared length
-        T unit;      // of its 16-bit copy
-    };
-
     FixedSide(const cymbals_matrix &matrix, const double *spectrum, const Kernels<T> &kernels)
         : matrix_(matrix), spectrum_(spectrum), kernels_(kernels), padded_(round_up(matrix.n_cols, kernels.pad)) {}
 
     int32_t prepare(double least_reg, double most_reg, bool compact, int32_t n_threads);
+    double least_reg() const { return least_reg_; }
 
     // D^(-1/2), D^(1/2) and, for the 16-bit copy, D^(-1/2) over the one that it was whitened with.
     void diagonal(double reg, T *scale, T *root, T *rescale) const {
@@ -40,7 +35,7 @@ class FixedSide {
 
     const T *data() const { return static_cast<const T *>(matrix_.data); }
     int64_t stride() const { return matrix_.stride; }
-    const Row *rows() const { return rows_.get(); }
+    const T *leverage() const { return leverage_.get(); }  // squared lengths, whitened with the least regularization
     const int32_t *compact() const { return compact_.get(); }             // null where not asked for
     int64_t compact_stride() const { return round_up(padded_, 32) / 2; }  // whole cache lines of pairs
 
@@ -60,7 +55,7 @@ class FixedSide {
     const Kernels<T> &kernels_;
     const int64_t padded_;
     double least_reg_ = 0, floor_ = 0;
-    Buffer<Row> rows_;
+    Buffer<T> leverage_;
     Buffer<int32_t> compact_;
 };
 
@@ -68,12 +63,11 @@ template <class T>
 int32_t FixedSide<T>::prepare(double least_reg, double most_reg, bool compact, int32_t n_threads) {
     const int64_t f = matrix_.n_cols, n = matrix_.n_rows;
     Buffer<T> memory = buffer<T>(3 * padded_);
-    rows_ = large_buffer<Row>(n);
+    leverage_ = large_buffer<T>(n);
     if (compact) compact_ = large_buffer<int32_t>(n * compact_stride());
-    if (!memory || !rows_ || (compact && !compact_)) return CYMBALS_NO_MEMORY;
+    if (!memory || !leverage_ || (compact && !compact_)) return CYMBALS_NO_MEMORY;
     const auto norms = [&](int64_t begin, int64_t count, const T *scale) {
-        kernels_.row_norms(&rows_[begin].leverage, sizeof(Row) / sizeof(T), row_of<T>(matrix_, begin), stride(), count,
-                           f, scale);
+        kernels_.row_norms(&leverage_[begin], row_of<T>(matrix_, begin), stride(), count, f, scale);
     };
     // Columns that should be 0 hold rounding of about epsilon times the largest; D must stay above its square, or
     // whitening would make weights of it. More would regularize directions that the data do determine.
@@ -86,7 +80,7 @@ int32_t FixedSide<T>::prepare(double least_reg, double most_reg, bool compact, i
     if (!(largest > most_reg)) {  // no Gramian: relative to the rows themselves, and a ridge if nothing else is there
         for_blocks(n_threads, [&](int64_t begin, int64_t count) { norms(begin, count, nullptr); });
         double longest = 0;
-        for (int64_t i = 0; i < n; i++) longest = std::max(longest, (double)rows_[i].leverage);
+        for (int64_t i = 0; i < n; i++) longest = std::max(longest, (double)leverage_[i]);
         floor_ = std::max(floor_, longest * f * epsilon * (most_reg > 0 ? epsilon : 1));
         if (!(floor_ > 0)) floor_ = 1;
     }
@@ -95,8 +89,8 @@ int32_t FixedSide<T>::prepare(double least_reg, double most_reg, bool compact, i
     for_blocks(n_threads, [&](int64_t begin, int64_t count) {
         norms(begin, count, scale);
         if (compact)
-            kernels_.compress(&compact_[begin * compact_stride()], compact_stride(), &rows_[begin].unit,
-                              sizeof(Row) / sizeof(T), row_of<T>(matrix_, begin), stride(), count, f, scale);
+            kernels_.compress(&compact_[begin * compact_stride()], compact_stride(), row_of<T>(matrix_, begin),
+                              stride(), count, f, scale);
     });
     return CYMBALS_OK;
 }

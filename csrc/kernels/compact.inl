@@ -1,5 +1,6 @@
-// The fixed side in 16 bits, and passes over a row's entries from it. Two numbers share 32 bits, lanes as far apart as
-// a vector is long, so that one load, one shift and two conversions give two vectors of floats in order.
+// The fixed side in 16 bits, and passes over a row's entries from it. bfloat16, the upper half of a float: of two that
+// share 32 bits one is a shift away from its float, the other a mask. They stand as far apart as a vector is long, so
+// that both come out in order.
 
 template <class T>
 constexpr int64_t kPair = 2 * kLanes<T>;  // elements of a vector of pairs
@@ -7,199 +8,187 @@ constexpr int64_t kPair = 2 * kLanes<T>;  // elements of a vector of pairs
 typedef int32_t Pairs __attribute__((vector_size(CYMBALS_BYTES)));
 typedef int32_t LoosePairs __attribute__((vector_size(CYMBALS_BYTES), aligned(4), may_alias));
 
-// The two vectors that `pairs` holds, in units of 2^-16: the upper number is rounded so that it need not be rid of the
-// lower one, which is its fraction.
-inline Vec<float> lower(Pairs pairs) { return __builtin_convertvector(pairs << 16, Vec<float>); }
-inline Vec<float> upper(Pairs pairs) { return __builtin_convertvector(pairs, Vec<float>); }
-inline Pairs nearest(Vec<float> v) {
-    const Vec<float> shift = Vec<float>{} + 12582912.0f;  // 1.5 * 2^23: what is added to it loses its fraction
-    return __builtin_convertvector((v + shift) - shift, Pairs);
+inline int64_t pair_vectors(int64_t f) { return (f + kPair<float> - 1) / kPair<float>; }
+CYMBALS_INLINE Pairs load_pairs(const int32_t *p) { return *reinterpret_cast<const LoosePairs *>(p); }
+CYMBALS_INLINE void store_pairs(int32_t *p, Pairs v) { *reinterpret_cast<LoosePairs *>(p) = v; }
+CYMBALS_INLINE Vec<float> lower(Pairs pairs) { return (Vec<float>)(pairs << 16); }
+CYMBALS_INLINE Vec<float> upper(Pairs pairs) { return (Vec<float>)(pairs & -65536); }
+// The nearest that both halves can say, ties to even; what is not finite stays so.
+CYMBALS_INLINE Pairs packed(Vec<float> low, Vec<float> high) {
+    typedef uint32_t Bits __attribute__((vector_size(CYMBALS_BYTES)));
+    const auto rounded = [](Vec<float> v) {
+        const Bits bits = (Bits)v;
+        return bits + 0x7fff + (bits >> 16 & 1);
+    };
+    return (Pairs)(rounded(high) & 0xffff0000u) | (Pairs)(rounded(low) >> 16);
 }
 
-void compress(int32_t *pairs, int64_t pairs_stride, float *units, int64_t units_stride, const float *y, int64_t stride,
-              int64_t n, int64_t f, const float *scale) {
+void compress(int32_t *pairs, int64_t pairs_stride, const float *y, int64_t stride, int64_t n, int64_t f,
+              const float *scale) {
     constexpr int64_t L = kLanes<float>, P = kPair<float>;
-    constexpr float most = 32767;
     const int64_t whole = f / P * P;
     for (int64_t i = 0; i < n; i++, y += stride, pairs += pairs_stride) {
+        for (int64_t j = 0; j < whole; j += P)
+            store_pairs(pairs + j / 2, packed(load(y + j) * load(scale + j), load(y + j + L) * load(scale + j + L)));
+        if (whole == f) continue;
         float tail[P] = {};  // the last elements, filled up with zeros
         for (int64_t j = whole; j < f; j++) tail[j - whole] = y[j] * scale[j];
-        Vec<float> largest = {};
-        const auto widen = [&largest](Vec<float> v) {
-            const Vec<float> size = v < 0 ? -v : v;
-            largest = size > largest ? size : largest;
-        };
-        for (int64_t j = 0; j < whole; j += L) widen(load(y + j) * load(scale + j));
-        for (int64_t j = 0; j < P; j += L) widen(load(tail + j));
-        float top = largest[0];
-        for (int64_t j = 1; j < L; j++) top = largest[j] > top ? largest[j] : top;
-        units[i * units_stride] = top / most / 65536;
-        const float inverse = top > kSmallest<float> && top < __builtin_inff() ? most / top : 0;
-        const auto pack = [&](int64_t j, Vec<float> low, Vec<float> high) {
-            const Pairs fraction = nearest(low * inverse) & 0xffff;
-            const Pairs whole_part = nearest(high * inverse - __builtin_convertvector(fraction, Vec<float>) / 65536);
-            *reinterpret_cast<LoosePairs *>(pairs + j / 2) = (whole_part << 16) | fraction;
-        };
-        for (int64_t j = 0; j < whole; j += P)
-            pack(j, load(y + j) * load(scale + j), load(y + j + L) * load(scale + j + L));
-        if (whole < f) pack(whole, load(tail), load(tail + L));
+        store_pairs(pairs + whole / 2, packed(load(tail), load(tail + L)));
     }
 }
 
-// N rows side by side, vector by vector: the distance from one vector of a row to its next.
-template <int64_t N>
-constexpr int64_t kStep = N * kLanes<float>;
-
-// s[k] = row k . x for N rows of pairs, which also become floats in `wide` and, where kCopy, pairs in `tile`. at(k, c)
-// says where vector c of row k stands.
-template <int64_t N, bool kCopy, class At>
-inline void widen_and_dot(At at, int64_t vectors, const float *x, float *wide, int32_t *tile, float *s) {
-    constexpr int64_t L = kLanes<float>, P = kPair<float>;
-    Vec<float> sums[N] = {};
-    for (int64_t c = 0; c < vectors; c++, x += P, wide += 2 * kStep<N>) {
-        const Vec<float> low_x = load(x), high_x = load(x + L);
-#pragma GCC unroll 8
-        for (int64_t k = 0; k < N; k++) {
-            const Pairs pairs = *reinterpret_cast<const LoosePairs *>(at(k, c));
-            const Vec<float> low = lower(pairs), high = upper(pairs);
-            if (kCopy) *reinterpret_cast<LoosePairs *>(tile + c * kStep<N> + k * L) = pairs;
-            store(wide + k * P, low);
-            store(wide + k * P + L, high);
-            sums[k] += low * low_x;
-            sums[k] += high * high_x;
-        }
-    }
-    add_lanes<float, N>(sums, s);
-}
-
-// The same of rows that are floats already.
-template <int64_t N>
-inline void dot_wide(const float *wide, int64_t vectors, const float *x, float *s) {
-    constexpr int64_t L = kLanes<float>, P = kPair<float>;
-    Vec<float> sums[N] = {};
-    for (int64_t c = 0; c < vectors; c++, x += P, wide += 2 * kStep<N>) {
-        const Vec<float> low_x = load(x), high_x = load(x + L);
-#pragma GCC unroll 8
-        for (int64_t k = 0; k < N; k++) {
-            sums[k] += load(wide + k * P) * low_x;
-            sums[k] += load(wide + k * P + L) * high_x;
-        }
-    }
-    add_lanes<float, N>(sums, s);
-}
-
-// y += s[0] row 0 + .. + s[N - 1] row N - 1
-template <int64_t N>
-inline void add_wide(const float *wide, int64_t vectors, const float *s, float *y) {
-    constexpr int64_t L = kLanes<float>, P = kPair<float>;
-    for (int64_t c = 0; c < vectors; c++, y += P, wide += 2 * kStep<N>) {
-        Vec<float> low = load(y), high = load(y + L), odd_low = {}, odd_high = {};
-#pragma GCC unroll 4
-        for (int64_t k = 0; k < N; k += 2) {
-            low += s[k] * load(wide + k * P);
-            high += s[k] * load(wide + k * P + L);
-            odd_low += s[k + 1] * load(wide + k * P + P);
-            odd_high += s[k + 1] * load(wide + k * P + P + L);
-        }
-        store(y, low + odd_low);
-        store(y + L, high + odd_high);
-    }
-}
-
-// Passes over a row's entries from the 16-bit copy. The first gathers. What it leaves in the tile the others read: as
-// floats while that stays in the second-level cache, else as pairs, else nothing, and every pass gathers.
+// A row's entries in 16 bits. The first pass copies them into the tile, from which the others read; a row that does not
+// fit is gathered again on every pass, a group at a time. V is how many vectors of pairs a row is, as a constant, or 0.
+template <int64_t V>
 class CompactPasses {
  public:
+    typedef float T;
+    static constexpr int64_t G = kPad<float>;
     const Row<float> &row;
     const Work<float> &work;
 
     CompactPasses(const Row<float> &r, const Work<float> &w)
-        : row(r),
-          work(w),
-          vectors_((r.f + kPair<float> - 1) / kPair<float>),
-          each_(vectors_ * kLanes<float>),
-          lines_((each_ + 15) / 16) {
-        const int64_t floats = 2 * each_ * (r.n + kGroup), room = w.tile_rows * w.ld;
-        if (floats <= kNearFloats && floats <= room)
-            later_ = kFromFloats;
-        else if (floats / 2 <= room)
-            first_ = kGatherPairs, later_ = kFromPairs;
-    }
+        : row(r), work(w), vectors_(pair_vectors(r.f)), fits_((r.n + G - 1) / G * group_size() <= w.tile_rows * w.ld) {}
 
-    // y += sum_i s_i w_i over the rows w_i of the system, visit(i, s) being called for kGroup of them at a time, with
-    // s_i = w_i . v, to make s_i what it should be; y null: visits alone. Beyond n, s and q are 0.
+    // See FullPasses.
     template <class F>
     void operator()(const float *v, float *y, F visit) {
         const int64_t n = work.padded;
-        multiply(work.scaled, v, row.compact.scale, n);
-        if (y)
+        const float *scale = row.compact.scale;
+        v_ = v, y_ = y;
+        if (scale) {
+            multiply(work.scaled, v, scale, n);
             for (int64_t j = 0; j < n; j += kLanes<float>) store(work.sum + j, Vec<float>{});
-        const How how = gathered_ ? later_ : first_;
-        if (how == kGather)
-            pass<kGather>(y, visit);
-        else if (how == kGatherPairs)
-            pass<kGatherPairs>(y, visit);
-        else if (how == kFromFloats)
-            pass<kFromFloats>(y, visit);
-        else
-            pass<kFromPairs>(y, visit);
+            v_ = work.scaled, y_ = work.sum;
+        }
+        sweep(*this, y != nullptr, visit);
         gathered_ = true;
-        if (y)
+        if (scale && y)
             for (int64_t j = 0; j < n; j += kLanes<float>)
-                store(y + j, load(y + j) + load(row.compact.scale + j) * load(work.sum + j));
+                store(y + j, load(y + j) + load(scale + j) * load(work.sum + j));
+    }
+
+    CYMBALS_INLINE Group<float> dots(int64_t i) {
+        Group<float> s;
+        if (gathered_ && fits_) {
+            fetch(row.n + fetched_, G / kFetchEvery);
+            fetched_ += G / kFetchEvery;
+            with_rows<G>(row.n - i, [&](auto rows) CYMBALS_INLINED { dot_pairs(rows, group(i), s); });
+        } else {
+            fetch(i + kAhead, G);
+
+            with_rows<G>(row.n - i, [&](auto rows) CYMBALS_INLINED { gather_dots(rows, i, group(i), s); });
+        }
+        s *= row.full.weight + i;
+        return s;
+    }
+
+    CYMBALS_INLINE void add(int64_t i, Group<float> s) {
+        alignas(64) float each[G];
+        s *= row.full.weight + i;
+        s.write(each);
+        with_rows<G>(row.n - i, [&](auto rows) CYMBALS_INLINED { add_pairs(rows, group(i), each); });
     }
 
  private:
-    enum How { kGather, kGatherPairs, kFromFloats, kFromPairs };
-    static constexpr int64_t kNearFloats = 64 * 1024;
+    static constexpr int64_t L = kLanes<float>, P = kPair<float>;
 
-    template <How how, class F>
-    void pass(bool add, F visit) {
-        int64_t i = 0;
-        for (; row.n - i > kBlock; i += kGroup) step<how, kGroup>(add, i, visit);
-        if (i < row.n) step<how, kBlock>(add, i, visit);
+    int64_t vectors() const { return V > 0 ? V : vectors_; }
+    int64_t group_size() const { return vectors() * G * L; }
+    // Two groups are in hand at a time.
+    int32_t *group(int64_t i) const {
+        return reinterpret_cast<int32_t *>(work.tile) + (fits_ ? i / G : i / G % 2) * group_size();
     }
 
-    template <How how, int64_t N, class F>
-    CYMBALS_INLINE void step(bool add, int64_t i, F visit) {
-        constexpr int64_t L = kLanes<float>;
-        constexpr bool gathers = how == kGather || how == kGatherPairs;
-        float *const wide = later_ == kFromFloats ? work.tile + 2 * i * each_ : work.wide;
-        int32_t *const tile = reinterpret_cast<int32_t *>(work.tile) + i * each_;
-        float s[kGroup];
-        if constexpr (gathers) {
-            fetch_entries(i + kAhead, N);
-            const int32_t *from[N];
+    // Copies a group from memory, making its products meanwhile if v stays in registers.
+    template <int64_t N>
+    CYMBALS_INLINE void gather_dots(Rows<N> group, int64_t i, int32_t *tile, Group<float> &s) const {
+        const int64_t *where = row.where + i, stride = row.compact.stride;
+        const int32_t *rows = row.compact.rows;
+        if constexpr (V > 0 && 2 * V <= CYMBALS_REGISTERS / 4) {
+            Vec<float> sums[G] = {}, x[2 * V];
 #pragma GCC unroll 8
-            for (int64_t k = 0; k < N; k++)
-                from[k] = row.compact.rows + row.where[i + k < row.n ? i + k : row.n - 1] * row.compact.stride;
-            widen_and_dot<N, how == kGatherPairs>([&from](int64_t k, int64_t c) { return from[k] + c * L; }, vectors_,
-                                                  work.scaled, wide, tile, s);
+            for (int64_t c = 0; c < 2 * V; c++) x[c] = load(v_ + c * L);
+#pragma GCC unroll 16
+            for (int64_t k = 0; k < N; k++) {
+                const int32_t *from = rows + where[k] * stride;
+                Vec<float> other = {};
+#pragma GCC unroll 4
+                for (int64_t c = 0; c < V; c++) {
+                    const Pairs pairs = load_pairs(from + c * L);
+                    store_pairs(tile + (c * G + k) * L, pairs);
+                    sums[k] += lower(pairs) * x[2 * c];
+                    other += upper(pairs) * x[2 * c + 1];
+                }
+                sums[k] += other;
+            }
+            s.set(sums);
         } else {
-            fetch_entries(row.n + fetched_, N / kFetchEvery);
-            fetched_ += N / kFetchEvery;
-            if constexpr (how == kFromFloats)
-                dot_wide<N>(wide, vectors_, work.scaled, s);
-            else
-                widen_and_dot<N, false>([tile](int64_t k, int64_t c) { return tile + c * kStep<N> + k * L; }, vectors_,
-                                        work.scaled, wide, nullptr, s);
+            for (int64_t k = 0; k < N; k++) {
+                const int32_t *from = rows + where[k] * stride;
+#pragma GCC unroll 8
+                for (int64_t c = 0; c < vectors(); c++) store_pairs(tile + (c * G + k) * L, load_pairs(from + c * L));
+            }
+            dot_pairs(group, tile, s);
         }
-        const float *weight = row.compact.weight + i;
-        for (int64_t k = 0; k < kGroup; k++) s[k] *= weight[k];
-        visit(i, s);
-        if (!add) return;
-        for (int64_t k = 0; k < kGroup; k++) s[k] *= weight[k];
-        add_wide<N>(wide, vectors_, s, work.sum);
+    }
+
+    // s = the rows of a group, times v
+    template <int64_t N>
+    CYMBALS_INLINE void dot_pairs(Rows<N>, const int32_t *tile, Group<float> &s) const {
+        Vec<float> sums[G] = {};
+        const float *x = v_;
+        for (int64_t c = 0; c < vectors(); c++, x += P, tile += G * L) {
+            const Vec<float> low = load(x), high = load(x + L);
+#pragma GCC unroll 16
+            for (int64_t k = 0; k < N; k++) {
+                const Pairs pairs = load_pairs(tile + k * L);
+                sums[k] += lower(pairs) * low;
+                sums[k] += upper(pairs) * high;
+            }
+        }
+        s.set(sums);
+    }
+
+    // y += s times the rows of a group
+    template <int64_t N>
+    CYMBALS_INLINE void add_pairs(Rows<N>, const int32_t *tile, const float *s) const {
+        Vec<float> by[N];
+#pragma GCC unroll 16
+        for (int64_t k = 0; k < N; k++) by[k] = Vec<float>{} + s[k];
+        float *y = y_;
+        for (int64_t c = 0; c < vectors(); c++, y += P, tile += G * L) {
+            Vec<float> low = load(y), high = load(y + L), odd_low = {}, odd_high = {};
+#pragma GCC unroll 16
+            for (int64_t k = 0; k < N; k += 2) {
+                const Pairs even = load_pairs(tile + k * L), odd = load_pairs(tile + (k + 1) * L);
+                low += by[k] * lower(even);
+                high += by[k] * upper(even);
+                odd_low += by[k + 1] * lower(odd);
+                odd_high += by[k + 1] * upper(odd);
+            }
+            store(y, low + odd_low);
+            store(y + L, high + odd_high);
+        }
     }
 
     // Fetches what entries i to i + n - 1 will gather, of this row or, from row.n on, of the next.
-    CYMBALS_INLINE void fetch_entries(int64_t i, int64_t n) const {
-        const int64_t most = row.n + row.n_next, end = i + n < most ? i + n : most;
-        for (; i < end; i++) prefetch_lines(row.compact.rows + row.where[i] * row.compact.stride, lines_);
+    CYMBALS_INLINE void fetch(int64_t i, int64_t n) const {
+        const int64_t *where = row.where, stride = row.compact.stride, most = row.n + row.n_next;
+        const int64_t end = i + n < most ? i + n : most;
+        const int32_t *rows = row.compact.rows;
+        for (; i < end; i++) {
+            const int32_t *from = rows + where[i] * stride;
+#pragma GCC unroll 16
+            for (int64_t line = 0; line < (vectors() * CYMBALS_BYTES + 63) / 64; line++)
+                __builtin_prefetch(from + 16 * line, 0, 3);
+        }
     }
 
-    const int64_t vectors_, each_, lines_;
-    How first_ = kGather, later_ = kGather;
+    const int64_t vectors_;
+    const bool fits_;
+    const float *v_ = nullptr;
+    float *y_ = nullptr;
     bool gathered_ = false;
     int64_t fetched_ = kAhead;  // of the next row's entries
 };

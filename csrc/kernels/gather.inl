@@ -10,11 +10,11 @@ CYMBALS_INLINE void fetch(const Row<T> &row, int64_t i) {
     if (i < row.n + row.n_next) prefetch_row(row.full.rows + row.where[i] * row.full.stride, row.f);
 }
 
-// Entries i to i + 3 as rows of the tile, w_k = weight (scale o y): zero rows from n on. With kDots also s_k = w_k . z.
-template <class T, bool kDots>
-inline void gather4(const Row<T> &row, int64_t i, const Work<T> &work, T *tile, const T *z, T *s) {
+// Entries i to i + 3 as rows of the tile, w_k = weight (scale o y): zero rows from n on.
+template <class T>
+inline void gather4(const Row<T> &row, int64_t i, const Work<T> &work, T *tile) {
     constexpr int64_t L = kLanes<T>;
-    const int64_t ld = work.ld, padded = work.padded, whole = row.f / L * L;
+    const int64_t ld = work.ld, whole = row.f / L * L;
     const T *scale = row.full.scale;
     const T *y[kBlock];
     T weight[kBlock];
@@ -25,24 +25,15 @@ inline void gather4(const Row<T> &row, int64_t i, const Work<T> &work, T *tile, 
         y[k] = row.full.rows + row.where[at] * row.full.stride;
         weight[k] = i + k < row.n ? row.full.weight[at] : 0;
     }
-    Vec<T> sums[kBlock] = {};
     for (int64_t j = 0; j < whole; j += L) {
-        const Vec<T> by = load(scale + j), other = kDots ? load(z + j) : by;
+        const Vec<T> by = load(scale + j);
 #pragma GCC unroll 4
-        for (int64_t k = 0; k < kBlock; k++) {
-            const Vec<T> w = weight[k] * (by * load(y[k] + j));
-            store(tile + k * ld + j, w);
-            if (kDots) sums[k] += w * other;
-        }
+        for (int64_t k = 0; k < kBlock; k++) store(tile + k * ld + j, weight[k] * (by * load(y[k] + j)));
     }
 #pragma GCC unroll 4
-    for (int64_t k = 0; k < kBlock; k++) {
-        T *w = tile + k * ld;
-        for (int64_t j = whole; j < padded; j++) w[j] = j < row.f ? weight[k] * (scale[j] * y[k][j]) : 0;
-        if (!kDots) continue;
-        for (int64_t j = whole; j < padded; j += L) sums[k] += load(w + j) * load(z + j);
-        s[k] = sum<T>(sums[k]);
-    }
+    for (int64_t k = 0; k < kBlock; k++)
+        for (int64_t j = whole; j < work.padded; j++)
+            tile[k * ld + j] = j < row.f ? weight[k] * (scale[j] * y[k][j]) : 0;
 }
 
 // tile[i] = weight_i (scale o y_i) for begin <= i < end, then zero rows up to a multiple of kBlock; returns that many.
@@ -52,6 +43,44 @@ int64_t gather(const Row<T> &row, int64_t begin, int64_t end, const Work<T> &wor
     part.n = end;
     int64_t filled = 0;
     for (int64_t i = begin; i < end; i += kBlock, filled += kBlock)
-        gather4<T, false>(part, i, work, work.tile + filled * work.ld, nullptr, nullptr);
+        gather4(part, i, work, work.tile + filled * work.ld);
     return filled;
+}
+
+// See kernels.h.
+template <class T>
+Weighed<T> weigh(T *a, T *b, int64_t n, const int64_t *where, const T *leverage, bool squares) {
+    constexpr int64_t L = kLanes<T>;
+    // In the dual a weight of 0 must not divide; such an entry weighs less than rounding.
+    constexpr T smallest = kEpsilon<T> * kEpsilon<T>;
+    T traces[4] = {}, heaviest[4] = {};
+    int64_t i = 0;
+    const auto meet = [&](int64_t k) CYMBALS_INLINED {
+        const T h = magnitude(a[i + k]) * leverage[where[i + k]];
+        traces[k] += h;
+        heaviest[k] = h > heaviest[k] ? h : heaviest[k];
+    };
+    for (; i + 4 <= n; i += 4)
+#pragma GCC unroll 4
+        for (int64_t k = 0; k < 4; k++) meet(k);
+    for (; i < n; i++) meet(0);
+    for (int64_t k = 1; k < 4; k++) {
+        traces[0] += traces[k];
+        heaviest[0] = heaviest[k] > heaviest[0] ? heaviest[k] : heaviest[0];
+    }
+    for (i = n; i < n + kGroup; i++) a[i] = b[i] = 0;
+    Vec<T> constants = {}, least = {}, strange = {};
+    for (i = 0; i < n; i += L) {
+        const Vec<T> weight = load(a + i), target = load(b + i);
+        const Vec<T> size = magnitude(weight), floored = size < smallest ? Vec<T>{} + smallest : size;
+        const Vec<T> root = roots<T>(floored), quotient = target / root;
+        constants += squares ? target * target : target;
+        least = weight < least ? weight : least;
+        strange += size * 0 + quotient * 0;  // NaN where one is not finite
+        store(a + i, weight < 0 ? -root : root);
+        store(b + i, quotient);
+    }
+    for (i = n; i < n + L; i++) a[i] = 0;
+    const T check = sum<T>(strange), lowest = least_lane<T>(least);
+    return {traces[0], heaviest[0], sum<T>(constants), lowest, check == 0};
 }

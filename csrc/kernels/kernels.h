@@ -15,13 +15,13 @@ struct Source {
     const T *scale, *weight;
 };
 
-// The same of a copy in 16 bits: pairs of numbers, stride counted in pairs, in an order that is each instruction set's
-// own. Weights have kGroup zeros behind them, the scale zeros up to `side`.
+// The same of a whitened copy in 16 bits: pairs of numbers, stride counted in pairs, in an order that is each
+// instruction set's own.
 template <class T>
 struct CompactSource {
     const int32_t *rows;  // null where there is no copy
     int64_t stride;
-    const T *scale, *weight;
+    const T *scale;  // null where the copy is whitened with this row's own D; else zeros up to `side`
 };
 
 // One row's system: (D + sum_i sign_i weight_i^2 y_i y_i') x = sum_i weight_i q_i y_i, y_i the fixed side's row
@@ -32,8 +32,8 @@ struct Row {
     Source<T> full;                 // the fixed side itself: scale is D^(-1/2), weight sqrt|a|
     CompactSource<T> compact;       // the same from 16 bits, for CG
     const T *root;                  // D^(1/2), padded with zeros
-    const int64_t *where;           // n row numbers of the fixed side, then n_next that the next rows will gather
-    const T *q;                     // b / sqrt|a|; readable, and zero, for kGroup entries beyond n
+    const int64_t *where;           // n row numbers of the fixed side, n_next of the next rows', kGroup of any row
+    const T *q;                     // b / sqrt|a|; this and the weights have kGroup zeros behind them
     int64_t n, n_positive, n_next;  // the entries with a < 0 stand last
     T constant;                     // the row's loss at x = 0
 };
@@ -42,10 +42,9 @@ struct Row {
 template <class T>
 struct Work {
     int64_t padded, ld, tile_rows, side;
-    T *tile, *matrix, *z, *r, *p, *ap;
-    T *scaled, *sum;  // of compact passes: zeros from `padded` to `side`
-    T *wide;          // kGroup * side
-    T *t;             // 2 * side
+    T *tile, *matrix;
+    T *z, *r, *p, *ap, *scaled, *sum;  // zeros from `padded` to `side`
+    T *t;                              // 2 * side
 };
 
 // When conjugate gradients end: at `most` steps, or once |r|^2, which bounds what there is left to gain, is at most t^2
@@ -62,7 +61,7 @@ enum class Solve : int { done, indefinite, not_converged };
 
 // Rows of a tile are worked in groups of this many; tiles are filled up with zero rows.
 constexpr int64_t kBlock = 4;
-constexpr int64_t kGroup = 8;  // and, in conjugate gradients, of this many
+constexpr int64_t kGroup = 16;  // and, in conjugate gradients, of up to this many
 // Edge of the blocks that the Gramian is cut into: a multiple of every pad.
 constexpr int64_t kPanel = 64;
 
@@ -71,6 +70,16 @@ constexpr int64_t kPanel = 64;
 // segment's quads, 32 bytes each.
 constexpr int64_t kScreenLanes = 8, kScreenSegment = 32;
 constexpr int64_t screen_bytes(int64_t quads) { return 32 * (quads + (quads + kScreenSegment - 1) / kScreenSegment); }
+
+// What a row's weights add up to.
+template <class T>
+struct Weighed {
+    T trace;     // of W'W: sum of |a| y'D^(-1)y
+    T heaviest;  // the largest of these
+    T constant;  // sum b, or of b^2
+    T least;     // the lowest a
+    bool finite;
+};
 
 template <class T>
 struct Kernels {
@@ -89,19 +98,20 @@ struct Kernels {
     // c[i][j] = a_i . b_j over f elements (any number); each product is summed in the same order wherever it stands.
     void (*dots)(T *c, int64_t ldc, const T *a, int64_t lda, int64_t na, const T *b, int64_t ldb, int64_t nb,
                  int64_t f);
-    // norms[i * norms_stride] = sum_j (scale_j y_ij)^2 for n rows of f elements; scale may be null.
-    void (*row_norms)(T *norms, int64_t norms_stride, const T *y, int64_t stride, int64_t n, int64_t f, const T *scale);
-    // y o scale in 16 bits, n rows of f elements, units[i * units_stride] being what the numbers of a row count: the
-    // largest entry of a row has 32767 * 2^16 of them, so that 15 bits of its norm are kept. Null for float64.
-    void (*compress)(int32_t *pairs, int64_t pairs_stride, T *units, int64_t units_stride, const T *y, int64_t stride,
-                     int64_t n, int64_t f, const T *scale);
+    // norms[i] = sum_j (scale_j y_ij)^2 for n rows of f elements; scale may be null.
+    void (*row_norms)(T *norms, const T *y, int64_t stride, int64_t n, int64_t f, const T *scale);
+    // y o scale in 16 bits (bfloat16), n rows of f elements. Null for float64.
+    void (*compress)(int32_t *pairs, int64_t pairs_stride, const T *y, int64_t stride, int64_t n, int64_t f,
+                     const T *scale);
+    // a becomes sqrt|a| with the sign of a, b becomes b / sqrt|a|; both get kGroup zeros behind their n numbers.
+    Weighed<T> (*weigh)(T *a, T *b, int64_t n, const int64_t *where, const T *leverage, bool squares);
     // Independent multiply-adds in registers, for the sake of their speed: does so many rounds, returns how many they
     // were, and stores what came of them.
     int64_t (*multiply_adds)(int64_t rounds, T *result);
     // s[i] = x . fixed[where_i] for n rows of f elements.
     void (*scores)(T *s, const T *x, const T *fixed, int64_t stride, int64_t f, const int64_t *where, int64_t n);
-    // The first place from i on of n scores that holds at least `least`, or n.
-    int64_t (*next_at_least)(const T *s, int64_t i, int64_t n, T least);
+    // The places of n < 2^31 scores that hold at least `least`, in order; returns how many.
+    int64_t (*find_at_least)(const T *s, int64_t n, T least, int32_t *places);
     // Adds to less and not_more how many of n < 2^24 scores are below each of the values, and how many not above it.
     void (*count)(const T *s, int64_t n, const T *values, int64_t n_values, int64_t *less, int64_t *not_more);
 };

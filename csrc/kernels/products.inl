@@ -45,15 +45,19 @@ inline void strip_product(T *c, int64_t ldc, const T *a, int64_t sk, int64_t sr,
 
 template <class T>
 void syrk(T *c, int64_t ldc, const T *p, int64_t ldp, int64_t n, int64_t begin, int64_t end, int64_t m) {
-    constexpr int64_t L = kLanes<T>, R = kTileRows<T>;
-    int64_t depth = 24 * 1024 / (m * (int64_t)sizeof(T));  // rows of p that stay in the first-level cache
-    if (depth < 16) depth = 16;
+    constexpr int64_t L = kLanes<T>, R = kTileRows<T>, strip = kTileVectors * L;
+    constexpr int64_t depth = 48;  // rows of p worked at a time: a strip of them stays in the first-level cache
     for (int64_t k = 0; k < n; k += depth) {
         const int64_t rows = n - k < depth ? n - k : depth;
-        const T *block = p + k * ldp;
-        for (int64_t i = begin; i < end; i += R) {
-            const int64_t j = i / L * L;
-            strip_product<T, R>(c + i * ldc + j, ldc, block + i, ldp, 1, block + j, ldp, rows, (m - j) / L);
+        const T *block = p + k * ldp, *next = block + rows * ldp, *const next_end = next + depth * ldp;
+        for (int64_t j = begin / L * L; j < m; j += strip) {
+            const int64_t right = j + strip < m ? j + strip : m;
+            for (int64_t i = begin; i < end && i < right; i += R) {
+                for (int64_t r = 0; r < 4 && next < next_end; r++, next += ldp) prefetch_row(next, m);
+                const int64_t left = i / L * L > j ? i / L * L : j;
+                strip_product<T, R>(c + i * ldc + left, ldc, block + i, ldp, 1, block + left, ldp, rows,
+                                    (right - left) / L);
+            }
         }
     }
 }
@@ -69,7 +73,11 @@ void gemm(T *c, int64_t ldc, const T *a, int64_t lda, const T *b, int64_t ldb, i
         for (int64_t j = 0, vectors; j < m; j += vectors * L) {
             const int64_t left = (m - j) / L;
             vectors = left > kTileVectors + 1 ? kTileVectors : left;
-            for (int64_t i = 0; i < n; i += kBlock)
+            int64_t i = 0;
+            for (; i + kTileRows<T> <= n; i += kTileRows<T>)
+                strip_product<T, kTileRows<T>>(c + i * ldc + j, ldc, a + i * lda + k0, 1, lda, b + k0 * ldb + j, ldb,
+                                               rows, vectors);
+            for (; i < n; i += kBlock)
                 strip_product<T, kBlock>(c + i * ldc + j, ldc, a + i * lda + k0, 1, lda, b + k0 * ldb + j, ldb, rows,
                                          vectors);
         }
@@ -127,7 +135,7 @@ void scores(T *s, const T *x, const T *fixed, int64_t stride, int64_t f, const i
 }
 
 template <class T>
-void row_norms(T *norms, int64_t norms_stride, const T *y, int64_t stride, int64_t n, int64_t f, const T *scale) {
+void row_norms(T *norms, const T *y, int64_t stride, int64_t n, int64_t f, const T *scale) {
     constexpr int64_t L = kLanes<T>;
     for (int64_t i = 0; i < n; i++) {
         const T *row = y + i * stride;
@@ -142,7 +150,7 @@ void row_norms(T *norms, int64_t norms_stride, const T *y, int64_t stride, int64
             const T v = scale ? row[j] * scale[j] : row[j];
             total += v * v;
         }
-        norms[i * norms_stride] = total;
+        norms[i] = total;
     }
 }
 

@@ -1,21 +1,37 @@
 // Counting and finding in a row of scores. A NaN is never counted and never found.
 
-// The first place from `i` on whose score is at least `least`, n where there is none.
+// Bit i: whether lane i of a comparison holds.
+template <class M>
+CYMBALS_INLINE uint32_t bits(M mask) {
+#if defined(__AVX512DQ__)
+    if constexpr (sizeof(mask[0]) == 4)
+        return _mm512_movepi32_mask((__m512i)mask);
+    else
+        return _mm512_movepi64_mask((__m512i)mask);
+#elif defined(__AVX2__)
+    if constexpr (sizeof(mask[0]) == 4)
+        return (uint32_t)_mm256_movemask_ps((__m256)mask);
+    else
+        return (uint32_t)_mm256_movemask_pd((__m256d)mask);
+#else
+    uint32_t all = 0;
+    for (uint32_t i = 0; i < sizeof(M) / sizeof(mask[0]); i++) all |= (uint32_t)(mask[i] & 1) << i;
+    return all;
+#endif
+}
+
+// The places of n scores that hold at least `least`, in order; returns how many.
 template <class T>
-int64_t next_at_least(const T *s, int64_t i, int64_t n, T least) {
-    constexpr int64_t L = kLanes<T>, run = 8 * L;
-    typedef decltype(Vec<T>{} < Vec<T>{}) Mask;
-    for (; i + run <= n; i += run) {
-        Mask any = {};
-#pragma GCC unroll 8
-        for (int64_t j = 0; j < run; j += L) any |= load(s + i + j) >= least;
-        bool found = false;
-#pragma GCC unroll 16
-        for (int64_t j = 0; j < L; j++) found |= any[j] != 0;
-        if (found) break;
-    }
-    while (i < n && !(s[i] >= least)) i++;
-    return i;
+int64_t find_at_least(const T *s, int64_t n, T least, int32_t *places) {
+    constexpr int64_t L = kLanes<T>;
+    const int64_t whole = n / L * L;
+    int64_t found = 0;
+    for (int64_t i = 0; i < whole; i += L)
+        for (uint32_t hits = bits(load(s + i) >= least); hits; hits &= hits - 1)
+            places[found++] = (int32_t)i + __builtin_ctz(hits);
+    for (int64_t i = whole; i < n; i++)
+        if (s[i] >= least) places[found++] = (int32_t)i;
+    return found;
 }
 
 // N values at a time: see `count`.
@@ -29,8 +45,8 @@ inline void count_tile(const T *s, int64_t n, const T *values, int64_t *less, in
         const Vec<T> v = load(s + i);
 #pragma GCC unroll 4
         for (int64_t k = 0; k < N; k++) {
-            below[k] += v < values[k];
-            upto[k] += v <= values[k];
+            below[k] = v < values[k] ? below[k] - 1 : below[k];
+            upto[k] = v <= values[k] ? upto[k] - 1 : upto[k];
         }
     }
 #pragma GCC unroll 4
@@ -47,5 +63,6 @@ template <class T>
 void count(const T *s, int64_t n, const T *values, int64_t n_values, int64_t *less, int64_t *not_more) {
     int64_t k = 0;
     for (; k + 4 <= n_values; k += 4) count_tile<T, 4>(s, n, values + k, less + k, not_more + k);
+    for (; k + 2 <= n_values; k += 2) count_tile<T, 2>(s, n, values + k, less + k, not_more + k);
     for (; k < n_values; k++) count_tile<T, 1>(s, n, values + k, less + k, not_more + k);
 }

@@ -3,7 +3,7 @@
 
 #include "kernels.h"
 
-#define CYMBALS_HAVE_SCREEN (CYMBALS_BYTES >= 32 && defined(__x86_64__))
+#define CYMBALS_HAVE_SCREEN (CYMBALS_BYTES >= 32 && defined(__x86_64__))  // intrinsics are used from AVX2 on
 #if CYMBALS_HAVE_SCREEN
 #include <immintrin.h>
 #endif
@@ -19,6 +19,8 @@ namespace {  // nothing here may have external linkage: the linker could keep an
 //
 #include "gather.inl"
 //
+#include "passes.inl"
+//
 #include "compact.inl"
 //
 #include "cg.inl"
@@ -31,8 +33,9 @@ namespace {  // nothing here may have external linkage: the linker could keep an
 
 template <class T>
 constexpr Kernels<T> kernels() {
-    Kernels<T> all = {kPad<T>,      solve_cg<T>, solve_dual<T>,    solve_primal<T>, syrk<T>,          gemm<T>, dots<T>,
-                      row_norms<T>, nullptr,     multiply_adds<T>, scores<T>,       next_at_least<T>, count<T>};
+    Kernels<T> all = {kPad<T>,          solve_cg<T>, solve_dual<T>,    solve_primal<T>, syrk<T>,
+                      gemm<T>,          dots<T>,     row_norms<T>,     nullptr,         weigh<T>,
+                      multiply_adds<T>, scores<T>,   find_at_least<T>, count<T>};
     if constexpr (sizeof(T) == sizeof(float)) all.compress = compress;
     return all;
 }

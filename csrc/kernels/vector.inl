@@ -1,6 +1,11 @@
 // The vector type of the instruction set being compiled, in GCC/Clang vector extensions, and the few
 // primitives that the other kernels are written in. CYMBALS_BYTES is the vector width.
 
+// Inlined at once: GCC takes a function that only prefetches for one without effect, and drops calls of it; others
+// would pass vectors through memory.
+#define CYMBALS_INLINE inline __attribute__((always_inline))
+#define CYMBALS_INLINED __attribute__((always_inline))  // of a lambda
+
 template <class T>
 struct Simd;
 template <>
@@ -64,31 +69,17 @@ inline Vec<T> fold(Vec<T> v, Vec<T> w, Lanes<I...>) {
     return __builtin_shufflevector(v, w, (I & Width ? L + I : I)...) +
            __builtin_shufflevector(v, w, (I & Width ? L + (I ^ Width) : (I ^ Width))...);
 }
-// s[k] = sum of v[k] for N = 4 or 8 vectors, 0 from N to 7: written as whole vectors, so that whole vectors can be read
-// back at once.
-template <class T, int64_t N>
-inline void add_lanes(const Vec<T> *v, T *s) {
-    constexpr int64_t L = kLanes<T>;
-    constexpr typename LanesTo<L>::Type lanes;
-    if constexpr (L < 4) {
+// Lane i is the sum of v[i], for as many vectors as a vector has lanes; they are not needed afterwards.
+template <class T, int Width = 1>
+CYMBALS_INLINE Vec<T> lane_sums(Vec<T> *v) {
+    constexpr int L = kLanes<T>;
+    if constexpr (Width < L) {
+        constexpr typename LanesTo<L>::Type lanes;
 #pragma GCC unroll 8
-        for (int64_t k = 0; k < 8; k++) s[k] = k < N ? sum<T>(v[k]) : 0;
-    } else {
-        Vec<T> four[2] = {};
-#pragma GCC unroll 2
-        for (int64_t k = 0; k < N / 4; k++)
-            four[k] = fold<2, T>(fold<1, T>(v[4 * k], v[4 * k + 1], lanes),
-                                 fold<1, T>(v[4 * k + 2], v[4 * k + 3], lanes), lanes);
-        if constexpr (L == 4) {
-            store(s, four[0]);
-            store(s + 4, four[1]);
-        } else {
-            Vec<T> eight = fold<4, T>(four[0], four[1], lanes);
-            if constexpr (L > 8) eight = fold<8, T>(eight, eight, lanes);
-            typedef T Eight __attribute__((vector_size(8 * sizeof(T)), aligned(sizeof(T)), may_alias));
-            *reinterpret_cast<Eight *>(s) = __builtin_shufflevector(eight, eight, 0, 1, 2, 3, 4, 5, 6, 7);
-        }
+        for (int k = 0; k < L / Width / 2; k++) v[k] = fold<Width, T>(v[2 * k], v[2 * k + 1], lanes);
+        return lane_sums<T, 2 * Width>(v);
     }
+    return v[0];
 }
 
 template <class T>
@@ -98,6 +89,21 @@ constexpr T kSmallest = sizeof(T) == 4 ? T(1e-30) : T(1e-290);
 
 inline float root(float x) { return __builtin_sqrtf(x); }
 inline double root(double x) { return __builtin_sqrt(x); }
+template <class T>
+inline Vec<T> roots(Vec<T> v) {  // a loop that compilers make one instruction of
+    for (int64_t i = 0; i < kLanes<T>; i++) v[i] = root(v[i]);
+    return v;
+}
+template <class V>
+inline V magnitude(V v) {
+    return v < 0 ? -v : v;
+}
+template <class T>
+inline T least_lane(Vec<T> v) {
+    T least = v[0];
+    for (int64_t i = 1; i < kLanes<T>; i++) least = v[i] < least ? v[i] : least;
+    return least;
+}
 
 template <class T>
 inline int64_t round_up(int64_t n) {
@@ -136,8 +142,6 @@ inline double multiply_add(double a, double b, double c) {
 #endif
 }
 
-// Inlined at once: GCC takes a function that only prefetches for one without effect, and drops calls of it.
-#define CYMBALS_INLINE inline __attribute__((always_inline))
 CYMBALS_INLINE void prefetch_lines(const void *first, int64_t lines) {
     const char *p = static_cast<const char *>(first);
     for (; lines >= 4; lines -= 4, p += 256) {  // a loop of one takes as long as what it fetches

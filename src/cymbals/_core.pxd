@@ -71,6 +71,12 @@ cdef extern from "cymbals/cymbals.h" nogil:
     int32_t cymbals_parse_numbers(const char *text, int64_t size, int32_t n_fields, int64_t *n_lines, int64_t *numbers,
                                   int64_t *n_good, int64_t *rejected, int64_t *first_rejected,
                                   int32_t n_threads) noexcept
+    int32_t cymbals_parse_names(const char *text, int64_t size, int64_t *n_lines, int64_t *numbers, int64_t *n_good,
+                                int64_t *rejected, int64_t *first_rejected, int32_t n_threads) noexcept
+    int32_t cymbals_number_ids(int64_t n, const int64_t *ids, int64_t lowest, int64_t range, int32_t *table,
+                               int64_t *n_distinct, int32_t n_threads) noexcept
+    int32_t cymbals_look_up_ids(int64_t n, const int64_t *ids, int64_t lowest, int64_t range, const int32_t *table,
+                                int32_t *places, int32_t n_threads) noexcept
 
     ctypedef struct cymbals_peaks:
         size_t struct_size

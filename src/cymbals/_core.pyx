@@ -283,18 +283,47 @@ def count_lines(data, int n_threads):
     return n_lines
 
 
-def parse_numbers(data, numbers, int n_threads):
-    """Fills numbers (count_lines x fields); returns (lines taken, [(rejected, first line)] by reason)."""
+def parse_numbers(data, numbers, int n_threads, bint names=False):
+    """Fills numbers (fields x count_lines), with `names` ids and where names begin and end; returns
+    (lines taken, [(rejected, first line)] by reason)."""
     cdef Text text = Text(data)
     cdef Buffer out = Buffer(numbers, "q", 2, True)
-    cdef int64_t n_lines = out.size(0), n_good = 0
+    cdef int64_t n_lines = out.size(1), n_good = 0
     cdef int64_t rejected[CYMBALS_LINE_REASONS]
     cdef int64_t first[CYMBALS_LINE_REASONS]
     cdef int32_t status
-    if out.size() == 0:
+    if n_lines == 0:
         return 0, [(0, 0)] * CYMBALS_LINE_REASONS
+    if names and out.size() != 3:
+        raise ValueError("names take three columns")
     with nogil:
-        status = cymbals_parse_numbers(<const char *>text.view.buf, text.view.len, <int32_t>out.size(1), &n_lines,
-                                       <int64_t *>out.view.buf, &n_good, rejected, first, n_threads)
+        if names:
+            status = cymbals_parse_names(<const char *>text.view.buf, text.view.len, &n_lines, <int64_t *>out.view.buf,
+                                         &n_good, rejected, first, n_threads)
+        else:
+            status = cymbals_parse_numbers(<const char *>text.view.buf, text.view.len, <int32_t>out.size(), &n_lines,
+                                           <int64_t *>out.view.buf, &n_good, rejected, first, n_threads)
     raise_for(status)
     return n_good, [(rejected[i], first[i]) for i in range(CYMBALS_LINE_REASONS)]
+
+
+def number_ids(ids, int64_t lowest, table, int n_threads):
+    """Fills table (int32, one for each number from `lowest` on); returns how many distinct ids there are."""
+    cdef Buffer i = Buffer(ids, "q", 1), t = Buffer(table, "i", 1, True)
+    cdef int64_t n_distinct = 0
+    cdef int32_t status
+    with nogil:
+        status = cymbals_number_ids(i.size(), <const int64_t *>i.view.buf, lowest, t.size(), <int32_t *>t.view.buf,
+                                    &n_distinct, n_threads)
+    raise_for(status)
+    return n_distinct
+
+
+def look_up_ids(ids, int64_t lowest, table, places, int n_threads):
+    """Fills places (int32, one an id) from such a table."""
+    cdef Buffer i = Buffer(ids, "q", 1), t = Buffer(table, "i", 1), p = Buffer(places, "i", 1, True).need(i.size())
+    cdef int32_t status
+    with nogil:
+        status = cymbals_look_up_ids(i.size(), <const int64_t *>i.view.buf, lowest, t.size(),
+                                     <const int32_t *>t.view.buf, <int32_t *>p.view.buf, n_threads)
+    raise_for(status)

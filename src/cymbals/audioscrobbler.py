@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import mmap
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _core
-from .csr import exact, summed
-from .ids import Ids
+from .csr import summed
+from .ids import Ids, Places, distinct
 from .interactions import Interactions
 from .threads import resolve
 
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 PLAYS, ARTISTS, ALIASES = "user_artist_data", "artist_data", "artist_alias"
-_REASONS = ("", "wrong number of fields", "not a whole number", "negative number", "number too large")
+_REASONS = ("", "wrong number of fields", "not a whole number", "negative number", "number too large", "")
+_LONGEST_CHAIN = 64  # of aliases that is followed for all at once
+_NAME_REASONS = ("", "no tab", "artist id is not a whole number", "", "number too large", "empty name")
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,30 @@ class Rejected:
 
 
 @dataclass(frozen=True)
+class Names(Sequence[str]):
+    """Pieces of a text, each decoded when asked for; bytes that are not UTF-8 become U+FFFD."""
+
+    text: bytes
+    begin: NDArray[np.int64]
+    end: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return int(self.begin.size)
+
+    def __getitem__(self, i: Any) -> Any:
+        if isinstance(i, slice):
+            return Names(self.text, self.begin[i], self.end[i])
+        return self.text[self.begin[i] : self.end[i]].decode("utf-8", "replace")
+
+    def not_utf8(self) -> int:
+        """How many have bytes that are not UTF-8."""
+        if self.text.isascii():
+            return 0
+        high = np.flatnonzero(np.frombuffer(self.text, np.uint8) >= 128)
+        return sum("\ufffd" in self[i] for i in np.unique(np.searchsorted(self.begin, high, side="right") - 1) if i >= 0)
+
+
+@dataclass(frozen=True)
 class RawEvents:
     """The three files as found.
 
@@ -46,7 +72,7 @@ class RawEvents:
     ----------
     plays_, artists_ids_, aliases_ : ndarray
         int64: (user, artist, count), ids of named artists, (misspelled, canonical).
-    names_ : list of str
+    names_ : sequence of str
     rejected : list of Rejected
         Lines not taken, by file and reason.
     notes : dict
@@ -55,7 +81,7 @@ class RawEvents:
 
     plays_: NDArray[np.int64]
     artist_ids_: NDArray[np.int64]
-    names_: list[str]
+    names_: Names
     aliases_: NDArray[np.int64]
     rejected: list[Rejected]
     notes: dict[str, int] = field(default_factory=dict)
@@ -68,7 +94,7 @@ class RawEvents:
     @property
     def artists(self) -> pd.DataFrame:
         """Columns artist, name."""
-        return _frame({"artist": self.artist_ids_, "name": self.names_})
+        return _frame({"artist": self.artist_ids_, "name": list(self.names_)})
 
     @property
     def aliases(self) -> pd.DataFrame:
@@ -80,32 +106,31 @@ class RawEvents:
 
         Of two lines for one id the first counts. A cycle stands for its smallest id.
         """
-        target: dict[int, int] = {}
-        for wrong, right in self.aliases_.tolist():
-            if wrong != right:
-                target.setdefault(wrong, right)
-        final: dict[int, int] = {}
+        own = self.aliases_[self.aliases_[:, 0] != self.aliases_[:, 1]]
+        wrong, first = np.unique(own[:, 0], return_index=True)
+        right = own[first, 1]
+        at = Ids("alias", wrong.size, wrong).find(right)  # the alias that a target is itself, -1 for none
+        final, here = right.copy(), at.copy()
+        for _ in range(_LONGEST_CHAIN):
+            going = np.flatnonzero(here >= 0)
+            if not going.size:
+                break
+            final[going], here[going] = right[here[going]], at[here[going]]
         cycles = 0
-        for start in target:
-            path, here = [start], target[start]
-            on_path = {start}
-            while here in target and here not in final and here not in on_path:
-                path.append(here)
-                on_path.add(here)
-                here = target[here]
-            if here in on_path:
-                cycles += 1
-                here = min(path[path.index(here) :])
-            here = final.get(here, here)
-            for artist in path:
-                final[artist] = here
-        chains = sum(final[wrong] != right for wrong, right in target.items())
-        wrong = np.array(sorted(a for a, b in final.items() if a != b), np.int64)
-        return (
-            wrong,
-            np.array([final[a] for a in wrong.tolist()], np.int64),
-            {"alias_chains": chains, "alias_cycles": cycles},
-        )
+        for start in np.flatnonzero(here >= 0).tolist():  # those in a cycle, or on the way to one
+            path, on_path = [start], {start}
+            while (start := int(at[start])) >= 0 and start not in on_path:
+                path.append(start)
+                on_path.add(start)
+            if start < 0:
+                final[path[0]] = right[path[-1]]
+                continue
+            cycle = path[path.index(start) :]
+            final[path[0]] = wrong[cycle].min()
+            cycles += path[0] == min(cycle)
+        stands = final != wrong
+        report = {"alias_chains": int(np.sum(final != right)), "alias_cycles": cycles}
+        return wrong[stands], final[stands], report
 
     def clean(self) -> Interactions:
         """Canonical ids, each (user, artist) pair once with its counts added up, names beside the artists.
@@ -116,34 +141,38 @@ class RawEvents:
             Its `report` counts rows, rows renamed, pairs, pairs merged away, users, artists before and after, artists
             without a name, alias chains and cycles, and rejected lines.
         """
+        n_threads = resolve(None)
         user, artist, count = self.plays_.T
         wrong, right, report = self.canonical()
-        user_ids, rows = np.unique(user, return_inverse=True)
-        raw_ids, raw_columns = np.unique(artist, return_inverse=True)
-        renamed_ids = raw_ids.copy()
-        renamed = np.zeros(raw_ids.size, dtype=bool)
-        if wrong.size:
-            at = np.minimum(np.searchsorted(wrong, raw_ids), wrong.size - 1)
-            renamed = wrong[at] == raw_ids
-            renamed_ids[renamed] = right[at[renamed]]
+        user_ids, rows = distinct(user, n_threads)
+        artists = Places(artist, n_threads)
+        aliases = Ids("alias", wrong.size, wrong)
+        at = aliases.find(artists.values)
+        renamed_ids = np.where(at >= 0, right[np.maximum(at, 0)], artists.values) if wrong.size else artists.values
         item_ids, columns = np.unique(renamed_ids, return_inverse=True)
         shape = (user_ids.size, item_ids.size)
-        csr = summed(rows, columns[raw_columns], exact(count.astype(np.float64)), shape, resolve(None))
+        values = count.astype(np.float32 if count.size and count.max() <= 2**24 else np.float64)
+        csr = summed(rows, artists.of_ids(columns), values, shape, n_threads)
         items = Ids("item", item_ids.size, item_ids)
-        names = np.full(item_ids.size, None, dtype=object)
-        found = items.find(self.artist_ids_)
-        for row, name in zip(found.tolist(), self.names_, strict=True):
-            if row >= 0 and names[row] is None:
-                names[row] = name
+        name_of = np.full(item_ids.size, -1)
+        found = items.find(self.artist_ids_)[::-1]  # so that the first name of an artist is written last
+        name_of[found[found >= 0]] = np.arange(found.size)[::-1][found >= 0]
+
+        def names() -> NDArray[Any]:
+            out = np.full(name_of.size, None, dtype=object)
+            for row in np.flatnonzero(name_of >= 0).tolist():
+                out[row] = self.names_[name_of[row]]
+            return out
+
         counts = {
             "rows": int(user.size),
-            "rows_renamed": int(np.sum(renamed[raw_columns])),
+            "rows_renamed": int(np.count_nonzero(aliases.find(artist) >= 0)),
             "pairs": csr.nnz,
             "pairs_merged": int(user.size) - csr.nnz,
             "users": shape[0],
-            "artists_before": int(raw_ids.size),
+            "artists_before": int(artists.values.size),
             "artists": shape[1],
-            "artists_without_name": int(sum(name is None for name in names)),
+            "artists_without_name": int(np.sum(name_of < 0)),
             **report,
             "lines_rejected": sum(r.lines for r in self.rejected),
             **self.notes,
@@ -181,18 +210,24 @@ def read(directory: str | os.PathLike[str]) -> RawEvents:
     plays_file = find(folder, PLAYS)
     if plays_file is None:
         raise FileNotFoundError(f"{folder} holds neither {PLAYS}.txt nor {PLAYS}_small.txt")
-    plays = _numbers(plays_file, 3, rejected)
+    plays = _lines(plays_file, 3, rejected)
     aliases = np.empty((0, 2), np.int64)
     alias_file, artist_file = find(folder, ALIASES), find(folder, ARTISTS)
     if alias_file is None:
         notes[f"missing_{ALIASES}"] = 1
     else:
-        aliases = _numbers(alias_file, 2, rejected)
-    ids, names = np.empty(0, np.int64), list[str]()
+        aliases = _lines(alias_file, 2, rejected)
+    ids, begin, end = np.empty((3, 0), np.int64)
+    text = b""
     if artist_file is None:
         notes[f"missing_{ARTISTS}"] = 1
     else:
-        ids, names = _names(artist_file, rejected, notes)
+        ids, begin, end = _lines(artist_file, 3, rejected, names=True).T
+        text = artist_file.read_bytes()
+    names = Names(text, begin, end)
+    if artist_file is not None:
+        notes["names_not_utf8"] = names.not_utf8()
+        notes["artists_named_twice"] = ids.size - distinct(ids, resolve(None))[0].size
     return RawEvents(plays, ids, names, aliases, rejected, notes)
 
 
@@ -227,53 +262,20 @@ def _mapped(path: Path, use: Callable[[Any], Any]) -> Any:
             return use(data)
 
 
-def _numbers(path: Path, n_fields: int, rejected: list[Rejected]) -> NDArray[np.int64]:
-    """Lines of whole numbers, and what was not taken."""
+def _lines(path: Path, n_fields: int, rejected: list[Rejected], names: bool = False) -> NDArray[np.int64]:
+    """Lines of whole numbers, or of artists' ids and where their names begin and end; and what was not taken."""
 
     def parse(data: Any) -> NDArray[np.int64]:
         n_threads = resolve(None)
-        out = np.empty((_core.count_lines(data, n_threads), n_fields), np.int64)
-        n_good, counts = _core.parse_numbers(data, out, n_threads)
-        for reason, (lines, first) in enumerate(counts):
+        out = np.empty((n_fields, _core.count_lines(data, n_threads)), np.int64)
+        n_good, counts = _core.parse_numbers(data, out, n_threads, names)
+        for reason, (lines, first) in zip(_NAME_REASONS if names else _REASONS, counts, strict=True):
             if lines:
-                rejected.append(Rejected(path.name, _REASONS[reason], lines, first))
-        return out[:n_good]
+                rejected.append(Rejected(path.name, reason, lines, first))
+        return out[:, :n_good].T
 
     result: NDArray[np.int64] = _mapped(path, parse)
     return result
-
-
-def _names(path: Path, rejected: list[Rejected], notes: dict[str, int]) -> tuple[NDArray[np.int64], list[str]]:
-    """Artist ids and names: everything behind a line's first tab is the name."""
-    ids: list[int] = []
-    names: list[str] = []
-    refused: dict[str, list[int]] = {}
-    not_utf8 = 0
-    for number, line in enumerate(path.read_bytes().split(b"\n"), 1):
-        if not line.strip():
-            continue
-        key, tab, text = line.partition(b"\t")
-        key, text = key.strip(), text.strip()
-        if not tab:
-            refused.setdefault("no tab", []).append(number)
-        elif not key.isdigit():
-            refused.setdefault("artist id is not a whole number", []).append(number)
-        elif len(key) > 18:
-            refused.setdefault("number too large", []).append(number)
-        elif not text:
-            refused.setdefault("empty name", []).append(number)
-        else:
-            try:
-                name = text.decode("utf-8")
-            except UnicodeDecodeError:
-                name = text.decode("utf-8", "replace")
-                not_utf8 += 1
-            ids.append(int(key))
-            names.append(name)
-    rejected += [Rejected(path.name, reason, len(lines), lines[0]) for reason, lines in refused.items()]
-    notes["names_not_utf8"] = not_utf8
-    notes["artists_named_twice"] = len(ids) - len(set(ids))
-    return np.array(ids, np.int64), names
 
 
 def _frame(columns: dict[str, Any]) -> pd.DataFrame:

@@ -100,7 +100,9 @@ class Csr:
         _core.from_triplets(rows, cols, np.ascontiguousarray(values), shape, indptr, indices, data, n_threads)
         n = int(indptr[-1])
         if n < rows.shape[0]:
-            indices, data = indices[:n].copy(), data[:n].copy()
+            indices, data = indices[:n], data[:n]
+            if n < 0.9 * rows.shape[0]:  # else the room left over is not worth a copy
+                indices, data = indices.copy(), data.copy()
             if not np.isfinite(data).all():
                 at = int(np.argmin(np.isfinite(data)))
                 row = int(np.searchsorted(indptr, at, side="right")) - 1
@@ -110,8 +112,11 @@ class Csr:
 
 def summed(rows: NDArray[Any], cols: NDArray[Any], values: NDArray[Any], shape: tuple[int, int], n_threads: int) -> Csr:
     """Csr.from_triplets in which whole-number counts stay exact however large their sums."""
-    if values.dtype != np.float32 or not np.all(values == np.rint(values)):
-        return Csr.from_triplets(rows, cols, values, shape, n_threads)
+    csr = Csr.from_triplets(rows, cols, values, shape, n_threads)
+    if values.dtype != np.float32 or not csr.nnz or max(csr.data.max(), -csr.data.min()) < 2**24:
+        return csr
+    if np.any(values != np.rint(values)):
+        return csr
     csr = Csr.from_triplets(rows, cols, values.astype(np.float64), shape, n_threads)
     return Csr(csr.indptr, csr.indices, exact(csr.data), shape)
 

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from . import _core
+
 
 def id_array(name: str, ids: Any) -> NDArray[Any]:
     """One-dimensional ids as int64 or as an object array of str; anything else is refused."""
@@ -51,6 +53,55 @@ def _whole_numbers(name: str, objects: NDArray[Any]) -> NDArray[np.int64]:
         if not -(2**63) <= int(value) < 2**63:
             raise ValueError(f"{name}: row {row} holds {value}, too large for 63 bits; use strings")
     return objects.astype(np.int64)
+
+
+class Places:
+    """Where ids stand among their distinct values, which rise; np.unique, but faster for whole numbers close together.
+
+    Attributes
+    ----------
+    values : ndarray
+        The distinct ids.
+    """
+
+    def __init__(self, ids: NDArray[Any], n_threads: int) -> None:
+        self._ids, self._n_threads = ids, n_threads
+        self._places: NDArray[Any] | None = None
+        self._table = table_over(ids, 8 * ids.size)
+        if self._table is None:
+            self.values, self._places = np.unique(ids, return_inverse=True)
+        else:
+            lowest, table = self._table
+            self._ids = np.ascontiguousarray(ids)
+            _core.number_ids(self._ids, lowest, table, n_threads)
+            self.values = np.flatnonzero(table >= 0) + lowest
+
+    def of_ids(self, renumbered: NDArray[np.int64] | None = None) -> NDArray[Any]:
+        """The place of each id; `renumbered` puts other numbers in the places' stead. Can be called once."""
+        if self._table is None:
+            assert self._places is not None
+            return self._places if renumbered is None else renumbered[self._places]
+        lowest, table = self._table
+        if renumbered is not None:
+            table[self.values - lowest] = renumbered
+        places = np.empty(self._ids.size, np.int32)
+        _core.look_up_ids(self._ids, lowest, table, places, self._n_threads)
+        return places
+
+
+def distinct(ids: NDArray[Any], n_threads: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    """The distinct ids in rising order, and each id's place among them."""
+    places = Places(ids, n_threads)
+    return places.values, places.of_ids()
+
+
+def table_over(ids: NDArray[Any], most: int) -> tuple[int, NDArray[np.int32]] | None:
+    """The lowest id, and room for a number for each from there to the highest; None where that is out of proportion."""
+    if ids.dtype != np.int64 or ids.size == 0:
+        return None
+    lowest = int(ids.min())
+    span = int(ids.max()) - lowest + 1
+    return (lowest, np.empty(span, np.int32)) if span <= min(most + 65_536, 2**31 - 1) else None
 
 
 def _not_an_id(name: str, row: int, value: Any) -> Exception:
@@ -98,7 +149,7 @@ class Ids:
         assert self.array is not None
         return {value: row for row, value in enumerate(self.array)}
 
-    def find(self, wanted: NDArray[Any]) -> NDArray[np.int64]:
+    def find(self, wanted: NDArray[Any]) -> NDArray[Any]:
         """The rows of ids, -1 for those unknown."""
         if self.array is None:
             if wanted.dtype.kind != "i":
@@ -108,6 +159,14 @@ class Ids:
             return np.full(wanted.size, -1)
         if not self.whole:
             return np.fromiter((self._rows.get(w, -1) for w in wanted), np.int64, wanted.size)
+        assert self.array is not None
+        if (over := table_over(self.array, 8 * wanted.size)) is not None:
+            lowest, table = over
+            table.fill(-1)
+            table[self.array - lowest] = np.arange(self.n)
+            places = np.empty(wanted.size, np.int32)
+            _core.look_up_ids(np.ascontiguousarray(wanted), lowest, table, places, 1)
+            return places
         values, order = self._sorted
         if not values.size:
             return np.full(wanted.size, -1)
@@ -124,7 +183,7 @@ class Ids:
             raise KeyError(
                 f"{name}: no {self.what} {array[unknown[:1]].tolist()[0]!r}; the model knows {self.n} {kind} from its fit"
             )
-        return rows
+        return rows.astype(np.int64, copy=False)
 
     def of(self, rows: NDArray[np.int64]) -> NDArray[Any]:
         """Ids of rows; -1 gives -1, or None where ids are not whole numbers."""

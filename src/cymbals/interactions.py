@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ._validation import whole_number
 from .csr import Csr, from_scipy, summed, values_array
-from .ids import Ids, id_array
+from .ids import Ids, distinct, id_array
 from .threads import resolve
 
 
@@ -44,10 +44,15 @@ class Interactions:
     """
 
     def __init__(
-        self, csr: Csr, users: Ids, items: Ids, names: NDArray[Any] | None = None, report: dict[str, Any] | None = None
+        self,
+        csr: Csr,
+        users: Ids,
+        items: Ids,
+        names: NDArray[Any] | Callable[[], NDArray[Any]] | None = None,  # a function: called when first asked for
+        report: dict[str, Any] | None = None,
     ) -> None:
         self.csr, self.users, self.items = csr, users, items
-        self.item_names = names
+        self._names = names
         self._by_item: Csr | None = None
         self.report: dict[str, Any] = dict(report or {})
 
@@ -178,8 +183,8 @@ class Interactions:
         if user_of.size != item_of.size:
             raise ValueError(f"{columns[0]} and {columns[1]} must be equally long, got {user_of.size} and {item_of.size}")
         checked = _values(str(columns[2]), values, user_of, item_of)
-        user_ids, rows = np.unique(user_of, return_inverse=True)
-        item_ids, cols = np.unique(item_of, return_inverse=True)
+        user_ids, rows = distinct(user_of, resolve(None))
+        item_ids, cols = distinct(item_of, resolve(None))
         csr = summed(rows, cols, checked, (user_ids.size, item_ids.size), resolve(None))
         item_map = Ids("item", item_ids.size, item_ids)
         report = {"rows": user_of.size, "pairs": csr.nnz}
@@ -201,6 +206,12 @@ class Interactions:
     def item_ids(self) -> NDArray[Any]:
         return self.items.all()
 
+    @property
+    def item_names(self) -> NDArray[Any] | None:
+        if callable(self._names):
+            self._names = self._names()
+        return self._names
+
     def by_item(self, n_threads: int | None = None) -> Csr:
         """Items x users, as the kernels take it; made once."""
         if self._by_item is None:
@@ -219,7 +230,7 @@ class Interactions:
 
     def with_entries(self, csr: Csr, report: dict[str, Any] | None = None) -> Interactions:
         """The same users and items with other entries."""
-        return Interactions(csr, self.users, self.items, self.item_names, report)
+        return Interactions(csr, self.users, self.items, self._names, report)
 
     def name_of(self, row: int) -> str:
         """An item's name, or its id where it has none."""
@@ -227,7 +238,10 @@ class Interactions:
         return str(self.item_ids[row]) if name is None else name
 
     def __getstate__(self) -> dict[str, Any]:
-        return {k: v for k, v in vars(self).items() if k not in ("user_items", "item_users")} | {"_by_item": None}
+        return {k: v for k, v in vars(self).items() if k not in ("user_items", "item_users")} | {
+            "_by_item": None,
+            "_names": self.item_names,
+        }
 
     def __repr__(self) -> str:
         return f"<Interactions: {self.shape[0]:,} users x {self.shape[1]:,} items, {self.nnz:,} entries>"

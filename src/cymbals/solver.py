@@ -17,6 +17,10 @@ from .objective import Objective
 from .threads import single_blas_thread
 
 SOLVERS = {"auto": 0, "cg": 1, "exact": 2, "dual": 3, "primal": 4}
+# A fixed side of fewer bytes (in float32) is not copied into 16 bits: it is read from a cache, and small problems keep all
+# their digits. Nor is it for more steps of "cg" than what 8 significant bits are good for.
+COMPACT_FROM = 2**21
+COMPACT_STEPS = 8
 # Where CG in solver "auto" stops: |r|^2 <= tolerance^2 b'z bounds a row's excess loss by tolerance^2 of what it explains.
 CG_TOLERANCE = 0.016
 
@@ -32,6 +36,7 @@ class Settings:
     simd: int = 0
     cg_tolerance: float = CG_TOLERANCE
     compact: bool = True
+    compact_from: int = COMPACT_FROM
     relaxation: float = 1.0
 
 
@@ -58,6 +63,8 @@ def solve_rows(
 ) -> dict[str, int]:
     """Solves `rows` (CSR) into `solved`, whose contents are the start, the Gramian of `fixed` being diag(spectrum)."""
     objective = settings.objective
+    enough = settings.solver != "cg" or settings.cg_steps <= COMPACT_STEPS
+    compact = settings.compact and enough and 4 * fixed.size >= settings.compact_from
     return _core.half_step(
         rows,
         objective.code,
@@ -69,7 +76,7 @@ def solve_rows(
         settings.cg_steps,
         settings.cg_tolerance,
         settings.relaxation,
-        settings.compact,
+        compact,
         settings.n_threads,
         settings.simd,
     )

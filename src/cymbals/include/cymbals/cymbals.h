@@ -166,16 +166,29 @@ enum {
     CYMBALS_LINE_FIELDS = 1,   /* fewer or more fields than asked for */
     CYMBALS_LINE_NUMBER = 2,   /* a field is no whole number */
     CYMBALS_LINE_NEGATIVE = 3, /* a number below zero */
-    CYMBALS_LINE_RANGE = 4,    /* does not fit in 63 bits */
-    CYMBALS_LINE_REASONS = 5
+    CYMBALS_LINE_RANGE = 4,    /* does not fit in 63 bits; an id of more than 18 digits */
+    CYMBALS_LINE_EMPTY = 5,    /* no name */
+    CYMBALS_LINE_REASONS = 6
 };
 /* Reads lines of n_fields whole numbers separated by blanks or tabs (LF or CR LF; blank lines are passed over)
  * from text. Two calls: with numbers null it only fills *n_lines, an upper bound of the lines; then numbers
- * has room for the *n_lines given (x n_fields), *n_good is what was taken, rejected[reason] counts the others, and first_rejected[reason]
- * is the number (from 1) of the first such line, 0 for none. */
+ * has room for n_fields columns of the *n_lines given, *n_good is what was taken, rejected[reason] counts the others, and
+ * first_rejected[reason] is the number (from 1) of the first such line, 0 for none. */
 CYMBALS_API int32_t cymbals_parse_numbers(const char *text, int64_t size, int32_t n_fields, int64_t *n_lines,
                                           int64_t *numbers, int64_t *n_good, int64_t rejected[CYMBALS_LINE_REASONS],
                                           int64_t first_rejected[CYMBALS_LINE_REASONS], int32_t n_threads);
+/* The same for lines of an id, a tab (FIELDS: there is none) and a name: three columns, the id and where in text the name
+ * begins and ends, white space around it left out. */
+CYMBALS_API int32_t cymbals_parse_names(const char *text, int64_t size, int64_t *n_lines, int64_t *numbers,
+                                        int64_t *n_good, int64_t rejected[CYMBALS_LINE_REASONS],
+                                        int64_t first_rejected[CYMBALS_LINE_REASONS], int32_t n_threads);
+/* table[id - lowest] = the place of an id among the distinct ones of `ids` in rising order, -1 for every other number of
+ * [lowest, lowest + range), in which all must lie. */
+CYMBALS_API int32_t cymbals_number_ids(int64_t n, const int64_t *ids, int64_t lowest, int64_t range, int32_t *table,
+                                       int64_t *n_distinct, int32_t n_threads);
+/* places[i] = table[ids[i] - lowest], -1 outside the table. */
+CYMBALS_API int32_t cymbals_look_up_ids(int64_t n, const int64_t *ids, int64_t lowest, int64_t range,
+                                        const int32_t *table, int32_t *places, int32_t n_threads);
 
 /* What this machine does at most, in float32, all threads together; takes about a second and 300 MB. */
 typedef struct cymbals_peaks {

@@ -1,0 +1,154 @@
+// What a pass over a row's entries is made of: groups of rows that are worked together, and the passes over rows in the
+// matrix's own type. compact.inl has those over 16-bit rows.
+
+// Rows of the tile that are worked together, as a constant.
+template <int64_t N>
+struct Rows {};
+// The least of 4, 8 .. N that holds so many, and a call of f with it as a constant.
+template <int64_t N>
+CYMBALS_INLINE int64_t rows_for(int64_t n) {
+    if constexpr (N > kBlock) return n <= N / 2 ? rows_for<N / 2>(n) : N;
+    return N;
+}
+template <int64_t N, class F>
+CYMBALS_INLINE void with_rows(int64_t n, F f) {
+    if constexpr (N > kBlock)
+        if (n <= N / 2) return with_rows<N / 2>(n, f);
+    f(Rows<N>());
+}
+
+// A number for each of the kPad rows of a group.
+template <class T>
+struct Group {
+    static constexpr int64_t L = kLanes<T>, kVectors = kPad<T> / L;
+    Vec<T> v[kVectors];
+
+    // From a vector for each row: the sum of its lanes.
+    CYMBALS_INLINE void set(Vec<T> *sums) {
+#pragma GCC unroll 2
+        for (int64_t k = 0; k < kVectors; k++) v[k] = lane_sums<T>(sums + k * L);
+    }
+    CYMBALS_INLINE void read(const T *p) {
+#pragma GCC unroll 2
+        for (int64_t k = 0; k < kVectors; k++) v[k] = load(p + k * L);
+    }
+    CYMBALS_INLINE void write(T *p) const {
+#pragma GCC unroll 2
+        for (int64_t k = 0; k < kVectors; k++) store(p + k * L, v[k]);
+    }
+    CYMBALS_INLINE void operator*=(const T *p) {
+#pragma GCC unroll 2
+        for (int64_t k = 0; k < kVectors; k++) v[k] *= load(p + k * L);
+    }
+    // *this += a b
+    CYMBALS_INLINE void add_product(const Group &a, const Group &b) {
+#pragma GCC unroll 2
+        for (int64_t k = 0; k < kVectors; k++) v[k] += a.v[k] * b.v[k];
+    }
+    CYMBALS_INLINE void subtract_from(const Group &a) {
+#pragma GCC unroll 2
+        for (int64_t k = 0; k < kVectors; k++) v[k] = a.v[k] - v[k];
+    }
+    CYMBALS_INLINE T total() const {
+        Vec<T> all = v[0];
+        if constexpr (kVectors > 1) all += v[1];
+        return sum<T>(all);
+    }
+};
+
+// A pass over a row's entries, a group at a time: s = rows.dots(i), visit(i, s) to make of it what it should be, and
+// rows.add(i, s) if it is to be added back. The next group's products come before this one's are used: they hide how
+// long a sum takes.
+template <class Passes, class F>
+CYMBALS_INLINE void sweep(Passes &passes, bool add, F visit) {
+    constexpr int64_t G = Passes::G;
+    Group<typename Passes::T> s = passes.dots(0);
+    for (int64_t i = 0, n = passes.row.n; i < n; i += G) {
+        Group<typename Passes::T> next = s;
+        if (i + G < n) next = passes.dots(i + G);
+        visit(i, s);
+        if (add) passes.add(i, s);
+        s = next;
+    }
+}
+
+// sums[k] = w_k . x, elementwise over the lanes
+template <class T, int64_t N>
+CYMBALS_INLINE void dot_rows(Rows<N>, const T *w, int64_t ld, const T *x, int64_t n, Vec<T> *sums) {
+    for (int64_t j = 0; j < n; j += kLanes<T>) {
+        const Vec<T> v = load(x + j);
+#pragma GCC unroll 16
+        for (int64_t k = 0; k < N; k++) sums[k] += v * load(w + k * ld + j);
+    }
+}
+
+// y += s[0] w_0 + .. + s[N - 1] w_(N - 1)
+template <class T, int64_t N>
+CYMBALS_INLINE void add_rows(Rows<N>, const T *w, int64_t ld, const T *s, int64_t n, T *y) {
+    Vec<T> by[N];
+#pragma GCC unroll 16
+    for (int64_t k = 0; k < N; k++) by[k] = Vec<T>{} + s[k];
+    for (int64_t j = 0; j < n; j += kLanes<T>) {
+        Vec<T> even = load(y + j), odd = {};
+#pragma GCC unroll 16
+        for (int64_t k = 0; k < N; k += 2) {
+            even += by[k] * load(w + k * ld + j);
+            odd += by[k + 1] * load(w + (k + 1) * ld + j);
+        }
+        store(y + j, even + odd);
+    }
+}
+
+// Passes over a row in its own type. The first gathers into the tile, from which the others read; a row that does not
+// fit is gathered again on every pass, a group at a time.
+template <class Number>
+class FullPasses {
+ public:
+    typedef Number T;
+    static constexpr int64_t G = kPad<T>;
+    const Row<T> &row;
+    const Work<T> &work;
+
+    FullPasses(const Row<T> &r, const Work<T> &w) : row(r), work(w), fits_(r.n + G <= w.tile_rows) {}
+
+    // y += sum_i s_i w_i over the rows w_i of the system, visit(i, s) being called for each group of them, with
+    // s_i = w_i . v, to make s_i what it should be; y null: visits alone. Beyond n, s and q are 0.
+    template <class F>
+    void operator()(const T *v, T *y, F visit) {
+        v_ = v, y_ = y;
+        sweep(*this, y != nullptr, visit);
+        gathered_ = true;
+    }
+
+    CYMBALS_INLINE Group<T> dots(int64_t i) {
+        T *const w = group(i);
+        if (gathered_ && fits_)
+            for (int64_t k = 0; k < G; k += kFetchEvery) fetch(row, row.n + fetched_++);
+        else
+            for (int64_t k = 0; k < rows_for<G>(row.n - i); k += kBlock) gather4(row, i + k, work, w + k * work.ld);
+        Group<T> s;
+        with_rows<G>(row.n - i, [&](auto rows) CYMBALS_INLINED {
+            Vec<T> sums[G] = {};
+            dot_rows(rows, w, work.ld, v_, work.padded, sums);
+            s.set(sums);
+        });
+        return s;
+    }
+
+    CYMBALS_INLINE void add(int64_t i, const Group<T> &s) {
+        alignas(64) T each[G];
+        s.write(each);
+        with_rows<G>(row.n - i,
+                     [&](auto rows) CYMBALS_INLINED { add_rows(rows, group(i), work.ld, each, work.padded, y_); });
+    }
+
+ private:
+    // Two groups are in hand at a time.
+    T *group(int64_t i) const { return work.tile + (fits_ ? i : i / G % 2 * G) * work.ld; }
+
+    const bool fits_;
+    const T *v_ = nullptr;
+    T *y_ = nullptr;
+    bool gathered_ = false;
+    int64_t fetched_ = kAhead;  // of the next row's entries
+};

@@ -138,7 +138,8 @@ int32_t HalfStep<T>::prepare(int32_t n_threads) {
         if (!(least_reg <= most_reg)) least_reg = 0;
     }
     const bool uses_cg = options.solver == CYMBALS_CG || options.solver == CYMBALS_SOLVER_AUTO;
-    return fixed.prepare(least_reg, most_reg, options.compact && uses_cg && sizeof(T) == sizeof(float), n_threads);
+    return fixed.prepare(least_reg, most_reg, options.compact && uses_cg && sizeof(T) == sizeof(float), options.memory,
+                         options.memory_bytes, n_threads);
 }
 
 // The longest first, so that threads end together, and rows of like length in turn, so that fetching the entries of the

@@ -16,7 +16,8 @@ class FixedSide {
     FixedSide(const cymbals_matrix &matrix, const double *spectrum, const Kernels<T> &kernels)
         : matrix_(matrix), spectrum_(spectrum), kernels_(kernels), padded_(round_up(matrix.n_cols, kernels.pad)) {}
 
-    int32_t prepare(double least_reg, double most_reg, bool compact, int32_t n_threads);
+    // The 16-bit copy goes to `memory` where that has room for it.
+    int32_t prepare(double least_reg, double most_reg, bool compact, void *memory, int64_t bytes, int32_t n_threads);
     double least_reg() const { return least_reg_; }
 
     // D^(-1/2), D^(1/2) and, for the 16-bit copy, D^(-1/2) over the one that it was whitened with.
@@ -36,7 +37,7 @@ class FixedSide {
     const T *data() const { return static_cast<const T *>(matrix_.data); }
     int64_t stride() const { return matrix_.stride; }
     const T *leverage() const { return leverage_.get(); }  // squared lengths, whitened with the least regularization
-    const int32_t *compact() const { return compact_.get(); }             // null where not asked for
+    const int32_t *compact() const { return compact_; }    // null where not asked for
     int64_t compact_stride() const { return round_up(padded_, 32) / 2; }  // whole cache lines of pairs
 
  private:
@@ -56,15 +57,23 @@ class FixedSide {
     const int64_t padded_;
     double least_reg_ = 0, floor_ = 0;
     Buffer<T> leverage_;
-    Buffer<int32_t> compact_;
+    Buffer<int32_t> own_;
+    int32_t *compact_ = nullptr;
 };
 
 template <class T>
-int32_t FixedSide<T>::prepare(double least_reg, double most_reg, bool compact, int32_t n_threads) {
+int32_t FixedSide<T>::prepare(double least_reg, double most_reg, bool compact, void *given, int64_t bytes,
+                              int32_t n_threads) {
     const int64_t f = matrix_.n_cols, n = matrix_.n_rows;
     Buffer<T> memory = buffer<T>(3 * padded_);
     leverage_ = large_buffer<T>(n);
-    if (compact) compact_ = large_buffer<int32_t>(n * compact_stride());
+    if (compact) {
+        const int64_t offset = -(int64_t) reinterpret_cast<uintptr_t>(given) & 63, size = n * compact_stride();
+        if (given && bytes >= offset && (bytes - offset) / (int64_t)sizeof(int32_t) >= size)
+            compact_ = reinterpret_cast<int32_t *>(static_cast<char *>(given) + offset);
+        else
+            compact_ = (own_ = large_buffer<int32_t>(size)).get();
+    }
     if (!memory || !leverage_ || (compact && !compact_)) return CYMBALS_NO_MEMORY;
     const auto norms = [&](int64_t begin, int64_t count, const T *scale) {
         kernels_.row_norms(&leverage_[begin], row_of<T>(matrix_, begin), stride(), count, f, scale);

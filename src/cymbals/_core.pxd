@@ -34,6 +34,8 @@ cdef extern from "cymbals/cymbals.h" nogil:
         int32_t solver, cg_steps, compact
         double cg_tolerance, relaxation, reg
         const double *row_reg
+        void *memory
+        int64_t memory_bytes
 
     ctypedef struct cymbals_solve_info:
         int64_t rows_empty, rows_cg, rows_dual, rows_primal, cg_steps, rows_retried, failed_row

@@ -25,6 +25,7 @@ def half_step(
     compact: bool,
     n_threads: int,
     simd: int = 0,
+    memory: Any = None,
 ) -> dict[str, int]: ...
 def loss(
     rows: Any, objective: tuple[int, int, float, float, float], x: Any, y: Any, n_threads: int, simd: int = 0

@@ -145,8 +145,8 @@ def rotate(x, basis, int n_threads, int simd=0):
 
 
 def half_step(rows, objective, fixed, spectrum, solved, reg, int solver, int cg_steps, double cg_tolerance,
-              double relaxation, bint compact, int n_threads, int simd=0):
-    """reg is a number, or an array of one a row. Returns the solve info as a dict."""
+              double relaxation, bint compact, int n_threads, int simd=0, memory=None):
+    """reg is a number, or an array of one a row; memory: bytes for the 16-bit copy. Returns the solve info as a dict."""
     cdef Csr r = Csr(rows)
     cdef cymbals_objective o = objective_of(objective)
     cdef Matrix y = Matrix(fixed), x = Matrix(solved, True)
@@ -162,6 +162,9 @@ def half_step(rows, objective, fixed, spectrum, solved, reg, int solver, int cg_
     options.compact = compact
     options.reg = 0
     options.row_reg = NULL
+    cdef Buffer room = None if memory is None else Buffer(memory, "B", 1, True)
+    options.memory = NULL if room is None else room.view.buf
+    options.memory_bytes = 0 if room is None else room.size()
     if isinstance(reg, float):
         options.reg = reg
     else:

@@ -234,6 +234,8 @@ class ALS(FactorModel):
         rows = _transformed(seen, settings.objective)
         columns = data.by_item(settings.n_threads) if rows is data.csr else rows.transposed(settings.n_threads)
         x, y = self._start(init, data, rank, dtype, rng)
+        if settings.compact and dtype == np.float32:
+            settings = replace(settings, memory=solver.compact_memory(max(data.shape), rank))
 
         before = {k: v for k, v in vars(self).items() if k in _FITTED}
         report = {"stored_zeros_dropped": data.csr.nnz - seen.nnz}

@@ -37,6 +37,7 @@ class Settings:
     cg_tolerance: float = CG_TOLERANCE
     compact: bool = True
     compact_from: int = COMPACT_FROM
+    memory: Any = None  # bytes for the copy, kept from one half-step to the next: fresh memory takes long to clear
     relaxation: float = 1.0
 
 
@@ -79,7 +80,13 @@ def solve_rows(
         compact,
         settings.n_threads,
         settings.simd,
+        settings.memory,
     )
+
+
+def compact_memory(n_rows: int, rank: int) -> NDArray[np.uint8]:
+    """Enough memory for the 16-bit copy of so many rows."""
+    return np.empty(2 * n_rows * (-(-rank // 32) * 32) + 64, np.uint8)
 
 
 def half_step(rows: Any, fixed: NDArray[Any], solved: NDArray[Any], settings: Settings) -> dict[str, int]:

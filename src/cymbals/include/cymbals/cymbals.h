@@ -78,13 +78,15 @@ enum { CYMBALS_SOLVER_AUTO = 0, CYMBALS_CG = 1, CYMBALS_EXACT = 2, CYMBALS_DUAL 
 typedef struct cymbals_solve_options {
     size_t struct_size;
     int32_t solver;
-    int32_t cg_steps;      /* CG: so many; SOLVER_AUTO: fewer only where an eighth of the tolerance is reached ... */
-    double cg_tolerance;   /* ... more until |residual|^2 <= tolerance^2 * b'z in whitened coordinates; from a start that
-                            * explains most of a row, at least until the residual is 12.5 tolerances of the start's */
-    double relaxation;     /* a row becomes start + relaxation * (solution - start): 1 for the solution itself */
-    int32_t compact;       /* CG reads a float32 side from a 16-bit copy that is made for the call */
-    double reg;            /* regularization of every row ... */
+    int32_t cg_steps;    /* CG: so many; SOLVER_AUTO: fewer only where an eighth of the tolerance is reached ... */
+    double cg_tolerance; /* ... more until |residual|^2 <= tolerance^2 * b'z in whitened coordinates; from a start that
+                          * explains most of a row, at least until the residual is 12.5 tolerances of the start's */
+    double relaxation;   /* a row becomes start + relaxation * (solution - start): 1 for the solution itself */
+    int32_t compact;     /* CG reads a float32 side from a 16-bit copy that is made for the call */
+    double reg;          /* regularization of every row ... */
     const double *row_reg; /* ... or of each (n_rows values), null for none */
+    void *memory; /* for the copy, memory_bytes of it, which the call may overwrite; with null, or where it does */
+    int64_t memory_bytes; /* not suffice (2 bytes a number, ranks rounded up to 32, and 64 more), some is allocated */
 } cymbals_solve_options;
 
 typedef struct cymbals_solve_info {
@@ -172,18 +174,18 @@ enum {
 };
 /* Reads lines of n_fields whole numbers separated by blanks or tabs (LF or CR LF; blank lines are passed over)
  * from text. Two calls: with numbers null it only fills *n_lines, an upper bound of the lines; then numbers
- * has room for n_fields columns of the *n_lines given, *n_good is what was taken, rejected[reason] counts the others, and
- * first_rejected[reason] is the number (from 1) of the first such line, 0 for none. */
+ * has room for n_fields columns of the *n_lines given, *n_good is what was taken, rejected[reason] counts the others,
+ * and first_rejected[reason] is the number (from 1) of the first such line, 0 for none. */
 CYMBALS_API int32_t cymbals_parse_numbers(const char *text, int64_t size, int32_t n_fields, int64_t *n_lines,
                                           int64_t *numbers, int64_t *n_good, int64_t rejected[CYMBALS_LINE_REASONS],
                                           int64_t first_rejected[CYMBALS_LINE_REASONS], int32_t n_threads);
-/* The same for lines of an id, a tab (FIELDS: there is none) and a name: three columns, the id and where in text the name
- * begins and ends, white space around it left out. */
+/* The same for lines of an id, a tab (FIELDS: there is none) and a name: three columns, the id and where in text the
+ * name begins and ends, white space around it left out. */
 CYMBALS_API int32_t cymbals_parse_names(const char *text, int64_t size, int64_t *n_lines, int64_t *numbers,
                                         int64_t *n_good, int64_t rejected[CYMBALS_LINE_REASONS],
                                         int64_t first_rejected[CYMBALS_LINE_REASONS], int32_t n_threads);
-/* table[id - lowest] = the place of an id among the distinct ones of `ids` in rising order, -1 for every other number of
- * [lowest, lowest + range), in which all must lie. */
+/* table[id - lowest] = the place of an id among the distinct ones of `ids` in rising order, -1 for every other number
+ * of [lowest, lowest + range), in which all must lie. */
 CYMBALS_API int32_t cymbals_number_ids(int64_t n, const int64_t *ids, int64_t lowest, int64_t range, int32_t *table,
                                        int64_t *n_distinct, int32_t n_threads);
 /* places[i] = table[ids[i] - lowest], -1 outside the table. */

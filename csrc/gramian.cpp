@@ -8,7 +8,7 @@
 namespace cymbals {
 namespace {
 
-constexpr int64_t kRows = 512;  // summed in the matrix's own type before they join the float64 sum
+constexpr int64_t kRows = 1024;  // summed in the matrix's own type before they join the float64 sum
 constexpr int64_t kMostSegments = 16;
 constexpr int64_t kSumBytes = 64 * 1024 * 1024;  // of all segments' sums together
 constexpr int64_t kPartElements = 64 * 1024;     // of a panel: it stays in the second-level cache

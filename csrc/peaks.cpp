@@ -1,5 +1,5 @@
-// What this machine can do at most, against which kernels are measured: multiply-adds in registers, bytes from memory
-// in a stream, rows from memory at random.
+// What this machine can do at most, against which kernels are measured: multiply-adds in registers, bytes from the
+// second-level cache and from memory in a stream, rows from memory at random.
 
 #include <omp.h>
 
@@ -12,6 +12,7 @@ namespace {
 
 constexpr int64_t kBytes = 256 * 1024 * 1024;  // far beyond any cache, for all threads together
 constexpr int64_t kColumns = 64;
+constexpr int64_t kNearColumns = 1024, kNearRows = 64, kNearRounds = 500;  // 256 kB: beyond any first level
 constexpr int64_t kGathered = 1 << 18;  // rows a thread and round
 constexpr int64_t kRounds = 20'000'000;
 constexpr int kTries = 3;
@@ -54,12 +55,18 @@ int32_t peaks(const Kernels<float> &kernels, cymbals_peaks *found, int32_t n_thr
         kernels.scores(results.get() + rows + t * kGathered, x, table.get(), kColumns, kColumns,
                        where.get() + t * kGathered, kGathered);
     });
+    const double near = fastest(n_threads, [&](int32_t t) {
+        const float *rows_of_thread = table.get() + t * kNearRows * kNearColumns;
+        for (int64_t i = 0; i < kNearRounds; i++)
+            kernels.row_norms(results.get() + t * kGathered, rows_of_thread, kNearColumns, kNearRows, kNearColumns, nullptr);
+    });
     int64_t each = 0;
     const double computing = fastest(n_threads, [&](int32_t t) {
         const int64_t done = kernels.multiply_adds(kRounds, results.get() + t);
         if (t == 0) each = done;
     });
     found->stream_bytes = (double)(rows * kColumns * (int64_t)sizeof(float)) / streaming;
+    found->near_bytes = (double)(n_threads * kNearRounds * kNearRows * kNearColumns * (int64_t)sizeof(float)) / near;
     found->gather_rows = (double)(n_threads * kGathered) / gathering;
     found->multiply_adds = (double)each * n_threads / computing;
     return CYMBALS_OK;

@@ -1,7 +1,6 @@
 // A row's entries as a tile: the rows of the fixed side that it touches, whitened and weighted, side by side in the
 // first- or second-level cache. Everything that a solver does afterwards reads the tile alone.
 
-constexpr int64_t kAhead = 16;      // entries between the one being gathered and the one being fetched from memory
 constexpr int64_t kFetchEvery = 2;  // later passes fetch for the next row, an entry for so many of this
 
 // Fetches what entry i will gather, of this row or, from n on, of the next.

@@ -46,7 +46,7 @@ inline void strip_product(T *c, int64_t ldc, const T *a, int64_t sk, int64_t sr,
 template <class T>
 void syrk(T *c, int64_t ldc, const T *p, int64_t ldp, int64_t n, int64_t begin, int64_t end, int64_t m) {
     constexpr int64_t L = kLanes<T>, R = kTileRows<T>, strip = kTileVectors * L;
-    constexpr int64_t depth = 48;  // rows of p worked at a time: a strip of them stays in the first-level cache
+    constexpr int64_t depth = 80;  // rows of p worked at a time: a strip of them stays in the first-level cache
     for (int64_t k = 0; k < n; k += depth) {
         const int64_t rows = n - k < depth ? n - k : depth;
         const T *block = p + k * ldp, *next = block + rows * ldp, *const next_end = next + depth * ldp;
@@ -129,7 +129,7 @@ void dots(T *c, int64_t ldc, const T *a, int64_t lda, int64_t na, const T *b, in
 template <class T>
 void scores(T *s, const T *x, const T *fixed, int64_t stride, int64_t f, const int64_t *where, int64_t n) {
     for (int64_t i = 0; i < n; i++) {
-        if (i + 8 < n) prefetch_row(fixed + where[i + 8] * stride, f);
+        if (i + kAhead < n) prefetch_row(fixed + where[i + kAhead] * stride, f);
         tile_dots<T, 1, 1>(s + i, 1, x, f, fixed + where[i] * stride, stride, f);
     }
 }
@@ -139,8 +139,16 @@ void row_norms(T *norms, const T *y, int64_t stride, int64_t n, int64_t f, const
     constexpr int64_t L = kLanes<T>;
     for (int64_t i = 0; i < n; i++) {
         const T *row = y + i * stride;
-        Vec<T> acc = {};
+        Vec<T> acc = {}, more[3] = {};
         int64_t j = 0;
+        for (; j + 4 * L <= f; j += 4 * L) {  // four sums hide how long one takes
+#pragma GCC unroll 4
+            for (int64_t k = 0; k < 4; k++) {
+                const Vec<T> v = scale ? load(row + j + k * L) * load(scale + j + k * L) : load(row + j + k * L);
+                (k ? more[k - 1] : acc) += v * v;
+            }
+        }
+        acc += more[0] + (more[1] + more[2]);
         for (; j + L <= f; j += L) {
             const Vec<T> v = scale ? load(row + j) * load(scale + j) : load(row + j);
             acc += v * v;

@@ -156,3 +156,5 @@ template <class T>
 CYMBALS_INLINE void prefetch_row(const T *row, int64_t f) {
     prefetch_lines(row, (f * (int64_t)sizeof(T) + 63) / 64);
 }
+
+constexpr int64_t kAhead = 16;  // entries between the one being gathered and the one being fetched from memory

@@ -82,6 +82,6 @@ cdef extern from "cymbals/cymbals.h" nogil:
 
     ctypedef struct cymbals_peaks:
         size_t struct_size
-        double multiply_adds, stream_bytes, gather_rows
+        double multiply_adds, near_bytes, stream_bytes, gather_rows
 
     int32_t cymbals_measure_peaks(cymbals_peaks *peaks, int32_t n_threads, int32_t simd) noexcept

@@ -116,14 +116,14 @@ def simd_name(int simd=0):
 
 
 def measure_peaks(int n_threads, int simd=0):
-    """Multiply-adds, stream bytes and rows of 256 bytes gathered, all a second."""
+    """Multiply-adds, bytes from the second-level cache, from memory and rows of 256 bytes gathered, all a second."""
     cdef cymbals_peaks peaks
     cdef int32_t status
     peaks.struct_size = sizeof(peaks)
     with nogil:
         status = cymbals_measure_peaks(&peaks, n_threads, simd)
     raise_for(status)
-    return peaks.multiply_adds, peaks.stream_bytes, peaks.gather_rows
+    return peaks.multiply_adds, peaks.near_bytes, peaks.stream_bytes, peaks.gather_rows
 
 
 def gramian(y, gram, int n_threads, int simd=0):

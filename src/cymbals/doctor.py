@@ -61,8 +61,8 @@ def doctor(peaks: bool = False) -> dict[str, Any]:
     ----------
     peaks : bool
         Also measure what this machine does at most with the default threads, in float32: multiply-adds in registers
-        ("peak_multiply_adds", 1e9 a second), memory read in order ("peak_stream", GB/s), and rows of 256 bytes read at
-        random from 256 MB ("peak_gather", GB/s). Takes some seconds; the rest of the machine should be quiet.
+        ("peak_multiply_adds", 1e9 a second), the second-level cache and memory read in order ("peak_near", "peak_stream",
+        GB/s), and rows of 256 bytes read at random from 256 MB ("peak_gather", GB/s). Takes some seconds; the rest of the machine should be quiet.
 
     Returns
     -------
@@ -96,6 +96,11 @@ def doctor(peaks: bool = False) -> dict[str, Any]:
         "blas": sorted({p["filepath"] for p in pools if p["user_api"] == "blas"}),
     }
     if peaks:
-        multiply_adds, stream, gather = _core.measure_peaks(resolve(None))
-        facts |= {"peak_multiply_adds": multiply_adds / 1e9, "peak_stream": stream / 1e9, "peak_gather": gather * 256 / 1e9}
+        multiply_adds, near, stream, gather = _core.measure_peaks(resolve(None))
+        facts |= {
+            "peak_multiply_adds": multiply_adds / 1e9,
+            "peak_near": near / 1e9,
+            "peak_stream": stream / 1e9,
+            "peak_gather": gather * 256 / 1e9,
+        }
     return facts

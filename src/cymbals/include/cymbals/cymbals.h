@@ -196,7 +196,8 @@ CYMBALS_API int32_t cymbals_look_up_ids(int64_t n, const int64_t *ids, int64_t l
 typedef struct cymbals_peaks {
     size_t struct_size;
     double multiply_adds; /* a second, in registers */
-    double stream_bytes;  /* a second, read from memory in order */
+    double near_bytes;    /* a second, read from the second-level cache in order */
+    double stream_bytes;  /* the same from memory */
     double gather_rows;   /* a second: rows of 256 bytes read at random from 256 MB */
 } cymbals_peaks;
 CYMBALS_API int32_t cymbals_measure_peaks(cymbals_peaks *peaks, int32_t n_threads, int32_t simd);

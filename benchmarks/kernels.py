@@ -1,0 +1,140 @@
+"""Each kernel's share of the limit that binds it, and what threads and instruction sets are worth.
+
+    python benchmarks/kernels.py                   # shares, f 128
+    python benchmarks/kernels.py --scaling         # half-steps of both shapes: threads, instruction sets
+
+Limits are those of `cymbals doctor --peaks`, measured in the same run. A CG step's roof is the longer of its multiply-adds
+(2 f an entry) and its bytes from the second-level cache (2 f an entry, in bfloat16). Gathering is timed as a step on rows
+drawn at random from 256 MB, so that it includes everything that has to be done besides.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import numpy as np
+from compare import OBJECTIVE
+from shapes import generate
+
+import cymbals
+from cymbals import _core, solver
+from cymbals.doctor import supported
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--factors", type=int, default=128)
+    parser.add_argument("--threads", type=int, default=cymbals.threads())
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--scaling", action="store_true")
+    parser.add_argument("--scale", type=float, default=1.0)
+    args = parser.parse_args()
+    if args.scaling:
+        for shape in ("dense", "sparse"):
+            _scaling(shape, args)
+    else:
+        _shares(args)
+
+
+def _median(rounds: int, *runs: Callable[[], object]) -> list[float]:
+    """Seconds of each, in turn."""
+    seconds: list[list[float]] = [[] for _ in runs]
+    for _ in range(rounds + 1):
+        for took, run in zip(seconds, runs, strict=True):
+            begin = time.perf_counter()
+            run()
+            took.append(time.perf_counter() - begin)
+    return [statistics.median(took[1:]) for took in seconds]
+
+
+def _shares(args) -> None:
+    f, threads = args.factors, args.threads
+    fma, near, stream, gather = _core.measure_peaks(threads)
+    print(f"f {f}, {threads} threads, {cymbals.simd()}: {fma / 1e9:.0f} G multiply-adds/s, {near / 1e9:.0f} GB/s from the")
+    print(f"second level, {stream / 1e9:.1f} from memory, {gather * 256 / 1e9:.1f} gathered in rows of 256 bytes\n")
+    rng = np.random.default_rng(0)
+
+    y = rng.standard_normal((138_000, f), dtype=np.float32)
+    gram, basis = np.empty((f, f)), np.linalg.qr(rng.standard_normal((f, f)))[0]
+    took, turned = _median(
+        args.rounds, lambda: _core.gramian(y, gram, threads), lambda: _core.rotate(y, basis, threads)
+    )
+    _line("Gramian", y.shape[0] * f * f / 2 / took, fma, "multiply-adds")
+    _line("rotation", y.shape[0] * f * f / turned, fma, "multiply-adds")
+
+    entries, length = 4_000_000, 400
+    near_rows, far_rows = 2000, 256 * 2**20 // (2 * f)
+    steps = {}
+    for n_rows in (near_rows, far_rows):
+        side = rng.standard_normal((n_rows, f), dtype=np.float32) * np.float32(0.1)
+        spectrum, vectors = solver.eigenbasis(solver.gramian(side, threads))
+        _core.rotate(side, vectors, threads)
+        rows = SimpleNamespace(
+            indptr=np.arange(0, entries + 1, length),
+            indices=rng.integers(n_rows, size=entries).astype(np.int32),
+            data=rng.lognormal(1, 1.2, entries).astype(np.float32),
+            shape=(entries // length, n_rows),
+        )
+        start = np.full((rows.shape[0], f), 0.01, np.float32)
+        memory = solver.compact_memory(n_rows, f)
+
+        def run(n, rows=rows, side=side, spectrum=spectrum, start=start, memory=memory):
+            settings = solver.Settings(OBJECTIVE, "cg", n, threads, compact_from=0, memory=memory)
+            return lambda: solver.solve_rows(rows, side, spectrum, start.copy(), settings)
+
+        one, three, five = _median(args.rounds, run(1), run(3), run(5))
+        empty = SimpleNamespace(indptr=np.zeros(2, np.int64), indices=rows.indices[:0], data=rows.data[:0], shape=(1, n_rows))
+        settings = solver.Settings(OBJECTIVE, "cg", 1, threads, compact_from=0, memory=memory)
+        copying = _median(args.rounds, lambda e=empty, s=settings, y=side, v=spectrum: solver.solve_rows(e, y, v, y[:1].copy(), s))[0]
+        steps[n_rows] = ((five - three) / 2, one - copying)
+    step = steps[near_rows][0]
+    roof = max(2 * f * entries / fma, 2 * f * entries / near)
+    _line("CG from the tile", 2 * f * entries / step, fma, "multiply-adds")
+    _line("", 2 * f * entries / step, near, "bytes")
+    print(f"{'':<18}{roof / step:8.0%} of its roof, {step / entries * threads * 1e9:.2f} ns an entry and thread")
+    _line("gather", 2 * f * entries / steps[far_rows][1], gather * 256, "bytes")
+
+
+def _line(what: str, rate: float, peak: float, unit: str) -> None:
+    print(f"{what:<18}{rate / peak:8.0%} of {peak / 1e9:.0f} G {unit}/s")
+
+
+def _scaling(shape: str, args) -> None:
+    data = generate(shape, args.scale)
+    rng = np.random.default_rng(1)
+    x, y = ((rng.standard_normal((n, args.factors)) * 0.1 / np.sqrt(args.factors)).astype(np.float32) for n in data.shape)
+    rows, columns = data.csr, data.by_item()
+    memory = solver.compact_memory(max(data.shape), args.factors)
+
+    def iteration(threads, simd):
+        def run():
+            a, b = x.copy(), y.copy()
+            settings = solver.Settings(OBJECTIVE, "auto", 3, threads, simd, memory=memory)
+            begin = time.perf_counter()
+            solver.half_step(rows, b, a, settings)
+            solver.half_step(columns, a, b, settings)
+            seconds.append(time.perf_counter() - begin)
+
+        seconds: list[float] = []
+        return run, seconds
+
+    sets = list(supported().items())
+    best = sets[-1]
+    runs = {f"{best[0]}, {n} threads": iteration(n, best[1]) for n in (1, args.threads)}
+    runs |= {f"{name}, {args.threads} threads": iteration(args.threads, number) for name, number in reversed(sets[:-1])}
+    for _ in range(args.rounds):
+        for run, _ in runs.values():
+            run()
+    print(f"\n{shape}: {data!r}, f {args.factors}: an iteration, {args.rounds} rounds")
+    base = list(runs.values())[1][1]
+    for name, (_, seconds) in runs.items():
+        ratio = statistics.median(a / b for a, b in zip(seconds, base, strict=True))
+        print(f"{name:<22}{statistics.median(seconds):8.3f} s{ratio:7.2f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -60,9 +60,7 @@ def _shares(args) -> None:
 
     y = rng.standard_normal((138_000, f), dtype=np.float32)
     gram, basis = np.empty((f, f)), np.linalg.qr(rng.standard_normal((f, f)))[0]
-    took, turned = _median(
-        args.rounds, lambda: _core.gramian(y, gram, threads), lambda: _core.rotate(y, basis, threads)
-    )
+    took, turned = _median(args.rounds, lambda: _core.gramian(y, gram, threads), lambda: _core.rotate(y, basis, threads))
     _line("Gramian", y.shape[0] * f * f / 2 / took, fma, "multiply-adds")
     _line("rotation", y.shape[0] * f * f / turned, fma, "multiply-adds")
 
@@ -87,9 +85,13 @@ def _shares(args) -> None:
             return lambda: solver.solve_rows(rows, side, spectrum, start.copy(), settings)
 
         one, three, five = _median(args.rounds, run(1), run(3), run(5))
-        empty = SimpleNamespace(indptr=np.zeros(2, np.int64), indices=rows.indices[:0], data=rows.data[:0], shape=(1, n_rows))
+        empty = SimpleNamespace(
+            indptr=np.zeros(2, np.int64), indices=rows.indices[:0], data=rows.data[:0], shape=(1, n_rows)
+        )
         settings = solver.Settings(OBJECTIVE, "cg", 1, threads, compact_from=0, memory=memory)
-        copying = _median(args.rounds, lambda e=empty, s=settings, y=side, v=spectrum: solver.solve_rows(e, y, v, y[:1].copy(), s))[0]
+        copying = _median(
+            args.rounds, lambda e=empty, s=settings, y=side, v=spectrum: solver.solve_rows(e, y, v, y[:1].copy(), s)
+        )[0]
         steps[n_rows] = ((five - three) / 2, one - copying)
     step = steps[near_rows][0]
     roof = max(2 * f * entries / fma, 2 * f * entries / near)

@@ -304,9 +304,7 @@ class ALS(FactorModel):
         return [1.0, *between[: iterations - 2], 1.0][:iterations]
 
     def _start(self, init: Any, data: Interactions, rank: int, dtype: Any, rng: Any) -> tuple[NDArray[Any], NDArray[Any]]:
-        x, y = (
-            np.ascontiguousarray(rng.standard_normal((n, rank)) * (0.1 / np.sqrt(rank)), dtype=dtype) for n in data.shape
-        )
+        x, y = (_noise(rng, n, rank, dtype) for n in data.shape)
         if init is None:
             return x, y
         if isinstance(init, FactorModel):
@@ -598,6 +596,16 @@ def _placed(ids: Ids, name: str, wanted: Any, n_rows: int) -> tuple[Ids, NDArray
 
 def _equal(a: Any, b: Any) -> bool:
     return type(a) is type(b) and bool(a == b)
+
+
+def _noise(rng: Any, n: int, rank: int, dtype: Any) -> NDArray[Any]:
+    """N(0, (0.1 / sqrt(rank))^2), drawn in float64, some rows at a time."""
+    out = np.empty((n, rank), dtype)
+    step = max(1, 2**20 // rank)
+    for begin in range(0, n, step):
+        rows = out[begin : begin + step]
+        rows[:] = rng.standard_normal(rows.shape) * (0.1 / np.sqrt(rank))
+    return out
 
 
 @contextmanager

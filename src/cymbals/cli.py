@@ -220,7 +220,9 @@ def evaluate(
 
 
 @cli.command()
-@click.option("--peaks", is_flag=True, help="Measure multiply-adds (1e9/s), second-level cache, streaming and gathering (GB/s).")
+@click.option(
+    "--peaks", is_flag=True, help="Measure multiply-adds (1e9/s), second-level cache, streaming and gathering (GB/s)."
+)
 @_json
 def doctor(peaks: bool, as_json: bool) -> None:
     """Tell version, instruction set, threads and why, compiler, OpenMP runtime."""

@@ -61,8 +61,9 @@ def doctor(peaks: bool = False) -> dict[str, Any]:
     ----------
     peaks : bool
         Also measure what this machine does at most with the default threads, in float32: multiply-adds in registers
-        ("peak_multiply_adds", 1e9 a second), the second-level cache and memory read in order ("peak_near", "peak_stream",
-        GB/s), and rows of 256 bytes read at random from 256 MB ("peak_gather", GB/s). Takes some seconds; the rest of the machine should be quiet.
+        ("peak_multiply_adds", 1e9 a second), the second-level cache and memory read in order ("peak_near",
+        "peak_stream", GB/s), and rows of 256 bytes read at random from 256 MB ("peak_gather", GB/s). Takes some
+        seconds; the rest of the machine should be quiet.
 
     Returns
     -------

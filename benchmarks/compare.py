@@ -42,8 +42,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=cymbals.threads())
     parser.add_argument("--systems", default="cymbals-auto,implicit-cg", help=f"any of {', '.join(peers.SYSTEMS)}")
-    parser.add_argument("--plot", type=Path, help="loss against seconds, as an image")
-    parser.add_argument("--json", type=Path, help="all seconds and losses")
+    parser.add_argument("--json", type=Path, help="all seconds and losses, for plot.py")
     args = parser.parse_args()
     systems = args.systems.split(",")
     if unknown := set(systems) - set(peers.SYSTEMS):
@@ -74,9 +73,8 @@ def main() -> None:
     _summary(systems, seconds, losses)
     if args.json:
         facts = {name: {"seconds": seconds[name].tolist(), "loss": losses[name].tolist()} for name in systems}
-        args.json.write_text(json.dumps(facts))
-    if args.plot:
-        _plot(args.plot, f"{args.shape}, f {args.factors}, {args.threads} threads", systems, seconds, losses)
+        about = {"shape": args.shape, "factors": args.factors, "threads": args.threads, "simd": cymbals.simd()}
+        args.json.write_text(json.dumps(about | {"systems": facts}))
 
 
 def _table(systems, seconds, losses) -> None:
@@ -106,20 +104,6 @@ def _summary(systems, seconds, losses) -> None:
             ratio = elapsed[name][:, -1] / elapsed[first][:, reached[0]]
             print(f"  its last loss reached by {first} after {reached[0] + 1} iterations, in", end="")
             print(f" {statistics.median(ratio):.2f} times less time (rounds {ratio.min():.2f} to {ratio.max():.2f})")
-
-
-def _plot(path: Path, title: str, systems, seconds, losses) -> None:
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-
-    figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
-    for name in systems:
-        axes.plot(np.median(np.cumsum(seconds[name], axis=1), axis=0), losses[name], marker="o", markersize=3, label=name)
-    axes.set(xlabel="seconds", ylabel="training loss a cell", xscale="log", title=title)
-    axes.legend()
-    figure.savefig(path)
 
 
 if __name__ == "__main__":

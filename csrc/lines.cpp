@@ -99,8 +99,10 @@ int32_t parse_name(const char *text, const char *at, const char *end, int64_t *f
 template <class Usual, class Line>
 void parse_piece(Piece &piece, int32_t n_fields, int64_t *numbers, int64_t stride, Usual usual, Line parse_one) {
     int64_t line = piece.first_line, to = piece.first_row, fields[kMostFields];
+    const char *last = piece.end;  // behind the last line end, which stops whoever reads on from before it
+    while (last > piece.begin && last[-1] != '\n') last--;
     for (const char *at = piece.begin; at < piece.end; line++) {
-        if (piece.end[-1] == '\n') {  // which stops the next loop
+        if (at < last) {
             if (const char *next = usual(at, fields)) {
                 for (int32_t j = 0; j < n_fields; j++) numbers[j * stride + to] = fields[j];
                 to++;

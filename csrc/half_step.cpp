@@ -18,6 +18,7 @@ constexpr int64_t kTileBytes = 4 * 1024 * 1024;  // longer rows are gathered aga
 constexpr int64_t kLongRow = 256;                // entries; longer rows are solved first, the longest first
 constexpr int64_t kMostAhead = 1024;             // entries of the next rows fetched while one is solved ...
 constexpr int64_t kLeastAhead = 32;              // ... at most, and where that row is short
+constexpr int64_t kRowsAhead = 128;              // at most so many of them
 constexpr int64_t kStreamAhead = 512;            // entries between the row being solved and those fetched from memory
 constexpr int kMostSteps = 24;                   // a row expected to need more CG steps is solved exactly
 // An entry that pulls so much harder than the rest of its row is met so closely that the rounding of 16 bits would
@@ -194,7 +195,8 @@ bool HalfStep<T>::load(int64_t place, int64_t stride, Workspace<T> &space, Row<T
         std::fill_n(q + n, kGroup, T(0));
     }
     int64_t n_next = 0;
-    for (int64_t next = place + stride; next < rows.n_rows && n_next < most_ahead(n); next += stride) {
+    const int64_t furthest = std::min(rows.n_rows, place + kRowsAhead * stride);  // rows may be empty
+    for (int64_t next = place + stride; next < furthest && n_next < most_ahead(n); next += stride) {
         const int64_t from = rows.indptr[order[next]], count = std::min(length(order[next]), most_ahead(n) - n_next);
         for (int64_t i = 0; i < count; i++) where[n + n_next + i] = static_cast<const I *>(rows.indices)[from + i];
         n_next += count;

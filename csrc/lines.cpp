@@ -11,7 +11,7 @@ namespace cymbals {
 namespace {
 
 constexpr int32_t kMostFields = 16, kMostPieces = 256;
-constexpr int64_t kMostDigits = 18;  // of an id
+constexpr int64_t kMostDigits = 18;  // of a usual number
 
 struct Piece {
     const char *begin, *end;
@@ -27,13 +27,13 @@ inline bool blank(char c) { return c == ' ' || c == '\t'; }
 inline const char *parse_usual(const char *at, int32_t n_fields, int64_t *numbers) {
     for (int32_t field = 0; field < n_fields; field++) {
         const char *begin = at;
-        int64_t value = 0;
-        for (; (unsigned char)(*at - '0') < 10; at++) value = value * 10 + (*at - '0');
+        uint64_t value = 0;  // means nothing where it is too long
+        for (; (unsigned char)(*at - '0') < 10; at++) value = value * 10 + (uint64_t)(*at - '0');
         if (at == begin || at - begin > kMostDigits) return nullptr;
         if (*at == '\r' && field + 1 == n_fields) at++;
         if (field + 1 < n_fields ? !blank(*at) : *at != '\n') return nullptr;
         at++;
-        numbers[field] = value;
+        numbers[field] = (int64_t)value;
     }
     return at;
 }
@@ -85,12 +85,14 @@ int32_t parse_name(const char *text, const char *at, const char *end, int64_t *f
     if (at == key_end && name == name_end) return -1;
     if (!tab) return CYMBALS_LINE_FIELDS;
     int64_t id = 0;
+    bool overflow = false;
     for (const char *c = at; c < key_end; c++) {
         if (*c < '0' || *c > '9') return CYMBALS_LINE_NUMBER;
-        if (c - at < kMostDigits) id = id * 10 + (*c - '0');
+        overflow = overflow || id > (INT64_MAX - (*c - '0')) / 10;
+        if (!overflow) id = id * 10 + (*c - '0');
     }
     if (at == key_end) return CYMBALS_LINE_NUMBER;
-    if (key_end - at > kMostDigits) return CYMBALS_LINE_RANGE;
+    if (overflow) return CYMBALS_LINE_RANGE;
     if (name == name_end) return CYMBALS_LINE_EMPTY;
     fields[0] = id, fields[1] = name - text, fields[2] = name_end - text;
     return 0;

@@ -18,6 +18,7 @@ from conftest import dense_of, random_matrix
 
 import cymbals
 from cymbals import ALS, Interactions
+from cymbals.objective import Objective
 
 
 @pytest.fixture(scope="module")
@@ -513,3 +514,23 @@ def test_relaxation_leaves_the_first_iteration_and_the_other_solvers_alone(matri
     assert default.loss(matrix) < plain.loss(matrix)
     with pytest.raises(ValueError, match="relaxation must be below 2"):
         ALS(relaxation=2).fit(matrix)
+
+
+def test_a_row_that_overflows_leaves_the_others_alone():
+    """A row that float32 cannot solve goes to float64; CG on the rows after it, whoever solves them, is as ever."""
+    rng = np.random.default_rng(0)
+    values = np.full((300, 100), 0.0)
+    values[0] = 1e36
+    values[1:] = rng.integers(0, 9, (299, 100)) * (rng.random((299, 100)) < 0.2)
+    data = Interactions.from_csr(sp.csr_array(values))
+    y = (np.abs(rng.standard_normal((100, 17))) * 100).astype(np.float32)
+    goal = Objective.checked(
+        objective="explicit", alpha=1.0, unobserved_weight=0.0, confidence="linear", regularization=1.0, nu=0.0
+    )
+    results = []
+    for n_threads in (1, 2, 5):
+        x = np.zeros((300, 17), np.float32)
+        info = cymbals.solver.solve_rows(data.csr, y, np.zeros(17), x, cymbals.solver.Settings(goal, "cg", 3, n_threads))
+        assert info["rows_cg"] > 250
+        results.append(x)
+    assert all(np.array_equal(results[0], x) for x in results[1:])

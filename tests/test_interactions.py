@@ -1,5 +1,8 @@
 """Data in: frames, arrays, matrices; ids, names, merging, splits, and the files people have."""
 
+import gc
+import weakref
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,6 +11,7 @@ from conftest import random_matrix
 
 import cymbals
 from cymbals import Interactions, datasets, split
+from cymbals.ids import Ids
 
 
 def test_frame_pairs_are_summed_and_ids_kept():
@@ -207,3 +211,52 @@ def test_empty_files_and_missing_ones(tmp_path):
     (tmp_path / "user_artist_data.txt").unlink()
     with pytest.raises(FileNotFoundError, match="user_artist_data"):
         cymbals.audioscrobbler.load(tmp_path)
+
+
+def test_aliases_chains_and_cycles_of_any_length(tmp_path):
+    """Each id ends where a walk ends, or at the smallest id of the cycle that it runs into."""
+    rng = np.random.default_rng(0)
+    for trial in range(20):
+        n = int(rng.integers(1, 400))
+        wrong = rng.permutation(n)[: rng.integers(1, n + 1)]
+        right = (wrong + 1) % n if trial % 4 == 0 else rng.integers(0, n, wrong.size)
+        (tmp_path / "user_artist_data.txt").write_text("".join(f"1 {a} 1\n" for a in range(n)))
+        (tmp_path / "artist_alias.txt").write_text("".join(f"{a}\t{b}\n" for a, b in zip(wrong, right, strict=True)))
+        target = {int(a): int(b) for a, b in zip(wrong, right, strict=True) if a != b}
+
+        def final(a, target=target):
+            seen = []
+            while a in target and a not in seen:
+                seen.append(a)
+                a = target[a]
+            return min(seen[seen.index(a) :]) if a in seen else a
+
+        raw = cymbals.audioscrobbler.read(tmp_path)
+        misspelled, canonical, _ = raw.canonical()
+        want = {a: final(a) for a in target if final(a) != a}
+        assert dict(zip(misspelled.tolist(), canonical.tolist(), strict=True)) == want
+        assert raw.clean().item_ids.tolist() == sorted({final(a) for a in range(n)})
+
+
+def test_names_are_shared_and_hold_no_plays(tmp_path):
+    (tmp_path / "user_artist_data.txt").write_text("1 2 3\n1 4 1\n2 2 5\n")
+    (tmp_path / "artist_data.txt").write_bytes(b"2\tTwo\n9999999999999999999\tfar\n4\tF\xf6ur\n")
+    raw = cymbals.audioscrobbler.read(tmp_path)
+    plays = weakref.ref(raw)
+    data = raw.clean()
+    assert [(r.reason, r.lines, r.first_line) for r in raw.rejected] == [("number too large", 1, 2)]
+    del raw
+    gc.collect()
+    assert plays() is None
+    train, _ = cymbals.split.random(data, test_fraction=0.4, seed=0)
+    assert train.item_names is data.item_names
+    assert data.item_names.tolist() == ["Two", "F\ufffdur"]
+
+
+def test_ids_one_by_one_and_all_at_once():
+    for array in (np.arange(5, 900, 3), np.array([7, 2**62, -(2**62), 0])):
+        ids = Ids("item", array.size, array)
+        wanted = np.concatenate([array, array + 1, [2**63 - 1, -(2**63)]])
+        at_once = ids.find(wanted)
+        assert at_once.tolist() == [ids.find(wanted[i : i + 1])[0] for i in range(wanted.size)]
+        assert at_once[: array.size].tolist() == list(range(array.size))

@@ -75,8 +75,9 @@ Solve iterate(Passes passes, const Stop &stop, T *x, int *steps) {
     const int64_t n = work.padded, whole = row.f / kLanes<T> * kLanes<T>;
     T *z = work.z, *r = work.r, *p = work.p, *ap = work.ap;
     multiply(z, x, row.root, whole);
-    for (int64_t j = whole; j < row.f; j++) z[j] = x[j] * row.root[j];
-    T bz = residual(passes, z, r), rr = scale_add_norm(p, T(0), r, n), pp = rr;
+    for (int64_t j = whole; j < n; j++) z[j] = j < row.f ? x[j] * row.root[j] : 0;
+    T bz = residual(passes, z, r), rr = dot(r, r, n), pp = rr;
+    for (int64_t j = 0; j < n; j += kLanes<T>) store(p + j, load(r + j));
     *steps = 0;
     const T share = rr < bz / 4 ? (T)(stop.share * stop.share) : 0;
     T gained = 0;

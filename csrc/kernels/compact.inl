@@ -124,10 +124,11 @@ class CompactPasses {
             }
             s.set(sums);
         } else {
+            const int64_t count = vectors();
             for (int64_t k = 0; k < N; k++) {
                 const int32_t *from = rows + where[k] * stride;
 #pragma GCC unroll 8
-                for (int64_t c = 0; c < vectors(); c++) store_pairs(tile + (c * G + k) * L, load_pairs(from + c * L));
+                for (int64_t c = 0; c < count; c++) store_pairs(tile + (c * G + k) * L, load_pairs(from + c * L));
             }
             dot_pairs(group, tile, s);
         }
@@ -177,11 +178,11 @@ class CompactPasses {
         const int64_t *where = row.where, stride = row.compact.stride, most = row.n + row.n_next;
         const int64_t end = i + n < most ? i + n : most;
         const int32_t *rows = row.compact.rows;
+        const int64_t lines = (vectors() * CYMBALS_BYTES + 63) / 64;
         for (; i < end; i++) {
             const int32_t *from = rows + where[i] * stride;
 #pragma GCC unroll 16
-            for (int64_t line = 0; line < (vectors() * CYMBALS_BYTES + 63) / 64; line++)
-                __builtin_prefetch(from + 16 * line, 0, 3);
+            for (int64_t line = 0; line < lines; line++) __builtin_prefetch(from + 16 * line, 0, 3);
         }
     }
 

@@ -3,12 +3,12 @@
 // Bit i: whether lane i of a comparison holds.
 template <class M>
 CYMBALS_INLINE uint32_t bits(M mask) {
-#if defined(__AVX512DQ__)
+#if CYMBALS_BYTES == 64 && defined(__AVX512DQ__)
     if constexpr (sizeof(mask[0]) == 4)
         return _mm512_movepi32_mask((__m512i)mask);
     else
         return _mm512_movepi64_mask((__m512i)mask);
-#elif defined(__AVX2__)
+#elif CYMBALS_BYTES == 32 && defined(__AVX2__)
     if constexpr (sizeof(mask[0]) == 4)
         return (uint32_t)_mm256_movemask_ps((__m256)mask);
     else

@@ -76,7 +76,7 @@ class ALS(FactorModel):
         Seeds the start, N(0, (0.1 / sqrt(f))^2) on both sides.
     compact : bool
         Conjugate gradients of float32 models read a large fixed side from a 16-bit copy (bfloat16), which halves what they
-        wait for; losses moved by less than 1e-4 of themselves wherever it was tried. False: float32 throughout. Sides
+        wait for; losses moved by less than 2e-4 of themselves wherever it was tried. False: float32 throughout. Sides
         below 2 MB, more than 8 steps of solver "cg", exact rows, rows with a very heavy entry, and float64 models never use
         it.
     relaxation : float or None

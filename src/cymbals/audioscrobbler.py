@@ -5,6 +5,7 @@ Every good line is taken; every other is counted by reason, with the number of t
 
 from __future__ import annotations
 
+import functools
 import mmap
 import os
 from collections.abc import Callable, Sequence
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 PLAYS, ARTISTS, ALIASES = "user_artist_data", "artist_data", "artist_alias"
 _REASONS = ("", "wrong number of fields", "not a whole number", "negative number", "number too large", "")
-_LONGEST_CHAIN = 64  # of aliases that is followed for all at once
 _NAME_REASONS = ("", "no tab", "artist id is not a whole number", "", "number too large", "empty name")
 
 
@@ -61,7 +61,13 @@ class Names(Sequence[str]):
         if self.text.isascii():
             return 0
         high = np.flatnonzero(np.frombuffer(self.text, np.uint8) >= 128)
-        return sum("\ufffd" in self[i] for i in np.unique(np.searchsorted(self.begin, high, side="right") - 1) if i >= 0)
+        count = 0
+        for i in np.unique(np.searchsorted(self.begin, high, side="right") - 1).tolist():
+            try:
+                self.text[self.begin[max(i, 0)] : self.end[max(i, 0)]].decode("utf-8")
+            except UnicodeDecodeError:
+                count += i >= 0
+        return count
 
 
 @dataclass(frozen=True)
@@ -110,24 +116,21 @@ class RawEvents:
         wrong, first = np.unique(own[:, 0], return_index=True)
         right = own[first, 1]
         at = Ids("alias", wrong.size, wrong).find(right)  # the alias that a target is itself, -1 for none
-        final, here = right.copy(), at.copy()
-        for _ in range(_LONGEST_CHAIN):
-            going = np.flatnonzero(here >= 0)
-            if not going.size:
-                break
-            final[going], here[going] = right[here[going]], at[here[going]]
+        end = np.where(at >= 0, at, np.arange(at.size))
+        for _ in range(int(at.size).bit_length()):  # each round goes twice as far
+            end = end[end]
+        final = right[end]
+        lowest: dict[int, int] = {}  # of the cycle that an alias is in
         cycles = 0
-        for start in np.flatnonzero(here >= 0).tolist():  # those in a cycle, or on the way to one
-            path, on_path = [start], {start}
-            while (start := int(at[start])) >= 0 and start not in on_path:
-                path.append(start)
-                on_path.add(start)
-            if start < 0:
-                final[path[0]] = right[path[-1]]
-                continue
-            cycle = path[path.index(start) :]
-            final[path[0]] = wrong[cycle].min()
-            cycles += path[0] == min(cycle)
+        for start in np.unique(end[at[end] >= 0]).tolist():
+            if start not in lowest:
+                cycle = [start]
+                while (here := int(at[cycle[-1]])) != start:
+                    cycle.append(here)
+                lowest |= dict.fromkeys(cycle, int(wrong[cycle].min()))
+                cycles += 1
+        for i in np.flatnonzero(at[end] >= 0).tolist():
+            final[i] = lowest[end[i]]
         stands = final != wrong
         report = {"alias_chains": int(np.sum(final != right)), "alias_cycles": cycles}
         return wrong[stands], final[stands], report
@@ -158,10 +161,13 @@ class RawEvents:
         found = items.find(self.artist_ids_)[::-1]  # so that the first name of an artist is written last
         name_of[found[found >= 0]] = np.arange(found.size)[::-1][found >= 0]
 
+        texts = self.names_  # not self, which holds all plays
+
+        @functools.cache  # for all that is made of these interactions
         def names() -> NDArray[Any]:
             out = np.full(name_of.size, None, dtype=object)
             for row in np.flatnonzero(name_of >= 0).tolist():
-                out[row] = self.names_[name_of[row]]
+                out[row] = texts[name_of[row]]
             return out
 
         counts = {

@@ -160,7 +160,7 @@ class Ids:
         if not self.whole:
             return np.fromiter((self._rows.get(w, -1) for w in wanted), np.int64, wanted.size)
         assert self.array is not None
-        if (over := table_over(self.array, 8 * wanted.size)) is not None:
+        if 8 * wanted.size >= self.n and (over := table_over(self.array, 8 * wanted.size)) is not None:
             lowest, table = over
             table.fill(-1)
             table[self.array - lowest] = np.arange(self.n)

@@ -168,7 +168,7 @@ enum {
     CYMBALS_LINE_FIELDS = 1,   /* fewer or more fields than asked for */
     CYMBALS_LINE_NUMBER = 2,   /* a field is no whole number */
     CYMBALS_LINE_NEGATIVE = 3, /* a number below zero */
-    CYMBALS_LINE_RANGE = 4,    /* does not fit in 63 bits; an id of more than 18 digits */
+    CYMBALS_LINE_RANGE = 4,    /* does not fit in 63 bits */
     CYMBALS_LINE_EMPTY = 5,    /* no name */
     CYMBALS_LINE_REASONS = 6
 };

@@ -97,7 +97,7 @@ def _summary(systems, seconds, losses) -> None:
         print(f"\n{name}: {statistics.median(ratio):.2f} times the seconds an iteration of {first}", end="")
         print(f" (rounds {ratio.min():.2f} to {ratio.max():.2f})")
         known = ~np.isnan(losses[name])
-        lower = np.all(losses[first][known] <= losses[name][known])
+        lower = np.all(losses[first][known] <= losses[name][known] * (1 + 1e-7))  # two exact solvers differ by rounding
         print(f"  loss of {first} {'equal or lower' if lower else 'NOT always equal or lower'}, {known.sum()} iterations")
         reached = np.flatnonzero(losses[first] <= losses[name][-1])
         if reached.size:

@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 
 import matplotlib
+import matplotlib.ticker
 import numpy as np
 
 matplotlib.use("Agg")
@@ -55,6 +56,7 @@ def _by_time(axes, run) -> None:
         axes.plot(seconds, losses, marker="o", markersize=3, color=COLOURS.get(name), label=name)
     axes.set(xscale="log", xlabel="seconds", ylabel=f"training loss a cell, f {run['factors']}")
     axes.set_ylim(top=np.nanmax([facts["loss"][1] for facts in run["systems"].values()]))
+    axes.xaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
     axes.grid(alpha=0.3)
 
 

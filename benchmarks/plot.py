@@ -38,8 +38,8 @@ def main() -> None:
 
 def _by_rank(axes, runs) -> None:
     for name in dict.fromkeys(name for run in runs for name in run["systems"]):
-        points = [(run["factors"], np.median(run["systems"][name]["seconds"])) for run in runs if name in run["systems"]]
-        axes.plot(*zip(*points, strict=True), marker="o", color=COLOURS.get(name), label=name)
+        points = {run["factors"]: np.median(run["systems"][name]["seconds"]) for run in runs if name in run["systems"]}
+        axes.plot(list(points), list(points.values()), marker="o", color=COLOURS.get(name), label=name)
     ranks = sorted({run["factors"] for run in runs})
     axes.set(xscale="log", yscale="log", xlabel="factors", ylabel="median seconds an iteration")
     axes.set_xticks(ranks, [str(f) for f in ranks])

@@ -21,8 +21,7 @@ constexpr int64_t kLeastAhead = 32;              // ... at most, and where that 
 constexpr int64_t kRowsAhead = 128;              // at most so many of them
 constexpr int64_t kStreamAhead = 512;            // entries between the row being solved and those fetched from memory
 constexpr int kMostSteps = 24;                   // a row expected to need more CG steps is solved exactly
-// An entry that pulls so much harder than the rest of its row is met so closely that the rounding of 16 bits would
-// show.
+// 16 bits are left aside where one entry's a y'D^(-1)y is larger: it is met so closely that their rounding would show.
 constexpr double kHeaviestCompact = 64;
 
 int64_t most_ahead(int64_t n) { return std::clamp(n, kLeastAhead, kMostAhead); }

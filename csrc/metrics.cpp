@@ -13,7 +13,7 @@
 namespace cymbals {
 namespace {
 
-constexpr int64_t kUsers = 128, kItems = 384;  // of a block and of a tile: 96 kB of scores in float32
+constexpr int64_t kUsers = 128, kItems = 384;  // of a block and of a tile: 196 kB of scores in float32
 constexpr int64_t kAtOnce = 32;                // positives of a user
 constexpr int64_t kColumn = kItems + 16;  // from one column of a tile to the next: an odd number of cache lines, so
                                           // that a strip of them does not crowd into a few cache sets

@@ -18,7 +18,6 @@ class FixedSide {
 
     // The 16-bit copy goes to `memory` where that has room for it.
     int32_t prepare(double least_reg, double most_reg, bool compact, void *memory, int64_t bytes, int32_t n_threads);
-    double least_reg() const { return least_reg_; }
 
     // D^(-1/2), D^(1/2) and, for the 16-bit copy, D^(-1/2) over the one that it was whitened with.
     void diagonal(double reg, T *scale, T *root, T *rescale) const {

@@ -260,3 +260,15 @@ def test_ids_one_by_one_and_all_at_once():
         at_once = ids.find(wanted)
         assert at_once.tolist() == [ids.find(wanted[i : i + 1])[0] for i in range(wanted.size)]
         assert at_once[: array.size].tolist() == list(range(array.size))
+
+
+def test_whole_sums_beyond_float32_are_kept():
+    for one, dtype in (
+        (np.float32(3e38), np.float64),
+        (np.float32(2**23), np.float32),
+        (np.float32(2**24 - 1), np.float64),
+    ):
+        values = np.array([one, one, 1], np.float32)
+        data = Interactions.from_arrays([0, 0, 1], [0, 0, 1], values)
+        assert data.csr.data.dtype == dtype
+        assert data.csr.data.tolist() == [2 * float(one), 1]

@@ -123,6 +123,25 @@ def test_compact_rows_change_float32_cg_alone(simd, nu):
                 np.testing.assert_array_equal(with_copy, without)
 
 
+@pytest.mark.parametrize("simd", SETS)
+@pytest.mark.parametrize("solve", ["auto", "cg"])
+def test_compact_rows_that_lose_nothing(solve, simd):
+    """Where D is 1 and the fixed side fits 8 bits, its copy is the same numbers: as exact as float32, at every rank."""
+    rng = np.random.default_rng(0)
+    for rank in [*RANKS, 256, 512]:
+        for matrix in (random_matrix(SHAPE), random_matrix(SHAPE, values=(-3, 5))):
+            matrix.eliminate_zeros()
+            y = (rng.integers(-128, 129, (SHAPE[1], rank)) / 512).astype(np.float32)
+            x = {compact: np.zeros((SHAPE[0], rank), np.float32) for compact in (True, False)}
+            for compact, solved in x.items():
+                goal = objective("hu", 0.1, 1.0, 1.0, 0.0)
+                settings = solver.Settings(goal, solve, 6, 2, simd, 1e-6, compact=compact, compact_from=0)
+                info = solver.solve_rows(csr_of(matrix), y, np.zeros(rank), solved, settings)
+                assert info["rows_cg"] > 0 or rank < 4
+            scores = {compact: solved @ y.T for compact, solved in x.items()}
+            assert np.abs(scores[True] - scores[False]).max() < 2e-5 * np.abs(scores[False]).max()
+
+
 @pytest.mark.parametrize("index", [np.int32, np.int64])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_index_and_value_types(index, dtype):

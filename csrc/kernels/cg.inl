@@ -115,12 +115,12 @@ Solve iterate(Passes passes, const Stop &stop, T *x, int *steps) {
     return Solve::done;
 }
 
-// Ranks of these many vectors of pairs have loops of their own.
+// Ranks of so many vectors of pairs have loops of their own; 0, the last, stands for all others.
 template <int64_t V, int64_t... Others>
 Solve solve_compact(const Row<float> &row, const Work<float> &work, const Stop &stop, float *x, int *steps) {
-    if (V == 0 || pair_vectors(row.f) == V) return iterate(CompactPasses<V>(row, work), stop, x, steps);
-    if constexpr (sizeof...(Others) > 0) return solve_compact<Others...>(row, work, stop, x, steps);
-    return Solve::indefinite;
+    if constexpr (V > 0)
+        if (pair_vectors(row.f) != V) return solve_compact<Others...>(row, work, stop, x, steps);
+    return iterate(CompactPasses<V>(row, work), stop, x, steps);
 }
 
 template <class T>

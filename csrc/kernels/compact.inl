@@ -76,7 +76,6 @@ class CompactPasses {
             with_rows<G>(row.n - i, [&](auto rows) CYMBALS_INLINED { dot_pairs(rows, group(i), s); });
         } else {
             fetch(i + kAhead, G);
-
             with_rows<G>(row.n - i, [&](auto rows) CYMBALS_INLINED { gather_dots(rows, i, group(i), s); });
         }
         s *= row.full.weight + i;

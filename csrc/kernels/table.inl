@@ -17,6 +17,8 @@ namespace {  // nothing here may have external linkage: the linker could keep an
 //
 #include "cholesky.inl"
 //
+#include "weigh.inl"
+//
 #include "gather.inl"
 //
 #include "passes.inl"

@@ -62,11 +62,12 @@ class Names(Sequence[str]):
             return 0
         high = np.flatnonzero(np.frombuffer(self.text, np.uint8) >= 128)
         count = 0
-        for i in np.unique(np.searchsorted(self.begin, high, side="right") - 1).tolist():
+        for after in np.unique(np.searchsorted(self.begin, high, side="right")).tolist():
             try:
-                self.text[self.begin[max(i, 0)] : self.end[max(i, 0)]].decode("utf-8")
+                if after > 0:  # else it stands before the first name
+                    self.text[self.begin[after - 1] : self.end[after - 1]].decode("utf-8")
             except UnicodeDecodeError:
-                count += i >= 0
+                count += 1
         return count
 
 
@@ -152,7 +153,7 @@ class RawEvents:
         aliases = Ids("alias", wrong.size, wrong)
         at = aliases.find(artists.values)
         renamed_ids = np.where(at >= 0, right[np.maximum(at, 0)], artists.values) if wrong.size else artists.values
-        item_ids, columns = np.unique(renamed_ids, return_inverse=True)
+        item_ids, columns = distinct(renamed_ids, n_threads)
         shape = (user_ids.size, item_ids.size)
         values = count.astype(np.float32 if count.size and count.max() <= 2**24 else np.float64)
         csr = summed(rows, artists.of_ids(columns), values, shape, n_threads)

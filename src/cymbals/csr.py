@@ -112,13 +112,21 @@ class Csr:
 
 def summed(rows: NDArray[Any], cols: NDArray[Any], values: NDArray[Any], shape: tuple[int, int], n_threads: int) -> Csr:
     """Csr.from_triplets in which whole-number counts stay exact however large their sums."""
-    csr = Csr.from_triplets(rows, cols, values, shape, n_threads)
-    if values.dtype != np.float32 or not csr.nnz or max(csr.data.max(), -csr.data.min()) < 2**24:
-        return csr
+    if values.dtype != np.float32:
+        return Csr.from_triplets(rows, cols, values, shape, n_threads)
+    if _largest(values) < 2**24:  # nothing to be lost before adding up, and mostly not after
+        csr = Csr.from_triplets(rows, cols, values, shape, n_threads)
+        if _largest(csr.data) < 2**24:
+            return csr
     if np.any(values != np.rint(values)):
-        return csr
+        return Csr.from_triplets(rows, cols, values, shape, n_threads)
     csr = Csr.from_triplets(rows, cols, values.astype(np.float64), shape, n_threads)
     return Csr(csr.indptr, csr.indices, exact(csr.data), shape)
+
+
+def _largest(values: NDArray[Any]) -> float:
+    """The largest size of a value, 0 where there is none."""
+    return max(float(values.max()), -float(values.min())) if values.size else 0.0
 
 
 def values_array(name: str, values: Any) -> NDArray[Any]:
@@ -139,7 +147,7 @@ def values_array(name: str, values: Any) -> NDArray[Any]:
 
 def exact(values: NDArray[np.float64]) -> NDArray[Any]:
     """Whole numbers as float32 where all fit in its 24 bits, else as they are."""
-    if values.size and np.max(np.abs(values)) > 2**24:
+    if _largest(values) > 2**24:
         return values
     return values.astype(np.float32)
 

@@ -183,9 +183,10 @@ class Interactions:
         if user_of.size != item_of.size:
             raise ValueError(f"{columns[0]} and {columns[1]} must be equally long, got {user_of.size} and {item_of.size}")
         checked = _values(str(columns[2]), values, user_of, item_of)
-        user_ids, rows = distinct(user_of, resolve(None))
-        item_ids, cols = distinct(item_of, resolve(None))
-        csr = summed(rows, cols, checked, (user_ids.size, item_ids.size), resolve(None))
+        n_threads = resolve(None)
+        user_ids, rows = distinct(user_of, n_threads)
+        item_ids, cols = distinct(item_of, n_threads)
+        csr = summed(rows, cols, checked, (user_ids.size, item_ids.size), n_threads)
         item_map = Ids("item", item_ids.size, item_ids)
         report = {"rows": user_of.size, "pairs": csr.nnz}
         return cls(csr, Ids("user", user_ids.size, user_ids), item_map, _names(names, item_map), report)

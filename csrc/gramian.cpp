@@ -8,8 +8,9 @@
 namespace cymbals {
 namespace {
 
-constexpr int64_t kRows = 1024;  // summed in the matrix's own type before they join the float64 sum
-constexpr int64_t kMostSegments = 16;
+constexpr int64_t kRows = 4096;  // summed in the matrix's own type before they join the float64 sum
+constexpr int64_t kMostSegments = 16, kLeastBlocks = 4;
+constexpr int64_t kBlockRows = 256;              // rows at a time that are filled up to whole vectors
 constexpr int64_t kSumBytes = 64 * 1024 * 1024;  // of all segments' sums together
 constexpr int64_t kPartElements = 64 * 1024;     // of a panel: it stays in the second-level cache
 
@@ -17,16 +18,20 @@ template <class T>
 int32_t gramian(const cymbals_matrix &y, double *gram, const Kernels<T> &kernels, int32_t n_threads) {
     const int64_t f = y.n_cols, padded = round_up(f, kernels.pad);
     const int64_t most_rows = std::min(padded, std::max(kPanel, kPartElements / padded / kPanel * kPanel));
-    const int64_t panels = (padded + most_rows - 1) / most_rows, blocks = (y.n_rows + kRows - 1) / kRows;
+    const int64_t panels = (padded + most_rows - 1) / most_rows, blocks = (y.n_rows + kBlockRows - 1) / kBlockRows;
+    // Rows that can be read up to `padded` elements: what follows a row of f is the next, and sums with it are left
+    // aside. The others are filled up with zeros.
+    const int64_t in_place = f == padded ? y.n_rows : y.stride == f ? y.n_rows - (padded - f + f - 1) / f : 0;
     const int64_t fitting = std::max<int64_t>(1, kSumBytes / (f * f * (int64_t)sizeof(double)));
-    const int64_t segments = std::max<int64_t>(1, std::min({kMostSegments, fitting, blocks}));
-    Buffer<double> sums = large_buffer<double>(segments * f * f);
+    const int64_t segments = std::max<int64_t>(1, std::min({kMostSegments, fitting, blocks / kLeastBlocks}));
+    Buffer<double> sums = buffer<double>(segments * f * f);  // not a large_buffer: that would be cleared for each call
     if (!sums) return CYMBALS_NO_MEMORY;
 
     bool enough = true;
 #pragma omp parallel num_threads(n_threads) reduction(&& : enough)
     {
-        Buffer<T> rows = buffer<T>(f == padded ? 1 : kRows * padded), part = buffer<T>(most_rows * padded);
+        Buffer<T> rows = buffer<T>(in_place == y.n_rows ? 1 : kBlockRows * padded),
+                  part = buffer<T>(most_rows * padded);
         enough = rows && part;
 #pragma omp for collapse(2) schedule(dynamic, 1)
         for (int64_t segment = 0; segment < segments; segment++) {
@@ -38,19 +43,21 @@ int32_t gramian(const cymbals_matrix &y, double *gram, const Kernels<T> &kernels
                 double *sum = sums.get() + segment * f * f;
                 for (int64_t i = first; i < std::min(first + height, f); i++)
                     std::fill_n(sum + i * f + first, f - first, 0.0);
-                for (int64_t block = segment * blocks / segments; block < (segment + 1) * blocks / segments; block++) {
-                    const int64_t begin = block * kRows, n = std::min(kRows, y.n_rows - begin);
+                const int64_t end = std::min((segment + 1) * blocks / segments * kBlockRows, y.n_rows);
+                for (int64_t begin = segment * blocks / segments * kBlockRows, n; begin < end; begin += n) {
+                    n = std::min(kRows, end - begin);
                     const T *from = row_of<T>(y, begin) + first;
-                    int64_t stride = y.stride;
-                    if (f != padded) {
-                        for (int64_t k = 0; k < n; k++) {
-                            std::copy_n(from + k * stride, f - first, rows.get() + k * width);
+                    std::fill_n(part.get(), height * width, T(0));
+                    int64_t done = std::clamp<int64_t>(in_place - begin, 0, n);
+                    kernels.syrk(part.get(), width, from, y.stride, done, 0, height, width);
+                    for (int64_t count; done < n; done += count) {
+                        count = std::min(kBlockRows, n - done);
+                        for (int64_t k = 0; k < count; k++) {
+                            std::copy_n(from + (done + k) * y.stride, f - first, rows.get() + k * width);
                             std::fill_n(rows.get() + k * width + f - first, padded - f, T(0));
                         }
-                        from = rows.get(), stride = width;
+                        kernels.syrk(part.get(), width, rows.get(), width, count, 0, height, width);
                     }
-                    std::fill_n(part.get(), height * width, T(0));
-                    kernels.syrk(part.get(), width, from, stride, n, 0, height, width);
                     for (int64_t i = 0; i < std::min(height, f - first); i++)
                         for (int64_t j = i; j < f - first; j++) sum[(first + i) * f + first + j] += part[i * width + j];
                 }
@@ -59,12 +66,12 @@ int32_t gramian(const cymbals_matrix &y, double *gram, const Kernels<T> &kernels
     }
     if (!enough) return CYMBALS_NO_MEMORY;
 #pragma omp parallel for schedule(static) num_threads(n_threads)
-    for (int64_t i = 0; i < f; i++)
-        for (int64_t j = i; j < f; j++) {
-            double total = 0;
-            for (int64_t segment = 0; segment < segments; segment++) total += sums[segment * f * f + i * f + j];
-            gram[i * f + j] = gram[j * f + i] = total;
-        }
+    for (int64_t i = 0; i < f; i++) {
+        std::copy(&sums[i * f + i], &sums[i * f + f], gram + i * f + i);
+        for (int64_t segment = 1; segment < segments; segment++)
+            for (int64_t j = i; j < f; j++) gram[i * f + j] += sums[(segment * f + i) * f + j];
+        for (int64_t j = i + 1; j < f; j++) gram[j * f + i] = gram[i * f + j];
+    }
     return CYMBALS_OK;
 }
 

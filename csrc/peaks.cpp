@@ -33,7 +33,7 @@ double fastest(int32_t n_threads, F work) {
 
 int32_t peaks(const Kernels<float> &kernels, cymbals_peaks *found, int32_t n_threads) {
     const int64_t rows = kBytes / (kColumns * (int64_t)sizeof(float));
-    Buffer<float> table = large_buffer<float>(rows * kColumns), results = buffer<float>(rows + n_threads * kGathered);
+    Buffer<float> table = large_buffer<float>(rows * kColumns), results = buffer<float>(n_threads);
     Buffer<int64_t> where = buffer<int64_t>(n_threads * kGathered);
     if (!table || !results || !where) return CYMBALS_NO_MEMORY;
     const auto share = [&](int64_t n, int32_t thread) { return n * thread / n_threads; };
@@ -45,21 +45,23 @@ int32_t peaks(const Kernels<float> &kernels, cymbals_peaks *found, int32_t n_thr
             where[i] = (int64_t)(state % (uint64_t)rows);
         }
     });
-    float x[kColumns] = {};
     const double streaming = fastest(n_threads, [&](int32_t t) {
         const int64_t begin = share(rows, t);
-        kernels.row_norms(results.get() + begin, table.get() + begin * kColumns, kColumns, share(rows, t + 1) - begin,
-                          kColumns, nullptr);
+        results[t] = kernels.load_rows(table.get() + begin * kColumns, kColumns, kColumns, nullptr,
+                                       share(rows, t + 1) - begin, 0);
     });
-    const double gathering = fastest(n_threads, [&](int32_t t) {
-        kernels.scores(results.get() + rows + t * kGathered, x, table.get(), kColumns, kColumns,
-                       where.get() + t * kGathered, kGathered);
-    });
+    double gathering = 0;
+    for (int64_t ahead : {8, 16, 32}) {
+        const double seconds = fastest(n_threads, [&](int32_t t) {
+            results[t] =
+                kernels.load_rows(table.get(), kColumns, kColumns, where.get() + t * kGathered, kGathered, ahead);
+        });
+        if (gathering == 0 || seconds < gathering) gathering = seconds;
+    }
     const double near = fastest(n_threads, [&](int32_t t) {
         const float *rows_of_thread = table.get() + t * kNearRows * kNearColumns;
         for (int64_t i = 0; i < kNearRounds; i++)
-            kernels.row_norms(results.get() + t * kGathered, rows_of_thread, kNearColumns, kNearRows, kNearColumns,
-                              nullptr);
+            results[t] = kernels.load_rows(rows_of_thread, kNearColumns, kNearColumns, nullptr, kNearRows, 0);
     });
     int64_t each = 0;
     const double computing = fastest(n_threads, [&](int32_t t) {

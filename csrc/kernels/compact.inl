@@ -44,8 +44,8 @@ class CompactPasses {
  public:
     typedef float T;
     static constexpr int64_t G = kPad<float>;
-    const Row<float> &row;
-    const Work<float> &work;
+    const Row<float> row;
+    const Work<float> work;
 
     CompactPasses(const Row<float> &r, const Work<float> &w)
         : row(r), work(w), vectors_(pair_vectors(r.f)), fits_((r.n + G - 1) / G * group_size() <= w.tile_rows * w.ld) {}
@@ -62,11 +62,12 @@ class CompactPasses {
             v_ = work.scaled, y_ = work.sum;
         }
         sweep(*this, y != nullptr, visit);
-        gathered_ = true;
         if (scale && y)
             for (int64_t j = 0; j < n; j += kLanes<float>)
                 store(y + j, load(y + j) + load(scale + j) * load(work.sum + j));
     }
+
+    void swept(const CompactPasses &done) { gathered_ = true, fetched_ = done.fetched_; }
 
     CYMBALS_INLINE Group<float> dots(int64_t i) {
         Group<float> s;
@@ -86,6 +87,7 @@ class CompactPasses {
         alignas(64) float each[G];
         s *= row.full.weight + i;
         s.write(each);
+        __asm__("" : "+m"(each));  // read from memory: GCC would take three instructions for each to get it from s
         with_rows<G>(row.n - i, [&](auto rows) CYMBALS_INLINED { add_pairs(rows, group(i), each); });
     }
 
@@ -155,7 +157,7 @@ class CompactPasses {
     CYMBALS_INLINE void add_pairs(Rows<N>, const int32_t *tile, const float *s) const {
         Vec<float> by[N];
 #pragma GCC unroll 16
-        for (int64_t k = 0; k < N; k++) by[k] = Vec<float>{} + s[k];
+        for (int64_t k = 0; k < N; k++) by[k] = spread(s[k]);
         float *y = y_;
         for (int64_t c = 0; c < vectors(); c++, y += P, tile += G * L) {
             Vec<float> low = load(y), high = load(y + L), odd_low = {}, odd_high = {};

@@ -105,15 +105,20 @@ struct Kernels {
                      const T *scale);
     // a becomes sqrt|a| with the sign of a, b becomes b / sqrt|a|; both get kGroup zeros behind their n numbers.
     Weighed<T> (*weigh)(T *a, T *b, int64_t n, const int64_t *where, const T *leverage, bool squares);
-    // Independent multiply-adds in registers, for the sake of their speed: does so many rounds, returns how many they
-    // were, and stores what came of them.
-    int64_t (*multiply_adds)(int64_t rounds, T *result);
     // s[i] = x . fixed[where_i] for n rows of f elements.
     void (*scores)(T *s, const T *x, const T *fixed, int64_t stride, int64_t f, const int64_t *where, int64_t n);
     // The places of n < 2^31 scores that hold at least `least`, in order; returns how many.
     int64_t (*find_at_least)(const T *s, int64_t n, T least, int32_t *places);
     // Adds to less and not_more how many of n < 2^24 scores are below each of the values, and how many not above it.
     void (*count)(const T *s, int64_t n, const T *values, int64_t n_values, int64_t *less, int64_t *not_more);
+
+    // For the sake of their speed.
+    // Independent multiply-adds in registers: does so many rounds, returns how many they
+    // were, and stores what came of them.
+    int64_t (*multiply_adds)(int64_t rounds, T *result);
+    // The sum of all elements of n rows, where_i or in order if that is null, fetched so many rows ahead; f a multiple
+    // of 64.
+    T (*load_rows)(const T *rows, int64_t stride, int64_t f, const int64_t *where, int64_t n, int64_t ahead);
 };
 
 struct KernelTable {

@@ -60,8 +60,9 @@ struct Group {
 // rows.add(i, s) if it is to be added back. The next group's products come before this one's are used: they hide how
 // long a sum takes.
 template <class Passes, class F>
-CYMBALS_INLINE void sweep(Passes &passes, bool add, F visit) {
+CYMBALS_INLINE void sweep(Passes &all, bool add, F visit) {
     constexpr int64_t G = Passes::G;
+    Passes passes = all;  // its members may stay in registers: nothing that is stored can be one of them
     Group<typename Passes::T> s = passes.dots(0);
     for (int64_t i = 0, n = passes.row.n; i < n; i += G) {
         Group<typename Passes::T> next = s;
@@ -70,6 +71,7 @@ CYMBALS_INLINE void sweep(Passes &passes, bool add, F visit) {
         if (add) passes.add(i, s);
         s = next;
     }
+    all.swept(passes);
 }
 
 // sums[k] = w_k . x, elementwise over the lanes
@@ -87,7 +89,7 @@ template <class T, int64_t N>
 CYMBALS_INLINE void add_rows(Rows<N>, const T *w, int64_t ld, const T *s, int64_t n, T *y) {
     Vec<T> by[N];
 #pragma GCC unroll 16
-    for (int64_t k = 0; k < N; k++) by[k] = Vec<T>{} + s[k];
+    for (int64_t k = 0; k < N; k++) by[k] = spread(s[k]);
     for (int64_t j = 0; j < n; j += kLanes<T>) {
         Vec<T> even = load(y + j), odd = {};
 #pragma GCC unroll 16
@@ -106,8 +108,8 @@ class FullPasses {
  public:
     typedef Number T;
     static constexpr int64_t G = kPad<T>;
-    const Row<T> &row;
-    const Work<T> &work;
+    const Row<T> row;
+    const Work<T> work;
 
     FullPasses(const Row<T> &r, const Work<T> &w) : row(r), work(w), fits_(r.n + G <= w.tile_rows) {}
 
@@ -117,8 +119,9 @@ class FullPasses {
     void operator()(const T *v, T *y, F visit) {
         v_ = v, y_ = y;
         sweep(*this, y != nullptr, visit);
-        gathered_ = true;
     }
+
+    void swept(const FullPasses &done) { gathered_ = true, fetched_ = done.fetched_; }
 
     CYMBALS_INLINE Group<T> dots(int64_t i) {
         T *const w = group(i);
@@ -138,6 +141,7 @@ class FullPasses {
     CYMBALS_INLINE void add(int64_t i, const Group<T> &s) {
         alignas(64) T each[G];
         s.write(each);
+        __asm__("" : "+m"(each));  // read from memory: GCC would take three instructions for each to get it from s
         with_rows<G>(row.n - i,
                      [&](auto rows) CYMBALS_INLINED { add_rows(rows, group(i), work.ld, each, work.padded, y_); });
     }

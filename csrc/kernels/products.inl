@@ -1,9 +1,14 @@
 // Dense products on register tiles of kTileRows x (kTileVectors vectors): syrk, gemm, and the row-by-row
 // dot products that the dual and top-k are made of.
 
-// c[0..R)[0..NV vectors) += sum_k a[k][0..R) * b[k][0..NV vectors); steps in a: along k sk, along rows sr.
+// A cache line is fetched on every so many steps of a product: one with each, or many at once, keep loads waiting.
+constexpr int64_t kFetchSteps = 2;
+
+// c[0..R)[0..NV vectors) += sum_k a[k][0..R) * b[k][0..NV vectors); steps in a: along k sk, along rows sr. What starts
+// at `ahead` is fetched meanwhile, if it is not null.
 template <class T, int64_t R, int64_t NV>
-inline void tile_product(T *c, int64_t ldc, const T *a, int64_t sk, int64_t sr, const T *b, int64_t ldb, int64_t n) {
+inline void tile_product(T *c, int64_t ldc, const T *a, int64_t sk, int64_t sr, const T *b, int64_t ldb, int64_t n,
+                         const T *ahead = nullptr) {
     constexpr int64_t L = kLanes<T>;
     Vec<T> acc[R][NV];
 #pragma GCC unroll 8
@@ -11,6 +16,7 @@ inline void tile_product(T *c, int64_t ldc, const T *a, int64_t sk, int64_t sr, 
 #pragma GCC unroll 4
         for (int64_t v = 0; v < NV; v++) acc[r][v] = load(c + r * ldc + v * L);
     for (int64_t k = 0; k < n; k++) {
+        if (ahead && k % kFetchSteps == 0) __builtin_prefetch(ahead + k / kFetchSteps * kLine<T>, 0, 2);
         Vec<T> right[NV];
 #pragma GCC unroll 4
         for (int64_t v = 0; v < NV; v++) right[v] = load(b + k * ldb + v * L);
@@ -30,33 +36,34 @@ inline void tile_product(T *c, int64_t ldc, const T *a, int64_t sk, int64_t sr, 
 // The same for `vectors` columns of vectors.
 template <class T, int64_t R>
 inline void strip_product(T *c, int64_t ldc, const T *a, int64_t sk, int64_t sr, const T *b, int64_t ldb, int64_t n,
-                          int64_t vectors) {
+                          int64_t vectors, const T *ahead = nullptr) {
     constexpr int64_t L = kLanes<T>;
     int64_t v = 0;
     for (; vectors - v >= kTileVectors && vectors - v != 4; v += kTileVectors)
-        tile_product<T, R, kTileVectors>(c + v * L, ldc, a, sk, sr, b + v * L, ldb, n);
+        tile_product<T, R, kTileVectors>(c + v * L, ldc, a, sk, sr, b + v * L, ldb, n, ahead);
     if (vectors - v == 4) {  // 2 + 2 is faster than 3 + 1
         tile_product<T, R, 2>(c + v * L, ldc, a, sk, sr, b + v * L, ldb, n);
         v += 2;
     }
-    if (vectors - v == 2) tile_product<T, R, 2>(c + v * L, ldc, a, sk, sr, b + v * L, ldb, n);
-    if (vectors - v == 1) tile_product<T, R, 1>(c + v * L, ldc, a, sk, sr, b + v * L, ldb, n);
+    if (vectors - v == 2) tile_product<T, R, 2>(c + v * L, ldc, a, sk, sr, b + v * L, ldb, n, ahead);
+    if (vectors - v == 1) tile_product<T, R, 1>(c + v * L, ldc, a, sk, sr, b + v * L, ldb, n, ahead);
 }
 
 template <class T>
 void syrk(T *c, int64_t ldc, const T *p, int64_t ldp, int64_t n, int64_t begin, int64_t end, int64_t m) {
-    constexpr int64_t L = kLanes<T>, R = kTileRows<T>, strip = kTileVectors * L;
-    constexpr int64_t depth = 80;  // rows of p worked at a time: a strip of them stays in the first-level cache
+    constexpr int64_t L = kLanes<T>, R = kTileRows<T>;
+    constexpr int64_t depth = 256;  // rows of p worked at a time
     for (int64_t k = 0; k < n; k += depth) {
         const int64_t rows = n - k < depth ? n - k : depth;
         const T *block = p + k * ldp, *next = block + rows * ldp, *const next_end = next + depth * ldp;
-        for (int64_t j = begin / L * L; j < m; j += strip) {
-            const int64_t right = j + strip < m ? j + strip : m;
+        for (int64_t j = begin / L * L, right; j < m; j = right) {
+            // a narrow strip comes first, where the triangle is low
+            right = j + (((m - j) / L - 1) % kTileVectors + 1) * L;
             for (int64_t i = begin; i < end && i < right; i += R) {
-                for (int64_t r = 0; r < 4 && next < next_end; r++, next += ldp) prefetch_row(next, m);
                 const int64_t left = i / L * L > j ? i / L * L : j;
                 strip_product<T, R>(c + i * ldc + left, ldc, block + i, ldp, 1, block + left, ldp, rows,
-                                    (right - left) / L);
+                                    (right - left) / L, next < next_end ? next : nullptr);
+                next += (rows + kFetchSteps - 1) / kFetchSteps * kLine<T>;
             }
         }
     }
@@ -160,20 +167,4 @@ void row_norms(T *norms, const T *y, int64_t stride, int64_t n, int64_t f, const
         }
         norms[i] = total;
     }
-}
-
-template <class T>
-int64_t multiply_adds(int64_t rounds, T *result) {
-    constexpr int64_t chains = kTileRows<T> * kTileVectors;
-    Vec<T> sums[chains];
-#pragma GCC unroll 24
-    for (int64_t c = 0; c < chains; c++) sums[c] = Vec<T>{} + T(c);
-    const Vec<T> factor = Vec<T>{} + *result * T(1e-30) + T(0.5);  // not known to the compiler
-    for (int64_t i = 0; i < rounds; i++)
-#pragma GCC unroll 24
-        for (int64_t c = 0; c < chains; c++) sums[c] = sums[c] * factor + factor;
-#pragma GCC unroll 24
-    for (int64_t c = 1; c < chains; c++) sums[0] += sums[c];
-    *result = sum<T>(sums[0]);
-    return rounds * chains * kLanes<T>;
 }

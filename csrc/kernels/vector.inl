@@ -24,6 +24,8 @@ using Vec = typename Simd<T>::V;
 template <class T>
 constexpr int64_t kLanes = CYMBALS_BYTES / sizeof(T);
 template <class T>
+constexpr int64_t kLine = 64 / sizeof(T);  // of a cache
+template <class T>
 constexpr int64_t kPad = kLanes<T> < kBlock ? kBlock : kLanes<T>;
 // Rows of a register tile; with kTileVectors columns of vectors it fills the register file.
 template <class T>
@@ -37,6 +39,12 @@ inline Vec<T> load(const T *p) {
 template <class T>
 inline void store(T *p, Vec<T> v) {
     *reinterpret_cast<typename Simd<T>::U *>(p) = v;
+}
+
+// x in every lane; 0 + x would be a sum, as it makes 0 of -0.
+template <class T>
+CYMBALS_INLINE Vec<T> spread(T x) {
+    return x - Vec<T>{};
 }
 
 // Lane numbers 0 .. n - 1 as template arguments.
@@ -157,4 +165,4 @@ CYMBALS_INLINE void prefetch_row(const T *row, int64_t f) {
     prefetch_lines(row, (f * (int64_t)sizeof(T) + 63) / 64);
 }
 
-constexpr int64_t kAhead = 16;  // entries between the one being gathered and the one being fetched from memory
+constexpr int64_t kAhead = 32;  // entries between the one being gathered and the one being fetched from memory

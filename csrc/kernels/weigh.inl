@@ -6,26 +6,23 @@ Weighed<T> weigh(T *a, T *b, int64_t n, const int64_t *where, const T *leverage,
     constexpr int64_t L = kLanes<T>;
     // In the dual a weight of 0 must not divide; such an entry weighs less than rounding.
     constexpr T smallest = kEpsilon<T> * kEpsilon<T>;
-    T traces[4] = {}, heaviest[4] = {};
-    int64_t i = 0;
-    const auto meet = [&](int64_t k) CYMBALS_INLINED {
-        const T h = magnitude(a[i + k]) * leverage[where[i + k]];
-        traces[k] += h;
-        heaviest[k] = h > heaviest[k] ? h : heaviest[k];
-    };
-    for (; i + 4 <= n; i += 4)
-#pragma GCC unroll 4
-        for (int64_t k = 0; k < 4; k++) meet(k);
-    for (; i < n; i++) meet(0);
-    for (int64_t k = 1; k < 4; k++) {
-        traces[0] += traces[k];
-        heaviest[0] = heaviest[k] > heaviest[0] ? heaviest[k] : heaviest[0];
+    for (int64_t i = n; i < n + kGroup; i++) a[i] = b[i] = 0;
+    Vec<T> traces = {}, heaviest = {};
+    constexpr int64_t chunk = 64;  // looked up before they are used: no step waits for the one before it
+    alignas(64) T found[chunk] = {};
+    for (int64_t i = 0; i < n; i += chunk) {
+        const int64_t count = n - i < chunk ? n - i : chunk;
+        for (int64_t k = 0; k < count; k++) found[k] = leverage[where[i + k]];
+        for (int64_t k = 0; k < count; k += L) {  // beyond n, a is 0
+            const Vec<T> h = magnitude(load(a + i + k)) * load(found + k);
+            traces += h;
+            heaviest = h > heaviest ? h : heaviest;
+        }
     }
-    for (i = n; i < n + kGroup; i++) a[i] = b[i] = 0;
     Vec<T> constants = {}, least = {}, strange = {};
-    for (i = 0; i < n; i += L) {
+    for (int64_t i = 0; i < n; i += L) {
         const Vec<T> weight = load(a + i), target = load(b + i);
-        const Vec<T> size = magnitude(weight), floored = size < smallest ? Vec<T>{} + smallest : size;
+        const Vec<T> size = magnitude(weight), floored = size < smallest ? spread(smallest) : size;
         const Vec<T> root = roots<T>(floored), quotient = target / root;
         constants += squares ? target * target : target;
         least = weight < least ? weight : least;
@@ -33,7 +30,7 @@ Weighed<T> weigh(T *a, T *b, int64_t n, const int64_t *where, const T *leverage,
         store(a + i, weight < 0 ? -root : root);
         store(b + i, quotient);
     }
-    for (i = n; i < n + L; i++) a[i] = 0;
+    for (int64_t i = n; i < n + L; i++) a[i] = 0;
     const T check = sum<T>(strange), lowest = least_lane<T>(least);
-    return {traces[0], heaviest[0], sum<T>(constants), lowest, check == 0};
+    return {sum<T>(traces), -least_lane<T>(-heaviest), sum<T>(constants), lowest, check == 0};
 }

@@ -5,8 +5,8 @@
 
 Limits are those of `cymbals doctor --peaks`, measured in the same run. A CG step's roof is the longer of its multiply-adds
 (2 f an entry) and its bytes from the second-level cache (2 f an entry, in bfloat16). Rows are gathered while products with
-them are made, so what gathering takes is a difference: a first step on rows drawn at random from 256 MB, less one on rows that
-the second-level cache holds, and what that cache takes to give them. More than 100 %: work hides part of the gathering.
+them are made, so what gathering takes is a difference: a first step on rows drawn at random from 256 MB, less one on rows
+that the second-level cache holds, and what that cache takes to give them. More than 100 %: work hides part of it.
 """
 
 from __future__ import annotations

@@ -26,27 +26,15 @@ WAYS = {"plain": 1.0, "relaxed": None}
 def main() -> None:
     for name, data, regularizations, seeds, settings in _cases():
         train, test = cymbals.split.random(data, 0.2, seed=1)
-        print(f"\n{name}: {train!r}\n{'':<24}{''.join(f'{n:7}' for n in ITERATIONS)}  iterations")
+        print(f"\n{name}: {train!r}\n{'':<30}{''.join(f'{n:7}' for n in ITERATIONS)}  iterations")
         found: dict[tuple[str, float], list[float]] = {}
         for way, relaxation in WAYS.items():
             for regularization in regularizations:
-                found[way, regularization] = [
-                    statistics.mean(
-                        _ndcg(
-                            train,
-                            test,
-                            iterations=n,
-                            relaxation=relaxation,
-                            regularization=regularization,
-                            seed=s,
-                            **settings,
-                        )
-                        for s in range(seeds)
-                    )
-                    for n in ITERATIONS
-                ]
-                numbers = "".join(f"{value:7.4f}" for value in found[way, regularization])
-                print(f"{way:<9}{f'regularization {regularization:g}':<20}{numbers}", flush=True)
+                how = settings | {"relaxation": relaxation, "regularization": regularization}
+                means = [statistics.mean(_ndcg(train, test, n, s, how) for s in range(seeds)) for n in ITERATIONS]
+                found[way, regularization] = means
+                title = f"{way}, regularization {regularization:g}"
+                print(f"{title:<30}{''.join(f'{m:7.4f}' for m in means)}", flush=True)
         best = max(map(max, found.values()))
         for share in (0.99, 0.995, 0.998):
             print(f"{share:.1%} of {best:.4f} after: ", end="")
@@ -68,20 +56,14 @@ def _cases() -> Iterator[tuple[str, cymbals.Interactions, tuple[float, ...], int
     yield "generated, sparse", generate("sparse", 0.1), (10, 40), 2, counts | {"alpha": 2.0}
 
 
-def _ndcg(train: cymbals.Interactions, test: cymbals.Interactions, seed: int, **settings: Any) -> float:
-    model = cymbals.ALS(random_state=seed, **settings).fit(train)
+def _ndcg(train: cymbals.Interactions, test: cymbals.Interactions, iterations: int, seed: int, how: Any) -> float:
+    model = cymbals.ALS(iterations=iterations, random_state=seed, **how).fit(train)
     return cymbals.evaluate(model, train, test, k=20)["ndcg@20"]
 
 
 def _fewest(found: dict[tuple[str, float], list[float]], way: str, least: float) -> int | str:
-    enough = [
-        n
-        for (w, _), values in found.items()
-        if w == way
-        for n, value in zip(ITERATIONS, values, strict=True)
-        if value >= least
-    ]
-    return min(enough, default="never")
+    runs = [means for (name, _), means in found.items() if name == way]
+    return min((n for means in runs for n, m in zip(ITERATIONS, means, strict=True) if m >= least), default="never")
 
 
 if __name__ == "__main__":

@@ -30,7 +30,9 @@ def main() -> None:
     for (top, bottom), shape in zip(axes.T, shapes, strict=True):
         here = sorted((run for run in runs if run["shape"] == shape), key=lambda run: run["factors"])
         _by_rank(top, here)
-        _by_time(bottom, max(here, key=lambda run: max(len(s["loss"]) for s in run["systems"].values())))
+        iterations = [max(len(s["loss"]) for s in run["systems"].values()) for run in here]
+        longest = [run for run, n in zip(here, iterations, strict=True) if n == max(iterations)]
+        _by_time(bottom, longest[len(longest) // 2])
         top.set_title(shape)
     axes[0][0].legend()
     figure.savefig(args.output)

@@ -31,6 +31,7 @@ def main() -> None:
     parser.add_argument("--factors", type=int, default=128)
     parser.add_argument("--threads", type=int, default=cymbals.threads())
     parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--length", type=int, default=400, help="entries of a row, for shares")
     parser.add_argument("--scaling", action="store_true")
     parser.add_argument("--scale", type=float, default=1.0)
     args = parser.parse_args()
@@ -60,7 +61,8 @@ def _shares(args) -> None:
     y = rng.standard_normal((138_000, f), dtype=np.float32)
     gram, basis = np.empty((f, f)), np.linalg.qr(rng.standard_normal((f, f)))[0]
     took, turned = _median(args.rounds, lambda: _core.gramian(y, gram, threads), lambda: _core.rotate(y, basis, threads))
-    entries, length = 4_000_000, 400
+    length = args.length
+    entries = 4_000_000 // length * length
     near_rows, far_rows = 2000, 256 * 2**20 // (2 * f)
     steps = {}
     for n_rows in (near_rows, far_rows):

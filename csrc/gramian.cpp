@@ -10,7 +10,7 @@ namespace {
 
 constexpr int64_t kRows = 4096;  // summed in the matrix's own type before they join the float64 sum
 constexpr int64_t kMostSegments = 16, kLeastBlocks = 4;
-constexpr int64_t kBlockRows = 256;              // rows at a time that are filled up to whole vectors
+constexpr int64_t kBlockRows = 256;  // segments are whole numbers of these; rows filled up to whole vectors at a time
 constexpr int64_t kSumBytes = 64 * 1024 * 1024;  // of all segments' sums together
 constexpr int64_t kPartElements = 64 * 1024;     // of a panel: it stays in the second-level cache
 

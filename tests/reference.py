@@ -61,3 +61,32 @@ def loss(dense, x, y, kind, reg=0.01, nu=0.0, alpha=1.0, alpha0=1.0, confidence=
     total += np.sum(row_regularization(dense, kind, reg, nu, alpha0) * np.sum(x**2, axis=1))
     total += np.sum(row_regularization(dense.T, kind, reg, nu, alpha0) * np.sum(y**2, axis=1))
     return total / (np.sum(seen) if kind == "explicit" else dense.size)
+
+
+def solve_biased(dense, fixed, mean, reg=0.01, nu=0.0):
+    """[x, b] of all rows of "explicit" against [y, b]: the targets are r - mean - b, a row's own bias the factor of a 1."""
+    ones = np.column_stack([fixed[:, :-1], np.ones(len(fixed))])
+    return solve(dense - mean - fixed[:, -1], ones, "explicit", reg, nu)
+
+
+def fit_biased(dense, x, y, iterations, **how):
+    """[x, b] and [y, b] after each iteration, users first; biases start at 0."""
+    mean = np.nanmean(dense)
+    x, y = (np.column_stack([side, np.zeros(len(side))]) for side in (x, y))
+    for _ in range(iterations):
+        x = solve_biased(dense, y, mean, **how)
+        y = solve_biased(dense.T, x, mean, **how)
+        yield x, y
+
+
+def scores_biased(dense, x, y):
+    """mean + b_u + b_i + x.y."""
+    return np.nanmean(dense) + x[:, -1:] + y[:, -1] + x[:, :-1] @ y[:, :-1].T
+
+
+def loss_biased(dense, x, y, reg=0.01, nu=0.0):
+    """Squared errors and regularization, which the biases share, over the number of entries."""
+    total = np.nansum((dense - scores_biased(dense, x, y)) ** 2)
+    total += np.sum(row_regularization(dense, "explicit", reg, nu, 0.0) * np.sum(x**2, axis=1))
+    total += np.sum(row_regularization(dense.T, "explicit", reg, nu, 0.0) * np.sum(y**2, axis=1))
+    return total / np.sum(~np.isnan(dense))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import numbers
 import os
@@ -17,14 +18,15 @@ import numpy as np
 import scipy.linalg
 from numpy.typing import NDArray
 
-from . import solver
+from . import solver, split
 from ._core import SolveError
 from ._progress import progress_bar
 from ._validation import boolean, generator, one_of, real_number, whole_number
 from .csr import Csr, refuse_negative
+from .evaluation import evaluate
 from .ids import Ids, id_array, listed
 from .interactions import Interactions, as_interactions
-from .model import Explanation, FactorModel, State
+from .model import Explanation, FactorModel, State, item_rows, user_rows
 from .objective import Objective
 
 # Relaxation where it is not given: of the second iteration, growth an iteration, and the most there is.
@@ -42,7 +44,8 @@ class ALS(FactorModel):
       target 0, any other weight `unobserved_weight` and target 0.
     * "ials" (Rendle et al. 2021): all cells have `unobserved_weight` with target 0; a stored one has in addition weight
       w with target 1.
-    * "explicit": only stored cells count, with weight 1 and target r.
+    * "explicit": only stored cells count, with weight 1 and target r. With `biases` a rating is estimated by
+      mu + b_u + b_i + x.y (Koren, Bell, Volinsky 2009), with mu the mean of all ratings.
 
     Parameters
     ----------
@@ -61,6 +64,9 @@ class ALS(FactorModel):
         applied once. Unused with "explicit".
     nu : float
         Exponent of frequency-scaled regularization; 0 for none, 1 for scaling by frequency.
+    biases : bool
+        Of "explicit": each half-step solves a side's biases together with its factors, as one more factor, regularized
+        alike.
     solver : {"auto", "cg", "exact"}
         "exact" solves every row exactly, "cg" takes `cg_steps` conjugate-gradient steps from the previous factors,
         "auto" chooses for each row whatever reaches a small residual soonest.
@@ -89,6 +95,8 @@ class ALS(FactorModel):
     ----------
     user_factors_, item_factors_ : ndarray, shape (n_users, f) and (n_items, f)
         In an arbitrary basis: only scores mean something. Users and items without entries have zeros.
+    global_mean_, user_biases_, item_biases_ : float, ndarray of shape (n_users,), ndarray of shape (n_items,)
+        With `biases` alone; without, asking for them raises AttributeError.
     n_iter_ : int
         Iterations done.
     history_ : list of dict
@@ -120,6 +128,7 @@ class ALS(FactorModel):
         objective: str = "hu",
         confidence: str | Callable[[NDArray[Any]], Any] = "linear",
         nu: float = 0.0,
+        biases: bool = False,
         solver: str = "auto",
         cg_steps: int = 3,
         iterations: int = 15,
@@ -137,6 +146,7 @@ class ALS(FactorModel):
         self.objective = objective
         self.confidence = confidence
         self.nu = nu
+        self.biases = biases
         self.solver = solver
         self.cg_steps = cg_steps
         self.iterations = iterations
@@ -164,6 +174,12 @@ class ALS(FactorModel):
                 raise ValueError(f"no parameter {name!r}; there are {', '.join(self._defaults())}")
             setattr(self, name, value)
         return self
+
+    def __sklearn_tags__(self) -> Any:
+        """What scikit-learn asks of an estimator; only called where it is installed."""
+        from sklearn.utils import InputTags, Tags, TargetTags
+
+        return Tags(estimator_type=None, target_tags=TargetTags(required=False), input_tags=InputTags(sparse=True))
 
     def __repr__(self) -> str:
         changed = {k: v for k, v in self.get_params().items() if v is not (d := self._defaults()[k]) and not _equal(v, d)}
@@ -200,9 +216,10 @@ class ALS(FactorModel):
             The model speaks the ids of Interactions, or row numbers of a matrix.
         init : (X0, Y0) or fitted ALS, optional
             Starting factors, (n_users, f) and (n_items, f); from a model, rows are matched by id, and what it does not
-            know starts at random.
+            know starts at random. Biases start at 0, or as the model has them.
         callback : callable, optional
-            Called as ``callback(model, iteration)`` after each iteration, counted from 1; True stops the fit.
+            Called as ``callback(model, iteration)`` after each iteration, counted from 1; True stops the fit, and the
+            model stays as the callback leaves it (`EarlyStopping` sets it back to the best iteration).
         compute_loss : bool
             Put the loss into `history_`.
         progress : bool
@@ -219,30 +236,28 @@ class ALS(FactorModel):
         SolveError
             A row's system is not positive definite (a confidence below `unobserved_weight`) or overflows.
         """
-        params = self.get_params()
-        settings = self._settings(params)
-        rank = whole_number("factors", self.factors, 1, 65_536)
-        iterations = whole_number("iterations", self.iterations, 1)
-        relaxation = self._relaxations(iterations)
-        tol = None if self.tol is None else real_number("tol", self.tol)
-        dtype = _dtype(self.dtype)
-        rng = generator(self.random_state)
+        settings, rank, relaxation, tol, dtype, rng = self._checked()
+        params, iterations = self.get_params(), len(relaxation)
         data = as_interactions("train", train, settings.n_threads)
         seen = self._entries("train", data.csr, settings)
         if seen.nnz == 0:
             raise ValueError(f"train has no entries (shape {data.shape}); nothing can be learnt from it")
+        if settings.objective.biases:
+            settings = replace(settings, mean=_mean(seen, dtype))
         rows = _transformed(seen, settings.objective)
         columns = data.by_item(settings.n_threads) if rows is data.csr else rows.transposed(settings.n_threads)
-        x, y = self._start(init, data, rank, dtype, rng)
+        x, y = self._start(init, data, rank, settings.objective.biases, dtype, rng)
         if settings.compact and dtype == np.float32:
-            settings = replace(settings, memory=solver.compact_memory(max(data.shape), rank))
+            settings = replace(settings, memory=solver.compact_memory(max(data.shape), x.shape[1]))
 
         before = {k: v for k, v in vars(self).items() if k in _FITTED}
         report = {"stored_zeros_dropped": data.csr.nnz - seen.nnz}
         history: list[dict[str, Any]] = []
 
         def publish(x: NDArray[Any], y: NDArray[Any]) -> None:
-            self._state = State(x, y, data.users, data.items, data.item_names, seen)
+            mean = settings.mean
+            x, y = user_rows(x, mean), item_rows(y, mean)
+            self._state = State(x, y, data.users, data.items, data.item_names, seen, mean)
             self._fitted = params
             self.n_iter_, self.history_, self.report_ = len(history), list(history), dict(report)
 
@@ -272,7 +287,9 @@ class ALS(FactorModel):
                 half_step(columns, x, y, data.items, by)
                 entry: dict[str, Any] = {"iteration": iteration, "seconds": time.perf_counter() - started}
                 if compute_loss or tol is not None:
-                    entry["loss"] = solver.loss(rows, x, y, settings.objective, columns.indptr, settings.n_threads)
+                    entry["loss"] = solver.loss(
+                        rows, x, y, settings.objective, columns.indptr, settings.n_threads, settings.mean
+                    )
                 history.append(entry)
                 advance(entry)
                 checkpoint()
@@ -280,13 +297,32 @@ class ALS(FactorModel):
                     publish_copies()
                     answer = callback(self, iteration)
                     if isinstance(answer, (bool, np.bool_)) and answer:
-                        break
+                        return self  # as the callback leaves it
                 if tol is not None and iteration > 1:
                     last = history[-2]["loss"]
                     if last - entry["loss"] < tol * abs(last):
                         break
             publish(x, y)
         return self
+
+    def check_params(self) -> None:
+        """Raise what `fit` would about constructor arguments."""
+        self._checked()
+
+    def _checked(self) -> tuple[solver.Settings, int, list[float], float | None, np.dtype[Any], Any]:
+        """Constructor arguments as a fit uses them: settings, rank, relaxation of each iteration, tol, dtype, generator."""
+        return (
+            self._settings(self.get_params()),
+            whole_number("factors", self.factors, 1, 65_536),
+            self._relaxations(whole_number("iterations", self.iterations, 1)),
+            None if self.tol is None else real_number("tol", self.tol),
+            _dtype(self.dtype),
+            generator(self.random_state),
+        )
+
+    def set_back(self, state: State, n_iter: int) -> None:
+        """Take `state_` as it was after an earlier iteration; for a callback that keeps the best one and stops the fit."""
+        self._state, self.n_iter_, self.history_ = state, n_iter, self.history_[:n_iter]
 
     def _relaxations(self, iterations: int) -> list[float]:
         """How far each iteration goes. The first is far from where going further is any use, the last must end at the
@@ -303,22 +339,26 @@ class ALS(FactorModel):
             between = [1.0] * iterations
         return [1.0, *between[: iterations - 2], 1.0][:iterations]
 
-    def _start(self, init: Any, data: Interactions, rank: int, dtype: Any, rng: Any) -> tuple[NDArray[Any], NDArray[Any]]:
-        x, y = (_noise(rng, n, rank, dtype) for n in data.shape)
+    def _start(
+        self, init: Any, data: Interactions, rank: int, biases: bool, dtype: Any, rng: Any
+    ) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Factors to start from, with `biases` a column of these behind them."""
+        x, y = (_noise(rng, n, rank, dtype, biases) for n in data.shape)
         if init is None:
             return x, y
         if isinstance(init, FactorModel):
             state = init.state_
-            if state.y.shape[1] != rank:
-                raise ValueError(f"init has {state.y.shape[1]} factors, this model {rank}")
+            if state.item_factors.shape[1] != rank:
+                raise ValueError(f"init has {state.item_factors.shape[1]} factors, this model {rank}")
             for to, ids, known, factors in (
-                (x, data.users, state.users, state.x),
-                (y, data.items, state.items, state.y),
+                (x, data.users, state.users, state.solved_users()),
+                (y, data.items, state.items, state.solved_items()),
             ):
                 if (ids.array is None) != (known.array is None) or ids.whole != known.whole:
                     raise ValueError(f"init and train must have the same kind of {ids.what} ids: numbers, strings or none")
                 rows = known.find(ids.all())
-                to[rows >= 0] = factors[rows[rows >= 0]]
+                width = min(to.shape[1], factors.shape[1])  # either model may be without biases
+                to[rows >= 0, :width] = factors[rows[rows >= 0], :width]
             return x, y
         try:
             given = [np.asarray(side) for side in init]
@@ -330,7 +370,7 @@ class ALS(FactorModel):
             if side.shape != (n, rank) or side.dtype.kind not in "iuf":
                 raise ValueError(f"init: {name} must be numbers of shape {(n, rank)}, got {side.dtype} of {side.shape}")
         with np.errstate(over="ignore"):
-            x, y = (np.array(side, dtype, order="C") for side in given)
+            x[:, :rank], y[:, :rank] = given
         for name, side in (("X0", x), ("Y0", y)):
             if not np.isfinite(side).all():
                 raise ValueError(f"init: {name} holds values that are not finite, as {np.dtype(dtype).name}")
@@ -352,6 +392,11 @@ class ALS(FactorModel):
         """What of a matrix says that a user has had an item: in "explicit" a rating of 0 does, too."""
         return _taken(self._fitted["objective"], csr)
 
+    @property
+    def predicts_values(self) -> bool:
+        """Whether scores estimate the values themselves: with "explicit" they do."""
+        return bool(self._fitted["objective"] == "explicit")
+
     def loss(self, data: Any, n_threads: int | None = None) -> float:
         """The objective on `data`, regularization included, over the number of cells (explicit: of entries).
 
@@ -371,7 +416,42 @@ class ALS(FactorModel):
             raise ValueError(f"data must have the model's shape {(state.x.shape[0], state.y.shape[0])}, got {csr.shape}")
         rows = _transformed(self._entries("data", csr, settings), settings.objective)
         indptr = np.concatenate(([0], np.cumsum(np.bincount(rows.indices, minlength=csr.shape[1]))))
-        return solver.loss(rows, state.x, state.y, settings.objective, indptr, settings.n_threads)
+        x, y = state.solved_users(), state.solved_items()
+        return solver.loss(rows, x, y, settings.objective, indptr, settings.n_threads, state.mean)
+
+    def score(self, rows: Any, y: None = None) -> float:
+        """How well held-out items of users that the model has not seen are ranked: what scikit-learn's searches maximise.
+
+        A tenth of the entries, the same ones each time, is held out, the rest folded in.
+
+        Parameters
+        ----------
+        rows : scipy sparse, shape (m, n_items)
+            Raw values of users, items in the model's row order.
+        y : None
+            Ignored; scikit-learn passes it.
+
+        Returns
+        -------
+        float
+            Mean AUC, as `evaluate` has it; with objective "explicit" the RMSE, negative.
+
+        Examples
+        --------
+        >>> import cymbals, scipy.sparse
+        >>> from sklearn.model_selection import GridSearchCV
+        >>> plays = scipy.sparse.random_array((90, 40), density=0.2, rng=0).tocsr()
+        >>> grid = GridSearchCV(cymbals.ALS(random_state=0), {"factors": [2, 4], "alpha": [1.0, 40.0]}, cv=3).fit(plays)
+        >>> sorted(grid.best_params_)
+        ['alpha', 'factors']
+        """
+        state, n = self.state_, self._threads(None)
+        given = self._raw_rows("rows", rows, state, n)
+        users = Ids("user", given.shape[0])
+        rest, held_out = split.random(Interactions(given, users, state.items), 0.1, seed=0)
+        guest = copy.copy(self)._copy_state(x=self._fold_in(state, rest.csr, n), users=users, seen=rest.csr)
+        found = evaluate(guest, rest, held_out, n_threads=n)
+        return -found["rmse"] if self.predicts_values else found["auc"]
 
     # -- rows outside a fit --------------------------------------------------------------------------------------------
 
@@ -387,13 +467,15 @@ class ALS(FactorModel):
         Returns
         -------
         ndarray, shape (m, f)
-            Zeros for empty rows.
+            Zeros for empty rows. Without the bias that a model with biases solves with them, and recommends `rows` by.
         """
         state, n = self.state_, self._threads(n_threads)
-        return self._fold_in(state, self._raw_rows("rows", rows, state, n), n)
+        users = self._fold_in(state, self._raw_rows("rows", rows, state, n), n)
+        return users if state.mean is None else users[:, :-2].copy()
 
     def _fold_in(self, state: State, rows: Csr, n_threads: int) -> NDArray[Any]:
-        return self._solve(rows, state.item_basis(n_threads), Ids("row", rows.shape[0]), n_threads)
+        solved = self._solve(rows, state.item_basis(n_threads), Ids("row", rows.shape[0]), n_threads)
+        return user_rows(solved, state.mean)
 
     def _solve(self, rows: Csr, basis: solver.Basis, axis: Ids, n_threads: int) -> NDArray[Any]:
         settings = self._settings(self._fitted, n_threads, solver="exact")
@@ -417,7 +499,9 @@ class ALS(FactorModel):
         assert state.seen is not None
         rows = self._raw_rows("rows", rows, state, n)
         users, at = _placed(state.users, "ids", ids, rows.shape[0])
-        x, seen = self._updated(rows, at, users, state.x, state.seen, state.item_basis(n), n)
+        solved = self._solve(rows, state.item_basis(n), Ids(users.what, at.size, users.of(at)), n)
+        x = _with_rows(state.x, at, user_rows(solved, state.mean), users.n)
+        seen = _with_seen(state.seen, at, rows, users.n, n)
         self._copy_state(x=x, users=users, seen=seen)
 
     def update_items(self, ids: Any, rows: Any, n_threads: int | None = None) -> None:
@@ -434,43 +518,20 @@ class ALS(FactorModel):
         state, n = self._with_interactions(), self._threads(n_threads)
         rows = self._raw_rows("rows", rows, state, n, by_item=True)
         items, at = _placed(state.items, "ids", ids, rows.shape[0])
-        y, seen = self._updated(rows, at, items, state.y, state.seen_by_item(n), state.user_basis(n), n)
+        solved = self._solve(rows, state.user_basis(n), Ids(items.what, at.size, items.of(at)), n)
+        y = _with_rows(state.y, at, item_rows(solved, state.mean), items.n)
+        seen = _with_seen(state.seen_by_item(n), at, rows, items.n, n)
         names = state.names
         if names is not None:
             names = np.concatenate([names, np.full(items.n - names.size, None, dtype=object)])
         self._copy_state(y=y, items=items, names=names, seen=seen.transposed(n))
 
-    def _updated(
-        self,
-        rows: Csr,
-        at: NDArray[np.int64],
-        ids: Ids,
-        factors: NDArray[Any],
-        seen: Csr,
-        basis: solver.Basis,
-        n_threads: int,
-    ) -> tuple[NDArray[Any], Csr]:
-        """A side's factors and seen rows with the rows `at` replaced or appended."""
-        solved = self._solve(rows, basis, Ids(ids.what, at.size, ids.of(at)), n_threads)
-        out = np.zeros((ids.n, factors.shape[1]), factors.dtype)
-        out[: factors.shape[0]] = factors
-        out[at] = solved
-        old_rows = seen.row_numbers()
-        stays = ~np.isin(old_rows, at)
-        merged = Csr.from_triplets(
-            np.concatenate([old_rows[stays], at[rows.row_numbers()]]),
-            np.concatenate([seen.indices[stays], rows.indices]),
-            np.concatenate([seen.data[stays], rows.data]),
-            (ids.n, seen.shape[1]),
-            n_threads,
-        )
-        return out, merged
-
     def explain(self, user: Any, item: Any, n: int | None = 10) -> Explanation:
         """How much each item of a user's history contributes to the score of an item.
 
         The user's factors are linear in the targets b of his entries (Hu, Koren, Volinsky 2008, section 5), so the
-        score of their exact solution is a sum over these entries.
+        score of their exact solution is a sum over these entries. With biases, this is the part of the score that his
+        ratings explain, x.y + b_u; mean and item bias, which everyone gets, are left out.
 
         Parameters
         ----------
@@ -481,7 +542,7 @@ class ALS(FactorModel):
         Returns
         -------
         Explanation
-            `total` is the sum of all contributions.
+            `total` is the sum of all contributions, with biases the score less mean and item bias.
         """
         state, settings = self._with_interactions(), self._settings(self._fitted)
         assert state.seen is not None
@@ -489,7 +550,8 @@ class ALS(FactorModel):
         k = None if n is None else whole_number("n", n, 1)
         row = state.seen.take(np.array([u]))
         objective = settings.objective
-        y = state.y.astype(np.float64)
+        y, offsets = solver.against(state.solved_items().astype(np.float64), state.mean)
+        row = solver.less(row, offsets)
         a, b = objective.weights(objective.apply(row.data).astype(np.float64))
         own = y[row.indices]
         ridge = np.atleast_1d(objective.row_regularization(row.indptr, y.shape[0]))[0]
@@ -594,16 +656,49 @@ def _placed(ids: Ids, name: str, wanted: Any, n_rows: int) -> tuple[Ids, NDArray
     return extended, rows
 
 
+def _with_rows(factors: NDArray[Any], at: NDArray[np.int64], rows: NDArray[Any], n: int) -> NDArray[Any]:
+    """`n` rows of factors: those `at` are new or replaced."""
+    out = np.zeros((n, factors.shape[1]), factors.dtype)
+    out[: factors.shape[0]] = factors
+    out[at] = rows
+    return out
+
+
+def _with_seen(seen: Csr, at: NDArray[np.int64], rows: Csr, n: int, n_threads: int) -> Csr:
+    """`n` rows of what was seen: those `at` are new or replaced."""
+    old_rows = seen.row_numbers()
+    stays = ~np.isin(old_rows, at)
+    return Csr.from_triplets(
+        np.concatenate([old_rows[stays], at[rows.row_numbers()]]),
+        np.concatenate([seen.indices[stays], rows.indices]),
+        np.concatenate([seen.data[stays], rows.data]),
+        (n, seen.shape[1]),
+        n_threads,
+    )
+
+
+def _mean(csr: Csr, dtype: np.dtype[Any]) -> float:
+    """Of the values; refuses one that `dtype` cannot hold."""
+    with np.errstate(over="ignore"):
+        mean = float(np.mean(csr.data, dtype=np.float64))
+        held = np.isfinite(dtype.type(mean))
+    if not held:
+        raise ValueError(
+            f"train: the mean of its values, {mean}, is beyond {dtype}; scale them down, or use dtype='float64'"
+        )
+    return mean
+
+
 def _equal(a: Any, b: Any) -> bool:
     return type(a) is type(b) and bool(a == b)
 
 
-def _noise(rng: Any, n: int, rank: int, dtype: Any) -> NDArray[Any]:
-    """N(0, (0.1 / sqrt(rank))^2), drawn in float64, some rows at a time."""
-    out = np.empty((n, rank), dtype)
+def _noise(rng: Any, n: int, rank: int, dtype: Any, biases: bool) -> NDArray[Any]:
+    """N(0, (0.1 / sqrt(rank))^2), drawn in float64, some rows at a time; biases are 0."""
+    out = np.zeros((n, rank + biases), dtype)
     step = max(1, 2**20 // rank)
     for begin in range(0, n, step):
-        rows = out[begin : begin + step]
+        rows = out[begin : begin + step, :rank]
         rows[:] = rng.standard_normal(rows.shape) * (0.1 / np.sqrt(rank))
     return out
 

@@ -10,13 +10,13 @@ import json
 import mmap as memory
 import os
 import struct
-import tempfile
 import zlib
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ._files import beside
 
 MAGIC = b"cymbals\n"
 VERSION = 1
@@ -29,10 +29,7 @@ class ModelFileError(ValueError):
 
 
 def write(path: str | os.PathLike[str], facts: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
-    """Writes beside `path` and renames, so that `path` is the old file or the new one, never half of one."""
-    target = Path(os.path.realpath(path))  # through links, to what they point at
-    if target.exists() and not target.is_file():
-        raise OSError(f"{path} is no regular file; name one, or a new one")
+    """Writes beside `path` and renames."""
     placed: dict[str, dict[str, Any]] = {}
     offset = 0
     ordered = {name: _little(array) for name, array in arrays.items()}
@@ -43,24 +40,13 @@ def write(path: str | os.PathLike[str], facts: dict[str, Any], arrays: dict[str,
         offset += array.nbytes
     header = json.dumps({"facts": facts, "arrays": placed, "size": offset}, allow_nan=False).encode()
     header += b" " * (-(_FIXED.size + len(header)) % 64)
-    handle, beside = tempfile.mkstemp(prefix=".cymbals.", suffix=".part", dir=target.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(_FIXED.pack(MAGIC, VERSION, zlib.crc32(header), len(header)))
-            file.write(header)
-            start = file.tell()
-            for name, array in ordered.items():
-                file.write(b"\0" * (start + placed[name]["offset"] - file.tell()))
-                file.write(array.reshape(-1).view(np.uint8).data)
-            file.flush()
-            os.fsync(file.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(beside, 0o666 & ~umask)  # mkstemp's files are private; a saved model is a file like any other
-        os.replace(beside, target)
-    except BaseException:
-        Path(beside).unlink(missing_ok=True)
-        raise
+    with beside(path) as unfinished, open(unfinished, "wb") as file:
+        file.write(_FIXED.pack(MAGIC, VERSION, zlib.crc32(header), len(header)))
+        file.write(header)
+        start = file.tell()
+        for name, array in ordered.items():
+            file.write(b"\0" * (start + placed[name]["offset"] - file.tell()))
+            file.write(array.reshape(-1).view(np.uint8).data)
 
 
 def read(path: str | os.PathLike[str], *, mmap: bool = False) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _core
+from . import _core, retrieval
 from ._validation import whole_number
 from .csr import Csr
 from .ids import listed
@@ -16,10 +16,13 @@ from .interactions import Interactions, as_interactions
 from .threads import resolve
 
 _AT_K = ("precision", "recall", "map", "ndcg")
+_ERRORS = ("rmse", "mae")
 
 
 class Metrics(Mapping[str, float]):
     """Means over the users for whom a metric is defined; ``m["auc"]``, ``m["ndcg@10"]``, ``m["recall@20"]`` ...
+
+    Coverage, rmse and mae are figures of all users together instead.
 
     Attributes
     ----------
@@ -29,10 +32,10 @@ class Metrics(Mapping[str, float]):
         Users with at least one held-out item.
     """
 
-    def __init__(self, per_user: dict[str, NDArray[np.float64]], coverage: dict[str, float]) -> None:
+    def __init__(self, per_user: dict[str, NDArray[np.float64]], together: dict[str, float]) -> None:
         self.per_user = per_user
         self.n_users = int(np.sum(~np.isnan(per_user["mrr"])))
-        self._means = {name: _mean(values) for name, values in per_user.items()} | coverage
+        self._means = {name: _mean(values) for name, values in per_user.items()} | together
 
     def __getitem__(self, name: str) -> float:
         try:
@@ -67,6 +70,9 @@ def evaluate(
     coverage@k is the share of the catalogue in at least one user's top k. Equal scores rank by row number.
     Held-out entries that stand in train too, or whose value is not above 0, do not count; users without any left out.
 
+    For a model that estimates values (objective "explicit"), rmse and mae are the root mean square and the mean size of
+    the errors of its scores, over all entries of test, whatever their value: pooled, not means over users.
+
     Parameters
     ----------
     model : ALS
@@ -94,8 +100,8 @@ def evaluate(
     """
     n = resolve(n_threads)
     cutoffs = _cutoffs(k)
-    x, y = model.user_factors_, model.item_factors_
-    seen, held_out = (_aligned(name, part, model, n) for name, part in (("train", train), ("test", test)))
+    x, y = model.state_.x, model.state_.y
+    seen, held_out = (aligned(name, part, model, n) for name, part in (("train", train), ("test", test)))
     rows = None
     if users is not None:
         rows = np.unique(model.users_.rows("users", listed(users)))
@@ -103,13 +109,32 @@ def evaluate(
     figures = np.empty((x.shape[0], 2 + 4 * cutoffs.size))
     covered = np.zeros((cutoffs.size, y.shape[0]), np.uint8)
     _core.rank_metrics(x, y, seen, held_out, cutoffs, figures, covered, n)
+    names = ["auc", "mrr"] + [f"{name}@{c}" for c in cutoffs for name in _AT_K]
+    together = {f"coverage@{c}": float(covered[i].mean()) if y.shape[0] else 0.0 for i, c in enumerate(cutoffs)}
+    if model.predicts_values:
+        scores = model.state_.with_mean(retrieval.pair_scores(x, y, held_out.row_numbers(), held_out.indices))
+        of_users, of_all = _errors(scores, held_out)
+        names += _ERRORS
+        figures = np.column_stack([figures, of_users])
+        together |= dict(zip(_ERRORS, of_all.tolist(), strict=True))
     if rows is not None:
-        everyone = np.full((model.user_factors_.shape[0], figures.shape[1]), np.nan)
+        everyone = np.full((model.state_.x.shape[0], figures.shape[1]), np.nan)
         everyone[rows] = figures
         figures = everyone
-    names = ["auc", "mrr"] + [f"{name}@{c}" for c in cutoffs for name in _AT_K]
-    coverage = {f"coverage@{c}": float(covered[i].mean()) if y.shape[0] else 0.0 for i, c in enumerate(cutoffs)}
-    return Metrics(dict(zip(names, np.ascontiguousarray(figures.T), strict=True)), coverage)
+    return Metrics(dict(zip(names, np.ascontiguousarray(figures.T), strict=True)), together)
+
+
+def _errors(scores: NDArray[Any], held_out: Csr) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Root mean square and mean size of the errors of each user, shape (n_users, 2), and over all entries, shape (2,)."""
+    errors = np.abs(scores - held_out.data.astype(np.float64))
+    powers = np.column_stack([errors**2, errors])
+    sums = np.column_stack([np.bincount(held_out.row_numbers(), p, held_out.shape[0]) for p in powers.T])
+    with np.errstate(invalid="ignore"):  # 0 / 0 where there are no entries
+        of_users = sums / np.diff(held_out.indptr)[:, None]
+        of_all = powers.sum(axis=0) / held_out.nnz
+    for means in (of_users, of_all):
+        means[..., 0] = np.sqrt(means[..., 0])
+    return of_users, of_all
 
 
 def _cutoffs(k: Any) -> NDArray[np.int64]:
@@ -119,8 +144,9 @@ def _cutoffs(k: Any) -> NDArray[np.int64]:
     return np.array([whole_number("k", v, 1) for v in values], np.int64)
 
 
-def _aligned(name: str, data: Any, model: Any, n_threads: int) -> Csr:
-    shape = (model.user_factors_.shape[0], model.item_factors_.shape[0])
+def aligned(name: str, data: Any, model: Any, n_threads: int) -> Csr:
+    """Entries of `data`, which must have the model's shape and, where it has ids, the model's."""
+    shape = (model.state_.x.shape[0], model.state_.y.shape[0])
     part = as_interactions(name, data, n_threads)
     if part.shape != shape:
         flipped = " (it looks transposed: users go in rows)" if part.shape == shape[::-1] else ""

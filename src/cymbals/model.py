@@ -30,7 +30,10 @@ class NotFittedError(ValueError, AttributeError):
 
 @dataclass(frozen=True)
 class State:
-    """Factors and what they belong to. `seen` is None in a model that was saved without interactions."""
+    """Factors and what they belong to. `seen` is None in a model that was saved without interactions.
+
+    A score is x.y. A model with biases has a `mean`: its rows are [x, b_u, 1] and [y, 1, b_i], and a score is mean + x.y.
+    """
 
     x: NDArray[Any]
     y: NDArray[Any]
@@ -38,6 +41,27 @@ class State:
     items: Ids
     names: NDArray[Any] | None
     seen: Csr | None
+    mean: float | None = None
+
+    def solved_users(self) -> NDArray[Any]:
+        """What a half-step solves: [x, b_u], or x without biases."""
+        return self.x if self.mean is None else np.delete(self.x, -1, axis=1)
+
+    def solved_items(self) -> NDArray[Any]:
+        """What a half-step solves: [y, b_i], or y without biases."""
+        return self.y if self.mean is None else np.delete(self.y, -2, axis=1)
+
+    @cached_property
+    def user_factors(self) -> NDArray[Any]:
+        return self.x if self.mean is None else self.x[:, :-2].copy()
+
+    @cached_property
+    def item_factors(self) -> NDArray[Any]:
+        return self.y if self.mean is None else self.y[:, :-2].copy()
+
+    def with_mean(self, scores: NDArray[Any]) -> NDArray[Any]:
+        """Products x.y as scores."""
+        return scores if self.mean is None else scores + self.mean
 
     def seen_by_item(self, n_threads: int) -> Csr:
         assert self.seen is not None
@@ -45,10 +69,10 @@ class State:
         return self._once("seen by item", lambda: seen.transposed(n_threads))
 
     def item_basis(self, n_threads: int) -> Basis:
-        return self._once("item basis", lambda: Basis.of(self.y, n_threads))
+        return self._once("item basis", lambda: Basis.of(self.solved_items(), n_threads, self.mean))
 
     def user_basis(self, n_threads: int) -> Basis:
-        return self._once("user basis", lambda: Basis.of(self.x, n_threads))
+        return self._once("user basis", lambda: Basis.of(self.solved_users(), n_threads, self.mean))
 
     @cached_property
     def audience(self) -> NDArray[Any]:
@@ -59,11 +83,11 @@ class State:
 
     @cached_property
     def item_inverse_norms(self) -> NDArray[Any]:
-        return retrieval.inverse_norms(self.y)
+        return retrieval.inverse_norms(self.item_factors)
 
     @cached_property
     def user_inverse_norms(self) -> NDArray[Any]:
-        return retrieval.inverse_norms(self.x)
+        return retrieval.inverse_norms(self.user_factors)
 
     def _once(self, name: str, make: Callable[[], Made]) -> Made:
         """What `make` returns, made at the first call; two threads at once may both make it, and get the same."""
@@ -75,6 +99,16 @@ class State:
         return State, tuple(getattr(self, f.name) for f in fields(self))  # without what can be made anew
 
 
+def user_rows(solved: NDArray[Any], mean: float | None) -> NDArray[Any]:
+    """Users from a half-step as rows of `State.x`: with a mean [x, b_u] as [x, b_u, 1]."""
+    return solved if mean is None else np.insert(solved, solved.shape[1], 1, axis=1)
+
+
+def item_rows(solved: NDArray[Any], mean: float | None) -> NDArray[Any]:
+    """Items from a half-step as rows of `State.y`: with a mean [y, b_i] as [y, 1, b_i]."""
+    return solved if mean is None else np.insert(solved, -1, 1, axis=1)
+
+
 @dataclass(frozen=True)
 class Explanation:
     """Why a user gets an item: the parts of the score that each item seen contributes.
@@ -82,7 +116,8 @@ class Explanation:
     Attributes
     ----------
     total : float
-        The score: the sum over all items seen, listed or not.
+        The sum over all items seen, listed or not: the score, which in a model with biases is less the mean and the
+        item's own bias here.
     contributions : list of (id, float)
         Largest first.
     """
@@ -107,12 +142,38 @@ class FactorModel:
     @property
     def user_factors_(self) -> NDArray[Any]:
         """User factors, shape (n_users, factors)."""
-        return self.state_.x
+        return self.state_.user_factors
 
     @property
     def item_factors_(self) -> NDArray[Any]:
         """Item factors, shape (n_items, factors)."""
-        return self.state_.y
+        return self.state_.item_factors
+
+    @property
+    def global_mean_(self) -> float:
+        """Mean of the values that were fitted; only of a model with biases."""
+        return self._with_biases("global_mean_")[1]
+
+    @property
+    def user_biases_(self) -> NDArray[Any]:
+        """What each user adds to a score, shape (n_users,), 0 for those without entries; only of a model with biases."""
+        return self._with_biases("user_biases_")[0].x[:, -2].copy()
+
+    @property
+    def item_biases_(self) -> NDArray[Any]:
+        """What each item adds to a score, shape (n_items,), 0 for those without entries; only of a model with biases."""
+        return self._with_biases("item_biases_")[0].y[:, -1].copy()
+
+    def _with_biases(self, name: str) -> tuple[State, float]:
+        state = self.state_
+        if state.mean is None:
+            raise AttributeError(f"{name}: this model has biases=False; fit ALS(objective='explicit', biases=True)")
+        return state, state.mean
+
+    @property
+    def predicts_values(self) -> bool:
+        """Whether scores estimate the values themselves, as those of ratings do."""
+        return False
 
     @property
     def users_(self) -> Ids:
@@ -226,6 +287,7 @@ class FactorModel:
 
         skipping = skip if mask is not None or exclude_seen else None
         best, scores = retrieval.topk(factors, state.y, n_queries, k, threads_used, skipping, competing)
+        scores = state.with_mean(scores)
         newcomers = np.flatnonzero(history == 0)
         if newcomers.size and state.seen is not None:
             best[newcomers], scores[newcomers] = retrieval.topk(
@@ -290,7 +352,7 @@ class FactorModel:
             Places that cannot be filled hold -1 (None) and -inf.
         """
         state = self.state_
-        return self._similar("items", items, n, n_threads, state.y, state.items, state.item_inverse_norms)
+        return self._similar("items", items, n, n_threads, state.item_factors, state.items, state.item_inverse_norms)
 
     def similar_users(self, users: Any, n: int = 10, n_threads: int | None = None) -> tuple[NDArray[Any], NDArray[Any]]:
         """The users whose factors point the same way; takes and returns what `similar_items` does.
@@ -306,7 +368,7 @@ class FactorModel:
         ids, scores : ndarray, shape (n,) or (m, n)
         """
         state = self.state_
-        return self._similar("users", users, n, n_threads, state.x, state.users, state.user_inverse_norms)
+        return self._similar("users", users, n, n_threads, state.user_factors, state.users, state.user_inverse_norms)
 
     def _similar(
         self, name: str, wanted: Any, n: Any, n_threads: Any, factors: NDArray[Any], ids: Ids, inverse: NDArray[Any]
@@ -353,7 +415,7 @@ class FactorModel:
         if not rows.size:
             return state.items.of(rows), np.empty(0, state.y.dtype)
         best, scores = retrieval.topk(lambda _: state.x[at], state.y, 1, rows.size, 1, None, rows)
-        return state.items.of(best[0]), scores[0]
+        return state.items.of(best[0]), state.with_mean(scores[0])
 
     def predict(self, users: Any, items: Any) -> NDArray[Any]:
         """Scores of (user, item) pairs.
@@ -372,16 +434,13 @@ class FactorModel:
         u, i = state.users.rows("users", listed(users)), state.items.rows("items", listed(items))
         if u.size != i.size:
             raise ValueError(f"users and items must be equally long, got {u.size} and {i.size}")
-        out = np.empty(u.size, state.y.dtype)
-        for block in retrieval.blocks(u.size, 2 * state.y.itemsize * state.y.shape[1]):
-            out[block] = np.einsum("ij,ij->i", state.x[u[block]], state.y[i[block]])
-        return out
+        return state.with_mean(retrieval.pair_scores(state.x, state.y, u, i))
 
     # -- storage -----------------------------------------------------------------------------------------------------
 
     def _write_state(self, path: str | os.PathLike[str], facts: dict[str, Any], include_interactions: bool) -> None:
         state = self.state_
-        facts = {"class": type(self).__name__, "cymbals": _core.version(), "model": facts}
+        facts = {"class": type(self).__name__, "cymbals": _core.version(), "model": facts, "mean": state.mean}
         arrays = {"x": state.x, "y": state.y}
         for name, ids in (("users", state.users), ("items", state.items)):
             if ids.array is not None and ids.whole:
@@ -410,11 +469,14 @@ class FactorModel:
                 seen = Csr(indptr, indices, values, (x.shape[0], y.shape[0]))
                 if _core.check_csr(seen, 1)[0] in (1, 2, 3, 4):
                     raise ValueError("interactions out of order")
+            mean = None if facts.get("mean") is None else float(facts["mean"])
+            if mean is not None and min(x.shape[1], y.shape[1]) < 3:
+                raise ValueError("biases without factors")
             if x.shape[1] != y.shape[1] or x.dtype != y.dtype or (names is not None and names.size != items.n):
                 raise ValueError("factors and names that do not fit each other")
         except (KeyError, IndexError, ValueError, TypeError, UnicodeDecodeError) as error:
             raise container.ModelFileError(f"{path}: not a whole cymbals model: {error}") from None
-        return facts, State(x, y, users, items, names, seen)
+        return facts, State(x, y, users, items, names, seen, mean)
 
     # -- shared with the estimator ------------------------------------------------------------------------------------
 
@@ -436,6 +498,7 @@ class FactorModel:
         return csr
 
     def _fold_in(self, state: State, rows: Csr, n_threads: int) -> NDArray[Any]:
+        """Users that the model has not seen, as rows of `State.x`."""
         raise NotImplementedError
 
     def entries(self, csr: Csr) -> Csr:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._validation import one_of, real_number
+from ._validation import boolean, one_of, real_number
 
 OBJECTIVES = ("hu", "ials", "explicit")
 CONFIDENCES = ("linear", "log", "binary")
@@ -31,6 +31,7 @@ class Objective:
     transform: Callable[[NDArray[Any]], Any] | None
     regularization: float
     nu: float
+    biases: bool
 
     @classmethod
     def checked(
@@ -42,9 +43,14 @@ class Objective:
         confidence: Any,
         regularization: Any,
         nu: Any,
+        biases: Any = False,
     ) -> Objective:
         """From an estimator's arguments; what is wrong with them is raised."""
         kind = one_of("objective", objective, OBJECTIVES)
+        if boolean("biases", biases) and kind != "explicit":
+            raise ValueError(
+                f"biases=True needs objective='explicit', got {kind!r}: leave biases out, or fit ratings with it"
+            )
         transform = confidence if callable(confidence) and kind != "explicit" else None
         return cls(
             kind=kind,
@@ -54,6 +60,7 @@ class Objective:
             transform=transform,
             regularization=real_number("regularization", regularization),
             nu=real_number("nu", nu),
+            biases=bool(biases),
         )
 
     @property

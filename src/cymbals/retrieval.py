@@ -61,6 +61,14 @@ def topk(
     return ids, scores
 
 
+def pair_scores(x: NDArray[Any], y: NDArray[Any], users: NDArray[np.int64], items: NDArray[np.int64]) -> NDArray[Any]:
+    """x[u] . y[i] of pairs of rows."""
+    out = np.empty(users.size, y.dtype)
+    for block in blocks(users.size, 2 * y.itemsize * y.shape[1]):
+        out[block] = np.einsum("ij,ij->i", x[users[block]], y[items[block]])
+    return out
+
+
 def union(a: Csr, b: Csr, n_threads: int) -> Csr:
     """Entries of either matrix; values mean nothing."""
     rows = np.concatenate([a.row_numbers(), b.row_numbers()])

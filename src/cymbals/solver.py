@@ -6,13 +6,14 @@ stay as they are and the Gramian becomes diagonal, so that a row costs no f^2 wo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import _core
+from .csr import Csr
 from .objective import Objective
 from .threads import single_blas_thread
 
@@ -39,6 +40,7 @@ class Settings:
     compact_from: int = COMPACT_FROM
     memory: Any = None  # bytes for the copy, kept from one half-step to the next: fresh memory takes long to clear
     relaxation: float = 1.0
+    mean: float | None = None  # of all values, where the last column of either side is its bias
 
 
 def gramian(factors: NDArray[Any], n_threads: int, simd: int = 0) -> NDArray[np.float64]:
@@ -89,8 +91,30 @@ def compact_memory(n_rows: int, rank: int) -> NDArray[np.uint8]:
     return np.empty(2 * n_rows * (-(-rank // 32) * 32) + 64, np.uint8)
 
 
+def against(fixed: NDArray[Any], mean: float | None) -> tuple[NDArray[Any], NDArray[Any] | None]:
+    """What a side with biases is solved against: [y, b] as [y, 1], and mean + b, which stands in a score in any case.
+
+    With a score mean + b_i + [x, b_u].[y, 1], a bias is one more factor. Without a mean, `fixed` itself and None.
+    """
+    if mean is None:
+        return fixed, None
+    ones = fixed.copy()
+    ones[:, -1] = 1
+    return ones, fixed[:, -1] + mean
+
+
+def less(rows: Csr, offsets: NDArray[Any] | None) -> Csr:
+    """`rows` with the offset of its column taken off each value; too large a value is left to the kernels to refuse."""
+    if offsets is None:
+        return rows
+    with np.errstate(over="ignore", invalid="ignore"):
+        return replace(rows, data=rows.data - offsets.take(rows.indices))
+
+
 def half_step(rows: Any, fixed: NDArray[Any], solved: NDArray[Any], settings: Settings) -> dict[str, int]:
     """Rotates both sides into the eigenbasis of `fixed`, in place, and solves `solved` for `rows`."""
+    fixed, offsets = against(fixed, settings.mean)
+    rows = less(rows, offsets)
     spectrum = np.zeros(fixed.shape[1])
     if settings.objective.unobserved_weight > 0:
         spectrum, basis = eigenbasis(gramian(fixed, settings.n_threads, settings.simd))
@@ -106,28 +130,37 @@ class Basis:
     fixed: NDArray[Any]
     spectrum: NDArray[np.float64]
     vectors: NDArray[np.float64]
+    offsets: NDArray[Any] | None
 
     @classmethod
-    def of(cls, factors: NDArray[Any], n_threads: int) -> Basis:
-        """A rotated copy of `factors`."""
-        spectrum, vectors = eigenbasis(gramian(factors, n_threads))
-        fixed = factors.copy()
+    def of(cls, factors: NDArray[Any], n_threads: int, mean: float | None = None) -> Basis:
+        """A rotated copy of `factors`, whose last column holds biases where there is a mean."""
+        fixed, offsets = against(factors, mean)
+        spectrum, vectors = eigenbasis(gramian(fixed, n_threads))
+        fixed = fixed.copy()
         _core.rotate(fixed, vectors, n_threads)
-        return cls(fixed, spectrum, vectors)
+        return cls(fixed, spectrum, vectors, offsets)
 
     def solve(self, rows: Any, settings: Settings) -> NDArray[Any]:
         """Solutions of `rows`, in the basis that the factors came in."""
         solved = np.zeros((rows.shape[0], self.fixed.shape[1]), self.fixed.dtype)
-        solve_rows(rows, self.fixed, self.spectrum, solved, settings)
+        solve_rows(less(rows, self.offsets), self.fixed, self.spectrum, solved, settings)
         _core.rotate(solved, np.ascontiguousarray(self.vectors.T), settings.n_threads)
         return solved
 
 
 def loss(
-    rows: Any, x: NDArray[Any], y: NDArray[Any], objective: Objective, item_indptr: NDArray[np.int64], n_threads: int
+    rows: Any,
+    x: NDArray[Any],
+    y: NDArray[Any],
+    objective: Objective,
+    item_indptr: NDArray[np.int64],
+    n_threads: int,
+    mean: float | None = None,
 ) -> float:
     """The objective over the number of cells (explicit: of entries), regularization included."""
-    total = _core.loss(rows, objective.code, x, y, n_threads)
+    fixed, offsets = against(y, mean)
+    total = _core.loss(less(rows, offsets), objective.code, x, fixed, n_threads)
     if objective.unobserved_weight > 0:
         total += objective.unobserved_weight * float(np.sum(gramian(x, n_threads) * gramian(y, n_threads)))
     for factors, indptr, others in ((x, rows.indptr, y.shape[0]), (y, item_indptr, x.shape[0])):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import mmap
 import os
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _core
+from ._pandas import frame
 from .csr import summed
-from .ids import Ids, Places, distinct
+from .ids import Ids, Places, distinct, id_array, listed
 from .interactions import Interactions
 from .threads import resolve
 
@@ -55,6 +57,16 @@ class Names(Sequence[str]):
         if isinstance(i, slice):
             return Names(self.text, self.begin[i], self.end[i])
         return self.text[self.begin[i] : self.end[i]].decode("utf-8", "replace")
+
+    def containing(self, text: str) -> NDArray[np.int64]:
+        """Which of them contain a text, ASCII letters in either case."""
+        if not len(self):
+            return np.empty(0, np.int64)
+        found = [m.span() for m in re.finditer(re.escape(text.encode()), self.text, re.IGNORECASE)]
+        start, end = np.array(found, np.int64).reshape(-1, 2).T
+        row = np.searchsorted(self.begin, start, side="right") - 1
+        inside = (row >= 0) & (end <= self.end[row])  # not in an id, or a line that was not taken
+        return np.unique(row[inside])
 
     def not_utf8(self) -> int:
         """How many have bytes that are not UTF-8."""
@@ -96,17 +108,66 @@ class RawEvents:
     @property
     def plays(self) -> pd.DataFrame:
         """Columns user, artist, count: a row a line."""
-        return _frame(dict(zip(("user", "artist", "count"), self.plays_.T, strict=True)))
+        return frame(dict(zip(("user", "artist", "count"), self.plays_.T, strict=True)))
 
     @property
     def artists(self) -> pd.DataFrame:
         """Columns artist, name."""
-        return _frame({"artist": self.artist_ids_, "name": list(self.names_)})
+        return frame({"artist": self.artist_ids_, "name": list(self.names_)})
 
     @property
     def aliases(self) -> pd.DataFrame:
         """Columns misspelled, canonical."""
-        return _frame(dict(zip(("misspelled", "canonical"), self.aliases_.T, strict=True)))
+        return frame(dict(zip(("misspelled", "canonical"), self.aliases_.T, strict=True)))
+
+    def names_of(self, artists: Any) -> list[str]:
+        """The name of each artist id, or the id itself where it has none.
+
+        Parameters
+        ----------
+        artists : int or array_like of int
+        """
+        wanted = id_array("artists", listed(artists))
+        rows = np.flatnonzero(np.isin(self.artist_ids_, wanted))[::-1]  # so that the first name of an artist counts
+        row_of = dict(zip(self.artist_ids_[rows].tolist(), rows.tolist(), strict=True))
+        return [self.names_[row_of[a]] if a in row_of else str(a) for a in wanted.tolist()]
+
+    def find(self, text: str) -> pd.DataFrame:
+        """Artists whose name contains a text, ASCII letters in either case.
+
+        Parameters
+        ----------
+        text : str
+
+        Returns
+        -------
+        DataFrame
+            Columns artist, name, canonical (what the id finally stands for), plays (under this id, as found).
+        """
+        rows = self.names_.containing(text)
+        artists = self.artist_ids_[rows]
+        known, places = np.unique(artists, return_inverse=True)
+        at = Ids("artist", known.size, known).find(self.plays_[:, 1])
+        plays = np.bincount(at[at >= 0], self.plays_[at >= 0, 2], known.size)[places].astype(np.int64)
+        names = [self.names_[row] for row in rows.tolist()]
+        return frame({"artist": artists, "name": names, "canonical": self.resolve(artists), "plays": plays})
+
+    def resolve(self, artists: Any) -> NDArray[np.int64]:
+        """What artist ids finally stand for: equal for two that are the same artist.
+
+        Parameters
+        ----------
+        artists : int or array_like of int
+
+        Returns
+        -------
+        ndarray of int64
+            An id without an alias stands for itself.
+        """
+        wanted = id_array("artists", listed(artists))
+        wrong, right, _ = self.canonical()
+        at = Ids("alias", wrong.size, wrong).find(wanted)
+        return np.where(at >= 0, right[np.maximum(at, 0)], wanted) if wrong.size else wanted
 
     def canonical(self) -> tuple[NDArray[np.int64], NDArray[np.int64], dict[str, int]]:
         """Misspelled ids, rising, what each finally stands for, and counts of chains and cycles met.
@@ -283,11 +344,3 @@ def _lines(path: Path, n_fields: int, rejected: list[Rejected], names: bool = Fa
 
     result: NDArray[np.int64] = _mapped(path, parse)
     return result
-
-
-def _frame(columns: dict[str, Any]) -> pd.DataFrame:
-    try:
-        import pandas
-    except ImportError:
-        raise ImportError("frames need pandas: pip install 'cymbals[lab]'") from None
-    return pandas.DataFrame(columns)

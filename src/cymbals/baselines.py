@@ -6,6 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from ._validation import generator
 from .interactions import as_interactions
 from .model import FactorModel, State
 from .threads import resolve
@@ -28,4 +29,32 @@ class Popularity(FactorModel):
         audience = np.bincount(data.csr.indices, minlength=data.shape[1])[:, None].astype(np.float32)
         everyone = np.ones((data.shape[0], 1), np.float32)
         self._state = State(everyone, audience, data.users, data.items, data.item_names, data.csr)
+        return self
+
+
+class Random(FactorModel):
+    """Every user is recommended items at random, each user others: factors that are noise. Its AUC is 1/2 but for chance.
+
+    Parameters
+    ----------
+    seed : int, Generator or RandomState
+
+    Examples
+    --------
+    >>> import scipy.sparse
+    >>> from cymbals.baselines import Random
+    >>> Random(seed=1).fit(scipy.sparse.eye_array(3)).recommend(0, n=2)[0].shape
+    (2,)
+    """
+
+    _RANK = 16  # enough that the orders of two users have little in common
+
+    def __init__(self, seed: Any = 0) -> None:
+        self.seed = seed
+
+    def fit(self, train: Any) -> Self:
+        """Draw the factors; takes what `ALS.fit` takes."""
+        data, rng = as_interactions("train", train, resolve(None)), generator(self.seed)
+        x, y = (rng.standard_normal((n, self._RANK)).astype(np.float32) for n in data.shape)
+        self._state = State(x, y, data.users, data.items, data.item_names, data.csr)
         return self

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from ._pandas import frame
 from ._validation import whole_number
 from .csr import Csr, from_scipy, summed, values_array
 from .ids import Ids, distinct, id_array
 from .threads import resolve
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class Interactions:
@@ -29,6 +33,9 @@ class Interactions:
         int64, or object (str): the id of each row and column. Row numbers where no ids were given.
     item_names : ndarray of object or None
         A name (str) or None for each item.
+    times : ndarray or None
+        When each entry happened (of repeated pairs, last happened), in the order of `user_items.data`: int64, float64 or
+        datetime64[ns].
     report : dict
         What loading and cleaning did, as counts.
 
@@ -50,15 +57,22 @@ class Interactions:
         items: Ids,
         names: NDArray[Any] | Callable[[], NDArray[Any]] | None = None,  # a function: called when first asked for
         report: dict[str, Any] | None = None,
+        times: NDArray[Any] | None = None,
     ) -> None:
-        self.csr, self.users, self.items = csr, users, items
+        self.csr, self.users, self.items, self.times = csr, users, items, times
         self._names = names
         self._by_item: Csr | None = None
         self.report: dict[str, Any] = dict(report or {})
 
     @classmethod
     def from_frame(
-        cls, df: Any, user: str = "user", item: str = "item", value: str | None = "value", item_names: Any = None
+        cls,
+        df: Any,
+        user: str = "user",
+        item: str = "item",
+        value: str | None = "value",
+        time: str | None = None,
+        item_names: Any = None,
     ) -> Interactions:
         """From a data frame with a row for each event; values of equal (user, item) pairs are summed.
 
@@ -70,6 +84,8 @@ class Interactions:
             Columns with ids: whole numbers or strings.
         value : str or None
             Column with counts or ratings; None: every row counts 1.
+        time : str, optional
+            Column with numbers or datetimes (without a time zone); of equal pairs the latest is kept.
         item_names : mapping or Series, optional
             Item id to name.
 
@@ -83,7 +99,7 @@ class Interactions:
         KeyError
             A column that `df` does not have.
         ValueError, TypeError
-            Missing ids, values that are NaN or infinite (the row is named).
+            Missing ids or times, values that are NaN or infinite (the row is named).
 
         Examples
         --------
@@ -92,10 +108,10 @@ class Interactions:
         >>> cymbals.Interactions.from_frame(df, user="userID", item="artistID", value="weight").nnz
         2
         """
-        columns: dict[str, Any] = {"value": None}
-        for argument, column in (("user", user), ("item", item), ("value", value)):
+        columns: dict[str, Any] = {"value": None, "time": None}
+        for argument, column in (("user", user), ("item", item), ("value", value), ("time", time)):
             if column is None:
-                if argument != "value":
+                if argument in ("user", "item"):
                     raise TypeError(f"{argument} must name a column, got None")
                 continue
             try:
@@ -105,7 +121,9 @@ class Interactions:
                 fix = "; value=None (--value '') counts every row as 1" if argument == "value" else ""
                 raise KeyError(f"{argument}={column!r}: no such column; the table has {known}{fix}") from None
             columns[argument] = series.to_numpy() if hasattr(series, "to_numpy") else np.asarray(series)
-        return cls._from_events(columns["user"], columns["item"], columns["value"], item_names, (user, item, value))
+        return cls._from_events(
+            columns["user"], columns["item"], columns["value"], columns["time"], item_names, (user, item, value, time)
+        )
 
     @classmethod
     def from_arrays(
@@ -115,6 +133,7 @@ class Interactions:
         values: Any = None,
         shape: tuple[int, int] | None = None,
         item_names: Any = None,
+        times: Any = None,
     ) -> Interactions:
         """From three equally long arrays; values of equal (user, item) pairs are summed.
 
@@ -128,6 +147,8 @@ class Interactions:
             Makes users and items row numbers inside this shape.
         item_names : mapping or Series, optional
             Item id to name.
+        times : array_like, optional
+            Numbers or datetime64; of equal pairs the latest is kept.
 
         Examples
         --------
@@ -135,9 +156,9 @@ class Interactions:
         >>> cymbals.Interactions.from_arrays([0, 4], [1, 1], shape=(5, 3)).shape
         (5, 3)
         """
-        columns = ("users", "items", "values")
+        columns = ("users", "items", "values", "times")
         if shape is None:
-            return cls._from_events(users, items, values, item_names, columns)
+            return cls._from_events(users, items, values, times, item_names, columns)
         if np.ndim(shape) != 1 or len(shape) != 2:
             raise TypeError(f"shape must be (users, items), got {shape!r}")
         n_users, n_items = (whole_number("shape", n, 0, 2**63 - 1) for n in shape)
@@ -148,9 +169,11 @@ class Interactions:
             bad = np.flatnonzero((array < 0) | (array >= n))
             if bad.size:
                 raise ValueError(f"{name}: entry {bad[0]} is {array[bad[0]]}, outside [0, {n})")
-        csr = summed(rows, cols, _values("values", values, rows, cols), (n_users, n_items), resolve(None))
+        checked, when = _values("values", values, rows, cols), _times("times", times, rows.size)
+        csr = summed(rows, cols, checked, (n_users, n_items), resolve(None))
         item_map = Ids("item", n_items)
-        return cls(csr, Ids("user", n_users), item_map, _names(item_names, item_map), {"rows": rows.size, "pairs": csr.nnz})
+        report = {"rows": rows.size, "pairs": csr.nnz}
+        return cls(csr, Ids("user", n_users), item_map, _names(item_names, item_map), report, _latest(rows, cols, when))
 
     @classmethod
     def from_csr(cls, matrix: Any, user_ids: Any = None, item_ids: Any = None, item_names: Any = None) -> Interactions:
@@ -178,18 +201,22 @@ class Interactions:
         return cls(csr, users, items, _names(item_names, items), {"pairs": csr.nnz})
 
     @classmethod
-    def _from_events(cls, users: Any, items: Any, values: Any, names: Any, columns: tuple[Any, ...]) -> Interactions:
+    def _from_events(
+        cls, users: Any, items: Any, values: Any, times: Any, names: Any, columns: tuple[Any, ...]
+    ) -> Interactions:
         user_of, item_of = id_array(str(columns[0]), users), id_array(str(columns[1]), items)
         if user_of.size != item_of.size:
             raise ValueError(f"{columns[0]} and {columns[1]} must be equally long, got {user_of.size} and {item_of.size}")
         checked = _values(str(columns[2]), values, user_of, item_of)
+        when = _times(str(columns[3]), times, user_of.size)
         n_threads = resolve(None)
         user_ids, rows = distinct(user_of, n_threads)
         item_ids, cols = distinct(item_of, n_threads)
         csr = summed(rows, cols, checked, (user_ids.size, item_ids.size), n_threads)
         item_map = Ids("item", item_ids.size, item_ids)
         report = {"rows": user_of.size, "pairs": csr.nnz}
-        return cls(csr, Ids("user", user_ids.size, user_ids), item_map, _names(names, item_map), report)
+        users_map, latest = Ids("user", user_ids.size, user_ids), _latest(rows, cols, when)
+        return cls(csr, users_map, item_map, _names(names, item_map), report, latest)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -229,14 +256,41 @@ class Interactions:
         """Items x users as a scipy CSR array: sorted indices, int64 indptr, read-only."""
         return self.by_item().to_scipy()
 
-    def with_entries(self, csr: Csr, report: dict[str, Any] | None = None) -> Interactions:
-        """The same users and items with other entries."""
-        return Interactions(csr, self.users, self.items, self._names, report)
+    def with_values(self, values: NDArray[Any]) -> Interactions:
+        """The same entries with other values."""
+        csr = Csr(self.csr.indptr, self.csr.indices, values, self.shape)
+        return Interactions(csr, self.users, self.items, self._names, self.report, self.times)
+
+    def where(self, keep: NDArray[np.bool_]) -> Interactions:
+        """The entries that a mask keeps, of the same users and items."""
+        times = None if self.times is None else self.times[keep]
+        return Interactions(self.csr.where(keep), self.users, self.items, self._names, None, times)
 
     def name_of(self, row: int) -> str:
         """An item's name, or its id where it has none."""
         name = None if self.item_names is None else self.item_names[row]
         return str(self.item_ids[row]) if name is None else name
+
+    def find(self, text: str) -> pd.DataFrame:
+        """Items whose name contains a text, in upper or lower case.
+
+        Parameters
+        ----------
+        text : str
+
+        Returns
+        -------
+        DataFrame
+            Columns item, name, plays (sum of values), users; most plays first.
+        """
+        wanted = text.casefold()
+        names: Any = [] if self.item_names is None else self.item_names
+        rows = np.array([r for r, name in enumerate(names) if name and wanted in name.casefold()], np.int64)
+        of_item = self.by_item().take(rows)
+        plays = np.bincount(of_item.row_numbers(), of_item.data, rows.size)
+        columns = {"item": self.item_ids[rows], "name": [names[r] for r in rows.tolist()], "plays": plays}
+        found = frame(columns | {"users": np.diff(of_item.indptr)})
+        return found.sort_values("plays", ascending=False, kind="stable", ignore_index=True)
 
     def __getstate__(self) -> dict[str, Any]:
         return {k: v for k, v in vars(self).items() if k not in ("user_items", "item_users")} | {
@@ -256,6 +310,15 @@ def as_interactions(name: str, data: Any, n_threads: int) -> Interactions:
     return Interactions(csr, Ids("user", csr.shape[0]), Ids("item", csr.shape[1]))
 
 
+def like(data: Any, made: Interactions, dtype: Any = None) -> Any:
+    """`made` from `data` in the type that `data` has: Interactions, or scipy's class, format and (or other) dtype."""
+    if isinstance(data, Interactions):
+        return made
+    out = type(data)(made.csr.to_scipy().copy().asformat(data.format))  # a copy: the Csr's arrays are read-only
+    dtype = data.dtype if dtype is None else dtype
+    return out if data.dtype.kind not in "biuf" else out.astype(dtype, copy=False)
+
+
 def _values(name: str, values: Any, users: NDArray[Any], items: NDArray[Any]) -> NDArray[Any]:
     """Values of events as floats; one that is not finite is named with its row, user and item."""
     if users.size != items.size:
@@ -273,6 +336,38 @@ def _values(name: str, values: Any, users: NDArray[Any], items: NDArray[Any]) ->
             "drop such rows, or replace the value"
         )
     return array
+
+
+def _times(name: str, times: Any, n: int) -> NDArray[Any] | None:
+    """Times of events as int64, float64 or datetime64[ns]; a missing one is named with its row."""
+    if times is None:
+        return None
+    array = np.asarray(times)
+    if array.shape != (n,):
+        raise ValueError(f"{name} must be as long as the ids, {n}; got shape {array.shape}")
+    if array.dtype.kind not in "iufM":
+        example = f", e.g. {array[0]!r}" if n else ""
+        raise TypeError(
+            f"{name} must hold numbers or datetime64, got {array.dtype}{example}; pandas.to_datetime makes them of texts, "
+            ".dt.tz_convert(None) of times with a zone"
+        )
+    missing = np.flatnonzero(np.isnat(array) if array.dtype.kind == "M" else ~np.isfinite(array))
+    if missing.size:
+        raise ValueError(f"column {name!r}, row {missing[0]} has no time ({array[missing[0]]}); drop such rows")
+    kinds = {"M": "datetime64[ns]", "f": "float64"}
+    out: NDArray[Any] = np.ascontiguousarray(array, dtype=kinds.get(array.dtype.kind, "int64"))
+    return out
+
+
+def _latest(rows: NDArray[Any], cols: NDArray[Any], times: NDArray[Any] | None) -> NDArray[Any] | None:
+    """The last time of each distinct (row, column), in the order of a CSR matrix."""
+    if times is None or not times.size:
+        return times
+    order = np.lexsort((times, cols, rows))
+    rows, cols = rows[order], cols[order]
+    last = np.append((rows[1:] != rows[:-1]) | (cols[1:] != cols[:-1]), True)
+    out: NDArray[Any] = times[order[last]]
+    return out
 
 
 def _names(names: Any, items: Ids) -> NDArray[Any] | None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ._validation import generator, real_number, whole_number
-from .csr import Csr
-from .interactions import Interactions, as_interactions
+from .interactions import Interactions, as_interactions, like
 from .threads import resolve
 
 Data = TypeVar("Data")
@@ -39,9 +39,7 @@ def random(data: Data, test_fraction: float = 0.1, seed: Any = 0) -> tuple[Data,
     >>> train.nnz, test.nnz, test.shape
     (8, 2, (10, 10))
     """
-    fraction = real_number("test_fraction", test_fraction, open_end=True)
-    if fraction >= 1:
-        raise ValueError(f"test_fraction must be below 1, got {fraction}")
+    fraction = _fraction(test_fraction)
     interactions = as_interactions("data", data, resolve(None))
     held_out = np.zeros(interactions.nnz, dtype=bool)
     order = generator(seed).permutation(interactions.nnz)
@@ -84,13 +82,102 @@ def leave_k_out(data: Data, k: int = 1, seed: Any = 0) -> tuple[Data, Data]:
     return _cut(data, interactions, held_out)
 
 
+def k_fold(data: Data, k: int = 5, seed: Any = 0) -> Iterator[tuple[Data, Data]]:
+    """Cut the entries into `k` random parts of equal size; each in turn is the test part, the others train.
+
+    Parameters
+    ----------
+    data : Interactions or scipy sparse matrix or array
+        Users x items.
+    k : int
+        At least 2, at most the number of entries.
+    seed : int, Generator or RandomState
+        The same seed gives the same parts.
+
+    Returns
+    -------
+    iterator of (train, test)
+        Made one after another, so that never more than one pair is in memory.
+
+    Examples
+    --------
+    >>> import cymbals, scipy.sparse
+    >>> [test.nnz for train, test in cymbals.split.k_fold(scipy.sparse.eye_array(10, format="csr"), k=3)]
+    [4, 3, 3]
+    """
+    interactions = as_interactions("data", data, resolve(None))
+    k = whole_number("k", k, 2, max(2, interactions.nnz))
+    part = np.empty(interactions.nnz, np.int64)
+    part[generator(seed).permutation(interactions.nnz)] = np.arange(interactions.nnz) % k
+    return (_cut(data, interactions, part == fold) for fold in range(k))
+
+
+def by_time(data: Interactions, test_fraction: float = 0.1, cutoff: Any = None) -> tuple[Interactions, Interactions]:
+    """Hold out what happened last: the past predicts the future, as it must in use.
+
+    Parameters
+    ----------
+    data : Interactions
+        With `times`.
+    test_fraction : float
+        Share of the entries, the latest, that goes to the test part; entries as late as the earliest of these go with
+        them. Above 0, below 1.
+    cutoff : number, datetime64, datetime or str, optional
+        Entries at this time or later go to the test part, whatever their share.
+
+    Returns
+    -------
+    train, test : Interactions
+
+    Raises
+    ------
+    ValueError
+        No times, or a cutoff that leaves one part without entries.
+
+    Examples
+    --------
+    >>> import cymbals
+    >>> plays = cymbals.Interactions.from_arrays([1, 1, 2], [5, 6, 5], times=[2003, 2005, 2004])
+    >>> train, test = cymbals.split.by_time(plays, cutoff=2004)
+    >>> test.user_items.toarray()
+    array([[0., 1.],
+           [1., 0.]], dtype=float32)
+    """
+    fraction = _fraction(test_fraction)
+    times = _times_of(data)
+    if cutoff is None:
+        held_out = round(fraction * times.size)
+        if not 0 < held_out < times.size:
+            raise ValueError(f"test_fraction {fraction} of {times.size} entries leaves a part empty")
+        first = np.partition(times, times.size - held_out)[times.size - held_out]
+    else:
+        try:
+            first = np.array(cutoff, times.dtype)[()]
+        except (TypeError, ValueError):
+            raise TypeError(f"cutoff must be a time like the data's, {times.dtype}; got {cutoff!r}") from None
+    late = times >= first
+    if late.all() or not late.any():
+        raise ValueError(
+            f"cutoff {first} leaves the {'train' if late.all() else 'test'} part empty: "
+            f"times run from {times.min()} to {times.max()}"
+        )
+    return data.where(~late), data.where(late)
+
+
+def _times_of(data: Any) -> NDArray[Any]:
+    times = getattr(data, "times", None)
+    if times is None or not times.size:
+        raise ValueError("data must be Interactions with times (from_frame(..., time=column)) and at least one entry")
+    out: NDArray[Any] = times
+    return out
+
+
+def _fraction(test_fraction: Any) -> float:
+    fraction = real_number("test_fraction", test_fraction, open_end=True)
+    if fraction >= 1:
+        raise ValueError(f"test_fraction must be below 1, got {fraction}")
+    return fraction
+
+
 def _cut(data: Data, interactions: Interactions, held_out: NDArray[np.bool_]) -> tuple[Data, Data]:
-    parts = (interactions.csr.where(~held_out), interactions.csr.where(held_out))
-    return (_like(data, interactions, parts[0]), _like(data, interactions, parts[1]))
-
-
-def _like(data: Any, interactions: Interactions, csr: Csr) -> Any:
-    if isinstance(data, Interactions):
-        return interactions.with_entries(csr)
-    out = type(data)(csr.to_scipy().copy().asformat(data.format))  # a copy: the Csr's arrays are read-only
-    return out if data.dtype.kind not in "biuf" else out.astype(data.dtype, copy=False)
+    return like(data, interactions.where(~held_out)), like(data, interactions.where(held_out))

@@ -12,15 +12,21 @@ from . import hetrec, synthetic, tables
 __all__ = ["hetrec", "load", "synthetic", "tables"]
 
 
-def load(path: str | os.PathLike[str], user: str = "user", item: str = "item", value: str | None = "value") -> Interactions:
+def load(
+    path: str | os.PathLike[str],
+    user: str = "user",
+    item: str = "item",
+    value: str | None = "value",
+    time: str | None = None,
+) -> Interactions:
     """Load play counts or ratings from wherever they are.
 
     Parameters
     ----------
     path : path-like
         A folder with Audioscrobbler's or HetRec's files, or a .csv, .tsv or .parquet file.
-    user, item, value : str
-        Columns of a .csv, .tsv or .parquet file; value None: every row counts 1.
+    user, item, value, time : str
+        Columns of a .csv, .tsv or .parquet file; value None: every row counts 1; time None: no times.
 
     Returns
     -------
@@ -31,13 +37,25 @@ def load(path: str | os.PathLike[str], user: str = "user", item: str = "item", v
     FileNotFoundError
         Nothing there, or nothing that is known.
     """
+    found = read(path, user, item, value, time)
+    return found.clean() if isinstance(found, audioscrobbler.RawEvents) else found
+
+
+def read(
+    path: str | os.PathLike[str],
+    user: str = "user",
+    item: str = "item",
+    value: str | None = "value",
+    time: str | None = None,
+) -> Interactions | audioscrobbler.RawEvents:
+    """What `load` loads before it is cleaned, where there is anything to clean: Audioscrobbler's files."""
     place = Path(path)
     if place.is_file():
-        return tables.load(place, user, item, value)
+        return tables.load(place, user, item, value, time)
     if not place.is_dir():
         raise FileNotFoundError(f"{place}: no such file or folder")
     if audioscrobbler.find(place, audioscrobbler.PLAYS):
-        return audioscrobbler.load(place)
+        return audioscrobbler.read(place)
     if (place / hetrec.PLAYS).is_file():
         return hetrec.load(place)
     raise FileNotFoundError(

@@ -6,8 +6,8 @@ import csv
 import os
 from pathlib import Path
 
+from .._pandas import pandas
 from ..interactions import Interactions
-from .tables import pandas
 
 PLAYS, ARTISTS = "user_artists.dat", "artists.dat"
 

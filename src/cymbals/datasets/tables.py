@@ -10,12 +10,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._pandas import pandas
 from ..interactions import Interactions
 
 _WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,18})(\.0+)?")  # as programs write them: no leading zeros
 
 
-def load(path: str | os.PathLike[str], user: str = "user", item: str = "item", value: str | None = "value") -> Interactions:
+def load(
+    path: str | os.PathLike[str],
+    user: str = "user",
+    item: str = "item",
+    value: str | None = "value",
+    time: str | None = None,
+) -> Interactions:
     """Read a .csv, .tsv or .parquet file.
 
     Parameters
@@ -23,6 +30,8 @@ def load(path: str | os.PathLike[str], user: str = "user", item: str = "item", v
     path : path-like
     user, item, value : str
         Column names; value None: every row counts 1.
+    time : str, optional
+        Column with numbers, or dates such as 2005-05-31 or 2005-05-31T12:00:00Z.
 
     Returns
     -------
@@ -49,11 +58,13 @@ def load(path: str | os.PathLike[str], user: str = "user", item: str = "item", v
             frame = pd.read_csv(place, sep=separator, dtype=text, keep_default_na=False, na_values=[""])
             for column in frame.columns.intersection([user, item]):
                 frame[column] = _ids(*pd.factorize(frame[column]))
+        if time in frame and not pd.api.types.is_numeric_dtype(frame[time]):
+            frame[time] = pd.to_datetime(frame[time], utc=True, format="ISO8601").dt.tz_convert(None)
     except FileNotFoundError:
         raise
     except Exception as error:  # pandas and Arrow raise many kinds
         raise ValueError(f"{place}: cannot be read as {kind[1:]}: {error}") from error
-    return Interactions.from_frame(frame, user=user, item=item, value=value)
+    return Interactions.from_frame(frame, user=user, item=item, value=value, time=time)
 
 
 def _ids(codes: NDArray[Any], distinct: Any) -> NDArray[Any]:
@@ -65,12 +76,3 @@ def _ids(codes: NDArray[Any], distinct: Any) -> NDArray[Any]:
     values = np.array(numbers if fits else texts, dtype=object)
     out: NDArray[Any] = np.append(values, np.array([None]))[codes]  # code -1 is an empty cell
     return out.astype(np.int64) if fits and np.all(codes >= 0) else out
-
-
-def pandas() -> Any:
-    """pandas, or an error that says how to get it."""
-    try:
-        import pandas as pd
-    except ImportError:
-        raise ImportError("reading this needs pandas: pip install 'cymbals[lab]'") from None
-    return pd

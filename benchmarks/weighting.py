@@ -1,0 +1,66 @@
+"""What weighing play counts does to the ranking: raw, clipped, log, TF-IDF, BM25, binary; each with its own alpha and
+regularization, chosen on a validation part of train by NDCG@10, then scored on test.
+
+    python benchmarks/weighting.py
+
+Data: audioscrobbler_small and hetrec_lastfm2k in $CYMBALS_DATA (default ../shared/data). docs/weighting.md has the table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cymbals
+from cymbals import weighting
+from cymbals.baselines import Popularity
+
+# values and confidence of each; alpha scales whatever comes out
+WEIGHTINGS: dict[str, tuple[Callable[[Any], Any], str]] = {
+    "counts": (lambda data: data, "linear"),
+    "counts, clipped at 500": (lambda data: weighting.clip(data, 500), "linear"),
+    "log(1 + count)": (lambda data: data, "log"),
+    "TF-IDF": (weighting.tfidf, "linear"),
+    "TF-IDF of log(1 + count)": (weighting.tfidf, "log"),
+    "BM25": (weighting.bm25, "linear"),
+    "1 for any count": (lambda data: data, "binary"),
+}
+GRID = {"alpha": [0.001, 0.01, 0.1, 1.0, 10.0, 100.0], "regularization": [0.1, 1.0, 10.0, 100.0]}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--factors", type=int, default=32)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--data", nargs="+", default=["audioscrobbler_small", "hetrec_lastfm2k"])
+    args = parser.parse_args()
+    for name in args.data:
+        data = cymbals.datasets.load(Path(os.environ.get("CYMBALS_DATA", "../shared/data")) / name)
+        train, test = cymbals.split.random(data, 0.1, args.seed)
+        counts = train.csr.data
+        print(f"\n{name}: {train!r}, counts up to {counts.max():,.0f}\n")
+        print("| weighting | AUC | NDCG@10 | recall@10 | coverage@10 | alpha | regularization | search, s |")
+        print("|---|---|---|---|---|---|---|---|")
+        popular = cymbals.evaluate(Popularity().fit(train), train, test)
+        print(f"| popularity | {_figures(popular)} | | | |")
+        for title, (weigh, confidence) in WEIGHTINGS.items():
+            started = time.perf_counter()
+            how = {"factors": args.factors, "confidence": confidence, "seed": args.seed, "metric": "ndcg@10"}
+            found = cymbals.search(weigh(train), GRID, **how)
+            seconds = time.perf_counter() - started
+            metrics = cymbals.evaluate(found.best_model_, train, test)
+            best = found.best_params_
+            row = f"| {title} | {_figures(metrics)} | {best['alpha']:g} | {best['regularization']:g} | {seconds:.0f} |"
+            print(row, flush=True)
+
+
+def _figures(metrics: cymbals.Metrics) -> str:
+    return " | ".join(f"{metrics[m]:.4f}" for m in ("auc", "ndcg@10", "recall@10", "coverage@10"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""Weightings against scikit-learn and slow formulas; types, ids and times stay."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from conftest import random_matrix
+from sklearn.feature_extraction.text import TfidfTransformer
+
+from cymbals import Interactions, weighting
+
+
+def test_tfidf_is_scikit_learns():
+    data = random_matrix((50, 30), 0.2)
+    want = TfidfTransformer(norm=None).fit_transform(data)
+    assert np.allclose(weighting.tfidf(data).toarray(), want.toarray(), rtol=1e-6)
+
+
+def test_bm25_is_the_formula():
+    data = random_matrix((50, 30), 0.2)
+    dense, k1, b = data.toarray().astype(float), 3.0, 0.6
+    want = np.zeros_like(dense)
+    mean = dense.sum() / 50
+    for u, i in zip(*dense.nonzero(), strict=True):
+        n = np.count_nonzero(dense[:, i])
+        idf = np.log(1 + (50 - n + 0.5) / (n + 0.5))
+        want[u, i] = idf * dense[u, i] * (k1 + 1) / (dense[u, i] + k1 * (1 - b + b * dense[u].sum() / mean))
+    assert np.allclose(weighting.bm25(data, k1, b).toarray(), want, rtol=1e-5)
+
+
+def test_clip():
+    data = sp.csr_array([[1.0, -900, 900]])
+    assert weighting.clip(data, 500).toarray().tolist() == [[1, -500, 500]]
+
+
+@pytest.mark.parametrize("weigh", [weighting.clip, weighting.tfidf, weighting.bm25])
+def test_types_and_entries_stay(weigh):
+    whole = random_matrix((20, 10), 0.4).astype(np.int64)
+    got = weigh(whole.tocoo())
+    assert isinstance(got, sp.coo_array)
+    assert got.dtype.kind == "f"
+    data = Interactions.from_arrays(["a", "b", "a"], ["x", "x", "y"], [3, 600, 2], times=[1, 2, 3], item_names={"x": "Ex"})
+    out = weigh(data)
+    assert (out.csr.indices == data.csr.indices).all()
+    assert (out.csr.data > 0).all()
+    assert out.times.tolist() == data.times.tolist()
+    assert (out.user_ids.tolist(), out.name_of(0)) == (["a", "b"], "Ex")
+    assert data.csr.data.max() == 600
+    assert weigh(sp.csr_array((3, 4))).shape == (3, 4)
+
+
+def test_bad_input_is_named():
+    negative = sp.csr_array([[1.0, -2.0]])
+    for call, error, words in (
+        (lambda: weighting.tfidf(negative), ValueError, "data holds -2.0 at row 0, column 1"),
+        (lambda: weighting.bm25(negative), ValueError, "data holds -2.0"),
+        (lambda: weighting.bm25(abs(negative), b=2), ValueError, "b must be from 0 to 1"),
+        (lambda: weighting.bm25(abs(negative), k1=0), ValueError, "k1 must be finite and above 0"),
+        (lambda: weighting.clip(negative, 0), ValueError, "most must be finite and above 0"),
+        (lambda: weighting.clip([[1]]), TypeError, "scipy sparse"),
+    ):
+        with pytest.raises(error, match=words):
+            call()

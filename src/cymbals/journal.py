@@ -1,0 +1,184 @@
+"""What a search has found so far, in a file: one JSON line a setting, after one line that says which search it is.
+
+A line counts once its newline is written, so a process may be killed at any time. Processes that share the file share
+the work: each locks the settings it works on (POSIX record locks, which end with their process) and appends under a lock.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+FORMAT = 1
+_APPENDING = 2**40  # locked bytes, far behind the last one written: this one while appending
+_CLAIMS = 2**41  # and from this one on one for each setting
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One setting and what came of it.
+
+    Attributes
+    ----------
+    params : dict
+    status : {"done", "pruned", "failed"}
+    score : float or None
+        Of the best iteration; None where it failed.
+    iterations : int
+        The best iteration where each was scored, else those done.
+    seconds : float
+        Fit and scoring.
+    metrics : dict of str to float
+        At that iteration.
+    trace : list of float
+        The score after each iteration, where each was scored.
+    error : str
+    """
+
+    params: dict[str, Any]
+    status: str
+    score: float | None
+    iterations: int
+    seconds: float
+    metrics: dict[str, float] = field(default_factory=dict)
+    trace: list[float] = field(default_factory=list)
+    error: str = ""
+
+    @property
+    def key(self) -> str:
+        return key_of(self.params)
+
+
+def key_of(params: dict[str, Any]) -> str:
+    """A setting as text, the same for equal settings."""
+    return json.dumps(params, sort_keys=True, default=repr)
+
+
+class Journal:
+    """Trials in the order in which they ended: in a file, in one named after the search in a folder, or in memory alone."""
+
+    def __init__(self, path: str | os.PathLike[str] | None, search: dict[str, Any]) -> None:
+        self._trials: dict[str, Trial] = {}
+        self._read = 0  # bytes of the file that are in _trials
+        self._file = -1
+        self.temporary = path is not None and os.path.isdir(path)
+        if self.temporary:
+            path = os.path.join(str(path), f"search-{zlib.crc32(json.dumps(search).encode()):08x}.jsonl")
+        self.path = path
+        if path is None:
+            return
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+        try:
+            with self._appending():
+                if not os.fstat(self._file).st_size:
+                    self._write(search | {"cymbals search": FORMAT})
+                self._check(search)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Closes the file, which ends all claims."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+    def done(self) -> None:
+        """Removes the file that stands in a folder: nobody will go on from it."""
+        if self.temporary and self.path is not None:
+            Path(self.path).unlink(missing_ok=True)
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def trials(self) -> dict[str, Trial]:
+        """All that any process has finished, by setting."""
+        for line in self._lines():
+            try:
+                trial = Trial(**json.loads(line))
+            except (TypeError, ValueError) as error:
+                raise ValueError(f"{self.path}: a line is no trial ({error}): {line[:80]!r}") from None
+            self._trials.setdefault(trial.key, trial)
+        return self._trials
+
+    def append(self, trial: Trial) -> None:
+        """Adds a trial."""
+        if self._file < 0:
+            self._trials[trial.key] = trial
+            return
+        with self._appending():
+            self._write(asdict(trial))
+
+    @contextmanager
+    def claim(self, key: str, wait: bool) -> Iterator[bool]:
+        """Yields whether the setting is this process's alone until the block ends; with `wait` it is, sooner or later."""
+        if self._file < 0:
+            yield True
+            return
+        place = _CLAIMS + zlib.crc32(key.encode())
+        try:
+            fcntl.lockf(self._file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB), 1, place)
+        except BlockingIOError:
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            if self._file >= 0:
+                fcntl.lockf(self._file, fcntl.LOCK_UN, 1, place)
+
+    @contextmanager
+    def _appending(self) -> Iterator[None]:
+        fcntl.lockf(self._file, fcntl.LOCK_EX, 1, _APPENDING)
+        try:
+            yield
+        finally:
+            fcntl.lockf(self._file, fcntl.LOCK_UN, 1, _APPENDING)
+
+    def _write(self, record: dict[str, Any]) -> None:
+        size = os.fstat(self._file).st_size
+        if size and os.pread(self._file, 1, size - 1) != b"\n":  # the end of one who was killed while writing
+            whole = os.pread(self._file, size, 0).rfind(b"\n") + 1
+            os.ftruncate(self._file, whole)
+        line = json.dumps(record, allow_nan=False).encode() + b"\n"
+        while line:
+            line = line[os.write(self._file, line) :]
+        os.fsync(self._file)
+
+    def _lines(self) -> list[bytes]:
+        """Whole lines that were not read yet."""
+        if self._file < 0:
+            return []
+        text = os.pread(self._file, os.fstat(self._file).st_size - self._read, self._read)
+        whole = text[: text.rfind(b"\n") + 1]
+        self._read += len(whole)
+        return whole.splitlines()
+
+    def _check(self, search: dict[str, Any]) -> None:
+        """Refuses a file that is no journal, or another search's; stands behind the first line afterwards."""
+        text = os.pread(self._file, os.fstat(self._file).st_size, 0)
+        first, newline, _ = text.partition(b"\n")
+        try:
+            found = json.loads(first) if newline else None
+        except ValueError:
+            found = None
+        if not isinstance(found, dict) or found.get("cymbals search") != FORMAT:
+            raise ValueError(f"journal {self.path}: holds something else than a search's journal; name another file")
+        wanted = json.loads(json.dumps(search))
+        for name in wanted:
+            if found.get(name) != wanted[name]:
+                raise ValueError(
+                    f"journal {self.path} belongs to another search: {name} is {found.get(name)!r} there, "
+                    f"{wanted[name]!r} here; name another file"
+                )
+        self._read = len(first) + 1

@@ -20,6 +20,12 @@ def cymbals_cli(*args, code=0):
     return result
 
 
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory, monkeypatch):
+    """Unfinished searches are noted here, not in the cache of whoever runs the tests."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+
+
 @pytest.fixture
 def table(tmp_path):
     rng = np.random.default_rng(0)
@@ -76,7 +82,7 @@ def test_laboratory_on_the_sample(tmp_path, data_folder):
 
 def test_evaluate_describe_doctor(table):
     found = json.loads(cymbals_cli("evaluate", table, "--factors", 4, "-k", 3, "--json").stdout)
-    assert set(found) == {"ALS", "popularity"}
+    assert set(found) == {"ALS", "popularity", "random"}
     assert 0 <= found["ALS"]["ndcg@3"] <= 1
     assert "precision@5" in cymbals_cli("evaluate", table, "--factors", 4).stdout
     tables = json.loads(cymbals_cli("describe", table, "--json", "--top", 3).stdout)
@@ -90,6 +96,77 @@ def test_evaluate_describe_doctor(table):
     assert cymbals.simd() in cymbals_cli("doctor").stdout
     peaks = json.loads(cymbals_cli("doctor", "--peaks", "--json").stdout)
     assert all(peaks[f"peak_{what}"] > 0 for what in ("multiply_adds", "near", "stream", "gather"))
+
+
+def test_splits(tmp_path, table):
+    df = pd.read_csv(table).drop_duplicates(["user", "item"])
+    df["when"] = pd.date_range("2005-01-01", periods=len(df)).strftime("%Y-%m-%d")
+    df.to_csv(tmp_path / "timed.csv", index=False)
+    data = cymbals.datasets.load(tmp_path / "timed.csv", time="when")
+    how = {"factors": 4, "iterations": 3, "random_state": 0}
+    for words, parts in (
+        (("--split", "by-time", "--time", "when"), [cymbals.split.by_time(data, 0.1)]),
+        (("--split", "leave-k-out", "--leave", 2), [cymbals.split.leave_k_out(data, 2)]),
+        (("--split", "k-fold", "--folds", 3), cymbals.split.k_fold(data, 3)),
+    ):
+        args = ("evaluate", tmp_path / "timed.csv", "--factors", 4, "--iterations", 3, "-k", 5, *words)
+        got = json.loads(cymbals_cli(*args, "--json").stdout)["ALS"]
+        want = [cymbals.evaluate(cymbals.ALS(**how).fit(train), train, test, k=5) for train, test in parts]
+        assert got["ndcg@5"] == pytest.approx(np.mean([m["ndcg@5"] for m in want]), abs=1e-12)
+        out = cymbals_cli(*args).stdout
+        assert ("ALS less popularity: auc" in out) == (len(want) == 1)
+
+
+def test_search(tmp_path, table):
+    args = ("search", table, "--grid", "factors=2,4", "--grid", "alpha=1,40", "--iterations", 3, "--listener", 5)
+    found = json.loads(cymbals_cli(*args, "--json", "-o", tmp_path / "best").stdout)
+    want = cymbals.search(cymbals.datasets.load(table), {"factors": [2, 4], "alpha": [1, 40]}, iterations=3)
+    assert found["best"]["params"] == want.best_params_
+    assert [row["score"] for row in found["table"]] == want.table["score"].tolist()
+    ids, _ = cymbals.load(tmp_path / "best").recommend(5, 5)
+    assert [row["item"] for row in found["recommendations"]["5"]] == ids.tolist()
+    out = cymbals_cli(*args, "--journal", tmp_path / "j").stdout
+    assert "4 settings; best auc" in out
+    assert "user 5" in out
+    assert len((tmp_path / "j").read_text().splitlines()) == 5
+    drawn = ("--random", 3, "--space", "alpha=0.1:10:log", "--space", "factors=2:5", "--space", "confidence=log,linear")
+    found = json.loads(cymbals_cli("search", table, *drawn, "--metric", "ndcg@5", "--patience", 1, "--json").stdout)
+    assert len(found["table"]) == 3
+    assert all(
+        0.1 <= r["alpha"] <= 10 and r["factors"] in range(2, 6) and r["confidence"] in ("log", "linear")
+        for r in found["table"]
+    )
+    assert "iterations" in found["best"]["params"]
+
+
+def test_report_and_pictures(tmp_path, table):
+    args = (
+        "report",
+        table,
+        "-o",
+        tmp_path / "r.html",
+        "--random",
+        2,
+        "--iterations",
+        2,
+        "--listener",
+        7,
+        "--title",
+        "Mine",
+    )
+    assert "wrote" in cymbals_cli(*args).stdout
+    text = (tmp_path / "r.html").read_text()
+    assert "<h1>Mine</h1>" in text
+    assert "Recommended to user 7" in text
+    cymbals_cli("describe", table, "--figures", tmp_path / "pictures")
+    assert len(list((tmp_path / "pictures").glob("*.svg"))) == 8
+
+
+def test_names_and_aliases_of_the_sample(data_folder):
+    folder = data_folder("audioscrobbler_small")
+    found = json.loads(cymbals_cli("describe", folder, "--find", "aerosmith", "--resolve", 1027859, "--json").stdout)
+    assert found["names with 'aerosmith'"][0]["name"] == "Aerosmith"
+    assert found["aliases"] == [{"artist": 1027859, "canonical": 1252408}]
 
 
 def test_a_table_without_values(tmp_path):
@@ -113,11 +190,21 @@ def test_failures_are_one_line_and_exit_1(tmp_path, table):
         ("fit", tmp_path / "x.csv", "-o", model),
         ("evaluate", table, "--test-fraction", 1.5),
         ("fit", table, "-o", model, "--alpha", -1),
+        ("fit", table, "-o", model, "--biases"),
+        ("search", table, "--grid", "factor=1,2"),
+        ("search", table, "--grid", "factors=0"),
+        ("search", table, "--grid", "factors=2", "--metric", "accuracy"),
+        ("evaluate", table, "--split", "by-time"),
+        ("report", table, "-o", tmp_path / "r.html", "--test-fraction", 2),
+        ("report", table, "-o", tmp_path / "r.html", "--listener", "bob"),
+        ("report", table, "-o", tmp_path / "r.html", "--listener", 12345),
+        ("search", table, "--grid", "factors=2", "--listener", 12345),
     ):
         result = cymbals_cli(*args, code=1)
         assert result.stderr.splitlines()[-1].startswith("cymbals: ")
         assert "Traceback" not in result.output
     assert cymbals.load(model).get_params()["factors"] == 2
+    assert not (tmp_path / "r.html").exists()
 
 
 def test_bad_usage_exits_2(tmp_path, table):
@@ -134,6 +221,13 @@ def test_bad_usage_exits_2(tmp_path, table):
         ("recommend", model, "--all", "--user", 3, "-o", tmp_path / "r.csv"),
         ("recommend", model, "--user", 3, "-o", tmp_path / "r.csv"),
         ("nonsense",),
+        ("search", table, "--grid", "factors"),
+        ("search", table, "--space", "alpha=1:2"),
+        ("search", table, "--random", 2, "--space", "alpha=2:1"),
+        ("search", table, "--random", 2, "--space", "alpha=1:2:square"),
+        ("report", table),
+        ("report", table, "-o", tmp_path / "no" / "r.html"),
+        ("describe", table, "--resolve", 3),
         ("doctor", "--threads", "x"),
     ):
         cymbals_cli(*args, code=2)
@@ -141,7 +235,7 @@ def test_bad_usage_exits_2(tmp_path, table):
 
 def test_module_and_pipe(table):
     help_ = subprocess.run([sys.executable, "-m", "cymbals", "--help"], capture_output=True, text=True, check=True)
-    for command in ("demo", "describe", "fit", "recommend", "similar", "evaluate", "doctor"):
+    for command in ("demo", "describe", "fit", "recommend", "similar", "evaluate", "search", "report", "doctor"):
         assert command in help_.stdout
     pipe = subprocess.run(
         f"{sys.executable} -m cymbals describe {table} | head -n 1",

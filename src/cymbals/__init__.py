@@ -2,20 +2,25 @@
 
 from pathlib import Path as _Path
 
-from . import audioscrobbler, datasets, split
+from . import audioscrobbler, baselines, datasets, split, validation, weighting
 from ._core import SolveError
 from ._core import version as _version
 from .als import ALS, load
 from .container import ModelFileError
+from .describe import describe
 from .doctor import doctor, simd
+from .early_stopping import EarlyStopping
 from .evaluation import Metrics, evaluate
 from .interactions import Interactions
 from .model import Explanation, NotFittedError
+from .report import report
+from .search import search
 from .threads import threads
 
 __version__ = _version()
 __all__ = [
     "ALS",
+    "EarlyStopping",
     "Explanation",
     "Interactions",
     "Metrics",
@@ -23,15 +28,21 @@ __all__ = [
     "NotFittedError",
     "SolveError",
     "audioscrobbler",
+    "baselines",
     "datasets",
+    "describe",
     "doctor",
     "evaluate",
     "get_include",
     "get_library_dir",
     "load",
+    "report",
+    "search",
     "simd",
     "split",
     "threads",
+    "validation",
+    "weighting",
 ]
 
 

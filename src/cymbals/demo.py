@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,10 +14,10 @@ from . import audioscrobbler, split
 from .als import ALS
 from .baselines import Popularity
 from .datasets import synthetic
-from .describe import tables
+from .describe import describe
 from .evaluation import evaluate
 
-Show = Callable[[Console, dict[str, list[dict[str, Any]]]], None]
+Show = Callable[[Console, Mapping[str, Any]], None]
 
 
 def run(console: Console, n_listeners: int, seed: int, n_threads: int | None, show: Show) -> None:
@@ -36,7 +36,7 @@ def run(console: Console, n_listeners: int, seed: int, n_threads: int | None, sh
 
     console.rule("2. Cleaning, activity and popularity")
     data = raw.clean()
-    show(console, {name: rows for name, rows in tables(data, top=5).items() if not name.startswith("top users")})
+    show(console, {name: rows for name, rows in describe(data, top=5).tables.items() if not name.startswith("top users")})
 
     console.rule("3. Fit")
     train, test = split.random(data, test_fraction=0.1, seed=seed)

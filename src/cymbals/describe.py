@@ -1,65 +1,201 @@
-"""Tables that say what a data set looks like: who listens how much, what is listened to, by how many."""
+"""What a data set looks like, in tables and pictures: who listens how much, to what, and what cleaning changed."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from . import figures
+from ._pandas import frame
+from .audioscrobbler import RawEvents
+from .ids import distinct
 from .interactions import Interactions
+from .threads import resolve
 
-PERCENTILES = (10, 25, 50, 75, 90)
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+HEAD = 5
 
 
-def tables(data: Interactions, top: int = 10) -> dict[str, list[dict[str, Any]]]:
-    """Tables of a data set, each a list of rows.
+@dataclass(frozen=True)
+class Description:
+    """Tables and pictures of a data set.
+
+    Attributes
+    ----------
+    data : Interactions
+        What is described, cleaned where it came raw.
+    tables : dict of str to DataFrame
+        "overview", "activity" and "popularity" (percentiles), "top items by plays", "top items by audience", "top users by
+        plays", "top users by curiosity" (distinct items); of raw events also the heads of the three files, "lines
+        rejected", "before and after cleaning" and "top artists before cleaning".
+    """
+
+    data: Interactions
+    tables: dict[str, pd.DataFrame] = field(repr=False)
+    _totals: _Totals = field(repr=False)
+
+    def figures(self) -> dict[str, Figure]:
+        """Pictures, each a matplotlib Figure: cumulative distributions with percentiles, and the top lists as bars.
+
+        Returns
+        -------
+        dict of str to Figure
+            "activity", "curiosity", "popularity", "audience", and the top lists under the names of their tables.
+        """
+        t = self._totals
+        out = {
+            "activity": figures.ecdf(t.plays_of_user, "plays of a user", "Activity: plays of each user"),
+            "curiosity": figures.ecdf(t.curiosity, "distinct items of a user", "Curiosity: distinct items of each user"),
+            "popularity": figures.ecdf(t.plays_of_item, "plays of an item", "Popularity: plays of each item"),
+            "audience": figures.ecdf(t.audience, "users of an item", "Audience: distinct users of each item"),
+        }
+        for title, table in self.tables.items():
+            if title.startswith("top ") and len(table):
+                names = table["name" if "name" in table else table.columns[0]].astype(str)
+                out[title] = figures.bars(names.tolist(), table.iloc[:, -1], table.columns[-1], title.capitalize())
+        return out
+
+    def __str__(self) -> str:
+        return "\n\n".join(f"{title}\n{table.to_string(index=False)}" for title, table in self.tables.items())
+
+    def _repr_html_(self) -> str:
+        return "".join(f"<h4>{title}</h4>{table.to_html(index=False)}" for title, table in self.tables.items())
+
+
+def describe(data: Interactions | RawEvents, top: int = 10) -> Description:
+    """Tables and pictures of a data set; of raw events before and after cleaning.
 
     Parameters
     ----------
-    data : Interactions
+    data : Interactions or RawEvents
     top : int
         Length of the top lists.
 
     Returns
     -------
-    dict of str to list of dict
-        "overview", "activity" and "popularity" (percentiles of plays and of distinct partners), "top items by plays",
-        "top items by audience", "top users by plays", "top users by curiosity".
+    Description
+
+    Examples
+    --------
+    >>> import cymbals
+    >>> plays = cymbals.Interactions.from_arrays(["ann", "bob", "ann"], ["abba", "abba", "blur"], [3, 1, 2])
+    >>> cymbals.describe(plays).tables["top items by audience"]
+       item  name  users
+    0  abba  abba      2
+    1  blur  blur      1
     """
-    csr = data.csr
-    plays = csr.data.astype(np.float64)
-    by_user = np.bincount(csr.row_numbers(), plays, data.shape[0])
-    by_item = np.bincount(csr.indices, plays, data.shape[1])
-    distinct_items = np.diff(csr.indptr)
-    audience = np.bincount(csr.indices, minlength=data.shape[1])
+    if not isinstance(data, (Interactions, RawEvents)):
+        raise TypeError(f"data must be Interactions or RawEvents, got {type(data).__name__}")
+    raw = data if isinstance(data, RawEvents) else None
+    cleaned = data.clean() if isinstance(data, RawEvents) else data
+    totals = _Totals.of(cleaned)
+    tables = {} if raw is None else _raw_tables(raw, cleaned, top)
+    return Description(cleaned, tables | _tables(cleaned, totals, top), totals)
 
-    def item(row: int) -> dict[str, Any]:
-        return {"item": data.item_ids[row], "name": data.name_of(row)}
 
-    def user(row: int) -> dict[str, Any]:
-        return {"user": data.user_ids[row]}
+@dataclass(frozen=True)
+class _Totals:
+    """Sums over the rows and columns of a data set."""
+
+    plays_of_user: NDArray[Any]
+    plays_of_item: NDArray[Any]
+    curiosity: NDArray[np.int64]
+    audience: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, data: Interactions) -> _Totals:
+        csr, plays = data.csr, data.csr.data.astype(np.float64)
+        return cls(
+            np.bincount(csr.row_numbers(), plays, data.shape[0]),
+            np.bincount(csr.indices, plays, data.shape[1]),
+            np.diff(csr.indptr),
+            np.bincount(csr.indices, minlength=data.shape[1]),
+        )
+
+
+def _tables(data: Interactions, t: _Totals, top: int) -> dict[str, pd.DataFrame]:
+    def item(rows: NDArray[np.int64]) -> dict[str, Any]:
+        return {"item": data.item_ids[rows], "name": [data.name_of(row) for row in rows.tolist()]}
+
+    def user(rows: NDArray[np.int64]) -> dict[str, Any]:
+        return {"user": data.user_ids[rows]}
 
     cells = data.shape[0] * data.shape[1]
-    overview = {"users": data.shape[0], "items": data.shape[1], "pairs": data.nnz, "plays": plays.sum()}
-    overview["density"] = data.nnz / cells if cells else 0.0
+    facts = {"users": data.shape[0], "items": data.shape[1], "pairs": data.nnz, "plays": _whole(t.plays_of_user).sum()}
+    facts |= {"density": data.nnz / cells if cells else 0.0} | data.report
     return {
-        "overview": [{"what": what, "value": value} for what, value in (overview | data.report).items()],
-        "activity": _percentiles(by_user, distinct_items, "plays of a user", "distinct items"),
-        "popularity": _percentiles(by_item, audience, "plays of an item", "distinct users"),
-        "top items by plays": _top(by_item, top, item, "plays"),
-        "top items by audience": _top(audience, top, item, "users"),
-        "top users by plays": _top(by_user, top, user, "plays"),
-        "top users by curiosity": _top(distinct_items, top, user, "items"),
+        "overview": _facts({what: (value,) for what, value in facts.items()}, "value"),
+        "activity": _percentiles({"plays of a user": t.plays_of_user, "distinct items": t.curiosity}),
+        "popularity": _percentiles({"plays of an item": t.plays_of_item, "distinct users": t.audience}),
+        "top items by plays": _top(t.plays_of_item, top, item, "plays"),
+        "top items by audience": _top(t.audience, top, item, "users"),
+        "top users by plays": _top(t.plays_of_user, top, user, "plays"),
+        "top users by curiosity": _top(t.curiosity, top, user, "items"),
     }
 
 
-def _percentiles(a: NDArray[Any], b: NDArray[Any], name_a: str, name_b: str) -> list[dict[str, Any]]:
-    if not a.size:
-        return []
-    rows = [("least", 0), *((f"{p} %", p) for p in PERCENTILES), ("most", 100)]
-    return [{"": label, name_a: np.percentile(a, p), name_b: np.percentile(b, p)} for label, p in rows]
+def _raw_tables(raw: RawEvents, cleaned: Interactions, top: int) -> dict[str, pd.DataFrame]:
+    n_threads = resolve(None)
+    user, artist, count = raw.plays_.T
+    artists, places = distinct(artist, n_threads)
+    plays = np.bincount(places, count, artists.size)
+    report = cleaned.report
+    changed = {
+        "users": (distinct(user, n_threads)[0].size, report["users"]),
+        "artists": (artists.size, report["artists"]),
+        "rows, then pairs": (report["rows"], report["pairs"]),
+        "plays": (int(count.sum()), _whole(cleaned.csr.data.sum(dtype=np.float64, keepdims=True))[0]),
+    }
+
+    def named(rows: NDArray[np.int64]) -> dict[str, Any]:
+        return {"artist": artists[rows], "name": raw.names_of(artists[rows])}
+
+    return {
+        "plays, as found": frame(dict(zip(("user", "artist", "count"), raw.plays_[:HEAD].T, strict=True))),
+        "artists, as found": frame({"artist": raw.artist_ids_[:HEAD], "name": list(raw.names_[:HEAD])}),
+        "aliases, as found": frame(dict(zip(("misspelled", "canonical"), raw.aliases_[:HEAD].T, strict=True))),
+        "lines rejected": frame(
+            {
+                "file": [r.file for r in raw.rejected],
+                "reason": [r.reason for r in raw.rejected],
+                "lines": [r.lines for r in raw.rejected],
+                "first line": [r.first_line for r in raw.rejected],
+            }
+        ),
+        "before and after cleaning": _facts(changed, "before", "after"),
+        "top artists before cleaning": _top(plays, top, named, "plays"),
+    }
 
 
-def _top(values: NDArray[Any], n: int, who: Any, what: str) -> list[dict[str, Any]]:
-    return [who(row) | {what: values[row]} for row in np.argsort(-values, kind="stable")[:n]]
+def _facts(facts: dict[str, tuple[Any, ...]], *columns: str) -> pd.DataFrame:
+    """Numbers of all kinds under each other: whole ones stay whole."""
+    values = zip(*facts.values(), strict=True)
+    return frame({"what": list(facts)} | {c: np.array(v, dtype=object) for c, v in zip(columns, values, strict=True)})
+
+
+def _whole(values: NDArray[np.float64]) -> NDArray[Any]:
+    """Sums of whole numbers as such."""
+    return values.astype(np.int64) if np.all(values == np.rint(values)) and np.all(np.abs(values) < 2**53) else values
+
+
+def _percentiles(columns: dict[str, NDArray[Any]]) -> pd.DataFrame:
+    shares = (0, *figures.PERCENTILES, 100)
+    labels = ["least", *(f"{p} %" for p in figures.PERCENTILES), "most"]
+    empty = not next(iter(columns.values())).size
+    return frame(
+        {"percentile": [] if empty else labels}
+        | {name: [] if empty else np.percentile(values, shares) for name, values in columns.items()}
+    )
+
+
+def _top(values: NDArray[Any], n: int, who: Callable[[NDArray[np.int64]], dict[str, Any]], what: str) -> pd.DataFrame:
+    """The n largest, ties to the lower row."""
+    rows = np.argsort(-values, kind="stable")[:n]
+    return frame(who(rows) | {what: _whole(values[rows])})

@@ -29,7 +29,7 @@ WEIGHTINGS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "BM25": (weighting.bm25, "linear"),
     "1 for any count": (lambda data: data, "binary"),
 }
-GRID = {"alpha": [0.001, 0.01, 0.1, 1.0, 10.0, 100.0], "regularization": [0.1, 1.0, 10.0, 100.0]}
+GRID = {"alpha": [0.001, 0.01, 0.1, 1.0, 10.0, 100.0], "regularization": [0.1, 1.0, 10.0, 100.0, 1000.0]}
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from . import audioscrobbler, split
 from .als import ALS
-from .baselines import Popularity
+from .baselines import Popularity, Random
 from .datasets import synthetic
 from .describe import describe
 from .evaluation import evaluate
@@ -48,11 +48,12 @@ def run(console: Console, n_listeners: int, seed: int, n_threads: int | None, sh
     show(console, {f"{model} on {train.nnz:,} counts": history[:3] + history[-1:]})
 
     console.rule("4. Validation on the tenth held out")
-    metrics = evaluate(model, train, test, n_threads=n_threads)
-    baseline = evaluate(Popularity().fit(train), train, test, n_threads=n_threads)
-    rows = [{"metric": m, "ALS": f"{metrics[m]:.4f}", "popularity": f"{baseline[m]:.4f}"} for m in metrics]
+    contenders = {"ALS": model, "popularity": Popularity().fit(train), "random": Random(seed).fit(train)}
+    metrics = {name: evaluate(m, train, test, n_threads=n_threads) for name, m in contenders.items()}
+    rows = [{"metric": m} | {name: f"{found[m]:.4f}" for name, found in metrics.items()} for m in metrics["ALS"]]
     show(console, {"ranking of held-out artists": rows})
-    console.print(f"AUC {metrics['auc']:.4f}, {metrics['auc'] - baseline['auc']:.4f} above popularity", highlight=False)
+    auc, gain = metrics["ALS"]["auc"], metrics["ALS"]["auc"] - metrics["popularity"]["auc"]
+    console.print(f"AUC {auc:.4f}, {gain:.4f} above popularity", highlight=False)
 
     console.rule("5. Recommendations")
     started = time.perf_counter()

@@ -199,6 +199,12 @@ class Ids:
         """The ids in row order."""
         return np.arange(self.n) if self.array is None else self.array
 
+    def drawn(self, n: int, seed: int) -> NDArray[Any]:
+        """`n` ids drawn at random, in row order; all where there are no more."""
+        if n >= self.n:
+            return self.all()
+        return self.of(np.sort(np.random.default_rng(seed).choice(self.n, n, replace=False)))
+
     def extended(self, new: NDArray[Any]) -> Ids:
         """With new ids appended; row numbers can only go on where they stop."""
         n = self.n + new.size

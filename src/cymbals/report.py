@@ -1,6 +1,6 @@
 """The laboratory in one page: data, cleaning, search, validation, the chosen model, recommendations, as one HTML file.
 
-Every step runs here in order and says what it found as tables, pictures and a sentence; the template only lays them out.
+Every step runs here, in order; `sections` says what it found, the template lays that out.
 """
 
 from __future__ import annotations
@@ -11,49 +11,27 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import scipy.sparse as sp
-
-from . import figures, spaces, split, validation
-from ._core import version
+from . import sections, spaces, split
 from ._files import beside
 from ._format import cell, is_number
-from ._pandas import frame
 from ._validation import real_number, whole_number
 from .als import ALS
 from .audioscrobbler import RawEvents
 from .baselines import Popularity, Random
-from .describe import Description, describe
-from .doctor import simd
-from .evaluation import Metrics, evaluate
+from .describe import describe
+from .evaluation import evaluate
 from .ids import listed
 from .interactions import Interactions
 from .model import FactorModel
-from .search import SearchResult, search
-from .threads import threads
+from .search import search
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.figure import Figure
-
-_SHOWN = ("auc", "ndcg@10", "recall@10", "precision@10", "map@10", "mrr")
-_SIMILAR_TO, _SIMILAR = 5, 5  # similar items: to how many, how many
-
-
-@dataclass
-class Section:
-    """A heading and what stands under it: sentences, and lists of tables (with captions) and pictures that go side by side
-    where there is room."""
-
-    key: str
-    title: str
-    parts: list[str | Sequence[tuple[str, pd.DataFrame] | Figure]] = field(default_factory=list)
 
 
 def report(
@@ -112,7 +90,6 @@ def report(
     if grid is None and random is None:
         random = {name: values for name, values in spaces.usual().items() if name not in fixed} or None
         grid = {} if random is None else None  # one setting: nothing is left to choose
-    n_threads = fixed.get("n_threads")
     steps = _Steps(progress)
     with beside(output) as unfinished:
         with steps("clean and describe"):
@@ -121,7 +98,6 @@ def report(
         if listeners is not None:
             cleaned.users.rows("listeners", listed(listeners))  # raises now what would be raised after minutes
         train, test = split.random(cleaned, fraction, seed)
-        users = _drawn(cleaned, n_users, seed)
         with steps("search"):
             scored = max(1, n_users // 10)
             found = search(train, grid, random, n=n, metric=metric, seed=seed, n_users=scored, refit=False, **fixed)
@@ -133,25 +109,28 @@ def report(
             "random": Random(seed).fit(train),
         }
         with steps("evaluate"):
+            users, n_threads = cleaned.users.drawn(n_users, seed), fixed.get("n_threads")
             metrics = {name: evaluate(m, train, test, users=users, n_threads=n_threads) for name, m in contenders.items()}
-        sections = [
-            *_data(description, data),
-            _cleaning(description, data),
-            _activity(description),
-            _top(description),
-            _search(found, metric, scored, cleaned.shape[0]),
-            _model(model, found),
-        ]
         with steps("validate"):
-            sections.append(_validation(contenders, metrics, train, test, users, seed))
+            validated = sections.validated(contenders, metrics, train, test, users, seed)
         with steps("recommend"):
-            sections += [_recommendations(model, train, listeners), _similar(model, train), _newcomer(model, train)]
-        sections.insert(0, _glance(description, found, metrics, steps))
-        sections.append(_made(steps, seed, fixed))
-        unfinished.write_text(
-            template.render(title=title, sections=sections, cell=cell, is_number=is_number, picture=_picture),
-            encoding="utf-8",
-        )
+            recommended = sections.recommendations(model, train, listeners)
+        page = [
+            sections.glance(description, found, metrics, steps.seconds),
+            *sections.as_found(description, data),
+            sections.cleaning(description, data),
+            sections.activity(description),
+            sections.top_lists(description),
+            sections.searched(found, metric, scored, cleaned.shape[0]),
+            sections.chosen(model),
+            validated,
+            recommended,
+            sections.similar_items(model, train),
+            sections.newcomer(model, train),
+            sections.made(steps.rows, seed, fixed),
+        ]
+        filled = template.render(title=title, sections=page, cell=cell, is_number=is_number, picture=_picture)
+        unfinished.write_text(filled, encoding="utf-8")
     return Path(output)
 
 
@@ -167,262 +146,21 @@ class _Steps:
             print(f"{what} ...", file=sys.stderr, flush=True)
         started = time.perf_counter()
         yield
-        unit = 1 if sys.platform == "darwin" else 1024
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
-        self.rows.append({"step": what, "seconds": time.perf_counter() - started, "peak memory so far, GB": peak})
+        seconds = time.perf_counter() - started
+        self.rows.append({"step": what, "seconds": seconds, "peak memory so far, GB": _peak_memory() / 1e9})
 
     @property
     def seconds(self) -> float:
         return float(sum(row["seconds"] for row in self.rows))
 
 
-def _drawn(data: Interactions, n_users: int, seed: int) -> Any:
-    if n_users >= data.shape[0]:
-        return None
-    return data.user_ids[np.sort(np.random.default_rng(seed).choice(data.shape[0], n_users, replace=False))]
-
-
-# -- sections --------------------------------------------------------------------------------------------------------
-
-
-def _glance(description: Description, found: SearchResult, metrics: Mapping[str, Metrics], steps: _Steps) -> Section:
-    data, als, popular = description.data, metrics["ALS"], metrics["popularity"]
-    low, high = validation.interval(als, "auc")
-    return Section(
-        "glance",
-        "At a glance",
-        [
-            f"{data.shape[0]:,} users, {data.shape[1]:,} items, {data.nnz:,} pairs of them. "
-            f"Of {len(found.trials)} settings, {_settings(found.best_params_)} ranked best.",
-            f"On what was held out, the chosen model puts an item that the user did play before a random other one in "
-            f"{als['auc']:.1%} of all cases (AUC; 95 % interval over users {low:.1%} to {high:.1%}), popularity alone in "
-            f"{popular['auc']:.1%}. Its ten best hold {als['recall@10']:.1%} of the held-out items (recall@10), those of "
-            f"popularity {popular['recall@10']:.1%}.",
-            f"All of it took {steps.seconds:.1f} seconds.",
-        ],
-    )
-
-
-def _data(description: Description, data: Interactions | RawEvents) -> list[Section]:
-    if not isinstance(data, RawEvents):
-        return []
-    t = description.tables
-    section = Section("data", "The data as found")
-    section.parts.append(
-        f"{len(data.plays_):,} lines of plays, {len(data.names_):,} names of artists, {len(data.aliases_):,} aliases. "
-        "The first lines of each file:"
-    )
-    section.parts.append([(name, t[name]) for name in ("plays, as found", "artists, as found", "aliases, as found")])
-    rejected = t["lines rejected"]
-    section.parts.append([("lines rejected", rejected)] if len(rejected) else "No line was rejected.")
-    return [section]
-
-
-def _cleaning(description: Description, data: Interactions | RawEvents) -> Section:
-    section = Section("cleaning", "Cleaning")
-    facts, csr = description.tables["overview"], description.data.csr
-    tables = [("overview", facts.assign(what=facts["what"].str.replace("_", " ")))]
-    if isinstance(data, RawEvents):
-        section.parts.append(
-            "Misspelled artists were replaced by what they finally stand for, through chains of aliases, and the plays of "
-            "pairs of user and artist that then stood more than once were added up."
-        )
-        tables.insert(0, ("before and after cleaning", description.tables["before and after cleaning"]))
-    again = int(np.sum((np.diff(csr.row_numbers()) == 0) & (np.diff(csr.indices) == 0)))
-    section.parts.append(f"Pairs of user and item that stand more than once now: {again}.")
-    section.parts.append(tables)
-    return section
-
-
-def _activity(description: Description) -> Section:
-    t, pictures = description.tables, description.figures()
-    return Section(
-        "activity",
-        "Activity and popularity",
-        [
-            "Few users account for much of all listening, and few items for most of it: both run over orders of magnitude, "
-            "hence the log axes. The dotted lines are percentiles.",
-            [("activity", t["activity"])],
-            [pictures["activity"], pictures["curiosity"]],
-            [("popularity", t["popularity"])],
-            [pictures["popularity"], pictures["audience"]],
-        ],
-    )
-
-
-def _top(description: Description) -> Section:
-    section, pictures = Section("top", "Top lists"), description.figures()
-    for name, table in description.tables.items():
-        if name.startswith("top "):
-            section.parts.append([(name, table), pictures[name]])
-    return section
-
-
-def _search(found: SearchResult, metric: str, scored: int, n_users: int) -> Section:
-    who = "all users" if scored >= n_users else f"{scored:,} users drawn once"
-    names = [name for name in found.trials[0].params]
-    return Section(
-        "search",
-        "Search",
-        [
-            f"Each setting was fitted on nine tenths of the train part and scored on its last tenth, for {who}; "
-            f"{metric} decides. The test part played no role.",
-            [("settings, best first", _columns(found.table, [*names, "score", "auc", "recall@10", "seconds", "status"]))],
-            [figures.trials(found.table, names, metric)] if names else "Nothing was left to choose.",
-        ],
-    )
-
-
-def _model(model: ALS, found: SearchResult) -> Section:
-    seconds = sum(entry["seconds"] for entry in model.history_)
-    table = frame({"iteration": [], "seconds": [], "loss": []} | _by_column(model.history_))
-    return Section(
-        "model",
-        "The chosen model",
-        [
-            f"{model!r}, fitted on the whole train part in {seconds:.2f} seconds.",
-            [("loss after each iteration", table), figures.history(model.history_)],
-        ],
-    )
-
-
-def _validation(
-    contenders: Mapping[str, FactorModel],
-    metrics: Mapping[str, Metrics],
-    train: Interactions,
-    test: Interactions,
-    users: Any,
-    seed: int,
-) -> Section:
-    als, rows = metrics["ALS"], []
-    for name in _SHOWN:
-        low, high = validation.interval(als, name, seed=seed)
-        row = {"metric": name} | {model: m[name] for model, m in metrics.items()}
-        rows.append(row | {"ALS, 95 % from": low, "to": high})
-    section = Section(
-        "validation",
-        "Validation",
-        [
-            f"{test.nnz:,} of {train.nnz + test.nnz:,} entries, drawn at random, were held out; {als.n_users:,} users with "
-            "any are scored. For each of them, all items that are not in train compete. Intervals: bootstrap over users.",
-            [("ranking of held-out items", frame(_by_column(rows)))],
-            [figures.distribution(als.per_user["auc"], "AUC of a user", "AUC of the chosen model")],
-        ],
-    )
-    section.parts.append(
-        f"Paired over users, ALS less popularity: {validation.compare(als, metrics['popularity'], 'auc', seed=seed)}; "
-        f"{validation.compare(als, metrics['popularity'], 'ndcg@10', seed=seed)}."
-    )
-    model = contenders["ALS"]
-    drawn = [("exact, all others compete", als["auc"])]
-    of_whom = slice(None) if users is None else np.sort(model.users_.rows("users", users))
-    for kind, text in (
-        ("unseen", "one drawn from items neither in train nor in test"),
-        ("catalogue", "one drawn from all items not in test"),
-        ("train", "one drawn from the user's train items (course)"),
-    ):
-        estimate = validation.sampled_auc(model, train, test, kind, seed=seed)[of_whom]
-        drawn.append((text, float(np.nanmean(estimate)) if np.any(~np.isnan(estimate)) else float("nan")))
-    section.parts += [
-        "AUC asks how often a held-out item ranks above another. Drawing one other for each estimates the exact figure, "
-        "if it is drawn from items the user has neither in train nor in test. Drawn from his train items, as the course "
-        "does, it measures something else: the model was fitted to rank those high, so held-out items lose to them.",
-        [("AUC, exact and sampled", frame(_by_column([{"others": t, "AUC": v} for t, v in drawn])))],
-    ]
-    bias = {name: validation.popularity_bias(m, train, 10, users) for name, m in contenders.items()}
-    table = [{"figure": _BIAS[key]} | {name: found[key] for name, found in bias.items()} for key in _BIAS]
-    section.parts += [
-        "What everybody has is easy to recommend. These figures say how far ten recommendations a user keep to it:",
-        [("popularity of ten recommendations for each user", frame(_by_column(table)))],
-    ]
-    return section
-
-
-_BIAS = {
-    "coverage": "share of the catalogue that is recommended to anybody",
-    "gini": "Gini coefficient of how often items are recommended",
-    "audience": "mean users of a recommended item",
-    "audience_train": "mean users of an item in the users' train rows",
-    "top_percent": "share of recommendations in the most popular hundredth",
-    "top_percent_train": "share of the users' train entries in it",
-}
-
-
-def _recommendations(model: ALS, train: Interactions, listeners: Any) -> Section:
-    section = Section("recommendations", "Recommendations")
-    active = np.flatnonzero(np.diff(train.csr.indptr))
-    if listeners is None:
-        by_length = active[np.argsort(np.diff(train.csr.indptr)[active], kind="stable")]
-        rows = by_length[[-1 - len(by_length) // 100, len(by_length) // 2, len(by_length) // 20]]
-        listeners = train.users.of(np.array(list(dict.fromkeys(rows.tolist()))))
-    for user, ids, scores in zip(listed(listeners), *model.recommend(listed(listeners), 10), strict=True):
-        items, plays = train.csr.row(int(model.users_.rows("listeners", [user])[0]))
-        most = np.argsort(-plays, kind="stable")[:5]
-        section.parts.append(f"User {user}, who has {items.size:,} items in train.")
-        played = _named(model, train.items.of(items[most]), plays[most], "plays")
-        recommended = _named(model, ids, scores, "score")
-        section.parts.append([(f"most played by user {user}", played), (f"recommended to user {user}", recommended)])
-    return section
-
-
-def _similar(model: ALS, train: Interactions) -> Section:
-    section = Section("similar", "Similar items")
-    section.parts.append("Items whose factors point the same way (cosine), for those with the largest audience.")
-    section.parts.append(
-        [
-            (f"like {model.name_of(item)}", _named(model, *model.similar_items(item, _SIMILAR), "cosine"))
-            for item in model.popular(min(_SIMILAR_TO, train.shape[1]))[0].tolist()
-        ]
-    )
-    return section
-
-
-def _newcomer(model: ALS, train: Interactions) -> Section:
-    item = model.popular(1)[0].tolist()[0]
-    row = sp.csr_array(([1.0], ([0], model.items_.rows("item", [item]))), shape=(1, train.shape[1]))
-    ids, scores = model.recommend(rows=row, n=10)
-    return Section(
-        "newcomer",
-        "A new listener with one artist",
-        [
-            f"Somebody the model has not seen, who has played {model.name_of(item)} once: folded in, not fitted again.",
-            [("recommended to a newcomer", _named(model, ids[0], scores[0], "score"))],
-        ],
-    )
-
-
-def _made(steps: _Steps, seed: int, fixed: dict[str, Any]) -> Section:
-    given = _settings(fixed) or "nothing"
-    return Section(
-        "made",
-        "How this was made",
-        [
-            f"cymbals {version()}, {threads()} threads, {simd()} kernels; seed {seed}; given for all settings: {given}.",
-            [("steps", frame(_by_column(steps.rows)))],
-        ],
-    )
-
-
-# -- parts -----------------------------------------------------------------------------------------------------------
-
-
-def _named(model: ALS, ids: Any, values: Any, what: str) -> pd.DataFrame:
-    """Items with names, best first; places that could not be filled are left out."""
-    kept = np.asarray(values) > -np.inf
-    names = [model.name_of(i) for i in ids[kept].tolist()]
-    return frame({"rank": np.arange(1, len(names) + 1), "item": ids[kept], "name": names, what: values[kept]})
-
-
-def _columns(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
-    return table[[name for name in dict.fromkeys(names) if name in table]]
-
-
-def _by_column(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
-    return {name: [row[name] for row in rows] for name in (rows[0] if rows else {})}
-
-
-def _settings(params: Mapping[str, Any]) -> str:
-    return ", ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in params.items())
+def _peak_memory() -> int:
+    """The most bytes this process has had; where Linux tells, not those of the one that started it."""
+    try:
+        status = Path("/proc/self/status").read_text()
+        return 1024 * int(status.split("VmHWM:")[1].split()[0])
+    except (OSError, IndexError):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def _picture(figure: Figure) -> str:

@@ -176,7 +176,16 @@ def search(
 
     data = as_interactions("train", train, resolve(fixed.get("n_threads")))
     parts = validation(data) if callable(validation) else split.random(data, real_number("validation", validation), seed)
-    course = _Course(parts[0], parts[1], metric, k, patience, prune, warm_start, _drawn_users(data, n_users, seed))
+    course = _Course(
+        parts[0],
+        parts[1],
+        metric,
+        k,
+        patience,
+        prune,
+        warm_start,
+        None if n_users is None else data.users.drawn(whole_number("n_users", n_users, 1), seed),
+    )
     about = {
         "cymbals": version(),
         "data": _checksum(*parts),
@@ -225,12 +234,6 @@ def _check_notable(listed: list[dict[str, Any]]) -> None:
             json.dumps(params)
         except TypeError as error:
             raise TypeError(f"journal can only note numbers and texts, not {params} ({error}); leave it out") from None
-
-
-def _drawn_users(data: Interactions, n_users: Any, seed: int) -> Any:
-    if n_users is None or whole_number("n_users", n_users, 1) >= data.shape[0]:
-        return None
-    return data.user_ids[np.sort(np.random.default_rng(seed).choice(data.shape[0], n_users, replace=False))]
 
 
 def _checksum(*parts: Interactions) -> str:

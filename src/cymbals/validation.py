@@ -202,9 +202,10 @@ class Comparison:
     n_users: int
 
     def __str__(self) -> str:
+        p_value, p_rank = ("below 1e-99" if p < 1e-99 else f"{p:.2g}" for p in (self.p_value, self.p_rank))
         return (
-            f"{self.metric}: {self.difference:+.4f} [{self.low:+.4f}, {self.high:+.4f}], p {self.p_value:.2g} "
-            f"(signed ranks {self.p_rank:.2g}); better for {self.better:,}, equal for {self.equal:,}, "
+            f"{self.metric}: {self.difference:+.4f} [{self.low:+.4f}, {self.high:+.4f}], p {p_value} "
+            f"(signed ranks {p_rank}); better for {self.better:,}, equal for {self.equal:,}, "
             f"worse for {self.worse:,} of {self.n_users:,} users"
         )
 

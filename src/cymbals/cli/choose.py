@@ -1,0 +1,209 @@
+"""Scoring a model, choosing one, and the whole laboratory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from .. import split, validation
+from .._terminal import console, print_json, show_tables
+from ..als import ALS
+from ..audioscrobbler import RawEvents
+from ..baselines import Popularity, Random
+from ..evaluation import Metrics
+from ..evaluation import evaluate as score
+from ..interactions import Interactions
+from ..model import FactorModel
+from ..report import report as write_report
+from ..search import search as try_settings
+from . import options
+from .group import cli
+from .models import lists, save, show_lists
+
+
+@cli.command()
+@options.data
+@options.fit
+@click.option("--split", "how", type=click.Choice(("random", "leave-k-out", "by-time", "k-fold")), default="random")
+@click.option("--test-fraction", type=float, default=0.1, help="Share held out, with random and by-time.")
+@click.option("--leave", type=click.IntRange(1), default=1, help="Entries of each user held out, with leave-k-out.")
+@click.option("--folds", type=click.IntRange(2), default=5, help="Parts, with k-fold; means over them are shown.")
+@click.option("-k", multiple=True, type=click.IntRange(1), default=(5, 10, 20), show_default=True, help="Cut-offs.")
+@options.seed
+@options.threads
+@options.as_json
+def evaluate(
+    source: options.Source,
+    how: str,
+    test_fraction: float,
+    leave: int,
+    folds: int,
+    k: tuple[int, ...],
+    seed: int,
+    threads: int | None,
+    as_json: bool,
+    **params: Any,
+) -> None:
+    """Hold entries out, fit on the rest, and score the ranking beside those by popularity and at random."""
+    data = source.load()
+    parts: Iterable[tuple[Interactions, Interactions]]
+    if how == "k-fold":
+        parts = split.k_fold(data, folds, seed)
+    elif how == "leave-k-out":
+        parts = [split.leave_k_out(data, leave, seed)]
+    else:
+        parts = [split.random(data, test_fraction, seed) if how == "random" else split.by_time(data, test_fraction)]
+    found: dict[str, list[Metrics]] = {}
+    for train, test in parts:
+        model = ALS(random_state=seed, n_threads=threads, **params).fit(train, progress=True)
+        for name, contender in _contenders(model, train, seed).items():
+            found.setdefault(name, []).append(score(contender, train, test, k, n_threads=threads))
+    means = {name: {m: float(np.mean([f[m] for f in folded])) for m in folded[0]} for name, folded in found.items()}
+    if as_json:
+        print_json(means)
+        return
+    rows = [{"metric": m} | {name: f"{of[m]:.4f}" for name, of in means.items() if m in of} for m in means["ALS"]]
+    show_tables(console(), {"ranking of held-out items": rows})
+    if len(found["ALS"]) == 1:
+        low, high = validation.interval(found["ALS"][0], "auc", seed=seed)
+        click.echo(f"AUC of ALS: 95 % interval over users {low:.4f} to {high:.4f}")
+        click.echo(f"ALS less popularity: {validation.compare(found['ALS'][0], found['popularity'][0], 'auc', seed=seed)}")
+
+
+@cli.command()
+@options.data
+@options.fit
+@options.space
+@click.option("--metric", default="auc", show_default=True, help="What decides: auc, ndcg@10, recall@20, ..., rmse, mae.")
+@click.option("--validation", type=float, default=0.1, show_default=True, help="Share held out to score settings on.")
+@click.option("--patience", type=click.IntRange(1), help="Stop a fit after so many iterations without a better one.")
+@click.option("--prune", is_flag=True, help="Give settings up that fall below the median.")
+@click.option("--backend", type=click.Choice(["optuna"]), help="Who proposes the settings that are drawn.")
+@click.option("--journal", type=click.Path(), help="File to note finished settings in, and to go on from; kept.")
+@click.option("--listener", "listeners", multiple=True, help="User id to recommend to; may be given several times.")
+@click.option("-o", "--output", type=click.Path(dir_okay=False), help="Model file to write the best model to.")
+@options.seed
+@options.threads
+@options.as_json
+def search(
+    source: options.Source,
+    grid: tuple[str, ...],
+    n: int | None,
+    space: tuple[str, ...],
+    metric: str,
+    validation: float,
+    patience: int | None,
+    prune: bool,
+    backend: str | None,
+    journal: str | None,
+    listeners: tuple[str, ...],
+    output: str | None,
+    seed: int,
+    threads: int | None,
+    as_json: bool,
+    **params: Any,
+) -> None:
+    """Try settings, show how each ranks held-out items, fit the best on all data, and recommend.
+
+    Killed and started again, it goes on where it was. Settings given as options are the same for all.
+    """
+    if output:
+        options.check_writable(output)
+    tried = options.tried(grid, n, space)
+    data = source.load()
+    users = [options.one_id(data.users.whole, u) for u in listeners] or data.user_ids[:3].tolist()
+    data.users.rows("listener", users)
+    found = try_settings(
+        data,
+        **tried,
+        metric=metric,
+        validation=validation,
+        seed=seed,
+        journal=journal or _cache(),
+        backend=backend,
+        patience=patience,
+        prune=prune,
+        progress=True,
+        n_threads=threads,
+        **options.given(params),
+    )
+    best = found.best_model_
+    assert best is not None
+    if output:
+        save(best, output)
+    ids, scores = best.recommend(users, 5)
+    table = found.table
+    columns = [*found.trials[0].params, "score", "auc", "ndcg@10", "recall@10", "iterations", "seconds", "status"]
+    if as_json:
+        chosen = {"metric": metric, "score": found.best_score_, "params": found.best_params_}
+        print_json({"table": table, "best": chosen, "recommendations": lists(best, users, ids, scores)})
+        return
+    show_tables(console(), {f"settings by {metric}": table[[c for c in dict.fromkeys(columns) if c in table]]})
+    click.echo(found)
+    show_lists(best, "user", users, ids, scores, False)
+
+
+@cli.command()
+@options.data
+@options.fit
+@options.space
+@click.option("-o", "--output", required=True, type=click.Path(dir_okay=False), help="HTML file to write.")
+@click.option("--title", default="Music recommendation laboratory", show_default=True)
+@click.option("--metric", default="ndcg@10", show_default=True, help="What decides the search.")
+@click.option("--test-fraction", type=float, default=0.1, show_default=True, help="Share of the entries held out.")
+@click.option("--users", type=click.IntRange(1), default=20_000, show_default=True, help="Users to score, at most.")
+@click.option("--listener", "listeners", multiple=True, help="User id to show recommendations of; several times.")
+@options.seed
+@options.threads
+def report(
+    source: options.Source,
+    grid: tuple[str, ...],
+    n: int | None,
+    space: tuple[str, ...],
+    output: str,
+    title: str,
+    metric: str,
+    test_fraction: float,
+    users: int,
+    listeners: tuple[str, ...],
+    seed: int,
+    threads: int | None,
+    **params: Any,
+) -> None:
+    """Run the whole laboratory, and write all it found to one HTML file."""
+    options.check_writable(output)
+    tried = options.tried(grid, n, space)
+    data = source.read()
+    whole = isinstance(data, RawEvents) or data.users.whole
+    write_report(
+        data,
+        output,
+        title=title,
+        test_fraction=test_fraction,
+        metric=metric,
+        n_users=users,
+        listeners=[options.one_id(whole, user) for user in listeners] or None,
+        seed=seed,
+        progress=True,
+        n_threads=threads,
+        **tried,
+        **options.given(params),
+    )
+    click.echo(f"wrote {output}")
+
+
+def _contenders(model: ALS, train: Interactions, seed: int) -> dict[str, FactorModel]:
+    return {"ALS": model, "popularity": Popularity().fit(train), "random": Random(seed).fit(train)}
+
+
+def _cache() -> Path:
+    """The folder in which unfinished searches are noted."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    folder = Path(base, "cymbals")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

@@ -1,0 +1,138 @@
+"""Making a model and asking it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from .._files import beside
+from .._terminal import console, print_json, show_tables
+from ..als import ALS, load
+from ..retrieval import MOST_PLACES
+from . import options
+from .group import cli
+
+
+@cli.command()
+@options.data
+@options.fit
+@click.option("-o", "--output", required=True, type=click.Path(dir_okay=False), help="Model file to write.")
+@options.seed
+@options.threads
+@options.as_json
+def fit(source: options.Source, output: str, seed: int, threads: int | None, as_json: bool, **params: Any) -> None:
+    """Fit a model and save it."""
+    options.check_writable(output)
+    loaded = source.load()
+    model = ALS(random_state=seed, n_threads=threads, **params).fit(loaded, compute_loss=True, progress=True)
+    save(model, output)
+    if as_json:
+        print_json({"model": output, "report": loaded.report, "history": model.history_, "fit": model.report_})
+        return
+    seconds = sum(entry["seconds"] for entry in model.history_)
+    last = model.history_[-1]
+    click.echo(f"fitted {model} in {seconds:.2f} s, {last['iteration']} iterations, loss {last['loss']:.6f}")
+    click.echo(f"saved {output}")
+
+
+@cli.command()
+@click.argument("model", type=click.Path(exists=True, dir_okay=False))
+@click.option("--user", multiple=True, help="User id; may be given several times.")
+@click.option("--all", "everyone", is_flag=True, help="All users, streamed to a table.")
+@click.option("-n", type=click.IntRange(1, MOST_PLACES), default=10, show_default=True, help="Items for each user.")
+@click.option("-o", "--output", type=click.Path(dir_okay=False), help="With --all: a .parquet or .csv file.")
+@options.threads
+@options.as_json
+def recommend(
+    model: str, user: tuple[str, ...], everyone: bool, n: int, output: str | None, threads: int | None, as_json: bool
+) -> None:
+    """Recommend items that users have not had yet."""
+    if everyone == bool(user):
+        raise click.UsageError("give --user ID, or --all with -o FILE")
+    if everyone and (not output or Path(output).suffix not in (".parquet", ".csv")):
+        raise click.UsageError("--all needs -o with a name that ends in .parquet or .csv")
+    if output and not everyone:
+        raise click.UsageError("-o goes with --all")
+    fitted = load(model, mmap=True)
+    if everyone and output:
+        _stream(fitted, n, output, threads)
+        return
+    users = [options.one_id(fitted.users_.whole, u) for u in user]
+    ids, scores = fitted.recommend(users, n, n_threads=threads)
+    show_lists(fitted, "user", users, ids, scores, as_json)
+
+
+@cli.command()
+@click.argument("model", type=click.Path(exists=True, dir_okay=False))
+@click.option("--item", multiple=True, required=True, help="Item id or exact name; may be given several times.")
+@click.option("-n", type=click.IntRange(1, MOST_PLACES), default=10, show_default=True, help="Items for each.")
+@options.threads
+@options.as_json
+def similar(model: str, item: tuple[str, ...], n: int, threads: int | None, as_json: bool) -> None:
+    """List the items most like others."""
+    fitted = load(model, mmap=True)
+    items = [_item(fitted, i) for i in item]
+    ids, scores = fitted.similar_items(items, n, n_threads=threads)
+    show_lists(fitted, "item", items, ids, scores, as_json)
+
+
+def save(model: ALS, output: str) -> None:
+    """Without the number of threads: a choice for this machine, not for those that will read the file."""
+    model.set_params(n_threads=None)
+    model.save(output)
+
+
+def _item(model: ALS, text: str) -> Any:
+    names = model.item_names_
+    if names is not None:
+        rows = np.flatnonzero(names == text)
+        if rows.size:
+            return model.items_.of(rows[:1])[0]
+    return options.one_id(model.items_.whole, text)
+
+
+def lists(model: ALS, asked: list[Any], ids: Any, scores: Any) -> dict[Any, list[dict[str, Any]]]:
+    """Items with names and scores for each that was asked for; places that could not be filled are left out."""
+    return {
+        one: [
+            {"rank": rank, "item": i, "name": model.name_of(i), "score": float(v)}
+            for rank, (i, v) in enumerate(zip(row.tolist(), values.tolist(), strict=True), 1)
+            if v != -np.inf
+        ]
+        for one, row, values in zip(asked, ids, scores, strict=True)
+    }
+
+
+def show_lists(model: ALS, what: str, asked: list[Any], ids: Any, scores: Any, as_json: bool) -> None:
+    """On the terminal, or as JSON."""
+    rows_of = lists(model, asked, ids, scores)
+    if as_json:
+        print_json(rows_of)
+        return
+    for one, found in rows_of.items():
+        show_tables(console(), {f"user {one}" if what == "user" else f"like {model.name_of(one)}": found})
+
+
+def _stream(model: ALS, n: int, output: str, threads: int | None) -> None:
+    """Recommendations for all users, a block at a time, written beside the target and renamed."""
+    import pyarrow as pa
+    import pyarrow.csv
+    import pyarrow.parquet
+
+    options.check_writable(output)
+    users = model.users_.all()
+    kinds = [pa.int64() if ids.whole else pa.string() for ids in (model.users_, model.items_)]
+    schema = pa.schema([("user", kinds[0]), ("rank", pa.int32()), ("item", kinds[1]), ("score", pa.float64())])
+    open_writer = pyarrow.parquet.ParquetWriter if output.endswith(".parquet") else pyarrow.csv.CSVWriter
+    with beside(output) as unfinished, open_writer(str(unfinished), schema) as writer:
+        for begin in range(0, users.size, 8192):
+            block = users[begin : begin + 8192]
+            ids, scores = model.recommend(block, n, n_threads=threads)
+            kept = scores.reshape(-1) != -np.inf
+            columns = (np.repeat(block, n), np.tile(np.arange(1, n + 1, dtype=np.int32), block.size), ids, scores)
+            arrays = [pa.array(c.reshape(-1)[kept], t) for c, t in zip(columns, schema.types, strict=True)]
+            writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
+    click.echo(f"wrote {output}: {users.size:,} users", err=True)

@@ -1,0 +1,168 @@
+"""Options that several commands share, and what they turn into."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import scipy.stats
+
+from .. import datasets, spaces
+from ..audioscrobbler import RawEvents
+from ..interactions import Interactions
+from ..objective import CONFIDENCES, OBJECTIVES
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a command's data come from."""
+
+    path: str
+    user: str
+    item: str
+    value: str | None
+    time: str | None
+
+    def read(self) -> Interactions | RawEvents:
+        """As found."""
+        return datasets.read(self.path, self.user, self.item, self.value, self.time)
+
+    def load(self) -> Interactions:
+        """Cleaned, with a word on stderr of what there is."""
+        found = datasets.load(self.path, self.user, self.item, self.value, self.time)
+        report = found.report
+        rejected = f", {report['lines_rejected']:,} lines rejected" if report.get("lines_rejected") else ""
+        click.echo(
+            f"loaded {report.get('rows', found.nnz):,} rows, {found.nnz:,} distinct pairs, "
+            f"{found.shape[0]:,} users, {found.shape[1]:,} items{rejected}",
+            err=True,
+        )
+        return found
+
+
+def _options(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Several click options as one decorator."""
+    return lambda f: functools.reduce(lambda g, option: option(g), reversed(options), f)
+
+
+def data(command: Callable[..., Any]) -> Callable[..., Any]:
+    """DATA and the names of a table's columns, as a `Source`."""
+
+    @functools.wraps(command)
+    def with_source(data: str, user: str, item: str, value: str, time: str | None, **rest: Any) -> Any:
+        return command(Source(data, user, item, value or None, time), **rest)
+
+    wrapped: Callable[..., Any] = _options(
+        click.argument("data", type=click.Path(exists=True)),
+        click.option("--user", default="user", show_default=True, help="Column with users, in a table."),
+        click.option("--item", default="item", show_default=True, help="Column with items, in a table."),
+        click.option(
+            "--value",
+            default="value",
+            show_default=True,
+            help="Column with counts or ratings, in a table; '' where every row counts 1.",
+        ),
+        click.option("--time", help="Column with times, in a table."),
+    )(with_source)
+    return wrapped
+
+
+fit = _options(
+    click.option("--factors", type=click.IntRange(1), default=64, show_default=True, help="Rank of the model."),
+    click.option("--regularization", type=float, default=0.01, show_default=True),
+    click.option("--alpha", type=float, default=1.0, show_default=True, help="Scales confidence."),
+    click.option("--unobserved-weight", type=float, default=1.0, show_default=True),
+    click.option("--objective", type=click.Choice(OBJECTIVES), default="hu", show_default=True),
+    click.option("--confidence", type=click.Choice(CONFIDENCES), default="linear", show_default=True),
+    click.option("--nu", type=float, default=0.0, show_default=True, help="Exponent of frequency-scaled regularization."),
+    click.option("--biases", is_flag=True, help="Mean and biases, with objective explicit."),
+    click.option("--solver", type=click.Choice(("auto", "cg", "exact")), default="auto", show_default=True),
+    click.option("--iterations", type=click.IntRange(1), default=15, show_default=True),
+)
+space = _options(
+    click.option(
+        "--grid", multiple=True, metavar="NAME=A,B,...", help="Values of a parameter of which all combinations are tried."
+    ),
+    click.option("--random", "n", type=click.IntRange(1), help="Settings to draw."),
+    click.option(
+        "--space",
+        multiple=True,
+        metavar="NAME=LOW:HIGH[:log]",
+        help="What to draw a parameter from, or NAME=A,B,...; by default factors 10 to 50, regularization, alpha.",
+    ),
+)
+seed = click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+threads = click.option("--threads", type=click.IntRange(1), help="Threads; by default what this process may use.")
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def given(params: dict[str, Any]) -> dict[str, Any]:
+    """Those that stand on the command line; a search leaves the others alone."""
+    source = click.get_current_context().get_parameter_source
+    return {name: value for name, value in params.items() if source(name) is click.core.ParameterSource.COMMANDLINE}
+
+
+def tried(grid: tuple[str, ...], n: int | None, space: tuple[str, ...]) -> dict[str, Any]:
+    """--grid, --random and --space as `search` takes them."""
+    listed = dict(_assigned("--grid", text) for text in grid)
+    drawn = {name: _drawn(name, values) for name, values in (_assigned("--space", text) for text in space)}
+    if space and not n:
+        raise click.UsageError("--space goes with --random N")
+    random = drawn or (spaces.usual() if n else None)
+    return {"grid": listed or None, "random": random} | ({"n": n} if n else {})
+
+
+def _assigned(option: str, text: str) -> tuple[str, list[Any]]:
+    """NAME=A,B,... as name and values."""
+    name, equals, values = text.partition("=")
+    if not name or not equals or not values:
+        raise click.UsageError(f"{option} takes NAME=VALUE,VALUE,..., got {text!r}")
+    return name.strip().replace("-", "_"), [_value(v.strip()) for v in values.split(",")]
+
+
+def _drawn(name: str, values: list[Any]) -> Any:
+    """LOW:HIGH[:log] as a distribution: of whole numbers where both ends are; other values as they are."""
+    if len(values) > 1 or not isinstance(values[0], str) or ":" not in values[0]:
+        return values
+    low, high, *kind = (_value(part) for part in values[0].split(":"))
+    if kind not in ([], ["log"]) or any(isinstance(end, str) for end in (low, high)) or not low < high:
+        raise click.UsageError(f"--space takes NAME=LOW:HIGH or NAME=LOW:HIGH:log, got {name}={values[0]}")
+    if kind:
+        return scipy.stats.loguniform(low, high)
+    if isinstance(low, int) and isinstance(high, int):
+        return scipy.stats.randint(low, high + 1)
+    return scipy.stats.uniform(low, high - low)
+
+
+def _value(text: str) -> Any:
+    """A whole number, a number, true or false, or a text."""
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return {"true": True, "false": False}.get(text.lower(), text)
+
+
+def check_writable(output: str) -> None:
+    """Before minutes of work, not after them."""
+    target = Path(output).resolve()
+    if target.exists() and not target.is_file():
+        raise click.UsageError(f"cannot write {output}: it is no regular file")
+    folder = target.parent
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise click.UsageError(f"cannot write {output}: {folder} is no folder that can be written to")
+
+
+def one_id(whole: bool, text: str) -> Any:
+    if not whole:
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        raise KeyError(f"no id {text!r}; this model's ids are whole numbers") from None

@@ -54,6 +54,8 @@ def test_contents(wheel):
         "cymbals/_core.pxd",
         "cymbals/libcymbals.so",
         "cymbals/py.typed",
+        "cymbals/report.html",
+        "cymbals/cli/choose.py",
     ):
         assert wanted in names
     assert any(n.startswith("cymbals.libs/libgomp-") for n in names)
@@ -68,6 +70,17 @@ def test_fits_with_three_dependencies_on_every_instruction_set(python, tmp_path)
 import scipy.sparse as sp, cymbals
 model = cymbals.ALS(factors=20, iterations=3, random_state=0).fit(sp.random_array((200, 100), density=0.1, rng=0))
 assert model.recommend(5)[0].shape == (10,)
+data = cymbals.Interactions.from_arrays([1, 2], [3, 4])
+for call in (
+    lambda: cymbals.describe(data),
+    lambda: cymbals.search(data, {"factors": [2]}),
+    lambda: cymbals.report(data, "report.html"),
+):
+    try:
+        call()
+        raise SystemExit("worked without the extra")
+    except ImportError as error:
+        assert "pip install 'cymbals[lab]'" in str(error), error
 openmp = cymbals.doctor()["openmp"]
 assert len(openmp) == 1 and "cymbals.libs" in openmp[0], openmp
 print(cymbals.simd(), *cymbals.doctor()["simd_supported"])

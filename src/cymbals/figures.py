@@ -221,7 +221,13 @@ def _cumulative(axes: Axes, rising: NDArray[np.float64]) -> None:
     for percentile, value in zip(PERCENTILES, np.percentile(rising, PERCENTILES), strict=True):
         axes.axvline(value, color=_GREY, linewidth=0.8, linestyle=":")
         axes.annotate(
-            f" {percentile} %: {_short(value)}", (value, percentile / 100), fontsize=7.5, color="#333333", va="top"
+            f"{percentile} %: {_short(value)}",
+            (value, percentile / 100),
+            (3, -2),
+            textcoords="offset points",
+            fontsize=7.5,
+            color="#333333",
+            va="top",
         )
 
 

@@ -193,10 +193,13 @@ def validated(
             [figures.distribution(als.per_user["auc"], "AUC of a user", "AUC of the chosen model")],
         ],
     )
-    section.parts.append(
-        f"Paired over users, ALS less popularity: {validation.compare(als, metrics['popularity'], 'auc', seed=seed)}; "
-        f"{validation.compare(als, metrics['popularity'], 'ndcg@10', seed=seed)}."
-    )
+    compared = [validation.compare(als, metrics["popularity"], metric, seed=seed) for metric in ("auc", "ndcg@10")]
+    paired = [
+        {"metric": c.metric, "difference": c.difference, "95 % from": c.low, "to": c.high, "p, t test": c.p_value}
+        | {"p, signed ranks": c.p_rank, "better for": c.better, "equal for": c.equal, "worse for": c.worse}
+        for c in compared
+    ]
+    section.parts.append([("ALS less popularity, paired over users", frame(_by_column(paired)))])
     model = contenders["ALS"]
     drawn = [("exact, all others compete", als["auc"])]
     of_whom = model.users_.rows("users", users)
@@ -209,8 +212,8 @@ def validated(
         drawn.append((text, float(np.nanmean(estimate)) if np.any(~np.isnan(estimate)) else float("nan")))
     section.parts += [
         "AUC asks how often a held-out item ranks above another. Drawing one other for each estimates the exact figure, "
-        "if it is drawn from items the user has neither in train nor in test. Drawn from his train items, as the course "
-        "does, it measures something else: the model was fitted to rank those high, so held-out items lose to them.",
+        "if it is drawn from items the user has neither in train nor in test. Drawn from the user's train items, as the "
+        "course does, it measures something else: the model was fitted to rank those high, so held-out items lose to them.",
         [("AUC, exact and sampled", frame(_by_column([{"others": t, "AUC": v} for t, v in drawn])))],
     ]
     bias = {name: validation.popularity_bias(m, train, 10, users) for name, m in contenders.items()}

@@ -80,7 +80,7 @@ def _search(train: cymbals.Interactions, grid: Any = None, **how: Any) -> Any:
     started = time.perf_counter()
     found = cymbals.search(train, grid, **how)
     table = found.table
-    shown = [name for name in table if name in found.trials[0].params or name in ("score", "iterations", "seconds")]
+    shown = [name for name in table if name in found.trials[0].params or name in ("score", "n_iter", "seconds")]
     print(table[shown].round(6).to_string(index=False))
     print(f"{found}; {time.perf_counter() - started:.0f} s\n", flush=True)
     return found

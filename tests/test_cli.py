@@ -137,6 +137,16 @@ def test_search(tmp_path, table):
         for r in found["table"]
     )
     assert "iterations" in found["best"]["params"]
+    some = json.loads(cymbals_cli("search", table, "--random", 2, "--factors", 3, "--iterations", 2, "--json").stdout)
+    assert set(some["best"]["params"]) == {"regularization", "alpha"}
+
+
+def test_search_without_a_cache(tmp_path, table, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    result = cymbals_cli("search", table, "--grid", "factors=2,3", "--iterations", 2)
+    assert "an interrupted search will start anew" in result.stderr
+    assert "2 settings" in result.stdout
 
 
 def test_report_and_pictures(tmp_path, table):
@@ -195,6 +205,10 @@ def test_failures_are_one_line_and_exit_1(tmp_path, table):
         ("search", table, "--grid", "factors=0"),
         ("search", table, "--grid", "factors=2", "--metric", "accuracy"),
         ("evaluate", table, "--split", "by-time"),
+        ("evaluate", table, "--test-fraction", 1e-6),
+        ("evaluate", table, "--split", "leave-k-out", "--leave", 10_000),
+        ("report", table, "-o", tmp_path / "r.html", "--test-fraction", 1e-6, "--factors", 2, "--random", 1),
+        ("search", table, "--grid", "factors=2", "--validation", 1e-6),
         ("report", table, "-o", tmp_path / "r.html", "--test-fraction", 2),
         ("report", table, "-o", tmp_path / "r.html", "--listener", "bob"),
         ("report", table, "-o", tmp_path / "r.html", "--listener", 12345),
@@ -225,6 +239,7 @@ def test_bad_usage_exits_2(tmp_path, table):
         ("search", table, "--space", "alpha=1:2"),
         ("search", table, "--random", 2, "--space", "alpha=2:1"),
         ("search", table, "--random", 2, "--space", "alpha=1:2:square"),
+        ("search", table, "--random", 2, "--space", "alpha=0:2:log"),
         ("report", table),
         ("report", table, "-o", tmp_path / "no" / "r.html"),
         ("describe", table, "--resolve", 3),

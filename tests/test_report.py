@@ -197,6 +197,19 @@ def test_settings_given(tmp_path, how):
     assert "Recommended to user 3" in found.tables
 
 
+def test_ratings_and_what_is_searched(tmp_path):
+    rng = np.random.default_rng(0)
+    data = cymbals.Interactions.from_arrays(rng.integers(0, 60, 900), rng.integers(0, 30, 900), rng.integers(1, 6, 900))
+    cymbals.report(data, tmp_path / "r.html", objective="explicit", biases=True, metric="rmse", n=2, iterations=2)
+    found = Page((tmp_path / "r.html").read_text())
+    assert "alpha" not in found.tables["Settings, best first"]
+    errors = found.tables["Ranking of held-out items"].set_index("metric")["ALS"]
+    assert 0 < errors["mae"] < errors["rmse"]
+    assert found.tables["Settings, best first"]["score"].is_monotonic_increasing
+    cymbals.report(data, tmp_path / "r.html", grid={"confidence": ["log", "binary"]}, iterations=2, factors=3)
+    assert len(Page((tmp_path / "r.html").read_text()).tables["Settings, best first"]) == 2
+
+
 def test_nothing_is_left_behind_where_it_fails(tmp_path):
     data = cymbals.Interactions.from_arrays([1, 2], [1, 2])
     (tmp_path / "r.html").write_text("before")

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 import scipy.stats
-from conftest import random_matrix
 from sklearn.model_selection import GridSearchCV, ParameterGrid
 
 import cymbals
@@ -79,6 +78,17 @@ def test_early_stopping_restores_the_best_iteration(plays):
     assert np.array_equal(shorter.fit(train).user_factors_, model.user_factors_)
 
 
+def test_what_would_end_a_fit_before_is_refused(plays):
+    train, validation = split.random(plays, 0.2, 0)
+    with pytest.raises(ValueError, match=r"tol=0.1 would end the fit before .* leave tol out"):
+        ALS(tol=0.1, random_state=0).fit(train, callback=EarlyStopping(train, validation))
+
+
+def test_nothing_to_score_is_said(plays):
+    with pytest.raises(ValueError, match="no entry of the validation part can be scored by auc"):
+        search(plays, {"factors": [3]}, validation=1e-9, iterations=1)
+
+
 def test_search_with_patience_refits_as_many_iterations(plays):
     found = search(
         plays, {"factors": [20], "regularization": [0.001]}, metric="ndcg@5", patience=2, iterations=25, alpha=5.0
@@ -121,6 +131,9 @@ def test_optuna_proposes_and_goes_on_where_it_was(plays, tmp_path):
     assert len(search(plays, random={"factors": [2, 3]}, n=5, **how).trials) == 2
     with pytest.raises(ValueError, match="takes one dict as random, and no grid"):
         search(plays, grid=GRID, **how)
+    with pytest.raises(ValueError, match="belongs to another search: space is"):
+        search(plays, random=space | {"factors": scipy.stats.randint(20, 30)}, n=6, journal=tmp_path / "j", **how)
+    assert len(search(plays, random=space, n=2, journal=tmp_path / "j", **how).trials) == 2
     with pytest.raises(ValueError, match="norm distribution; Optuna takes"):
         search(plays, random={"alpha": scipy.stats.norm()}, **how)
 
@@ -174,7 +187,7 @@ def test_journal_is_not_repeated_and_knows_its_search(plays, tmp_path, monkeypat
     assert len(wider.trials) == 12
     for other, words in (
         ({"metric": "ndcg@10"}, "metric is 'auc' there, 'ndcg@10' here"),
-        ({"seed": 1}, "another search: data is"),
+        ({"seed": 1}, "another search: seed is 0 there, 1 here"),
         ({"iterations": 3}, "als is"),
     ):
         with pytest.raises(ValueError, match=words):
@@ -183,6 +196,25 @@ def test_journal_is_not_repeated_and_knows_its_search(plays, tmp_path, monkeypat
     with pytest.raises(ValueError, match="holds something else"):
         search(plays, GRID, iterations=2, journal=tmp_path / "text")
     assert (tmp_path / "text").read_text() == "not a journal\n"
+
+
+def test_damage_is_named(tmp_path):
+    path, about = tmp_path / "j", {"data": "x"}
+    good = '{"params": {"factors": 1}, "status": "done", "score": 0.5, "iterations": 3, "seconds": 0.1}\n'
+    for bad in ("nonsense", '{"params": 5}', good.strip().replace("0.5", '"high"'), good.strip().replace("done", "fine")):
+        path.unlink(missing_ok=True)
+        with Journal(path, about):
+            pass
+        with open(path, "a") as file:
+            file.write(good + bad + "\n")
+        with Journal(path, about) as notes, pytest.raises(ValueError, match=r"line 3 is no finished setting .* delete it"):
+            notes.trials()
+    for half in (b"", b'{"cymb', b'{"cymbals search": 1, "data"'):  # killed while the first line was written
+        path.write_bytes(half)
+        with Journal(path, about) as notes:
+            notes.append(Trial({"factors": 1}, "done", 0.5, 3, 0.1))
+        with Journal(path, about) as notes:
+            assert len(notes.trials()) == 1
 
 
 def test_half_a_line_is_dropped(tmp_path):
@@ -301,15 +333,23 @@ def test_score_is_the_auc_of_folded_in_users(plays):
         ({"grid": {"factors": [2, -1]}}, ValueError, "factors must be from 1"),
         ({"grid": GRID, "metric": "accuracy"}, ValueError, "metric must be auc, mrr"),
         ({"grid": GRID, "metric": "rmse"}, ValueError, "goes with objective 'explicit', got objective 'hu'"),
-        ({"grid": GRID, "validation": 1.0}, ValueError, "test_fraction must be below 1"),
+        ({"grid": GRID, "validation": 1.0}, ValueError, "validation must be below 1"),
         ({"grid": GRID, "validation": "x"}, TypeError, "validation must be a number"),
         ({"grid": GRID, "n": 0}, ValueError, "n must be from 1"),
         ({"grid": GRID, "patience": 0}, ValueError, "patience must be from 1"),
         ({"grid": GRID, "prune": 1}, TypeError, "prune must be True or False"),
         ({"grid": GRID, "n_users": 0}, ValueError, "n_users must be from 1"),
-        ({"grid": GRID, "backend": "ray"}, ValueError, "backend must be one of"),
+        ({"grid": GRID, "backend": "ray"}, ValueError, "backend must be None or 'optuna'"),
         ({"grid": GRID, "seed": -1}, ValueError, "seed must be from 0"),
         ({"grid": GRID, "journal": "/nowhere/at/all"}, FileNotFoundError, "nowhere"),
+        ({"grid": GRID, "journal": os.devnull}, ValueError, "is no regular file"),
+        ({"grid": 5}, TypeError, "grid must be a dict of parameters and their values, or a list of such; got 5"),
+        ({"grid": [("factors", [2])]}, TypeError, "grid must be a dict"),
+        ({"grid": {"factors": 5}}, TypeError, "grid: 'factors' must have a list of values"),
+        ({"random": {"factors": []}}, TypeError, "random: 'factors' must have a list of values or a scipy distribution"),
+        ({"grid": GRID, "validation": lambda data: None}, TypeError, "validation must return"),
+        ({"grid": GRID, "validation": lambda data: (data, sp.eye_array(3))}, ValueError, "parts of the data's shape"),
+        ({"grid": GRID, "confidence": np.sqrt, "journal": "x"}, TypeError, "not confidence=<ufunc 'sqrt'>"),
     ],
 )
 def test_bad_input_is_named_before_anything_is_fitted(plays, monkeypatch, how, error, words):
@@ -324,4 +364,3 @@ def test_train_of_other_kinds(plays):
     assert found.best_model_.recommend(0, 2)[0][0].startswith("i")
     with pytest.raises(TypeError, match="scipy sparse"):
         search([[1]], {"factors": [3]})
-    assert random_matrix((3, 3)).nnz

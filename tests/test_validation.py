@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 import scipy.stats
-from conftest import random_matrix
+from conftest import csr_of, random_matrix
 
-from cymbals import ALS, Interactions, evaluate, split, validation
+from cymbals import ALS, Interactions, evaluate, evaluation, split, validation
 from cymbals.baselines import Popularity, Random
 
 
@@ -98,6 +98,27 @@ def test_compare(fitted):
     assert (same.difference, same.p_value, same.p_rank, same.better) == (0, 1, 1, 0)
 
 
+def test_compare_where_all_differ_alike():
+    per_user = {"auc": np.array([0.7, 0.9, np.nan]), "mrr": np.zeros(3)}
+    better = evaluation.Metrics(per_user, {})
+    worse = evaluation.Metrics(per_user | {"auc": per_user["auc"] - 0.2}, {})
+    found = validation.compare(better, worse)
+    assert found.difference == pytest.approx(0.2)
+    assert found.p_value == found.p_rank > 0.1  # two users prove nothing
+
+
+def test_drawing_for_who_has_nearly_everything():
+    dense = np.ones((2, 500), np.float32)
+    dense[0, [7, 400]] = 0
+    train, test = sp.csr_array(dense), sp.csr_array(([1.0], ([0], [7])), shape=(2, 500))
+    model = Popularity().fit(train)
+    drawn = validation._draw("unseen", np.zeros(50, np.int64), csr_of(train), csr_of(test), np.random.default_rng(0))
+    assert set(drawn.tolist()) == {400}
+    got = validation.sampled_auc(model, train, test, n_samples=3)
+    assert got[0] == 0.5
+    assert np.isnan(got[1])
+
+
 def test_popularity_bias(fitted):
     model, train, _ = fitted
     for m in (model, Popularity().fit(train), Random(0).fit(train)):
@@ -134,6 +155,7 @@ def test_bad_input_is_named(fitted):
         (lambda: validation.sampled_auc(model, train, test, n_samples=0), ValueError, "n_samples must be from 1"),
         (lambda: validation.sampled_auc(model, train[:5], test), ValueError, "train must have the model's shape"),
         (lambda: validation.interval(metrics, "coverage@10"), ValueError, "metric must be a mean over users"),
+        (lambda: validation.interval({"auc": 1}), TypeError, "metrics must be Metrics"),
         (lambda: validation.interval(metrics, level=1.0), ValueError, "level must be below 1"),
         (lambda: validation.compare(metrics, other), ValueError, "of the same users"),
         (lambda: validation.popularity_bias(model, train, users=[]), ValueError, "at least one user"),

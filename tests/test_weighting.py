@@ -27,6 +27,17 @@ def test_bm25_is_the_formula():
     assert np.allclose(weighting.bm25(data, k1, b).toarray(), want, rtol=1e-5)
 
 
+def test_stored_zeros_stay_and_overflow_is_refused():
+    data = sp.csr_array(([0.0, 0.0, 3.0], ([0, 0, 1], [0, 1, 1])), shape=(3, 2))
+    for weigh in (weighting.clip, weighting.tfidf, lambda d: weighting.bm25(d, b=1)):
+        out = weigh(data)
+        assert out.nnz == 3
+        assert out.toarray()[0].tolist() == [0, 0]
+        assert out[1, 1] > 0
+    with pytest.raises(ValueError, match=r"up to 1e\+308, are too large"):
+        weighting.bm25(sp.csr_array([[1e308, 1e308], [1, 0]]))
+
+
 def test_clip():
     data = sp.csr_array([[1.0, -900, 900]])
     assert weighting.clip(data, 500).toarray().tolist() == [[1, -500, 500]]

@@ -9,12 +9,20 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """Raises OSError where `path` cannot be written: before minutes of work, not after them."""
+    target = Path(os.path.realpath(path))  # through links, to what they point at
+    if target.exists() and not target.is_file():
+        raise OSError(f"cannot write {path}: it is no regular file; name one, or a new one")
+    if not target.parent.is_dir() or not os.access(target.parent, os.W_OK):
+        raise OSError(f"cannot write {path}: {target.parent} is no folder that can be written to")
+
+
 @contextmanager
 def beside(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yields an empty file in `path`'s folder, which takes its place when the block ends and is gone if it raises."""
-    target = Path(os.path.realpath(path))  # through links, to what they point at
-    if target.exists() and not target.is_file():
-        raise OSError(f"{path} is no regular file; name one, or a new one")
+    check_writable(path)
+    target = Path(os.path.realpath(path))
     handle, name = tempfile.mkstemp(prefix=".cymbals.", suffix=".part", dir=target.parent)
     os.close(handle)
     try:

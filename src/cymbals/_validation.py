@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 import numbers
 import operator
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+
+Kind = TypeVar("Kind")
 
 
 def whole_number(name: str, value: Any, least: int, most: int = 2**31 - 1) -> int:
@@ -29,7 +31,8 @@ def real_number(name: str, value: Any, *, least: float = 0.0, open_end: bool = F
         raise TypeError(f"{name} must be a number, got {value!r}")
     number = float(value)
     if not math.isfinite(number) or number < least or (open_end and number == least):
-        raise ValueError(f"{name} must be finite and {'above' if open_end else 'at least'} {least:g}, got {number}")
+        bound = f" and {'above' if open_end else 'at least'} {least:g}" if least > -math.inf else ""
+        raise ValueError(f"{name} must be finite{bound}, got {number}")
     return number
 
 
@@ -38,6 +41,13 @@ def boolean(name: str, value: Any) -> bool:
     if not isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{name} must be True or False, got {value!r}")
     return bool(value)
+
+
+def instance(name: str, value: Any, kind: type[Kind]) -> Kind:
+    """`value`, which must be of a type."""
+    if not isinstance(value, kind):
+        raise TypeError(f"{name} must be {kind.__name__}, got {value!r}")
+    return value
 
 
 def one_of(name: str, value: Any, choices: tuple[str, ...]) -> str:

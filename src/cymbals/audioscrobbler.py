@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from . import _core
 from ._pandas import frame
+from ._validation import instance
 from .csr import summed
 from .ids import Ids, Places, distinct, id_array, listed
 from .interactions import Interactions
@@ -62,10 +63,10 @@ class Names(Sequence[str]):
         """Which of them contain a text, ASCII letters in either case."""
         if not len(self):
             return np.empty(0, np.int64)
-        found = [m.span() for m in re.finditer(re.escape(text.encode()), self.text, re.IGNORECASE)]
-        start, end = np.array(found, np.int64).reshape(-1, 2).T
+        wanted = text.encode()
+        start = np.fromiter((m.start() for m in re.finditer(re.escape(wanted), self.text, re.IGNORECASE)), np.int64)
         row = np.searchsorted(self.begin, start, side="right") - 1
-        inside = (row >= 0) & (end <= self.end[row])  # not in an id, or a line that was not taken
+        inside = (row >= 0) & (start + len(wanted) <= self.end[row])  # not in an id, or a line that was not taken
         return np.unique(row[inside])
 
     def not_utf8(self) -> int:
@@ -144,7 +145,7 @@ class RawEvents:
         DataFrame
             Columns artist, name, canonical (what the id finally stands for), plays (under this id, as found).
         """
-        rows = self.names_.containing(text)
+        rows = self.names_.containing(instance("text", text, str))
         artists = self.artist_ids_[rows]
         known, places = np.unique(artists, return_inverse=True)
         at = Ids("artist", known.size, known).find(self.plays_[:, 1])

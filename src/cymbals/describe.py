@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from . import figures
 from ._pandas import frame
+from ._validation import whole_number
 from .audioscrobbler import RawEvents
 from .ids import distinct
 from .interactions import Interactions
@@ -87,10 +88,11 @@ def describe(data: Interactions | RawEvents, top: int = 10) -> Description:
     >>> import cymbals
     >>> plays = cymbals.Interactions.from_arrays(["ann", "bob", "ann"], ["abba", "abba", "blur"], [3, 1, 2])
     >>> cymbals.describe(plays).tables["top items by audience"]
-       item  name  users
-    0  abba  abba      2
-    1  blur  blur      1
+       item  users
+    0  abba      2
+    1  blur      1
     """
+    top = whole_number("top", top, 1)
     if not isinstance(data, (Interactions, RawEvents)):
         raise TypeError(f"data must be Interactions or RawEvents, got {type(data).__name__}")
     raw = data if isinstance(data, RawEvents) else None
@@ -122,7 +124,8 @@ class _Totals:
 
 def _tables(data: Interactions, t: _Totals, top: int) -> dict[str, pd.DataFrame]:
     def item(rows: NDArray[np.int64]) -> dict[str, Any]:
-        return {"item": data.item_ids[rows], "name": [data.name_of(row) for row in rows.tolist()]}
+        names = {} if data.item_names is None else {"name": [data.name_of(row) for row in rows.tolist()]}
+        return {"item": data.item_ids[rows]} | names
 
     def user(rows: NDArray[np.int64]) -> dict[str, Any]:
         return {"user": data.user_ids[rows]}

@@ -37,8 +37,8 @@ class EarlyStopping:
 
     Notes
     -----
-    Solver "auto" over-relaxes, which fits sooner but may pass the best point by; ``relaxation=1`` keeps to plain
-    alternating least squares.
+    `tol`, too, would end a fit, and is refused. Solver "auto" over-relaxes, which fits sooner but may pass the best point
+    by; ``relaxation=1`` keeps to plain alternating least squares.
 
     Examples
     --------
@@ -63,6 +63,8 @@ class EarlyStopping:
         self._state: Any = None
 
     def __call__(self, model: Any, iteration: int) -> bool:
+        if model.tol is not None:
+            raise ValueError(f"tol={model.tol} would end the fit before early stopping can set it back: leave tol out")
         if iteration == 1:
             self.trace = []
         found = evaluate(model, self.train, self.validation, self.k, self.users, model.n_threads)

@@ -63,7 +63,8 @@ def bars(names: Sequence[str], values: Any, what: str, title: str) -> Figure:
     """
     figure, axes = _figure(title, what, "")
     array = np.asarray(values, np.float64)
-    short = [name if len(name) <= 28 else f"{name[:27]}…" for name in names]
+    lines = [" ".join(name.split()) for name in names]
+    short = [line if len(line) <= 28 else f"{line[:27]}…" for line in lines]
     places = np.arange(array.size)
     axes.barh(places, array, color=_BLUE)
     axes.set_yticks(places, [s.replace("$", r"\$") for s in short])

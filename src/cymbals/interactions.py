@@ -11,10 +11,12 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from ._pandas import frame
-from ._validation import whole_number
+from ._validation import instance, whole_number
 from .csr import Csr, from_scipy, summed, values_array
 from .ids import Ids, distinct, id_array
 from .threads import resolve
+from .times import checked as times_of_events
+from .times import latest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -169,11 +171,11 @@ class Interactions:
             bad = np.flatnonzero((array < 0) | (array >= n))
             if bad.size:
                 raise ValueError(f"{name}: entry {bad[0]} is {array[bad[0]]}, outside [0, {n})")
-        checked, when = _values("values", values, rows, cols), _times("times", times, rows.size)
+        checked, when = _values("values", values, rows, cols), times_of_events("times", times, rows.size)
         csr = summed(rows, cols, checked, (n_users, n_items), resolve(None))
         item_map = Ids("item", n_items)
         report = {"rows": rows.size, "pairs": csr.nnz}
-        return cls(csr, Ids("user", n_users), item_map, _names(item_names, item_map), report, _latest(rows, cols, when))
+        return cls(csr, Ids("user", n_users), item_map, _names(item_names, item_map), report, latest(rows, cols, when))
 
     @classmethod
     def from_csr(cls, matrix: Any, user_ids: Any = None, item_ids: Any = None, item_names: Any = None) -> Interactions:
@@ -208,15 +210,15 @@ class Interactions:
         if user_of.size != item_of.size:
             raise ValueError(f"{columns[0]} and {columns[1]} must be equally long, got {user_of.size} and {item_of.size}")
         checked = _values(str(columns[2]), values, user_of, item_of)
-        when = _times(str(columns[3]), times, user_of.size)
+        when = times_of_events(str(columns[3]), times, user_of.size)
         n_threads = resolve(None)
         user_ids, rows = distinct(user_of, n_threads)
         item_ids, cols = distinct(item_of, n_threads)
         csr = summed(rows, cols, checked, (user_ids.size, item_ids.size), n_threads)
         item_map = Ids("item", item_ids.size, item_ids)
         report = {"rows": user_of.size, "pairs": csr.nnz}
-        users_map, latest = Ids("user", user_ids.size, user_ids), _latest(rows, cols, when)
-        return cls(csr, users_map, item_map, _names(names, item_map), report, latest)
+        users_map, last = Ids("user", user_ids.size, user_ids), latest(rows, cols, when)
+        return cls(csr, users_map, item_map, _names(names, item_map), report, last)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -283,7 +285,7 @@ class Interactions:
         DataFrame
             Columns item, name, plays (sum of values), users; most plays first.
         """
-        wanted = text.casefold()
+        wanted = instance("text", text, str).casefold()
         names: Any = [] if self.item_names is None else self.item_names
         rows = np.array([r for r, name in enumerate(names) if name and wanted in name.casefold()], np.int64)
         of_item = self.by_item().take(rows)
@@ -336,38 +338,6 @@ def _values(name: str, values: Any, users: NDArray[Any], items: NDArray[Any]) ->
             "drop such rows, or replace the value"
         )
     return array
-
-
-def _times(name: str, times: Any, n: int) -> NDArray[Any] | None:
-    """Times of events as int64, float64 or datetime64[ns]; a missing one is named with its row."""
-    if times is None:
-        return None
-    array = np.asarray(times)
-    if array.shape != (n,):
-        raise ValueError(f"{name} must be as long as the ids, {n}; got shape {array.shape}")
-    if array.dtype.kind not in "iufM":
-        example = f", e.g. {array[0]!r}" if n else ""
-        raise TypeError(
-            f"{name} must hold numbers or datetime64, got {array.dtype}{example}; pandas.to_datetime makes them of texts, "
-            ".dt.tz_convert(None) of times with a zone"
-        )
-    missing = np.flatnonzero(np.isnat(array) if array.dtype.kind == "M" else ~np.isfinite(array))
-    if missing.size:
-        raise ValueError(f"column {name!r}, row {missing[0]} has no time ({array[missing[0]]}); drop such rows")
-    kinds = {"M": "datetime64[ns]", "f": "float64"}
-    out: NDArray[Any] = np.ascontiguousarray(array, dtype=kinds.get(array.dtype.kind, "int64"))
-    return out
-
-
-def _latest(rows: NDArray[Any], cols: NDArray[Any], times: NDArray[Any] | None) -> NDArray[Any] | None:
-    """The last time of each distinct (row, column), in the order of a CSR matrix."""
-    if times is None or not times.size:
-        return times
-    order = np.lexsort((times, cols, rows))
-    rows, cols = rows[order], cols[order]
-    last = np.append((rows[1:] != rows[:-1]) | (cols[1:] != cols[:-1]), True)
-    out: NDArray[Any] = times[order[last]]
-    return out
 
 
 def _names(names: Any, items: Ids) -> NDArray[Any] | None:

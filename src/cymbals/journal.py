@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import stat
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 FORMAT = 1
+_BEGINNING = json.dumps({"cymbals search": FORMAT})[:-1].encode()
 _APPENDING = 2**40  # locked bytes, far behind the last one written: this one while appending
 _CLAIMS = 2**41  # and from this one on one for each setting
 
@@ -40,6 +42,8 @@ class Trial:
     trace : list of float
         The score after each iteration, where each was scored.
     error : str
+    number : int
+        Of the proposal, where settings are proposed one after another.
     """
 
     params: dict[str, Any]
@@ -50,10 +54,24 @@ class Trial:
     metrics: dict[str, float] = field(default_factory=dict)
     trace: list[float] = field(default_factory=list)
     error: str = ""
+    number: int = -1
 
     @property
     def key(self) -> str:
         return key_of(self.params)
+
+    @classmethod
+    def of_line(cls, line: bytes) -> Trial:
+        """From a journal's line; ValueError where it is not one that was written."""
+        try:
+            out = cls(**json.loads(line))
+        except TypeError as error:
+            raise ValueError(str(error)) from None
+        numbers = all(isinstance(n, (int, float)) for n in (out.iterations, out.seconds, out.number, *out.trace))
+        scored = out.score is None if out.status == "failed" else isinstance(out.score, (int, float))
+        if not (isinstance(out.params, dict) and out.status in ("done", "pruned", "failed") and numbers and scored):
+            raise ValueError("fields of other types")
+        return out
 
 
 def key_of(params: dict[str, Any]) -> str:
@@ -66,7 +84,7 @@ class Journal:
 
     def __init__(self, path: str | os.PathLike[str] | None, search: dict[str, Any]) -> None:
         self._trials: dict[str, Trial] = {}
-        self._read = 0  # bytes of the file that are in _trials
+        self._read, self._n_lines = 0, 1  # bytes of the file that are in _trials, and lines, the first of which is none
         self._file = -1
         self.temporary = path is not None and os.path.isdir(path)
         if self.temporary:
@@ -76,9 +94,13 @@ class Journal:
             return
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
         try:
+            if not stat.S_ISREG(os.fstat(self._file).st_mode):
+                raise ValueError(f"journal {path} is no regular file; name one, or a new one")
             with self._appending():
-                if not os.fstat(self._file).st_size:
-                    self._write(search | {"cymbals search": FORMAT})
+                text = os.pread(self._file, os.fstat(self._file).st_size, 0)
+                if not text or (b"\n" not in text and (text.startswith(_BEGINNING) or _BEGINNING.startswith(text))):
+                    os.ftruncate(self._file, 0)  # nothing, or what somebody who was killed had begun to write
+                    self._write({"cymbals search": FORMAT} | search)
                 self._check(search)
         except BaseException:
             self.close()
@@ -104,10 +126,12 @@ class Journal:
     def trials(self) -> dict[str, Trial]:
         """All that any process has finished, by setting."""
         for line in self._lines():
+            self._n_lines += 1
             try:
-                trial = Trial(**json.loads(line))
-            except (TypeError, ValueError) as error:
-                raise ValueError(f"{self.path}: a line is no trial ({error}): {line[:80]!r}") from None
+                trial = Trial.of_line(line)
+            except ValueError as error:
+                where = f"journal {self.path}: line {self._n_lines}"
+                raise ValueError(f"{where} is no finished setting ({error}): delete it, or name another file") from None
             self._trials.setdefault(trial.key, trial)
         return self._trials
 

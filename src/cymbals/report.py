@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import sections, spaces, split
-from ._files import beside
+from ._files import beside, check_writable
 from ._format import cell, is_number
 from ._validation import real_number, whole_number
 from .als import ALS
@@ -69,7 +69,7 @@ def report(
         Whose recommendations to show; by default a very active, a typical and a little active one.
     seed : int
     progress : bool
-        Say on stderr what is being done.
+        Say what is being done, on stderr where that is a terminal.
     **als
         Arguments of `ALS` for all settings; confidence is "log" unless given, which ranks far better on play counts.
 
@@ -86,50 +86,53 @@ def report(
     """
     fraction, n_users = real_number("test_fraction", test_fraction, open_end=True), whole_number("n_users", n_users, 1)
     template = _template()
-    fixed = {"confidence": "log"} | als if als.get("objective", "hu") != "explicit" else als
-    if grid is None and random is None:
-        random = {name: values for name, values in spaces.usual().items() if name not in fixed} or None
-        grid = {} if random is None else None  # one setting: nothing is left to choose
+    searched = spaces.checked("grid", grid) | spaces.checked("random", random)
+    plain = "confidence" in searched or als.get("objective") == "explicit"
+    fixed = ({} if plain else {"confidence": "log"}) | als
+    check_writable(output)
     steps = _Steps(progress)
+    with steps("clean and describe"):
+        description = describe(data)
+    cleaned = description.data
+    if listeners is not None:
+        cleaned.users.rows("listeners", listed(listeners))  # raises now what would be raised after minutes
+    train, test = split.random(cleaned, fraction, seed)
+    with steps("search"):
+        scored = max(1, n_users // 10)
+        found = search(train, grid, random, n=n, metric=metric, seed=seed, n_users=scored, refit=False, **fixed)
+    with steps("fit"):
+        model = ALS(**{"random_state": seed} | fixed | found.best_params_).fit(train, compute_loss=True)
+    contenders: dict[str, FactorModel] = {
+        "ALS": model,
+        "popularity": Popularity().fit(train),
+        "random": Random(seed).fit(train),
+    }
+    with steps("evaluate"):
+        users, n_threads = cleaned.users.drawn(n_users, seed), fixed.get("n_threads")
+        metrics = {name: evaluate(m, train, test, users=users, n_threads=n_threads) for name, m in contenders.items()}
+    if not metrics["ALS"].n_users:
+        raise ValueError(f"test_fraction {fraction} of {cleaned.nnz} entries leaves nothing to score; hold more out")
+    with steps("validate"):
+        validated = sections.validated(contenders, metrics, train, test, users, seed, n_threads)
+    with steps("recommend"):
+        recommended = sections.recommendations(model, train, listeners)
+    pictures = description.figures()
+    page = [
+        sections.glance(description, found, metrics, steps.seconds),
+        *sections.as_found(description, data),
+        sections.cleaning(description, data),
+        sections.activity(description, pictures),
+        sections.top_lists(description, pictures),
+        sections.searched(found, metric, scored, cleaned.shape[0]),
+        sections.chosen(model),
+        validated,
+        recommended,
+        sections.similar_items(model, train),
+        sections.newcomer(model, train),
+        sections.made(steps.rows, seed, fixed),
+    ]
+    filled = template.render(title=title, sections=page, cell=cell, is_number=is_number, picture=_picture)
     with beside(output) as unfinished:
-        with steps("clean and describe"):
-            description = describe(data)
-        cleaned = description.data
-        if listeners is not None:
-            cleaned.users.rows("listeners", listed(listeners))  # raises now what would be raised after minutes
-        train, test = split.random(cleaned, fraction, seed)
-        with steps("search"):
-            scored = max(1, n_users // 10)
-            found = search(train, grid, random, n=n, metric=metric, seed=seed, n_users=scored, refit=False, **fixed)
-        with steps("fit"):
-            model = ALS(**{"random_state": seed} | fixed | found.best_params_).fit(train, compute_loss=True)
-        contenders: dict[str, FactorModel] = {
-            "ALS": model,
-            "popularity": Popularity().fit(train),
-            "random": Random(seed).fit(train),
-        }
-        with steps("evaluate"):
-            users, n_threads = cleaned.users.drawn(n_users, seed), fixed.get("n_threads")
-            metrics = {name: evaluate(m, train, test, users=users, n_threads=n_threads) for name, m in contenders.items()}
-        with steps("validate"):
-            validated = sections.validated(contenders, metrics, train, test, users, seed)
-        with steps("recommend"):
-            recommended = sections.recommendations(model, train, listeners)
-        page = [
-            sections.glance(description, found, metrics, steps.seconds),
-            *sections.as_found(description, data),
-            sections.cleaning(description, data),
-            sections.activity(description),
-            sections.top_lists(description),
-            sections.searched(found, metric, scored, cleaned.shape[0]),
-            sections.chosen(model),
-            validated,
-            recommended,
-            sections.similar_items(model, train),
-            sections.newcomer(model, train),
-            sections.made(steps.rows, seed, fixed),
-        ]
-        filled = template.render(title=title, sections=page, cell=cell, is_number=is_number, picture=_picture)
         unfinished.write_text(filled, encoding="utf-8")
     return Path(output)
 
@@ -142,7 +145,7 @@ class _Steps:
 
     @contextmanager
     def __call__(self, what: str) -> Iterator[None]:
-        if self.say:
+        if self.say and sys.stderr.isatty():
             print(f"{what} ...", file=sys.stderr, flush=True)
         started = time.perf_counter()
         yield

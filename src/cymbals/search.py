@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import statistics
 import time
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +17,7 @@ import numpy as np
 from . import spaces, split
 from ._core import version
 from ._progress import progress_bar
-from ._validation import boolean, one_of, real_number, whole_number
+from ._validation import boolean, real_number, whole_number
 from .als import ALS
 from .early_stopping import LOWER_IS_BETTER, EarlyStopping, cutoffs, is_better
 from .evaluation import Metrics, evaluate
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 # The median rule (Golovin et al. 2017) needs some settings to compare with, and an iteration or two to tell them apart.
 _SETTINGS_BEFORE_PRUNING, _ITERATIONS_BEFORE_PRUNING = 4, 2
+
+_ATTEMPTS = 20  # to be proposed a setting that was not tried yet
 
 
 @dataclass(frozen=True)
@@ -55,13 +58,16 @@ class SearchResult:
 
     @property
     def table(self) -> pd.DataFrame:
-        """A row a setting, the best first: parameters, score, other metrics, iterations, seconds, status, error."""
+        """A row a setting, the best first: parameters, score, other metrics, n_iter, seconds, status, error.
+
+        n_iter are the iterations done or, where each was scored, the best one.
+        """
         import pandas
 
         rows = [
             {**t.params, "score": np.nan if t.score is None else t.score}
             | {name: value for name, value in t.metrics.items() if name != self.metric}
-            | {"iterations": t.iterations, "seconds": t.seconds, "status": t.status, "error": t.error}
+            | {"n_iter": t.iterations, "seconds": t.seconds, "status": t.status, "error": t.error}
             for t in self.trials
         ]
         frame = pandas.DataFrame(rows).sort_values("score", ascending=self.metric in LOWER_IS_BETTER, kind="stable")
@@ -102,7 +108,7 @@ def search(
         All combinations are tried, as by scikit-learn's ParameterGrid.
     random : dict of str to list or scipy distribution, or list of such, optional
         `n` settings are drawn, as by scikit-learn's ParameterSampler. With neither, from the laboratory's space: factors
-        10 to 50, regularization 0.001 to 100, alpha 0.1 to 100.
+        10 to 50, regularization 0.001 to 100, alpha 0.1 to 100, less what `als` fixes.
     n : int
         Settings drawn.
     metric : str
@@ -158,61 +164,65 @@ def search(
         boolean(name, value)
     if patience is not None:
         whole_number("patience", patience, 1)
-    seed, k, watched = whole_number("seed", seed, 0), cutoffs(metric), patience is not None or prune
-    if grid is None and random is None:
-        random = spaces.usual()
+    if backend not in (None, "optuna"):
+        raise ValueError(f"backend must be None or 'optuna', got {backend!r}")
+    seed, n, k, watched = whole_number("seed", seed, 0), whole_number("n", n, 1), cutoffs(metric), prune or bool(patience)
     fixed = {"random_state": seed} | ({"relaxation": 1.0} if watched else {}) | als
-    _check_names(spaces.names_of(grid) | spaces.names_of(random), als)
-    listed = spaces.settings(grid, None if backend else random, whole_number("n", n, 1), seed)
-    if one_of("backend", backend or "", ("", "optuna")) and (grid is not None or not isinstance(random, Mapping)):
+    if grid is None and random is None:
+        random = spaces.usual(als) or None
+        grid = {} if random is None else None  # a single setting: nothing is left to choose
+    if backend and (grid is not None or not isinstance(random, Mapping)):
         raise ValueError("backend='optuna' takes one dict as random, and no grid")
-    if journal is not None:
-        _check_notable(listed)
+    _check_names(spaces.checked("grid", grid) | spaces.checked("random", random), als)
+    listed = spaces.settings(grid, None if backend else random, n, seed)
     for params in listed or [{}]:
         model = ALS(**fixed | params)
         model.check_params()
         if metric in LOWER_IS_BETTER and model.objective != "explicit":
             raise ValueError(f"metric {metric!r} goes with objective 'explicit', got objective {model.objective!r}")
+    about = {"cymbals": version(), "metric": metric, "seed": seed, "patience": patience, "prune": prune}
+    about |= {"warm_start": warm_start, "n_users": n_users, "space": spaces.as_text(random) if backend else None}
+    same = {name: value for name, value in fixed.items() if name != "n_threads"}  # which changes nothing
+    about |= {"als": same}
+    if journal is not None:
+        _check_notable(same, *listed, *([random] if backend else []))
 
     data = as_interactions("train", train, resolve(fixed.get("n_threads")))
-    parts = validation(data) if callable(validation) else split.random(data, real_number("validation", validation), seed)
-    course = _Course(
-        parts[0],
-        parts[1],
-        metric,
-        k,
-        patience,
-        prune,
-        warm_start,
-        None if n_users is None else data.users.drawn(whole_number("n_users", n_users, 1), seed),
-    )
-    about = {
-        "cymbals": version(),
-        "data": _checksum(*parts),
-        "metric": metric,
-        "seed": seed,
-        "als": {name: repr(value) for name, value in fixed.items() if name != "n_threads"},  # which changes nothing
-    }
-    about |= {"patience": patience, "prune": prune, "warm_start": warm_start, "n_users": n_users}
+    users = None if n_users is None else data.users.drawn(whole_number("n_users", n_users, 1), seed)
+    parts = _parts(data, validation, seed)
+    about |= {"data": _checksum(*parts)}
+    course = _Course(*parts, metric, k, patience, prune, warm_start, users)
     with Journal(journal, about) as notes, progress_bar(progress, len(listed) or n, "search") as advance:
 
-        def run(params: dict[str, Any], wait: bool) -> bool:
-            with notes.claim(key_of(params), wait) as mine:
-                if not mine or key_of(params) in notes.trials():
-                    return False
-                notes.append(course.run(ALS(**fixed | params), params, list(notes.trials().values())))
-            advance({"iteration": len(notes.trials())})
-            return True
+        def unless_done(params: dict[str, Any], trials: dict[str, Trial]) -> dict[str, Any] | None:
+            return None if key_of(params) in trials else params
+
+        def propose(number: int, trials: dict[str, Trial]) -> dict[str, Any] | None:
+            for attempt in range(_ATTEMPTS):
+                if any(t.number == number for t in trials.values()):
+                    return None
+                started_from = seed + number + 1_000_000 * attempt
+                params = spaces.proposed(random, list(trials.values()), metric in LOWER_IS_BETTER, started_from)
+                if key_of(params) not in trials:
+                    return params
+            return None  # a small space may hold fewer than n settings
+
+        def run(claim: str, choose: Callable[[dict[str, Trial]], dict[str, Any] | None], wait: bool, number: int) -> None:
+            with notes.claim(claim, wait) as mine:
+                trials = notes.trials()
+                params = choose(trials) if mine else None
+                if params is not None:
+                    trial = course.run(ALS(**fixed | params), params, list(trials.values()))
+                    notes.append(replace(trial, number=number))
+                    advance({"iteration": len(notes.trials())})
 
         for wait in (False, True):  # first what nobody works on, then what those who did have left
             for params in listed:
-                run(params, wait)
-        misses = 0
-        while backend and len(notes.trials()) < n and misses < 10 * n:  # a small space may hold fewer than n settings
-            trials = list(notes.trials().values())
-            misses += not run(spaces.proposed(random, trials, metric in LOWER_IS_BETTER, seed + misses), False)
+                run(key_of(params), functools.partial(unless_done, params), wait, -1)
+            for number in range(n if backend else 0):
+                run(f"proposal {number}", functools.partial(propose, number), wait, number)
         wanted = {key_of(params) for params in listed}
-        trials = [t for key, t in notes.trials().items() if backend or key in wanted]
+        trials = [t for key, t in notes.trials().items() if key in wanted or (backend and t.number < n)]
         result = _chosen(trials, metric, fixed, data if refit else None, watched)
         notes.done()
     return result
@@ -228,12 +238,33 @@ def _check_names(searched: set[str], als: dict[str, Any]) -> None:
         raise ValueError(f"{twice[0]} is searched and given at once; leave one of them out")
 
 
-def _check_notable(listed: list[dict[str, Any]]) -> None:
-    for params in listed:
-        try:
-            json.dumps(params)
-        except TypeError as error:
-            raise TypeError(f"journal can only note numbers and texts, not {params} ({error}); leave it out") from None
+def _check_notable(*settings: Mapping[str, Any]) -> None:
+    """A function or a generator has no name by which another process would know it again."""
+    for params in settings:
+        for name, value in params.items():
+            try:
+                json.dumps(list(value) if isinstance(value, (list, tuple)) else None if hasattr(value, "rvs") else value)
+            except TypeError:
+                raise TypeError(
+                    f"journal can only note numbers and texts, not {name}={value!r}: search without one"
+                ) from None
+
+
+def _parts(data: Interactions, validation: Any, seed: int) -> tuple[Interactions, Interactions]:
+    """What settings are fitted on, and what they are scored on."""
+    if not callable(validation):
+        share = real_number("validation", validation, open_end=True)
+        if share >= 1:
+            raise ValueError(f"validation must be below 1, got {share}")
+        return split.random(data, share, seed)
+    made = validation(data)
+    if not isinstance(made, (tuple, list)) or len(made) != 2:
+        raise TypeError(f"validation must return (train part, validation part), got {made!r}")
+    parts = [as_interactions(f"validation's part {i}", part, resolve(None)) for i, part in enumerate(made)]
+    for part in parts:
+        if part.shape != data.shape:
+            raise ValueError(f"validation must return parts of the data's shape {data.shape}, got {part.shape}")
+    return parts[0], parts[1]
 
 
 def _checksum(*parts: Interactions) -> str:
@@ -289,6 +320,9 @@ class _Course:
         except (ValueError, ArithmeticError) as error:  # of this setting; others may do better
             return Trial(params, "failed", None, 0, time.perf_counter() - started, error=str(error))
         self.last = model
+        if _number(found[self.metric]) is None:
+            reason = f"no entry of the validation part can be scored by {self.metric}"
+            return Trial(params, "failed", None, 0, time.perf_counter() - started, error=reason)
         return Trial(
             params,
             "pruned" if watch and watch.hopeless else "done",

@@ -59,7 +59,7 @@ def glance(description: Description, found: SearchResult, metrics: Mapping[str, 
         [
             f"{data.shape[0]:,} users, {data.shape[1]:,} items, {data.nnz:,} pairs of them. "
             f"Of {len(found.trials)} settings, {_settings(found.best_params_)} ranked best.",
-            f"On what was held out, the chosen model puts an item that the user did play before a random other one in "
+            f"On what was held out, the chosen model puts a held-out item of a user before a random other one in "
             f"{als['auc']:.1%} of all cases (AUC; 95 % interval over users {low:.1%} to {high:.1%}), popularity alone in "
             f"{popular['auc']:.1%}. Its ten best hold {als['recall@10']:.1%} of the held-out items (recall@10), those of "
             f"popularity {popular['recall@10']:.1%}.",
@@ -71,9 +71,10 @@ def glance(description: Description, found: SearchResult, metrics: Mapping[str, 
 
 def _verdict(found: validation.Comparison) -> str:
     """In words whether the model is worth having."""
-    if found.p_value < 0.01 and found.difference > 0:
+    chance = max(found.p_value, found.p_rank)
+    if chance < 0.01 and found.difference > 0:
         return "At the top of the list, too, it ranks better than popularity (NDCG@10), by more than chance would explain."
-    if found.p_value < 0.01:
+    if chance < 0.01:
         return "At the top of the list popularity ranks better (NDCG@10): search further, or recommend what is popular."
     return (
         "At the top of the list (NDCG@10) it cannot be told from popularity on so few users: search further, or ask more."
@@ -113,15 +114,15 @@ def cleaning(description: Description, data: Interactions | RawEvents) -> Sectio
     return section
 
 
-def activity(description: Description) -> Section:
+def activity(description: Description, pictures: Mapping[str, Figure]) -> Section:
     """Percentiles and distributions of users and items."""
-    t, pictures = description.tables, description.figures()
+    t = description.tables
     return Section(
         "activity",
         "Activity and popularity",
         [
-            "Few users account for much of all listening, and few items for most of it: both run over orders of magnitude, "
-            "hence the log axes. The dotted lines are percentiles.",
+            "How much users play, and how much items are played: on log axes, since both can run over orders of magnitude. "
+            "The dotted lines are percentiles.",
             [("activity", t["activity"])],
             [pictures["activity"], pictures["curiosity"]],
             [("popularity", t["popularity"])],
@@ -130,9 +131,9 @@ def activity(description: Description) -> Section:
     )
 
 
-def top_lists(description: Description) -> Section:
+def top_lists(description: Description, pictures: Mapping[str, Figure]) -> Section:
     """The top lists, each beside its picture."""
-    section, pictures = Section("top", "Top lists"), description.figures()
+    section = Section("top", "Top lists")
     for name, table in description.tables.items():
         if name.startswith("top "):
             section.parts.append([(name, table), pictures[name]])
@@ -176,12 +177,13 @@ def validated(
     test: Interactions,
     users: Any,
     seed: int,
+    n_threads: int | None,
 ) -> Section:
     """Ranking of what was held out, beside baselines; AUC exact and sampled; how far it keeps to what is popular."""
     als, rows = metrics["ALS"], []
-    for name in _SHOWN:
-        low, high = validation.interval(als, name, seed=seed)
-        row = {"metric": name} | {model: m[name] for model, m in metrics.items()}
+    for name in (*_SHOWN, *(error for error in ("rmse", "mae") if error in als)):
+        low, high = validation.interval(als, name, seed=seed) if name in _SHOWN else (np.nan, np.nan)
+        row = {"metric": name} | {model: m.get(name, np.nan) for model, m in metrics.items()}
         rows.append(row | {"ALS, 95 % from": low, "to": high})
     section = Section(
         "validation",
@@ -216,7 +218,7 @@ def validated(
         "course does, it measures something else: the model was fitted to rank those high, so held-out items lose to them.",
         [("AUC, exact and sampled", frame(_by_column([{"others": t, "AUC": v} for t, v in drawn])))],
     ]
-    bias = {name: validation.popularity_bias(m, train, 10, users) for name, m in contenders.items()}
+    bias = {name: validation.popularity_bias(m, train, 10, users, n_threads) for name, m in contenders.items()}
     table = [{"figure": _BIAS[key]} | {name: found[key] for name, found in bias.items()} for key in _BIAS]
     section.parts += [
         "What everybody has is easy to recommend. These figures say how far ten recommendations a user keep to it:",
@@ -259,13 +261,15 @@ def similar_items(model: ALS, train: Interactions) -> Section:
 def newcomer(model: ALS, train: Interactions) -> Section:
     """Somebody with a single item."""
     item = model.popular(1)[0].tolist()[0]
-    row = sp.csr_array(([1.0], ([0], model.items_.rows("item", [item]))), shape=(1, train.shape[1]))
+    value = float(train.csr.data.max()) if model.predicts_values else 1.0
+    row = sp.csr_array(([value], ([0], model.items_.rows("item", [item]))), shape=(1, train.shape[1]))
     ids, scores = model.recommend(rows=row, n=10)
     return Section(
         "newcomer",
-        "A new listener with one artist",
+        "A newcomer with one item",
         [
-            f"Somebody the model has not seen, who has played {model.name_of(item)} once: folded in, not fitted again.",
+            f"Somebody the model has not seen, who has {model.name_of(item)} alone, with the value {value:g}: folded in, "
+            "not fitted again.",
             [("recommended to a newcomer", _named(model, ids[0], scores[0], "score"))],
         ],
     )
@@ -290,8 +294,9 @@ def made(steps: list[dict[str, Any]], seed: int, fixed: dict[str, Any]) -> Secti
 def _named(model: ALS, ids: Any, values: Any, what: str) -> pd.DataFrame:
     """Items with names, best first; places that could not be filled are left out."""
     kept = np.asarray(values) > -np.inf
-    names = [model.name_of(i) for i in ids[kept].tolist()]
-    return frame({"rank": np.arange(1, len(names) + 1), "item": ids[kept], "name": names, what: values[kept]})
+    ranks = {"rank": np.arange(1, np.sum(kept) + 1), "item": ids[kept]}
+    names = {} if model.item_names_ is None else {"name": [model.name_of(i) for i in ids[kept].tolist()]}
+    return frame(ranks | names | {what: values[kept]})
 
 
 def _columns(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:

@@ -12,18 +12,39 @@ import scipy.stats
 from .journal import Trial, key_of
 
 
-def usual() -> dict[str, Any]:
-    """The laboratory's space: rank 10 to 50, regularization and alpha over the orders of magnitude that matter."""
-    return {
+def usual(fixed: Mapping[str, Any]) -> dict[str, Any]:
+    """The laboratory's space, less what is fixed: rank 10 to 50, regularization and alpha over the orders of magnitude that
+    matter; alpha where it does anything."""
+    space = {
         "factors": scipy.stats.randint(10, 51),
         "regularization": scipy.stats.loguniform(1e-3, 1e2),
         "alpha": scipy.stats.loguniform(0.1, 100),
     }
+    without = {*fixed, *(["alpha"] if fixed.get("objective") == "explicit" else [])}
+    return {name: values for name, values in space.items() if name not in without}
 
 
-def names_of(space: Any) -> set[str]:
-    """All parameters that a grid or a space of distributions sets."""
-    return {name for part in ([space] if isinstance(space, Mapping) else space or []) for name in part}
+def checked(name: str, space: Any) -> set[str]:
+    """The parameters that a grid or distributions set; a TypeError where it is neither."""
+    parts = [space] if isinstance(space, Mapping) else space if isinstance(space, (list, tuple)) else [space]
+    for part in parts if space is not None else []:
+        if not isinstance(part, Mapping):
+            raise TypeError(f"{name} must be a dict of parameters and their values, or a list of such; got {part!r}")
+        for parameter, values in part.items():
+            listed = isinstance(values, (list, tuple, range, np.ndarray)) and len(values)
+            if not listed and not (name == "random" and hasattr(values, "rvs")):
+                kinds = "a list of values or a scipy distribution" if name == "random" else "a list of values"
+                raise TypeError(f"{name}: {parameter!r} must have {kinds}, not empty; got {values!r}")
+    return {parameter for part in parts if part is not None for parameter in part}
+
+
+def as_text(space: Mapping[str, Any]) -> dict[str, str]:
+    """Distributions in words, the same for equal ones."""
+    words = {}
+    for name, choice in space.items():
+        drawn = hasattr(choice, "rvs")
+        words[name] = f"{choice.dist.name} {choice.args} {choice.kwds}" if drawn else repr(list(choice))
+    return words
 
 
 def settings(grid: Any, random: Any, n: int, seed: int) -> list[dict[str, Any]]:
@@ -53,10 +74,10 @@ def proposed(random: Mapping[str, Any], trials: list[Trial], lower_is_better: bo
     space = {name: _for_optuna(optuna, name, choice) for name, choice in random.items()}
     study = optuna.create_study(
         direction="minimize" if lower_is_better else "maximize",
-        sampler=optuna.samplers.TPESampler(seed=(seed + len(trials)) % 2**32),
+        sampler=optuna.samplers.TPESampler(seed=seed % 2**32),
     )
     for trial in trials:
-        if trial.score is not None and set(trial.params) == set(space):
+        if trial.score is not None:
             study.add_trial(optuna.trial.create_trial(params=trial.params, distributions=space, value=trial.score))
     return _plain(study.ask(space).params)
 

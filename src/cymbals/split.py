@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from . import times
 from ._validation import generator, real_number, whole_number
 from .interactions import Interactions, as_interactions, like
 from .threads import resolve
@@ -106,7 +107,8 @@ def k_fold(data: Data, k: int = 5, seed: Any = 0) -> Iterator[tuple[Data, Data]]
     [4, 3, 3]
     """
     interactions = as_interactions("data", data, resolve(None))
-    k = whole_number("k", k, 2, max(2, interactions.nnz))
+    if whole_number("k", k, 2) > interactions.nnz:
+        raise ValueError(f"k must be at most the number of entries, {interactions.nnz}; got {k}")
     part = np.empty(interactions.nnz, np.int64)
     part[generator(seed).permutation(interactions.nnz)] = np.arange(interactions.nnz) % k
     return (_cut(data, interactions, part == fold) for fold in range(k))
@@ -144,32 +146,19 @@ def by_time(data: Interactions, test_fraction: float = 0.1, cutoff: Any = None) 
            [1., 0.]], dtype=float32)
     """
     fraction = _fraction(test_fraction)
-    times = _times_of(data)
+    when = times.of(data)
     if cutoff is None:
-        held_out = round(fraction * times.size)
-        if not 0 < held_out < times.size:
-            raise ValueError(f"test_fraction {fraction} of {times.size} entries leaves a part empty")
-        first = np.partition(times, times.size - held_out)[times.size - held_out]
+        held_out = round(fraction * when.size)
+        if not 0 < held_out < when.size:
+            raise ValueError(f"test_fraction {fraction} of {when.size} entries leaves a part empty")
+        first = np.partition(when, when.size - held_out)[when.size - held_out]
     else:
-        try:
-            first = np.array(cutoff, times.dtype)[()]
-        except (TypeError, ValueError):
-            raise TypeError(f"cutoff must be a time like the data's, {times.dtype}; got {cutoff!r}") from None
-    late = times >= first
+        first = times.moment("cutoff", cutoff, when)
+    late = when >= first
     if late.all() or not late.any():
-        raise ValueError(
-            f"cutoff {first} leaves the {'train' if late.all() else 'test'} part empty: "
-            f"times run from {times.min()} to {times.max()}"
-        )
+        between = f"times run from {when.min()} to {when.max()}" if when.size else "there are no entries"
+        raise ValueError(f"cutoff {first} leaves the {'test' if not late.any() else 'train'} part empty: {between}")
     return data.where(~late), data.where(late)
-
-
-def _times_of(data: Any) -> NDArray[Any]:
-    times = getattr(data, "times", None)
-    if times is None or not times.size:
-        raise ValueError("data must be Interactions with times (from_frame(..., time=column)) and at least one entry")
-    out: NDArray[Any] = times
-    return out
 
 
 def _fraction(test_fraction: Any) -> float:

@@ -11,7 +11,7 @@ import scipy.stats
 from numpy.typing import NDArray
 
 from . import retrieval
-from ._validation import generator, one_of, real_number, whole_number
+from ._validation import generator, instance, one_of, real_number, whole_number
 from .csr import Csr
 from .evaluation import Metrics, aligned
 from .ids import listed
@@ -19,6 +19,7 @@ from .threads import resolve
 
 NEGATIVES = ("unseen", "catalogue", "train")
 _DRAWS = 1000  # with replacement, of all users
+_ROUNDS = 12  # of drawing items that a user does not have, before they are listed
 
 
 def sampled_auc(
@@ -67,7 +68,7 @@ def sampled_auc(
     kind, each = one_of("negatives", negatives, NEGATIVES), whole_number("n_samples", n_samples, 1)
     rng, n = generator(seed), resolve(None)
     seen, held_out = aligned("train", train, model, n), aligned("test", test, model, n)
-    held_out = held_out.where((held_out.data > 0) & ~_holds(seen, held_out.row_numbers(), held_out.indices))
+    held_out = held_out.where((held_out.data > 0) & ~_Places(seen).hold(held_out.row_numbers(), held_out.indices))
     users, items = held_out.row_numbers(), held_out.indices.astype(np.int64)
     there = _drawable(kind, seen, held_out)[users] > 0
     users, items = np.repeat(users[there], each), np.repeat(items[there], each)
@@ -94,26 +95,35 @@ def _draw(kind: str, users: NDArray[np.int64], seen: Csr, held_out: Csr, rng: An
     if kind == "train":
         at = seen.indptr[users] + (rng.random(users.size) * np.diff(seen.indptr)[users]).astype(np.int64)
         return np.asarray(seen.indices[at], np.int64)
+    refused = [_Places(held_out)] + ([_Places(seen)] if kind == "unseen" else [])
     out = np.empty(users.size, np.int64)
     left = np.arange(users.size)
-    while left.size:  # draw again what may not be drawn
+    for _ in range(_ROUNDS):  # draw again what may not be drawn
         out[left] = (rng.random(left.size) * seen.shape[1]).astype(np.int64)
-        refused = _holds(held_out, users[left], out[left])
-        if kind == "unseen":
-            refused |= _holds(seen, users[left], out[left])
-        left = left[refused]
+        left = left[np.any([places.hold(users[left], out[left]) for places in refused], axis=0)]
+    for user in np.unique(users[left]).tolist():  # who has nearly all: from a list of the few others
+        everything = np.arange(seen.shape[1])
+        free = everything[~np.any([places.hold(np.full_like(everything, user), everything) for places in refused], axis=0)]
+        of_user = left[users[left] == user]
+        out[of_user] = free[(rng.random(of_user.size) * free.size).astype(np.int64)]
     return out
 
 
-def _holds(csr: Csr, rows: NDArray[np.int64], columns: NDArray[Any]) -> NDArray[np.bool_]:
-    """Whether a matrix has entries at these places."""
-    if not csr.nnz:
-        return np.zeros(rows.size, bool)
-    keys = csr.row_numbers() * csr.shape[1] + csr.indices  # rises, as rows are sorted
-    wanted = rows * csr.shape[1] + columns
-    at = np.minimum(np.searchsorted(keys, wanted), keys.size - 1)
-    out: NDArray[np.bool_] = keys[at] == wanted
-    return out
+class _Places:
+    """Where a matrix has entries."""
+
+    def __init__(self, csr: Csr) -> None:
+        self.width = csr.shape[1]
+        self.keys = csr.row_numbers() * self.width + csr.indices  # rising, as rows are sorted
+
+    def hold(self, rows: NDArray[np.int64], columns: NDArray[Any]) -> NDArray[np.bool_]:
+        """Whether there are entries at these rows and columns."""
+        if not self.keys.size:
+            return np.zeros(rows.size, bool)
+        wanted = rows * self.width + columns
+        at = np.minimum(np.searchsorted(self.keys, wanted), self.keys.size - 1)
+        out: NDArray[np.bool_] = self.keys[at] == wanted
+        return out
 
 
 def interval(
@@ -151,6 +161,7 @@ def interval(
 
 
 def _of_users(name: str, metrics: Metrics, metric: str) -> NDArray[np.float64]:
+    instance(name, metrics, Metrics)
     means = [m for m in metrics.per_user if m not in ("rmse", "mae")]  # those two weigh users by their entries
     if metric not in means:
         raise ValueError(f"metric must be a mean over users that {name} has: {', '.join(means)}; got {metric!r}")
@@ -246,13 +257,17 @@ def compare(first: Metrics, second: Metrics, metric: str = "auc", level: float =
     p_value = p_rank = 1.0 if differences.size else float("nan")  # where no user differs
     if better + worse and differences.size > 1:
         p_rank = float(scipy.stats.wilcoxon(differences, method="approx").pvalue)
-        p_value = 0.0 if np.ptp(differences) == 0 else float(scipy.stats.ttest_1samp(differences, 0.0).pvalue)
+        # differences that are all alike leave the t test nothing to go by
+        alike = differences.std() < 1e-9 * np.abs(differences).max()
+        p_value = p_rank if alike else float(scipy.stats.ttest_1samp(differences, 0.0).pvalue)
     mean = float(differences.mean()) if differences.size else float("nan")
     equal = differences.size - better - worse
     return Comparison(metric, mean, low, high, p_value, p_rank, better, equal, worse, differences.size)
 
 
-def popularity_bias(model: Any, train: Any, n: int = 10, users: Any = None) -> dict[str, float]:
+def popularity_bias(
+    model: Any, train: Any, n: int = 10, users: Any = None, n_threads: int | None = None
+) -> dict[str, float]:
     """How far a model's recommendations keep to what everybody has.
 
     Parameters
@@ -265,6 +280,7 @@ def popularity_bias(model: Any, train: Any, n: int = 10, users: Any = None) -> d
         Recommendations for each user.
     users : array_like, optional
         Ids; by default all who have entries in train.
+    n_threads : int, optional
 
     Returns
     -------
@@ -274,12 +290,13 @@ def popularity_bias(model: Any, train: Any, n: int = 10, users: Any = None) -> d
         an entry of these users in train; "top_percent" and "top_percent_train", the share of recommendations, and of
         these users' entries, that falls on the hundredth of the catalogue with the largest audience.
     """
-    seen = aligned("train", train, model, resolve(None))
+    threads = resolve(n_threads)
+    seen = aligned("train", train, model, threads)
     audience = np.bincount(seen.indices, minlength=seen.shape[1])
     rows = np.flatnonzero(np.diff(seen.indptr)) if users is None else np.unique(model.users_.rows("users", listed(users)))
     if not rows.size:
         raise ValueError("users must name at least one user with entries in train")
-    ids, scores = model.recommend(model.users_.of(rows), n)
+    ids, scores = model.recommend(model.users_.of(rows), n, n_threads=threads)
     items = model.items_.find(ids[scores > -np.inf])
     own = seen.take(rows).indices
     popular = np.zeros(seen.shape[1], bool)

@@ -5,12 +5,12 @@ A confidence ("linear", "log", a function) weighs a value by itself; these look 
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from . import times
 from ._validation import real_number
 from .csr import refuse_negative
 from .interactions import Interactions, as_interactions, like
@@ -107,9 +107,11 @@ def bm25(data: Data, k1: float = 100.0, b: float = 0.8) -> Data:
     audience = _audience(interactions)
     rarity = np.log1p((csr.shape[0] - audience + 0.5) / (audience + 0.5))
     users, plays = csr.row_numbers(), csr.data.astype(np.float64)
-    length = np.bincount(users, plays, csr.shape[0])
-    relative = length / max(length.mean(), np.finfo(float).tiny) if length.size else length
-    weight = plays * (k1 + 1) / (plays + k1 * (1 - b + b * relative)[users])
+    with np.errstate(over="ignore", invalid="ignore"):  # what comes of it is refused
+        length = np.bincount(users, plays, csr.shape[0])
+        relative = length / max(length.mean(), np.finfo(float).tiny) if length.size else length
+        spread = plays + k1 * (1 - b + b * relative)[users]
+        weight = np.divide(plays * (k1 + 1), spread, out=np.zeros_like(plays), where=plays > 0)  # a stored 0 stays one
     return _reweighted(data, interactions, weight * rarity[csr.indices])
 
 
@@ -136,22 +138,11 @@ def time_decay(data: Interactions, half_life: Any, now: Any = None) -> Interacti
     >>> cymbals.weighting.time_decay(plays, half_life=1).user_items.toarray()
     array([[2., 8.]], dtype=float32)
     """
-    times = getattr(data, "times", None)
-    if times is None:
-        raise ValueError("data must be Interactions with times: from_frame(..., time=column)")
-    dates = times.dtype.kind == "M"
-    if dates and not isinstance(half_life, (np.timedelta64, timedelta)):
-        raise TypeError(f"half_life must be a timedelta, as the times are dates; got {half_life!r}")
-    step = np.timedelta64(half_life) if dates else real_number("half_life", half_life)
-    if not step > step * 0:
-        raise ValueError(f"half_life must be above 0, got {half_life!r}")
-    if not times.size:
+    when = times.of(data)
+    step = times.span("half_life", half_life, when)
+    if not when.size:
         return data
-    try:
-        latest = times.max() if now is None else np.array(now, times.dtype)[()]
-    except (TypeError, ValueError):
-        raise TypeError(f"now must be a time like the data's, {times.dtype}; got {now!r}") from None
-    age = np.maximum((latest - times) / step, 0)
+    age = np.maximum(((when.max() if now is None else times.moment("now", now, when)) - when) / step, 0)
     return data.with_values((data.csr.data * 0.5**age).astype(data.csr.data.dtype))
 
 
@@ -168,5 +159,7 @@ def _audience(interactions: Interactions) -> NDArray[np.int64]:
 
 def _reweighted(data: Data, interactions: Interactions, values: NDArray[Any]) -> Data:
     values = values.astype(interactions.csr.data.dtype, copy=False)
+    if not np.isfinite(values).all():
+        raise ValueError(f"data: its values, up to {interactions.csr.data.max():g}, are too large; scale them down")
     out: Data = like(data, interactions.with_values(values), values.dtype)
     return out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -60,6 +61,8 @@ def evaluate(
         parts = [split.random(data, test_fraction, seed) if how == "random" else split.by_time(data, test_fraction)]
     found: dict[str, list[Metrics]] = {}
     for train, test in parts:
+        if not test.nnz:
+            raise ValueError(f"--split {how} of {data.nnz:,} entries leaves the test part empty; hold more out")
         model = ALS(random_state=seed, n_threads=threads, **params).fit(train, progress=True)
         for name, contender in _contenders(model, train, seed).items():
             found.setdefault(name, []).append(score(contender, train, test, k, n_threads=threads))
@@ -77,14 +80,14 @@ def evaluate(
 
 @cli.command()
 @options.data
-@options.fit
+@options.fixed
 @options.space
 @click.option("--metric", default="auc", show_default=True, help="What decides: auc, ndcg@10, recall@20, ..., rmse, mae.")
 @click.option("--validation", type=float, default=0.1, show_default=True, help="Share held out to score settings on.")
 @click.option("--patience", type=click.IntRange(1), help="Stop a fit after so many iterations without a better one.")
 @click.option("--prune", is_flag=True, help="Give settings up that fall below the median.")
 @click.option("--backend", type=click.Choice(["optuna"]), help="Who proposes the settings that are drawn.")
-@click.option("--journal", type=click.Path(), help="File to note finished settings in, and to go on from; kept.")
+@click.option("--journal", type=click.Path(), help="File to note finished settings in, and to go on from.")
 @click.option("--listener", "listeners", multiple=True, help="User id to recommend to; may be given several times.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False), help="Model file to write the best model to.")
 @options.seed
@@ -114,7 +117,8 @@ def search(
     """
     if output:
         options.check_writable(output)
-    tried = options.tried(grid, n, space)
+    fixed = options.given(params)
+    tried = options.tried(grid, n, space, fixed)
     data = source.load()
     users = [options.one_id(data.users.whole, u) for u in listeners] or data.user_ids[:3].tolist()
     data.users.rows("listener", users)
@@ -130,7 +134,7 @@ def search(
         prune=prune,
         progress=True,
         n_threads=threads,
-        **options.given(params),
+        **fixed,
     )
     best = found.best_model_
     assert best is not None
@@ -138,7 +142,7 @@ def search(
         save(best, output)
     ids, scores = best.recommend(users, 5)
     table = found.table
-    columns = [*found.trials[0].params, "score", "auc", "ndcg@10", "recall@10", "iterations", "seconds", "status"]
+    columns = [*found.trials[0].params, "score", "auc", "ndcg@10", "recall@10", "n_iter", "seconds", "status"]
     if as_json:
         chosen = {"metric": metric, "score": found.best_score_, "params": found.best_params_}
         print_json({"table": table, "best": chosen, "recommendations": lists(best, users, ids, scores)})
@@ -150,7 +154,7 @@ def search(
 
 @cli.command()
 @options.data
-@options.fit
+@options.fixed
 @options.space
 @click.option("-o", "--output", required=True, type=click.Path(dir_okay=False), help="HTML file to write.")
 @click.option("--title", default="Music recommendation laboratory", show_default=True)
@@ -177,7 +181,8 @@ def report(
 ) -> None:
     """Run the whole laboratory, and write all it found to one HTML file."""
     options.check_writable(output)
-    tried = options.tried(grid, n, space)
+    fixed = options.given(params)
+    tried = options.tried(grid, n, space, fixed)
     data = source.read()
     whole = isinstance(data, RawEvents) or data.users.whole
     write_report(
@@ -192,7 +197,7 @@ def report(
         progress=True,
         n_threads=threads,
         **tried,
-        **options.given(params),
+        **fixed,
     )
     click.echo(f"wrote {output}")
 
@@ -201,9 +206,12 @@ def _contenders(model: ALS, train: Interactions, seed: int) -> dict[str, FactorM
     return {"ALS": model, "popularity": Popularity().fit(train), "random": Random(seed).fit(train)}
 
 
-def _cache() -> Path:
-    """The folder in which unfinished searches are noted."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    folder = Path(base, "cymbals")
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+def _cache() -> Path | None:
+    """The folder in which unfinished searches are noted, if there can be one."""
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "cymbals")
+    with contextlib.suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+    if os.access(folder, os.W_OK):
+        return folder
+    click.echo(f"{folder} cannot be written to: an interrupted search will start anew (--journal FILE notes it)", err=True)
+    return None

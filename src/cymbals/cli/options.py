@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import click
 import scipy.stats
 
-from .. import datasets, spaces
+from .. import _files, datasets, spaces
+from ..als import ALS
 from ..audioscrobbler import RawEvents
 from ..interactions import Interactions
 from ..objective import CONFIDENCES, OBJECTIVES
@@ -72,18 +71,30 @@ def data(command: Callable[..., Any]) -> Callable[..., Any]:
     return wrapped
 
 
-fit = _options(
-    click.option("--factors", type=click.IntRange(1), default=64, show_default=True, help="Rank of the model."),
-    click.option("--regularization", type=float, default=0.01, show_default=True),
-    click.option("--alpha", type=float, default=1.0, show_default=True, help="Scales confidence."),
-    click.option("--unobserved-weight", type=float, default=1.0, show_default=True),
-    click.option("--objective", type=click.Choice(OBJECTIVES), default="hu", show_default=True),
-    click.option("--confidence", type=click.Choice(CONFIDENCES), default="linear", show_default=True),
-    click.option("--nu", type=float, default=0.0, show_default=True, help="Exponent of frequency-scaled regularization."),
-    click.option("--biases", is_flag=True, help="Mean and biases, with objective explicit."),
-    click.option("--solver", type=click.Choice(("auto", "cg", "exact")), default="auto", show_default=True),
-    click.option("--iterations", type=click.IntRange(1), default=15, show_default=True),
-)
+def _parameters(default: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Arguments of `ALS`, each with what `default` makes of its default."""
+    known = ALS().get_params()
+
+    def option(name: str, **how: Any) -> Any:
+        value = default(known[name.removeprefix("--").replace("-", "_")])
+        return click.option(name, default=value, show_default=value is not None, **how)
+
+    return _options(
+        option("--factors", type=click.IntRange(1), help="Rank of the model."),
+        option("--regularization", type=float),
+        option("--alpha", type=float, help="Scales confidence."),
+        option("--unobserved-weight", type=float),
+        option("--objective", type=click.Choice(OBJECTIVES)),
+        option("--confidence", type=click.Choice(CONFIDENCES)),
+        option("--nu", type=float, help="Exponent of frequency-scaled regularization."),
+        option("--biases", is_flag=True, help="Mean and biases, with objective explicit."),
+        option("--solver", type=click.Choice(("auto", "cg", "exact"))),
+        option("--iterations", type=click.IntRange(1)),
+    )
+
+
+fit = _parameters(lambda value: value)
+fixed = _parameters(lambda value: None)  # the same for all settings of a search, where given
 space = _options(
     click.option(
         "--grid", multiple=True, metavar="NAME=A,B,...", help="Values of a parameter of which all combinations are tried."
@@ -102,19 +113,19 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 def given(params: dict[str, Any]) -> dict[str, Any]:
-    """Those that stand on the command line; a search leaves the others alone."""
-    source = click.get_current_context().get_parameter_source
-    return {name: value for name, value in params.items() if source(name) is click.core.ParameterSource.COMMANDLINE}
+    """Those of `fixed` that stand on the command line; a search leaves the others alone."""
+    return {name: value for name, value in params.items() if value is not None and value is not False}
 
 
-def tried(grid: tuple[str, ...], n: int | None, space: tuple[str, ...]) -> dict[str, Any]:
+def tried(grid: tuple[str, ...], n: int | None, space: tuple[str, ...], fixed: dict[str, Any]) -> dict[str, Any]:
     """--grid, --random and --space as `search` takes them."""
     listed = dict(_assigned("--grid", text) for text in grid)
     drawn = {name: _drawn(name, values) for name, values in (_assigned("--space", text) for text in space)}
     if space and not n:
         raise click.UsageError("--space goes with --random N")
-    random = drawn or (spaces.usual() if n else None)
-    return {"grid": listed or None, "random": random} | ({"n": n} if n else {})
+    if n and listed and not drawn:
+        drawn = spaces.usual(fixed)
+    return {"grid": listed or None, "random": drawn or None} | ({"n": n} if n else {})
 
 
 def _assigned(option: str, text: str) -> tuple[str, list[Any]]:
@@ -132,6 +143,8 @@ def _drawn(name: str, values: list[Any]) -> Any:
     low, high, *kind = (_value(part) for part in values[0].split(":"))
     if kind not in ([], ["log"]) or any(isinstance(end, str) for end in (low, high)) or not low < high:
         raise click.UsageError(f"--space takes NAME=LOW:HIGH or NAME=LOW:HIGH:log, got {name}={values[0]}")
+    if kind and low <= 0:
+        raise click.UsageError(f"--space {name}={values[0]}: a logarithm needs LOW above 0")
     if kind:
         return scipy.stats.loguniform(low, high)
     if isinstance(low, int) and isinstance(high, int):
@@ -151,12 +164,10 @@ def _value(text: str) -> Any:
 
 def check_writable(output: str) -> None:
     """Before minutes of work, not after them."""
-    target = Path(output).resolve()
-    if target.exists() and not target.is_file():
-        raise click.UsageError(f"cannot write {output}: it is no regular file")
-    folder = target.parent
-    if not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise click.UsageError(f"cannot write {output}: {folder} is no folder that can be written to")
+    try:
+        _files.check_writable(output)
+    except OSError as error:
+        raise click.UsageError(str(error)) from None
 
 
 def one_id(whole: bool, text: str) -> Any:

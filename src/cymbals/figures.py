@@ -221,14 +221,17 @@ def _cumulative(axes: Axes, rising: NDArray[np.float64]) -> None:
     axes.step(np.concatenate((values[:1], values)), np.concatenate(([0], share)), where="post", color=_BLUE)
     for percentile, value in zip(PERCENTILES, np.percentile(rising, PERCENTILES), strict=True):
         axes.axvline(value, color=_GREY, linewidth=0.8, linestyle=":")
+        place = _on_axis(axes, np.array([values[0], value, values[-1]]))[1] if values.size > 1 else 0.0
+        ha, va, gap = ("left", "top", 3) if place < 0.8 else ("right", "bottom", -3)  # so that it ends inside
         axes.annotate(
             f"{percentile} %: {_short(value)}",
             (value, percentile / 100),
-            (3, -2),
+            (gap, -gap / 2),
             textcoords="offset points",
             fontsize=7.5,
             color="#333333",
-            va="top",
+            ha=ha,
+            va=va,
         )
 
 

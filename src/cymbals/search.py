@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 import statistics
@@ -22,7 +21,7 @@ from .als import ALS
 from .early_stopping import LOWER_IS_BETTER, EarlyStopping, cutoffs, is_better
 from .evaluation import Metrics, evaluate
 from .interactions import Interactions, as_interactions
-from .journal import Journal, Trial, key_of
+from .journal import Journal, Trial
 from .threads import resolve
 
 if TYPE_CHECKING:
@@ -30,8 +29,6 @@ if TYPE_CHECKING:
 
 # The median rule (Golovin et al. 2017) needs some settings to compare with, and an iteration or two to tell them apart.
 _SETTINGS_BEFORE_PRUNING, _ITERATIONS_BEFORE_PRUNING = 4, 2
-
-_ATTEMPTS = 20  # to be proposed a setting that was not tried yet
 
 
 @dataclass(frozen=True)
@@ -180,50 +177,28 @@ def search(
         model.check_params()
         if metric in LOWER_IS_BETTER and model.objective != "explicit":
             raise ValueError(f"metric {metric!r} goes with objective 'explicit', got objective {model.objective!r}")
-    about = {"cymbals": version(), "metric": metric, "seed": seed, "patience": patience, "prune": prune}
-    about |= {"warm_start": warm_start, "n_users": n_users, "space": spaces.as_text(random) if backend else None}
     same = {name: value for name, value in fixed.items() if name != "n_threads"}  # which changes nothing
-    about |= {"als": same}
     if journal is not None:
         _check_notable(same, *listed, *([random] if backend else []))
 
     data = as_interactions("train", train, resolve(fixed.get("n_threads")))
     users = None if n_users is None else data.users.drawn(whole_number("n_users", n_users, 1), seed)
     parts = _parts(data, validation, seed)
-    about |= {"data": _checksum(*parts)}
     course = _Course(*parts, metric, k, patience, prune, warm_start, users)
-    with Journal(journal, about) as notes, progress_bar(progress, len(listed) or n, "search") as advance:
-
-        def unless_done(params: dict[str, Any], trials: dict[str, Trial]) -> dict[str, Any] | None:
-            return None if key_of(params) in trials else params
-
-        def propose(number: int, trials: dict[str, Trial]) -> dict[str, Any] | None:
-            for attempt in range(_ATTEMPTS):
-                if any(t.number == number for t in trials.values()):
-                    return None
-                started_from = seed + number + 1_000_000 * attempt
-                params = spaces.proposed(random, list(trials.values()), metric in LOWER_IS_BETTER, started_from)
-                if key_of(params) not in trials:
-                    return params
-            return None  # a small space may hold fewer than n settings
-
-        def run(claim: str, choose: Callable[[dict[str, Trial]], dict[str, Any] | None], wait: bool, number: int) -> None:
-            with notes.claim(claim, wait) as mine:
-                trials = notes.trials()
-                params = choose(trials) if mine else None
-                if params is not None:
-                    trial = course.run(ALS(**fixed | params), params, list(trials.values()))
-                    notes.append(replace(trial, number=number))
-                    advance({"iteration": len(notes.trials())})
-
+    about = {"cymbals": version(), "metric": metric, "seed": seed, "patience": patience, "prune": prune}
+    about |= {"warm_start": warm_start, "n_users": n_users, "space": spaces.as_text(random) if backend else None}
+    about |= {"als": same, "data": _checksum(*parts)}
+    source = spaces.Proposed(random, n, seed, metric in LOWER_IS_BETTER) if backend else spaces.Listed(listed)
+    with Journal(journal, about) as notes, progress_bar(progress, n if backend else len(listed), "search") as advance:
         for wait in (False, True):  # first what nobody works on, then what those who did have left
-            for params in listed:
-                run(key_of(params), functools.partial(unless_done, params), wait, -1)
-            for number in range(n if backend else 0):
-                run(f"proposal {number}", functools.partial(propose, number), wait, number)
-        wanted = {key_of(params) for params in listed}
-        trials = [t for key, t in notes.trials().items() if key in wanted or (backend and t.number < n)]
-        result = _chosen(trials, metric, fixed, data if refit else None, watched)
+            for task in source.tasks():
+                with notes.claim(task.claim, wait) as mine:
+                    chosen = task.choose(notes.trials()) if mine else None
+                    if chosen is not None:
+                        trial = course.run(ALS(**fixed | chosen), chosen, list(notes.trials().values()))
+                        notes.append(replace(trial, number=task.number))
+                        advance({"iteration": len(notes.trials())})
+        result = _chosen(source.among(notes.trials()), metric, fixed, data if refit else None, watched)
         notes.done()
     return result
 

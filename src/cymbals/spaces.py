@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.stats
 
 from .journal import Trial, key_of
+
+_ATTEMPTS = 20  # to propose a setting that was not tried yet; a small space may hold no more
 
 
 def usual(fixed: Mapping[str, Any]) -> dict[str, Any]:
@@ -61,25 +65,77 @@ def settings(grid: Any, random: Any, n: int, seed: int) -> list[dict[str, Any]]:
     return list(found.values())
 
 
-def proposed(random: Mapping[str, Any], trials: list[Trial], lower_is_better: bool, seed: int) -> dict[str, Any]:
-    """What Optuna's tree-structured Parzen estimator (Bergstra et al. 2011) would try after `trials`.
+class Task(NamedTuple):
+    """One setting to try: what to claim while trying it, its number, and what it is once others are known.
 
-    A function of its arguments alone, so that a search that goes on after an interruption goes on as it would have.
+    `choose` returns None where there is nothing left to try.
     """
-    try:
-        import optuna
-    except ImportError:
-        raise ImportError("backend='optuna' needs Optuna: pip install optuna") from None
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    space = {name: _for_optuna(optuna, name, choice) for name, choice in random.items()}
-    study = optuna.create_study(
-        direction="minimize" if lower_is_better else "maximize",
-        sampler=optuna.samplers.TPESampler(seed=seed % 2**32),
-    )
-    for trial in trials:
-        if trial.score is not None:
-            study.add_trial(optuna.trial.create_trial(params=trial.params, distributions=space, value=trial.score))
-    return _plain(study.ask(space).params)
+
+    claim: str
+    number: int
+    choose: Callable[[dict[str, Trial]], dict[str, Any] | None]
+
+
+@dataclass(frozen=True)
+class Listed:
+    """Settings that are known beforehand."""
+
+    settings: list[dict[str, Any]]
+
+    def tasks(self) -> Iterator[Task]:
+        """A task a setting."""
+        for params in self.settings:
+            yield Task(key_of(params), -1, functools.partial(_unless_tried, params))
+
+    def among(self, trials: dict[str, Trial]) -> list[Trial]:
+        """The trials that are of one of these."""
+        wanted = set(map(key_of, self.settings))
+        return [trial for key, trial in trials.items() if key in wanted]
+
+
+def _unless_tried(params: dict[str, Any], trials: dict[str, Trial]) -> dict[str, Any] | None:
+    return None if key_of(params) in trials else params
+
+
+@dataclass(frozen=True)
+class Proposed:
+    """`n` settings that Optuna's tree-structured Parzen estimator (Bergstra et al. 2011) proposes one after another.
+
+    A proposal is a function of its number and the trials before it alone, so that a search that goes on after an
+    interruption goes on as it would have.
+    """
+
+    space: Mapping[str, Any]
+    n: int
+    seed: int
+    lower_is_better: bool
+
+    def tasks(self) -> Iterator[Task]:
+        """A task a number."""
+        for number in range(self.n):
+            yield Task(f"proposal {number}", number, functools.partial(self._choose, number))
+
+    def among(self, trials: dict[str, Trial]) -> list[Trial]:
+        """The trials that are one of these `n`."""
+        return [trial for trial in trials.values() if 0 <= trial.number < self.n]
+
+    def _choose(self, number: int, trials: dict[str, Trial]) -> dict[str, Any] | None:
+        before = list(trials.values())
+        if any(trial.number == number for trial in before):
+            return None
+        proposals = (self._propose(before, self.seed + number + 1_000_000 * attempt) for attempt in range(_ATTEMPTS))
+        return next((params for params in proposals if key_of(params) not in trials), None)
+
+    def _propose(self, before: list[Trial], seed: int) -> dict[str, Any]:
+        optuna = _optuna()
+        space = {name: _for_optuna(optuna, name, choice) for name, choice in self.space.items()}
+        sampler = optuna.samplers.TPESampler(seed=seed % 2**32)
+        study = optuna.create_study(direction="minimize" if self.lower_is_better else "maximize", sampler=sampler)
+        for trial in before:
+            if trial.score is not None:
+                done = optuna.trial.create_trial(params=trial.params, distributions=space, value=trial.score)
+                study.add_trial(done)
+        return _plain(study.ask(space).params)
 
 
 def _for_optuna(optuna: Any, name: str, choice: Any) -> Any:
@@ -104,6 +160,15 @@ def _plain(params: dict[str, Any]) -> dict[str, Any]:
         return value.item() if isinstance(value, np.generic) else value
 
     return {name: plain(value) for name, value in params.items()}
+
+
+def _optuna() -> Any:
+    try:
+        import optuna
+    except ImportError:
+        raise ImportError("backend='optuna' needs Optuna: pip install optuna") from None
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return optuna
 
 
 def _sklearn() -> Any:

@@ -9,6 +9,7 @@ import subprocess
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.stats
 from test_describe import read_with_pandas, resolved
 from test_evaluation import slow
 
@@ -99,7 +100,88 @@ def check(page, data, n_users, seed=0):
     assert exact.iloc[0] == table.loc["auc", "ALS"]
     losses = page.tables["Loss after each iteration"]["loss"]
     assert losses.iloc[-1] == pytest.approx(model.loss(train), rel=1e-9)
+    per_user = {
+        name: slow_ndcg_and_auc(m, dense, rows) for name, m in (("ALS", model), ("popular", Popularity().fit(train)))
+    }
+    paired = page.tables["ALS less popularity, paired over users"].set_index("metric")
+    for metric in paired.index:
+        a, b = (per_user[name][metric] for name in ("ALS", "popular"))
+        there = ~np.isnan(a)
+        assert paired.loc[metric, "difference"] == pytest.approx(np.mean((a - b)[there]), abs=5e-4)
+        assert paired.loc[metric, "p, t test"] == pytest.approx(scipy.stats.ttest_rel(a[there], b[there]).pvalue, rel=0.1)
+        counts = paired.loc[metric, ["better for", "equal for", "worse for"]].tolist()
+        assert sum(counts) == there.sum()
+        assert abs(counts[0] - np.sum(a[there] > b[there])) <= 1  # rounding of equal scores
+    check_search(page, train, n_users, seed)
+    check_neighbours(page, model)
+    check_popularity(page, model, dense[0], rows)
+    glance = " ".join(page.tables["text"])
+    assert f"in {als['auc']:.1%} of all cases" in glance
+    assert f"hold {als['recall@10']:.1%} of the held-out items" in glance
     return model, train
+
+
+def slow_ndcg_and_auc(model, dense, rows):
+    scores = (model.user_factors_ @ model.item_factors_.T)[rows].astype(float)
+    return slow(scores, dense[0][rows], dense[1][rows], (10,))[0]
+
+
+def check_search(page, train, n_users, seed):
+    """The score of each setting, fitted again on nine tenths of train."""
+    table = page.tables["Settings, best first"]
+    part, validation_part = split.random(train, 0.1, seed)
+    scored = max(1, n_users // 10)
+    rows = np.sort(np.random.default_rng(seed).choice(train.shape[0], scored, replace=False))
+    for _, row in table.iterrows():
+        params = {name: row[name] for name in ("alpha", "regularization")} | {"factors": int(row["factors"])}
+        model = ALS(iterations=4, confidence="log", random_state=seed, **params).fit(part)
+        found = slow_ndcg_and_auc(model, [p.user_items.toarray() for p in (part, validation_part)], rows)
+        assert row["score"] == pytest.approx(np.nanmean(found["ndcg@10"]), abs=2e-3)
+        assert row["auc"] == pytest.approx(np.nanmean(found["auc"]), abs=2e-3)
+    assert table["score"].is_monotonic_decreasing
+
+
+def check_neighbours(page, model):
+    """Cosines of the five nearest to each of the most popular, and what a newcomer gets."""
+    y = model.item_factors_.astype(float)
+    length = np.linalg.norm(y, axis=1)
+    popular = model.popular(5)[0].tolist()
+    rows = model.items_.rows("items", popular)
+    for item, row in zip(popular, rows, strict=True):
+        cosine = np.divide(y @ y[row], length * length[row], out=np.full(length.size, -np.inf), where=length > 0)
+        cosine[row] = -np.inf
+        want = np.sort(cosine)[::-1][:5]
+        assert page.tables[f"Like {model.name_of(item)}"]["cosine"].tolist() == pytest.approx(want.tolist(), abs=1e-5)
+    params = model.get_params()
+    weight = params["alpha"] * np.log1p(1.0)
+    own = y[rows[:1]]
+    system = y.T @ y + weight * own.T @ own + params["regularization"] * np.eye(y.shape[1])
+    scores = y @ np.linalg.solve(system, (1 + weight) * own[0])
+    scores[rows[0]] = -np.inf
+    want = np.sort(scores)[::-1][:10]
+    assert page.tables["Recommended to a newcomer"]["score"].tolist() == pytest.approx(want.tolist(), rel=2e-3)
+
+
+def check_popularity(page, model, train, rows):
+    """Popularity of recommendations, one user at a time."""
+    table = page.tables["Popularity of ten recommendations for each user"].set_index("figure")["ALS"].tolist()
+    scores, audience = model.user_factors_ @ model.item_factors_.T, np.count_nonzero(train, axis=0)
+    top = set(np.argsort(-audience, kind="stable")[: max(1, audience.size // 100)].tolist())
+    given = []
+    for u in rows:
+        candidates = [i for i in range(audience.size) if train[u, i] == 0]
+        order = audience if not train[u].any() else scores[u]
+        given += sorted(candidates, key=lambda i: (-order[i], i))[:10]
+    own = [i for u in rows for i in np.flatnonzero(train[u])]
+    counts = np.bincount(given, minlength=audience.size)
+    assert table[0] == pytest.approx(np.mean(counts > 0), abs=2 / audience.size)
+    values, times = np.unique(counts, return_counts=True)
+    gini = times @ np.abs(values[:, None] - values) @ times / counts.size**2 / (2 * counts.mean())
+    assert table[1] == pytest.approx(gini, abs=1e-4)
+    assert table[2] == pytest.approx(audience[given].mean(), rel=1e-3)
+    assert table[3] == pytest.approx(audience[own].mean(), rel=1e-12)
+    assert table[4] == pytest.approx(np.mean([i in top for i in given]), abs=1e-3)
+    assert table[5] == pytest.approx(np.mean([i in top for i in own]), rel=1e-12)
 
 
 def test_numbers_are_what_slow_computations_find(page, made_up):

@@ -6,8 +6,6 @@ import copy
 import inspect
 import numbers
 import os
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,16 +16,18 @@ import numpy as np
 import scipy.linalg
 from numpy.typing import NDArray
 
-from . import solver, split
+from . import solver, split, updates
 from ._core import SolveError
+from ._interrupt import interruptible
 from ._progress import progress_bar
 from ._validation import boolean, generator, one_of, real_number, whole_number
 from .csr import Csr, refuse_negative
 from .evaluation import evaluate
-from .ids import Ids, id_array, listed
+from .ids import Ids
 from .interactions import Interactions, as_interactions
 from .model import Explanation, FactorModel, State, item_rows, user_rows
 from .objective import Objective
+from .start import start
 
 # Relaxation where it is not given: of the second iteration, growth an iteration, and the most there is.
 _RELAXATION = (1.3, 0.1, 1.8)
@@ -246,7 +246,7 @@ class ALS(FactorModel):
             settings = replace(settings, mean=_mean(seen, dtype))
         rows = _transformed(seen, settings.objective)
         columns = data.by_item(settings.n_threads) if rows is data.csr else rows.transposed(settings.n_threads)
-        x, y = self._start(init, data, rank, settings.objective.biases, dtype, rng)
+        x, y = start(init, data, rank, settings.objective.biases, dtype, rng)
         if settings.compact and dtype == np.float32:
             settings = replace(settings, memory=solver.compact_memory(max(data.shape), x.shape[1]))
 
@@ -279,7 +279,7 @@ class ALS(FactorModel):
         def publish_copies() -> None:
             publish(x.copy(), y.copy())  # what is kept must not change under its keeper
 
-        with _interruptible(publish_copies) as checkpoint, progress_bar(progress, iterations, "fit") as advance:
+        with interruptible(publish_copies) as checkpoint, progress_bar(progress, iterations, "fit") as advance:
             for iteration, by in enumerate(relaxation, 1):
                 started = time.perf_counter()
                 half_step(rows, y, x, data.users, by)
@@ -338,43 +338,6 @@ class ALS(FactorModel):
         else:
             between = [1.0] * iterations
         return [1.0, *between[: iterations - 2], 1.0][:iterations]
-
-    def _start(
-        self, init: Any, data: Interactions, rank: int, biases: bool, dtype: Any, rng: Any
-    ) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Factors to start from, with `biases` a column of these behind them."""
-        x, y = (_noise(rng, n, rank, dtype, biases) for n in data.shape)
-        if init is None:
-            return x, y
-        if isinstance(init, FactorModel):
-            state = init.state_
-            if state.item_factors.shape[1] != rank:
-                raise ValueError(f"init has {state.item_factors.shape[1]} factors, this model {rank}")
-            for to, ids, known, factors in (
-                (x, data.users, state.users, state.solved_users()),
-                (y, data.items, state.items, state.solved_items()),
-            ):
-                if (ids.array is None) != (known.array is None) or ids.whole != known.whole:
-                    raise ValueError(f"init and train must have the same kind of {ids.what} ids: numbers, strings or none")
-                rows = known.find(ids.all())
-                width = min(to.shape[1], factors.shape[1])  # either model may be without biases
-                to[rows >= 0, :width] = factors[rows[rows >= 0], :width]
-            return x, y
-        try:
-            given = [np.asarray(side) for side in init]
-        except (TypeError, ValueError):
-            given = []
-        if len(given) != 2:
-            raise TypeError(f"init must be (X0, Y0) or a fitted ALS, got {type(init).__name__}")
-        for name, side, n in zip(("X0", "Y0"), given, data.shape, strict=True):
-            if side.shape != (n, rank) or side.dtype.kind not in "iuf":
-                raise ValueError(f"init: {name} must be numbers of shape {(n, rank)}, got {side.dtype} of {side.shape}")
-        with np.errstate(over="ignore"):
-            x[:, :rank], y[:, :rank] = given
-        for name, side in (("X0", x), ("Y0", y)):
-            if not np.isfinite(side).all():
-                raise ValueError(f"init: {name} holds values that are not finite, as {np.dtype(dtype).name}")
-        return x, y
 
     @staticmethod
     def _entries(name: str, csr: Csr, settings: solver.Settings) -> Csr:
@@ -498,10 +461,10 @@ class ALS(FactorModel):
         state, n = self._with_interactions(), self._threads(n_threads)
         assert state.seen is not None
         rows = self._raw_rows("rows", rows, state, n)
-        users, at = _placed(state.users, "ids", ids, rows.shape[0])
+        users, at = updates.placed(state.users, "ids", ids, rows.shape[0])
         solved = self._solve(rows, state.item_basis(n), Ids(users.what, at.size, users.of(at)), n)
-        x = _with_rows(state.x, at, user_rows(solved, state.mean), users.n)
-        seen = _with_seen(state.seen, at, rows, users.n, n)
+        x = updates.with_rows(state.x, at, user_rows(solved, state.mean), users.n)
+        seen = updates.with_seen(state.seen, at, rows, users.n, n)
         self._copy_state(x=x, users=users, seen=seen)
 
     def update_items(self, ids: Any, rows: Any, n_threads: int | None = None) -> None:
@@ -517,10 +480,10 @@ class ALS(FactorModel):
         """
         state, n = self._with_interactions(), self._threads(n_threads)
         rows = self._raw_rows("rows", rows, state, n, by_item=True)
-        items, at = _placed(state.items, "ids", ids, rows.shape[0])
+        items, at = updates.placed(state.items, "ids", ids, rows.shape[0])
         solved = self._solve(rows, state.user_basis(n), Ids(items.what, at.size, items.of(at)), n)
-        y = _with_rows(state.y, at, item_rows(solved, state.mean), items.n)
-        seen = _with_seen(state.seen_by_item(n), at, rows, items.n, n)
+        y = updates.with_rows(state.y, at, item_rows(solved, state.mean), items.n)
+        seen = updates.with_seen(state.seen_by_item(n), at, rows, items.n, n)
         names = state.names
         if names is not None:
             names = np.concatenate([names, np.full(items.n - names.size, None, dtype=object)])
@@ -642,41 +605,6 @@ def _transformed(csr: Csr, objective: Objective) -> Csr:
     return csr if objective.transform is None else replace(csr, data=objective.apply(csr.data))
 
 
-def _placed(ids: Ids, name: str, wanted: Any, n_rows: int) -> tuple[Ids, NDArray[np.int64]]:
-    """Ids with the unknown ones of `wanted` appended, and the row of each."""
-    array = id_array(name, listed(wanted))
-    if array.size != n_rows:
-        raise ValueError(f"{name} names {array.size} {ids.what}s, rows holds {n_rows}")
-    if np.unique(array).size != array.size:
-        raise ValueError(f"{name} must be distinct")
-    rows = ids.find(array)
-    new = np.flatnonzero(rows < 0)
-    extended = ids.extended(array[new]) if new.size else ids
-    rows[new] = ids.n + np.arange(new.size)
-    return extended, rows
-
-
-def _with_rows(factors: NDArray[Any], at: NDArray[np.int64], rows: NDArray[Any], n: int) -> NDArray[Any]:
-    """`n` rows of factors: those `at` are new or replaced."""
-    out = np.zeros((n, factors.shape[1]), factors.dtype)
-    out[: factors.shape[0]] = factors
-    out[at] = rows
-    return out
-
-
-def _with_seen(seen: Csr, at: NDArray[np.int64], rows: Csr, n: int, n_threads: int) -> Csr:
-    """`n` rows of what was seen: those `at` are new or replaced."""
-    old_rows = seen.row_numbers()
-    stays = ~np.isin(old_rows, at)
-    return Csr.from_triplets(
-        np.concatenate([old_rows[stays], at[rows.row_numbers()]]),
-        np.concatenate([seen.indices[stays], rows.indices]),
-        np.concatenate([seen.data[stays], rows.data]),
-        (n, seen.shape[1]),
-        n_threads,
-    )
-
-
 def _mean(csr: Csr, dtype: np.dtype[Any]) -> float:
     """Of the values; refuses one that `dtype` cannot hold."""
     with np.errstate(over="ignore"):
@@ -693,16 +621,6 @@ def _equal(a: Any, b: Any) -> bool:
     return type(a) is type(b) and bool(a == b)
 
 
-def _noise(rng: Any, n: int, rank: int, dtype: Any, biases: bool) -> NDArray[Any]:
-    """N(0, (0.1 / sqrt(rank))^2), drawn in float64, some rows at a time; biases are 0."""
-    out = np.zeros((n, rank + biases), dtype)
-    step = max(1, 2**20 // rank)
-    for begin in range(0, n, step):
-        rows = out[begin : begin + step, :rank]
-        rows[:] = rng.standard_normal(rows.shape) * (0.1 / np.sqrt(rank))
-    return out
-
-
 @contextmanager
 def _naming(ids: Ids) -> Iterator[None]:
     """Tells which user or item a failing row belongs to."""
@@ -715,26 +633,3 @@ def _naming(ids: Ids) -> Iterator[None]:
             "for the dtype, cause this: raise alpha or regularization, lower unobserved_weight, or use dtype='float64'",
             error.row,
         ) from None
-
-
-@contextmanager
-def _interruptible(before: Callable[[], None]) -> Iterator[Callable[[], None]]:
-    """Holds Ctrl-C back until a checkpoint, which then calls `before` and the handler; one that returns goes on."""
-    hit: list[Any] = []
-    handler = signal.getsignal(signal.SIGINT) if threading.current_thread() is threading.main_thread() else None
-    if not callable(handler):
-        yield lambda: None
-        return
-
-    def checkpoint() -> None:
-        if hit:
-            before()
-            handler(*hit.pop())
-
-    signal.signal(signal.SIGINT, lambda number, frame: hit.append((number, frame)))
-    try:
-        yield checkpoint
-    finally:
-        signal.signal(signal.SIGINT, handler)
-    if hit:
-        handler(*hit.pop())

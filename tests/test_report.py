@@ -288,6 +288,8 @@ def test_ratings_and_what_is_searched(tmp_path):
     errors = found.tables["Ranking of held-out items"].set_index("metric")["ALS"]
     assert 0 < errors["mae"] < errors["rmse"]
     assert found.tables["Settings, best first"]["score"].is_monotonic_increasing
+    assert not [caption for caption in found.tables if "play" in caption]
+    assert found.tables["Top items by sum of ratings"]["sum of ratings"].iloc[0] == data.user_items.sum(axis=0).max()
     cymbals.report(data, tmp_path / "r.html", grid={"confidence": ["log", "binary"]}, iterations=2, factors=3)
     assert len(Page((tmp_path / "r.html").read_text()).tables["Settings, best first"]) == 2
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from . import figures
 from ._pandas import frame
-from ._validation import whole_number
+from ._validation import instance, whole_number
 from .audioscrobbler import RawEvents
 from .ids import distinct
 from .interactions import Interactions
@@ -50,11 +50,11 @@ class Description:
         dict of str to Figure
             "activity", "curiosity", "popularity", "audience", and the top lists under the names of their tables.
         """
-        t = self._totals
+        t, w = self._totals, self._totals.what
         out = {
-            "activity": figures.ecdf(t.plays_of_user, "plays of a user", "Activity: plays of each user"),
+            "activity": figures.ecdf(t.of_user, f"{w} of a user", f"Activity: {w} of each user"),
             "curiosity": figures.ecdf(t.curiosity, "distinct items of a user", "Curiosity: distinct items of each user"),
-            "popularity": figures.ecdf(t.plays_of_item, "plays of an item", "Popularity: plays of each item"),
+            "popularity": figures.ecdf(t.of_item, f"{w} of an item", f"Popularity: {w} of each item"),
             "audience": figures.ecdf(t.audience, "users of an item", "Audience: distinct users of each item"),
         }
         for title, table in self.tables.items():
@@ -70,7 +70,7 @@ class Description:
         return "".join(f"<h4>{title}</h4>{table.to_html(index=False)}" for title, table in self.tables.items())
 
 
-def describe(data: Interactions | RawEvents, top: int = 10) -> Description:
+def describe(data: Interactions | RawEvents, top: int = 10, values: str = "plays") -> Description:
     """Tables and pictures of a data set; of raw events before and after cleaning.
 
     Parameters
@@ -78,6 +78,8 @@ def describe(data: Interactions | RawEvents, top: int = 10) -> Description:
     data : Interactions or RawEvents
     top : int
         Length of the top lists.
+    values : str
+        What sums of values are called in tables and pictures, such as "sum of ratings"; raw events are plays.
 
     Returns
     -------
@@ -97,7 +99,7 @@ def describe(data: Interactions | RawEvents, top: int = 10) -> Description:
         raise TypeError(f"data must be Interactions or RawEvents, got {type(data).__name__}")
     raw = data if isinstance(data, RawEvents) else None
     cleaned = data.clean() if isinstance(data, RawEvents) else data
-    totals = _Totals.of(cleaned)
+    totals = _Totals.of(cleaned, instance("values", values, str))
     tables = {} if raw is None else _raw_tables(raw, cleaned, top)
     return Description(cleaned, tables | _tables(cleaned, totals, top), totals)
 
@@ -106,17 +108,19 @@ def describe(data: Interactions | RawEvents, top: int = 10) -> Description:
 class _Totals:
     """Sums over the rows and columns of a data set."""
 
-    plays_of_user: NDArray[Any]
-    plays_of_item: NDArray[Any]
+    what: str  # is added up
+    of_user: NDArray[Any]
+    of_item: NDArray[Any]
     curiosity: NDArray[np.int64]
     audience: NDArray[np.int64]
 
     @classmethod
-    def of(cls, data: Interactions) -> _Totals:
-        csr, plays = data.csr, data.csr.data.astype(np.float64)
+    def of(cls, data: Interactions, what: str) -> _Totals:
+        csr, values = data.csr, data.csr.data.astype(np.float64)
         return cls(
-            np.bincount(csr.row_numbers(), plays, data.shape[0]),
-            np.bincount(csr.indices, plays, data.shape[1]),
+            what,
+            np.bincount(csr.row_numbers(), values, data.shape[0]),
+            np.bincount(csr.indices, values, data.shape[1]),
             np.diff(csr.indptr),
             np.bincount(csr.indices, minlength=data.shape[1]),
         )
@@ -131,15 +135,15 @@ def _tables(data: Interactions, t: _Totals, top: int) -> dict[str, pd.DataFrame]
         return {"user": data.user_ids[rows]}
 
     cells = data.shape[0] * data.shape[1]
-    facts = {"users": data.shape[0], "items": data.shape[1], "pairs": data.nnz, "plays": _whole(t.plays_of_user).sum()}
+    facts = {"users": data.shape[0], "items": data.shape[1], "pairs": data.nnz, t.what: _whole(t.of_user).sum()}
     facts |= {"density": data.nnz / cells if cells else 0.0} | data.report
     return {
         "overview": _facts({what: (value,) for what, value in facts.items()}, "value"),
-        "activity": _percentiles({"plays of a user": t.plays_of_user, "distinct items": t.curiosity}),
-        "popularity": _percentiles({"plays of an item": t.plays_of_item, "distinct users": t.audience}),
-        "top items by plays": _top(t.plays_of_item, top, item, "plays"),
+        "activity": _percentiles({f"{t.what} of a user": t.of_user, "distinct items": t.curiosity}),
+        "popularity": _percentiles({f"{t.what} of an item": t.of_item, "distinct users": t.audience}),
+        f"top items by {t.what}": _top(t.of_item, top, item, t.what),
         "top items by audience": _top(t.audience, top, item, "users"),
-        "top users by plays": _top(t.plays_of_user, top, user, "plays"),
+        f"top users by {t.what}": _top(t.of_user, top, user, t.what),
         "top users by curiosity": _top(t.curiosity, top, user, "items"),
     }
 

@@ -92,7 +92,7 @@ def report(
     check_writable(output)
     steps = _Steps(progress)
     with steps("clean and describe"):
-        description = describe(data)
+        description = describe(data, values="sum of ratings" if als.get("objective") == "explicit" else "plays")
     cleaned = description.data
     if listeners is not None:
         cleaned.users.rows("listeners", listed(listeners))  # raises now what would be raised after minutes

@@ -121,7 +121,7 @@ def activity(description: Description, pictures: Mapping[str, Figure]) -> Sectio
         "activity",
         "Activity and popularity",
         [
-            "How much users play, and how much items are played: on log axes, since both can run over orders of magnitude. "
+            "How much there is of each user and of each item: on log axes, since both can run over orders of magnitude. "
             "The dotted lines are percentiles.",
             [("activity", t["activity"])],
             [pictures["activity"], pictures["curiosity"]],
@@ -230,18 +230,19 @@ def validated(
 def recommendations(model: ALS, train: Interactions, listeners: Any) -> Section:
     """What a few users like, and what they get."""
     section = Section("recommendations", "Recommendations")
+    how, what = ("rated best", "rating") if model.predicts_values else ("most played", "plays")
     active = np.flatnonzero(np.diff(train.csr.indptr))
     if listeners is None:
         by_length = active[np.argsort(np.diff(train.csr.indptr)[active], kind="stable")]
         rows = by_length[[-1 - len(by_length) // 100, len(by_length) // 2, len(by_length) // 20]]
         listeners = train.users.of(np.array(list(dict.fromkeys(rows.tolist()))))
     for user, ids, scores in zip(listed(listeners), *model.recommend(listed(listeners), 10), strict=True):
-        items, plays = train.csr.row(int(model.users_.rows("listeners", [user])[0]))
-        most = np.argsort(-plays, kind="stable")[:5]
+        items, values = train.csr.row(int(model.users_.rows("listeners", [user])[0]))
+        most = np.argsort(-values, kind="stable")[:5]
         section.parts.append(f"User {user}, who has {items.size:,} items in train.")
-        played = _named(model, train.items.of(items[most]), plays[most], "plays")
+        largest = _named(model, train.items.of(items[most]), values[most], what)
         recommended = _named(model, ids, scores, "score")
-        section.parts.append([(f"most played by user {user}", played), (f"recommended to user {user}", recommended)])
+        section.parts.append([(f"{how} by user {user}", largest), (f"recommended to user {user}", recommended)])
     return section
 
 

@@ -294,6 +294,14 @@ def test_ratings_and_what_is_searched(tmp_path):
     assert len(Page((tmp_path / "r.html").read_text()).tables["Settings, best first"]) == 2
 
 
+def test_one_user_with_everything(tmp_path):
+    data = cymbals.Interactions.from_arrays([1] * 60, range(60))
+    cymbals.report(data, tmp_path / "r.html", factors=2, iterations=2, n=1)
+    found = Page((tmp_path / "r.html").read_text())
+    assert "AUC is undefined here" in " ".join(found.tables["text"])
+    assert "nan" not in " ".join(found.tables["text"])
+
+
 def test_nothing_is_left_behind_where_it_fails(tmp_path):
     data = cymbals.Interactions.from_arrays([1, 2], [1, 2])
     (tmp_path / "r.html").write_text("before")

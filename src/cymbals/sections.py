@@ -53,15 +53,20 @@ def glance(description: Description, found: SearchResult, metrics: Mapping[str, 
     """What somebody reads who reads nothing else."""
     data, als, popular = description.data, metrics["ALS"], metrics["popularity"]
     low, high = validation.interval(als, "auc")
+    auc = (
+        f"On what was held out, the chosen model puts a held-out item of a user before a random other one in "
+        f"{als['auc']:.1%} of all cases (AUC; 95 % interval over users {low:.1%} to {high:.1%}), popularity alone in "
+        f"{popular['auc']:.1%}."
+    )
+    if np.isnan(als["auc"]):
+        auc = "AUC is undefined here: no user has a held-out item and another one left to rank it against."
     return Section(
         "glance",
         "At a glance",
         [
             f"{data.shape[0]:,} users, {data.shape[1]:,} items, {data.nnz:,} pairs of them. "
             f"Of {len(found.trials)} settings, {_settings(found.best_params_)} ranked best.",
-            f"On what was held out, the chosen model puts a held-out item of a user before a random other one in "
-            f"{als['auc']:.1%} of all cases (AUC; 95 % interval over users {low:.1%} to {high:.1%}), popularity alone in "
-            f"{popular['auc']:.1%}. Its ten best hold {als['recall@10']:.1%} of the held-out items (recall@10), those of "
+            f"{auc} Its ten best hold {als['recall@10']:.1%} of the held-out items (recall@10), those of "
             f"popularity {popular['recall@10']:.1%}.",
             _verdict(validation.compare(als, popular, "ndcg@10")),
             f"All of it took {seconds:.1f} seconds.",

@@ -70,9 +70,9 @@ def evaluate(
     if as_json:
         print_json(means)
         return
-    rows = [{"metric": m} | {name: f"{of[m]:.4f}" for name, of in means.items() if m in of} for m in means["ALS"]]
+    rows = [{"metric": m} | {name: of.get(m, np.nan) for name, of in means.items()} for m in means["ALS"]]
     show_tables(console(), {"ranking of held-out items": rows})
-    if len(found["ALS"]) == 1:
+    if len(found["ALS"]) == 1 and np.isfinite(means["ALS"]["auc"]):
         low, high = validation.interval(found["ALS"][0], "auc", seed=seed)
         click.echo(f"AUC of ALS: 95 % interval over users {low:.4f} to {high:.4f}")
         click.echo(f"ALS less popularity: {validation.compare(found['ALS'][0], found['popularity'][0], 'auc', seed=seed)}")

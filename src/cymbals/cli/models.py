@@ -113,7 +113,8 @@ def show_lists(model: ALS, what: str, asked: list[Any], ids: Any, scores: Any, a
         print_json(rows_of)
         return
     for one, found in rows_of.items():
-        show_tables(console(), {f"user {one}" if what == "user" else f"like {model.name_of(one)}": found})
+        rows = found if model.item_names_ is not None else [{k: v for k, v in row.items() if k != "name"} for row in found]
+        show_tables(console(), {f"user {one}" if what == "user" else f"like {model.name_of(one)}": rows})
 
 
 def _stream(model: ALS, n: int, output: str, threads: int | None) -> None:

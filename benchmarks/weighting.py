@@ -30,6 +30,11 @@ WEIGHTINGS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "1 for any count": (lambda data: data, "binary"),
 }
 GRID = {"alpha": [0.001, 0.01, 0.1, 1.0, 10.0, 100.0], "regularization": [0.1, 1.0, 10.0, 100.0, 1000.0]}
+PAIRS = (
+    ("BM25", "log(1 + count)", "ndcg@10"),
+    ("BM25", "counts", "ndcg@10"),
+    ("1 for any count", "log(1 + count)", "auc"),
+)
 
 
 def main() -> None:
@@ -47,15 +52,21 @@ def main() -> None:
         print("|---|---|---|---|---|---|---|---|")
         popular = cymbals.evaluate(Popularity().fit(train), train, test)
         print(f"| popularity | {_figures(popular)} | | | |")
+        untuned = cymbals.ALS(factors=args.factors, alpha=1.0, regularization=1.0, random_state=args.seed).fit(train)
+        print(f"| counts, not tuned | {_figures(cymbals.evaluate(untuned, train, test))} | 1 | 1 | |")
+        of = {}
         for title, (weigh, confidence) in WEIGHTINGS.items():
             started = time.perf_counter()
             how = {"factors": args.factors, "confidence": confidence, "seed": args.seed, "metric": "ndcg@10"}
             found = cymbals.search(weigh(train), GRID, **how)
             seconds = time.perf_counter() - started
-            metrics = cymbals.evaluate(found.best_model_, train, test)
+            of[title] = cymbals.evaluate(found.best_model_, train, test)
             best = found.best_params_
-            row = f"| {title} | {_figures(metrics)} | {best['alpha']:g} | {best['regularization']:g} | {seconds:.0f} |"
+            row = f"| {title} | {_figures(of[title])} | {best['alpha']:g} | {best['regularization']:g} | {seconds:.0f} |"
             print(row, flush=True)
+        print()
+        for first, second, metric in PAIRS:
+            print(f"{first} less {second}, {cymbals.validation.compare(of[first], of[second], metric)}")
 
 
 def _figures(metrics: cymbals.Metrics) -> str:

@@ -17,7 +17,7 @@ def pandas() -> Any:
     return pd
 
 
-def frame(columns: dict[str, Any]) -> pd.DataFrame:
-    """A data frame."""
-    out: pd.DataFrame = pandas().DataFrame(columns)
+def frame(content: dict[str, Any] | list[dict[str, Any]]) -> pd.DataFrame:
+    """A data frame of columns, or of rows."""
+    out: pd.DataFrame = pandas().DataFrame(content)
     return out

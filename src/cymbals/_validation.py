@@ -36,6 +36,14 @@ def real_number(name: str, value: Any, *, least: float = 0.0, open_end: bool = F
     return number
 
 
+def share(name: str, value: Any) -> float:
+    """`value` as a float above 0 and below 1."""
+    number = real_number(name, value, open_end=True)
+    if number >= 1:
+        raise ValueError(f"{name} must be below 1, got {number}")
+    return number
+
+
 def boolean(name: str, value: Any) -> bool:
     """`value`, which must be True or False."""
     if not isinstance(value, (bool, np.bool_)):
@@ -48,6 +56,17 @@ def instance(name: str, value: Any, kind: type[Kind]) -> Kind:
     if not isinstance(value, kind):
         raise TypeError(f"{name} must be {kind.__name__}, got {value!r}")
     return value
+
+
+def plain(value: Any) -> Any:
+    """A number of any kind as Python's own, and so what numpy holds; anything else as it is."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, numbers.Integral):
+        return int(value)
+    return float(value) if isinstance(value, numbers.Real) else value
 
 
 def one_of(name: str, value: Any, choices: tuple[str, ...]) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import inspect
-import numbers
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -20,7 +19,7 @@ from . import solver, split, updates
 from ._core import SolveError
 from ._interrupt import interruptible
 from ._progress import progress_bar
-from ._validation import boolean, generator, one_of, real_number, whole_number
+from ._validation import boolean, generator, one_of, plain, real_number, whole_number
 from .csr import Csr, refuse_negative
 from .evaluation import evaluate
 from .ids import Ids
@@ -171,7 +170,7 @@ class ALS(FactorModel):
         """Changes constructor arguments; they take effect at the next fit."""
         for name, value in params.items():
             if name not in self._defaults():
-                raise ValueError(f"no parameter {name!r}; there are {', '.join(self._defaults())}")
+                raise ValueError(f"ALS has no parameter {name!r}; there are {', '.join(self._defaults())}")
             setattr(self, name, value)
         return self
 
@@ -539,7 +538,7 @@ class ALS(FactorModel):
         dtype = self.item_factors_.dtype.name
         if callable(self._fitted["confidence"]):
             raise ValueError("confidence is a function, which a model file cannot hold; pickle the model instead")
-        params = {name: _plain(value) for name, value in self._fitted.items()} | {"dtype": dtype}
+        params = {name: plain(value) for name, value in self._fitted.items()} | {"dtype": dtype}
         if not isinstance(params["random_state"], int):
             params["random_state"] = None  # a generator's state is of no use to a fitted model
         facts = {"params": params, "n_iter": self.n_iter_, "history": self.history_, "report": self.report_}
@@ -589,15 +588,6 @@ def _dtype(dtype: Any) -> np.dtype[Any]:
 def _taken(kind: str, csr: Csr) -> Csr:
     """What an objective takes as entries: stored zeros in "explicit" alone."""
     return csr if kind == "explicit" else csr.without_zeros()
-
-
-def _plain(value: Any) -> Any:
-    """A number of any kind as Python's own."""
-    if isinstance(value, (bool, np.bool_)):
-        return bool(value)
-    if isinstance(value, numbers.Integral):
-        return int(value)
-    return float(value) if isinstance(value, numbers.Real) else value
 
 
 def _transformed(csr: Csr, objective: Objective) -> Csr:

@@ -12,6 +12,11 @@ from .model import FactorModel, State
 from .threads import resolve
 
 
+def contenders(model: FactorModel, train: Any, seed: Any = 0) -> dict[str, FactorModel]:
+    """A model named "ALS" and what it must beat, "popularity" and "random", fitted on the same train part."""
+    return {"ALS": model, "popularity": Popularity().fit(train), "random": Random(seed).fit(train)}
+
+
 class Popularity(FactorModel):
     """Every user is recommended what most users have: a model of one factor, the audience.
 

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from . import audioscrobbler, split
 from .als import ALS
-from .baselines import Popularity, Random
+from .baselines import contenders
 from .datasets import synthetic
 from .describe import describe
 from .evaluation import evaluate
@@ -48,8 +48,8 @@ def run(console: Console, n_listeners: int, seed: int, n_threads: int | None, sh
     show(console, {f"{model} on {train.nnz:,} counts": history[:3] + history[-1:]})
 
     console.rule("4. Validation on the tenth held out")
-    contenders = {"ALS": model, "popularity": Popularity().fit(train), "random": Random(seed).fit(train)}
-    metrics = {name: evaluate(m, train, test, n_threads=n_threads) for name, m in contenders.items()}
+    compared = contenders(model, train, seed)
+    metrics = {name: evaluate(m, train, test, n_threads=n_threads) for name, m in compared.items()}
     rows = [{"metric": m} | {name: f"{found[m]:.4f}" for name, found in metrics.items()} for m in metrics["ALS"]]
     show(console, {"ranking of held-out artists": rows})
     auc, gain = metrics["ALS"]["auc"], metrics["ALS"]["auc"] - metrics["popularity"]["auc"]

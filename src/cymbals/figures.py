@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ._format import is_number
+
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
@@ -39,9 +41,7 @@ def ecdf(values: Any, what: str, title: str) -> Figure:
     array = array[array > 0]
     if array.size:
         _log_axis(axes, array[0], array[-1])
-        _cumulative(axes, array)
-        found = np.percentile(array, PERCENTILES)
-        marks = ", ".join(f"{p} %: {_short(v)}" for p, v in zip(PERCENTILES, found, strict=True))
+        marks = _cumulative(axes, array)
         figure.set_label(f"{title}: cumulative distribution of {what} on a log axis. Percentiles {marks}.")
     return figure
 
@@ -106,9 +106,7 @@ def distribution(values: Any, what: str, title: str) -> Figure:
     if array.size:
         upper.hist(array, bins=40, color=_BLUE)
         upper.axvline(array.mean(), color=_ORANGE)
-        _cumulative(lower, array)
-        found = np.percentile(array, PERCENTILES)
-        marks = ", ".join(f"{p} %: {_short(v)}" for p, v in zip(PERCENTILES, found, strict=True))
+        marks = _cumulative(lower, array)
         figure.set_label(
             f"{title}: histogram and cumulative distribution of {what} over {array.size:,} users. "
             f"Mean {_short(array.mean())}; percentiles {marks}."
@@ -166,7 +164,7 @@ def trials(table: pd.DataFrame, names: Sequence[str], metric: str) -> Figure:
         axes.set_visible(False)
     for axes, name in zip(panels.flat, names, strict=False):
         values = table[name]
-        numeric = values.map(lambda v: isinstance(v, (int, float)) and not isinstance(v, bool)).all()
+        numeric = values.map(is_number).all()
         if numeric and len(values) and values.min() > 0 and values.max() > 20 * values.min():
             _log_axis(axes, values.min(), values.max())
         axes.plot(values if numeric else values.astype(str), table["score"], "o", color=_BLUE, alpha=0.8)
@@ -209,8 +207,8 @@ def _log_axis(axes: Axes, least: float, most: float) -> None:
     axes.xaxis.set_major_formatter(lambda value, _: _short(value))
 
 
-def _cumulative(axes: Axes, rising: NDArray[np.float64]) -> None:
-    """A step curve of sorted values, with lines at their percentiles."""
+def _cumulative(axes: Axes, rising: NDArray[np.float64]) -> str:
+    """A step curve of sorted values, with lines at their percentiles, which are returned in words."""
     values, last = np.unique(rising[::-1], return_index=True)
     share = (rising.size - last) / rising.size
     if values.size > _POINTS:  # evenly along the curve: neither a steep nor a flat part is left out
@@ -219,12 +217,14 @@ def _cumulative(axes: Axes, rising: NDArray[np.float64]) -> None:
         kept = np.unique(np.concatenate(([0], np.minimum(kept + 1, values.size - 1), [values.size - 1])))
         values, share = values[kept], share[kept]
     axes.step(np.concatenate((values[:1], values)), np.concatenate(([0], share)), where="post", color=_BLUE)
+    marks = []
     for percentile, value in zip(PERCENTILES, np.percentile(rising, PERCENTILES), strict=True):
+        marks.append(f"{percentile} %: {_short(value)}")
         axes.axvline(value, color=_GREY, linewidth=0.8, linestyle=":")
         place = _on_axis(axes, np.array([values[0], value, values[-1]]))[1] if values.size > 1 else 0.0
         ha, va, gap = ("left", "top", 3) if place < 0.8 else ("right", "bottom", -3)  # so that it ends inside
         axes.annotate(
-            f"{percentile} %: {_short(value)}",
+            marks[-1],
             (value, percentile / 100),
             (gap, -gap / 2),
             textcoords="offset points",
@@ -233,6 +233,7 @@ def _cumulative(axes: Axes, rising: NDArray[np.float64]) -> None:
             ha=ha,
             va=va,
         )
+    return ", ".join(marks)
 
 
 def _on_axis(axes: Axes, values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -19,15 +19,14 @@ from typing import TYPE_CHECKING, Any
 from . import sections, spaces, split
 from ._files import beside, check_writable
 from ._format import cell, is_number
-from ._validation import real_number, whole_number
+from ._validation import share, whole_number
 from .als import ALS
 from .audioscrobbler import RawEvents
-from .baselines import Popularity, Random
+from .baselines import contenders
 from .describe import describe
 from .evaluation import evaluate
 from .ids import listed
 from .interactions import Interactions
-from .model import FactorModel
 from .search import search
 
 if TYPE_CHECKING:
@@ -84,7 +83,7 @@ def report(
     >>> data = cymbals.datasets.load("profiledata/")  # doctest: +SKIP
     >>> cymbals.report(data, "report.html", factors=50)  # doctest: +SKIP
     """
-    fraction, n_users = real_number("test_fraction", test_fraction, open_end=True), whole_number("n_users", n_users, 1)
+    fraction, n_users = share("test_fraction", test_fraction), whole_number("n_users", n_users, 1)
     template = _template()
     searched = spaces.checked("grid", grid) | spaces.checked("random", random)
     plain = "confidence" in searched or als.get("objective") == "explicit"
@@ -102,18 +101,14 @@ def report(
         found = search(train, grid, random, n=n, metric=metric, seed=seed, n_users=scored, refit=False, **fixed)
     with steps("fit"):
         model = ALS(**{"random_state": seed} | fixed | found.best_params_).fit(train, compute_loss=True)
-    contenders: dict[str, FactorModel] = {
-        "ALS": model,
-        "popularity": Popularity().fit(train),
-        "random": Random(seed).fit(train),
-    }
+    compared = contenders(model, train, seed)
     with steps("evaluate"):
         users, n_threads = cleaned.users.drawn(n_users, seed), fixed.get("n_threads")
-        metrics = {name: evaluate(m, train, test, users=users, n_threads=n_threads) for name, m in contenders.items()}
+        metrics = {name: evaluate(m, train, test, users=users, n_threads=n_threads) for name, m in compared.items()}
     if not metrics["ALS"].n_users:
         raise ValueError(f"test_fraction {fraction} of {cleaned.nnz} entries leaves nothing to score; hold more out")
     with steps("validate"):
-        validated = sections.validated(contenders, metrics, train, test, users, seed, n_threads)
+        validated = sections.validated(compared, metrics, train, test, users, seed, n_threads)
     with steps("recommend"):
         recommended = sections.recommendations(model, train, listeners)
     pictures = description.figures()

@@ -15,11 +15,12 @@ import numpy as np
 
 from . import spaces, split
 from ._core import version
+from ._pandas import frame
 from ._progress import progress_bar
-from ._validation import boolean, real_number, whole_number
+from ._validation import boolean, share, whole_number
 from .als import ALS
 from .early_stopping import LOWER_IS_BETTER, EarlyStopping, cutoffs, is_better
-from .evaluation import Metrics, evaluate
+from .evaluation import evaluate
 from .interactions import Interactions, as_interactions
 from .journal import Journal, Trial
 from .threads import resolve
@@ -59,16 +60,14 @@ class SearchResult:
 
         n_iter are the iterations done or, where each was scored, the best one.
         """
-        import pandas
-
         rows = [
             {**t.params, "score": np.nan if t.score is None else t.score}
             | {name: value for name, value in t.metrics.items() if name != self.metric}
             | {"n_iter": t.iterations, "seconds": t.seconds, "status": t.status, "error": t.error}
             for t in self.trials
         ]
-        frame = pandas.DataFrame(rows).sort_values("score", ascending=self.metric in LOWER_IS_BETTER, kind="stable")
-        return frame.reset_index(drop=True)
+        ascending = self.metric in LOWER_IS_BETTER
+        return frame(rows).sort_values("score", ascending=ascending, kind="stable", ignore_index=True)
 
     def __str__(self) -> str:
         chosen = ", ".join(f"{name}={value!r}" for name, value in self.best_params_.items())
@@ -204,10 +203,7 @@ def search(
 
 
 def _check_names(searched: set[str], als: dict[str, Any]) -> None:
-    known = ALS().get_params()
-    for name in (*sorted(searched), *als):
-        if name not in known:
-            raise ValueError(f"ALS has no parameter {name!r}; there are {', '.join(known)}")
+    ALS().set_params(**dict.fromkeys((*sorted(searched), *als)))  # raises for a name that there is not
     twice = sorted(searched & set(als))
     if twice:
         raise ValueError(f"{twice[0]} is searched and given at once; leave one of them out")
@@ -228,10 +224,7 @@ def _check_notable(*settings: Mapping[str, Any]) -> None:
 def _parts(data: Interactions, validation: Any, seed: int) -> tuple[Interactions, Interactions]:
     """What settings are fitted on, and what they are scored on."""
     if not callable(validation):
-        share = real_number("validation", validation, open_end=True)
-        if share >= 1:
-            raise ValueError(f"validation must be below 1, got {share}")
-        return split.random(data, share, seed)
+        return split.random(data, share("validation", validation), seed)
     made = validation(data)
     if not isinstance(made, (tuple, list)) or len(made) != 2:
         raise TypeError(f"validation must return (train part, validation part), got {made!r}")
@@ -281,9 +274,6 @@ class _Course:
     users: Any
     last: ALS | None = None
 
-    def score(self, model: ALS) -> Metrics:
-        return evaluate(model, self.train, self.validation, self.k, self.users, model.n_threads)
-
     def run(self, model: ALS, params: dict[str, Any], before: list[Trial]) -> Trial:
         """Fit and score one setting."""
         started = time.perf_counter()
@@ -291,7 +281,10 @@ class _Course:
         init = self.last if self.warm_start and _akin(self.last, model) else None
         try:
             model.fit(self.train, init=init, callback=watch)
-            found = watch.metrics if watch else self.score(model)
+            if watch:
+                found = watch.metrics
+            else:
+                found = evaluate(model, self.train, self.validation, self.k, self.users, model.n_threads)
         except (ValueError, ArithmeticError) as error:  # of this setting; others may do better
             return Trial(params, "failed", None, 0, time.perf_counter() - started, error=str(error))
         self.last = model

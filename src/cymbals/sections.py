@@ -148,7 +148,7 @@ def top_lists(description: Description, pictures: Mapping[str, Figure]) -> Secti
 def searched(found: SearchResult, metric: str, scored: int, n_users: int) -> Section:
     """All settings, best first."""
     who = "all users" if scored >= n_users else f"{scored:,} users drawn once"
-    names = [name for name in found.trials[0].params]
+    names = list(found.trials[0].params)
     return Section(
         "search",
         "Search",
@@ -164,7 +164,7 @@ def searched(found: SearchResult, metric: str, scored: int, n_users: int) -> Sec
 def chosen(model: ALS) -> Section:
     """The model and its loss."""
     seconds = sum(entry["seconds"] for entry in model.history_)
-    table = frame({"iteration": [], "seconds": [], "loss": []} | _by_column(model.history_))
+    table = frame(model.history_)
     return Section(
         "model",
         "The chosen model",
@@ -196,7 +196,7 @@ def validated(
         [
             f"{test.nnz:,} of {train.nnz + test.nnz:,} entries, drawn at random, were held out; {als.n_users:,} users with "
             "any are scored. For each of them, all items that are not in train compete. Intervals: bootstrap over users.",
-            [("ranking of held-out items", frame(_by_column(rows)))],
+            [("ranking of held-out items", frame(rows))],
             [figures.distribution(als.per_user["auc"], "AUC of a user", "AUC of the chosen model")],
         ],
     )
@@ -206,7 +206,7 @@ def validated(
         | {"p, signed ranks": c.p_rank, "better for": c.better, "equal for": c.equal, "worse for": c.worse}
         for c in compared
     ]
-    section.parts.append([("ALS less popularity, paired over users", frame(_by_column(paired)))])
+    section.parts.append([("ALS less popularity, paired over users", frame(paired))])
     model = contenders["ALS"]
     drawn = [("exact, all others compete", als["auc"])]
     of_whom = model.users_.rows("users", users)
@@ -221,13 +221,13 @@ def validated(
         "AUC asks how often a held-out item ranks above another. Drawing one other for each estimates the exact figure, "
         "if it is drawn from items the user has neither in train nor in test. Drawn from the user's train items, as the "
         "course does, it measures something else: the model was fitted to rank those high, so held-out items lose to them.",
-        [("AUC, exact and sampled", frame(_by_column([{"others": t, "AUC": v} for t, v in drawn])))],
+        [("AUC, exact and sampled", frame([{"others": t, "AUC": v} for t, v in drawn]))],
     ]
     bias = {name: validation.popularity_bias(m, train, 10, users, n_threads) for name, m in contenders.items()}
     table = [{"figure": _BIAS[key]} | {name: found[key] for name, found in bias.items()} for key in _BIAS]
     section.parts += [
         "What everybody has is easy to recommend. These figures say how far ten recommendations a user keep to it:",
-        [("popularity of ten recommendations for each user", frame(_by_column(table)))],
+        [("popularity of ten recommendations for each user", frame(table))],
     ]
     return section
 
@@ -289,7 +289,7 @@ def made(steps: list[dict[str, Any]], seed: int, fixed: dict[str, Any]) -> Secti
         "How this was made",
         [
             f"cymbals {version()}, {threads()} threads, {simd()} kernels; seed {seed}; given for all settings: {given}.",
-            [("steps", frame(_by_column(steps)))],
+            [("steps", frame(steps))],
         ],
     )
 
@@ -309,9 +309,5 @@ def _columns(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     return table[[name for name in dict.fromkeys(names) if name in table]]
 
 
-def _by_column(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
-    return {name: [row[name] for row in rows] for name in (rows[0] if rows else {})}
-
-
 def _settings(params: Mapping[str, Any]) -> str:
-    return ", ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in params.items())
+    return ", ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in params.items() if v is not None)

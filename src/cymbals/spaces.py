@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.stats
 
+from ._validation import plain
 from .journal import Trial, key_of
 
 _ATTEMPTS = 20  # to propose a setting that was not tried yet; a small space may hold no more
@@ -153,13 +154,7 @@ def _for_optuna(optuna: Any, name: str, choice: Any) -> Any:
 
 def _plain(params: dict[str, Any]) -> dict[str, Any]:
     """Numbers as Python's own, as a journal and `get_params` show them."""
-
-    def plain(value: Any) -> Any:
-        if isinstance(value, list):
-            return [plain(v) for v in value]
-        return value.item() if isinstance(value, np.generic) else value
-
-    return {name: plain(value) for name, value in params.items()}
+    return {name: [plain(v) for v in value] if isinstance(value, list) else plain(value) for name, value in params.items()}
 
 
 def _optuna() -> Any:

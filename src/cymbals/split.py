@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import times
-from ._validation import generator, real_number, whole_number
+from ._validation import generator, share, whole_number
 from .interactions import Interactions, as_interactions, like
 from .threads import resolve
 
@@ -40,7 +40,7 @@ def random(data: Data, test_fraction: float = 0.1, seed: Any = 0) -> tuple[Data,
     >>> train.nnz, test.nnz, test.shape
     (8, 2, (10, 10))
     """
-    fraction = _fraction(test_fraction)
+    fraction = share("test_fraction", test_fraction)
     interactions = as_interactions("data", data, resolve(None))
     held_out = np.zeros(interactions.nnz, dtype=bool)
     order = generator(seed).permutation(interactions.nnz)
@@ -145,7 +145,7 @@ def by_time(data: Interactions, test_fraction: float = 0.1, cutoff: Any = None) 
     array([[0., 1.],
            [1., 0.]], dtype=float32)
     """
-    fraction = _fraction(test_fraction)
+    fraction = share("test_fraction", test_fraction)
     when = times.of(data)
     if cutoff is None:
         held_out = round(fraction * when.size)
@@ -159,13 +159,6 @@ def by_time(data: Interactions, test_fraction: float = 0.1, cutoff: Any = None) 
         between = f"times run from {when.min()} to {when.max()}" if when.size else "there are no entries"
         raise ValueError(f"cutoff {first} leaves the {'test' if not late.any() else 'train'} part empty: {between}")
     return data.where(~late), data.where(late)
-
-
-def _fraction(test_fraction: Any) -> float:
-    fraction = real_number("test_fraction", test_fraction, open_end=True)
-    if fraction >= 1:
-        raise ValueError(f"test_fraction must be below 1, got {fraction}")
-    return fraction
 
 
 def _cut(data: Data, interactions: Interactions, held_out: NDArray[np.bool_]) -> tuple[Data, Data]:

@@ -11,7 +11,7 @@ import scipy.stats
 from numpy.typing import NDArray
 
 from . import retrieval
-from ._validation import generator, instance, one_of, real_number, whole_number
+from ._validation import generator, instance, one_of, share, whole_number
 from .csr import Csr
 from .evaluation import Metrics, aligned
 from .ids import listed
@@ -169,15 +169,13 @@ def _of_users(name: str, metrics: Metrics, metric: str) -> NDArray[np.float64]:
 
 
 def _bootstrap(values: NDArray[np.float64], level: float, seed: Any, n_draws: int) -> tuple[float, float]:
-    share = real_number("level", level, open_end=True)
-    if share >= 1:
-        raise ValueError(f"level must be below 1, got {share}")
+    inside = share("level", level)
     rng, n_draws = generator(seed), whole_number("n_draws", n_draws, 1)
     values = values[~np.isnan(values)]
     if not values.size:
         return float("nan"), float("nan")
     means = [values[(rng.random(values.size) * values.size).astype(np.int64)].mean() for _ in range(n_draws)]
-    low, high = np.quantile(means, [(1 - share) / 2, (1 + share) / 2])
+    low, high = np.quantile(means, [(1 - inside) / 2, (1 + inside) / 2])
     return float(low), float(high)
 
 

@@ -15,11 +15,10 @@ from .. import split, validation
 from .._terminal import console, print_json, show_tables
 from ..als import ALS
 from ..audioscrobbler import RawEvents
-from ..baselines import Popularity, Random
+from ..baselines import contenders
 from ..evaluation import Metrics
 from ..evaluation import evaluate as score
 from ..interactions import Interactions
-from ..model import FactorModel
 from ..report import report as write_report
 from ..search import search as try_settings
 from . import options
@@ -64,7 +63,7 @@ def evaluate(
         if not test.nnz:
             raise ValueError(f"--split {how} of {data.nnz:,} entries leaves the test part empty; hold more out")
         model = ALS(random_state=seed, n_threads=threads, **params).fit(train, progress=True)
-        for name, contender in _contenders(model, train, seed).items():
+        for name, contender in contenders(model, train, seed).items():
             found.setdefault(name, []).append(score(contender, train, test, k, n_threads=threads))
     means = {name: {m: float(np.mean([f[m] for f in folded])) for m in folded[0]} for name, folded in found.items()}
     if as_json:
@@ -200,10 +199,6 @@ def report(
         **fixed,
     )
     click.echo(f"wrote {output}")
-
-
-def _contenders(model: ALS, train: Interactions, seed: int) -> dict[str, FactorModel]:
-    return {"ALS": model, "popularity": Popularity().fit(train), "random": Random(seed).fit(train)}
 
 
 def _cache() -> Path | None:

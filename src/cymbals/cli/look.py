@@ -52,9 +52,10 @@ def describe(
         if figures:
             folder = Path(figures)
             folder.mkdir(parents=True, exist_ok=True)
-            for name, figure in description.figures().items():
-                figure.savefig(folder / f"{name.replace(' ', '-')}.svg")
-            click.echo(f"wrote {len(description.figures())} pictures to {figures}", err=True)
+            pictures = description.figures()
+            for name, picture in pictures.items():
+                picture.savefig(folder / f"{name.replace(' ', '-')}.svg")
+            click.echo(f"wrote {len(pictures)} pictures to {figures}", err=True)
     if as_json:
         print_json(found)
     else:

@@ -17,7 +17,8 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
-VERSION = re.search(r'^version = "(.+)"', Path("pyproject.toml").read_text(encoding="utf-8"), re.M)[1]
+HEADER = Path("src/cymbals/include/cymbals/cymbals.h").read_text(encoding="utf-8")
+VERSION = re.search(r'#define CYMBALS_VERSION "(.+)"', HEADER)[1]
 X86 = int(platform.machine().lower() in ("x86_64", "amd64"))
 LIMITED = not sysconfig.get_config_var("Py_GIL_DISABLED")  # the stable ABI has no free-threaded build yet
 KERNELS = {"baseline": ""}
@@ -27,7 +28,7 @@ FLAGS = "-std=c++17 -O3 -g1 -fopenmp -fvisibility=hidden -fno-omit-frame-pointer
 FLAGS += ["-fno-trapping-math", "-ffp-contract=fast", *shlex.split(os.environ.get("CYMBALS_CFLAGS", ""))]
 LINK = ["-fopenmp", *shlex.split(os.environ.get("CYMBALS_LDFLAGS", ""))]
 INCLUDE = ["src/cymbals/include", "csrc"]
-MACROS = [("CYMBALS_VERSION", VERSION), ("CYMBALS_HAVE_AVX2", X86), ("CYMBALS_HAVE_AVX512", X86)]
+MACROS = [("CYMBALS_HAVE_AVX2", X86), ("CYMBALS_HAVE_AVX512", X86)]
 NEEDS = {  # what a failing probe says is missing, before the compiler's own many lines do
     "-std=c++17": "a C++17 compiler (Debian: apt install g++; Fedora: dnf install gcc-c++)",
     "-fopenmp": "OpenMP for that compiler (GCC brings its own; clang: apt install libomp-dev)",
@@ -70,6 +71,7 @@ core = Extension("cymbals._core", ["src/cymbals/_core.pyx"], libraries=["cymbals
 core.define_macros = [("Py_LIMITED_API", "0x030B0000")] * LIMITED
 core.extra_link_args = ["-Wl,-rpath," + ("@loader_path" if sys.platform == "darwin" else "$ORIGIN")]
 setup(
+    version=VERSION,
     ext_modules=[library, *cythonize([core], build_dir="build/cython", language_level=3)],
     cmdclass={"build_ext": BuildExt},
     options={"bdist_wheel": {"py_limited_api": "cp311"}} if LIMITED else {},

@@ -60,7 +60,7 @@ def _shares(args) -> None:
 
     y = rng.standard_normal((138_000, f), dtype=np.float32)
     gram, basis = np.empty((f, f)), np.linalg.qr(rng.standard_normal((f, f)))[0]
-    took, turned = _median(args.rounds, lambda: _core.gramian(y, gram, threads), lambda: _core.rotate(y, basis, threads))
+    took, turned = _median(args.rounds, lambda: _core.gram(y, gram, threads), lambda: _core.rotate(y, basis, threads))
     length = args.length
     entries = 4_000_000 // length * length
     near_rows, far_rows = 2000, 256 * 2**20 // (2 * f)
@@ -76,17 +76,17 @@ def _shares(args) -> None:
             shape=(entries // length, n_rows),
         )
         start = np.full((rows.shape[0], f), 0.01, np.float32)
-        memory = solver.compact_memory(n_rows, f)
+        workspace = _core.Workspace(threads)
 
-        def run(n, rows=rows, side=side, spectrum=spectrum, start=start, memory=memory):
-            settings = solver.Settings(OBJECTIVE, "cg", n, threads, compact_from=0, memory=memory)
+        def run(n, rows=rows, side=side, spectrum=spectrum, start=start, workspace=workspace):
+            settings = solver.Settings(OBJECTIVE, "cg", n, threads, compact=solver.ALWAYS, workspace=workspace)
             return lambda: solver.solve_rows(rows, side, spectrum, start.copy(), settings)
 
         one, three, five = _median(args.rounds, run(1), run(3), run(5))
         empty = SimpleNamespace(
             indptr=np.zeros(2, np.int64), indices=rows.indices[:0], data=rows.data[:0], shape=(1, n_rows)
         )
-        settings = solver.Settings(OBJECTIVE, "cg", 1, threads, compact_from=0, memory=memory)
+        settings = solver.Settings(OBJECTIVE, "cg", 1, threads, compact=solver.ALWAYS, workspace=workspace)
         copying = _median(
             args.rounds, lambda e=empty, s=settings, y=side, v=spectrum: solver.solve_rows(e, y, v, y[:1].copy(), s)
         )[0]
@@ -116,12 +116,13 @@ def _scaling(shape: str, args) -> None:
     rng = np.random.default_rng(1)
     x, y = ((rng.standard_normal((n, args.factors)) * 0.1 / np.sqrt(args.factors)).astype(np.float32) for n in data.shape)
     rows, columns = data.csr, data.by_item()
-    memory = solver.compact_memory(max(data.shape), args.factors)
 
     def iteration(threads, simd):
+        workspace = _core.Workspace(threads, simd)
+
         def run():
             a, b = x.copy(), y.copy()
-            settings = solver.Settings(OBJECTIVE, "auto", 3, threads, simd, memory=memory)
+            settings = solver.Settings(OBJECTIVE, "auto", 3, threads, simd, workspace=workspace)
             begin = time.perf_counter()
             solver.half_step(rows, b, a, settings)
             solver.half_step(columns, a, b, settings)

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "common.h"
+#include "workspace.h"
 
 namespace cymbals {
 namespace {
@@ -45,7 +45,7 @@ Finding check_row(const cymbals_csr &m, int64_t r) {
 }
 
 template <class I, class V>
-Finding check(const cymbals_csr &m, int64_t n_entries, int32_t n_threads) {
+Finding check(const cymbals_csr &m, int64_t n_entries, Call &call) {
     Finding worst;
     for (int64_t r = 0; r <= m.n_rows; r++) {
         const int64_t previous = r == 0 ? 0 : m.indptr[r - 1];
@@ -54,10 +54,11 @@ Finding check(const cymbals_csr &m, int64_t n_entries, int32_t n_threads) {
             return worst;
         }
     }
-#pragma omp parallel num_threads(n_threads)
+#pragma omp parallel num_threads(call.threads())
     {
         Finding mine;
-#pragma omp for schedule(dynamic, 256)
+        Stretch stretch = call.stretch();
+#pragma omp for schedule(dynamic, 256) nowait
         for (int64_t r = 0; r < m.n_rows; r++) {
             const Finding here = check_row<I, V>(m, r);
             if (here.worse_than(mine)) mine = here;
@@ -71,14 +72,16 @@ Finding check(const cymbals_csr &m, int64_t n_entries, int32_t n_threads) {
 }  // namespace
 }  // namespace cymbals
 
-extern "C" int32_t cymbals_check_csr(const cymbals_csr *matrix, int64_t n_entries, cymbals_csr_report *report,
-                                     int32_t n_threads) {
+extern "C" int32_t cymbals_check_csr(cymbals_workspace *workspace, const cymbals_csr *matrix, int64_t n_entries,
+                                     cymbals_csr_report *report) {
     using namespace cymbals;
-    if (!good(matrix, matrix && matrix->values) || !report || n_entries < 0 || n_threads < 1)
+    Call call(workspace, CYMBALS_PHASE_CHECK);
+    if (!call.ready() || !call.csr("matrix", matrix, matrix && matrix->values) || !call.given("report", report) ||
+        !call.between("n_entries", n_entries, 0))
         return CYMBALS_BAD_ARGUMENT;
     return with_index(matrix->index_type, [&](auto index) {
         return with_float(matrix->value_type, [&](auto value) {
-            const Finding worst = check<decltype(index), decltype(value)>(*matrix, n_entries, n_threads);
+            const Finding worst = check<decltype(index), decltype(value)>(*matrix, n_entries, call);
             *report = {worst.problem, worst.problem == CYMBALS_CSR_GOOD ? -1 : worst.row, worst.position};
             return (int32_t)CYMBALS_OK;
         });

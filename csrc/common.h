@@ -60,18 +60,6 @@ Buffer<T> large_buffer(int64_t n) {
 
 inline int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 
-// Struct checks common to all entry points; a null pointer is a bad argument, never a crash.
-inline bool good(const cymbals_matrix *m) {
-    return m && m->struct_size >= sizeof(cymbals_matrix) && m->n_rows >= 0 && m->n_cols >= 1 &&
-           m->stride >= m->n_cols && (m->data || m->n_rows == 0) &&
-           (m->type == CYMBALS_FLOAT32 || m->type == CYMBALS_FLOAT64);
-}
-inline bool good(const cymbals_csr *c, bool values) {
-    return c && c->struct_size >= sizeof(cymbals_csr) && c->n_rows >= 0 && c->n_cols >= 0 && c->indptr &&
-           (c->index_type == CYMBALS_INT32 || c->index_type == CYMBALS_INT64) &&
-           (!values || c->value_type == CYMBALS_FLOAT32 || c->value_type == CYMBALS_FLOAT64);
-}
-
 template <class T>
 T *row_of(const cymbals_matrix &m, int64_t row) {
     return static_cast<T *>(m.data) + row * m.stride;

@@ -2,12 +2,9 @@
 
 #include "cymbals/cymbals.h"
 
-#define CYMBALS_STRING(x) #x
-#define CYMBALS_QUOTE(x) CYMBALS_STRING(x)
-
 extern "C" int32_t cymbals_abi_version(void) { return CYMBALS_ABI_VERSION; }
 
-extern "C" const char *cymbals_version(void) { return CYMBALS_QUOTE(CYMBALS_VERSION); }
+extern "C" const char *cymbals_version(void) { return CYMBALS_VERSION; }
 
 extern "C" const char *cymbals_compiler(void) {
 #if defined(__clang__)
@@ -30,8 +27,17 @@ extern "C" const char *cymbals_status_message(int32_t status) {
         case CYMBALS_INDEFINITE:
             return "a row's system is not positive definite";
         case CYMBALS_BAD_VALUE:
-            return "a row's solution is not finite";
+            return "a solution or a matrix is not finite";
+        case CYMBALS_CANCELLED:
+            return "cancelled by the progress function";
         default:
             return "unknown status";
     }
+}
+
+extern "C" const cymbals_api *cymbals_functions(void) {
+#define CYMBALS_ADDRESS(name) cymbals_##name,
+    static const cymbals_api functions = {sizeof(cymbals_api), CYMBALS_ABI_VERSION, CYMBALS_FUNCTIONS(CYMBALS_ADDRESS)};
+#undef CYMBALS_ADDRESS
+    return &functions;
 }

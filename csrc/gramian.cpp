@@ -3,7 +3,8 @@
 
 #include <algorithm>
 
-#include "common.h"
+#include "model.h"
+#include "workspace.h"
 
 namespace cymbals {
 namespace {
@@ -15,7 +16,9 @@ constexpr int64_t kSumBytes = 64 * 1024 * 1024;  // of all segments' sums togeth
 constexpr int64_t kPartElements = 64 * 1024;     // of a panel: it stays in the second-level cache
 
 template <class T>
-int32_t gramian(const cymbals_matrix &y, double *gram, const Kernels<T> &kernels, int32_t n_threads) {
+int32_t gramian(const cymbals_matrix &y, double *gram, const Kernels<T> &kernels, Call &call) {
+    const int32_t n_threads = call.threads();
+    const Model<T> model(kernels, y.n_cols);
     const int64_t f = y.n_cols, padded = round_up(f, kernels.pad);
     const int64_t most_rows = std::min(padded, std::max(kPanel, kPartElements / padded / kPanel * kPanel));
     const int64_t panels = (padded + most_rows - 1) / most_rows, blocks = (y.n_rows + kBlockRows - 1) / kBlockRows;
@@ -37,6 +40,7 @@ int32_t gramian(const cymbals_matrix &y, double *gram, const Kernels<T> &kernels
         for (int64_t segment = 0; segment < segments; segment++) {
             for (int64_t panel = 0; panel < panels; panel++) {
                 if (!enough) continue;
+                Stretch stretch = call.stretch();
                 // columns first .. of these rows of the result; part holds them from `first` on
                 const int64_t first = panel * most_rows, height = std::min(most_rows, padded - first),
                               width = padded - first;
@@ -44,7 +48,10 @@ int32_t gramian(const cymbals_matrix &y, double *gram, const Kernels<T> &kernels
                 for (int64_t i = first; i < std::min(first + height, f); i++)
                     std::fill_n(sum + i * f + first, f - first, 0.0);
                 const int64_t end = std::min((segment + 1) * blocks / segments * kBlockRows, y.n_rows);
-                for (int64_t begin = segment * blocks / segments * kBlockRows, n; begin < end; begin += n) {
+                const int64_t start = segment * blocks / segments * kBlockRows;
+                const Amount work = model.gram(end - start, first, height);
+                stretch.did(end - start, 0, work.flops, work.bytes);
+                for (int64_t begin = start, n; begin < end; begin += n) {
                     n = std::min(kRows, end - begin);
                     const T *from = row_of<T>(y, begin) + first;
                     std::fill_n(part.get(), height * width, T(0));
@@ -78,15 +85,13 @@ int32_t gramian(const cymbals_matrix &y, double *gram, const Kernels<T> &kernels
 }  // namespace
 }  // namespace cymbals
 
-extern "C" int32_t cymbals_gramian(const cymbals_matrix *matrix, double *gram, int32_t n_threads, int32_t simd) {
+extern "C" int32_t cymbals_gram(cymbals_workspace *workspace, const cymbals_matrix *matrix, double *gram) {
     using namespace cymbals;
-    if (!good(matrix) || !gram || n_threads < 1) return CYMBALS_BAD_ARGUMENT;
-    int32_t status;
-    const KernelTable *table = kernel_table(simd, &status);
-    if (!table) return status;
-    return with_float(matrix->type, [&](auto zero) {
+    Call call(workspace, CYMBALS_PHASE_GRAM);
+    if (!call.ready() || !call.matrix("matrix", matrix) || !call.given("gram", gram)) return CYMBALS_BAD_ARGUMENT;
+    call.threads((double)matrix->n_rows * (double)matrix->n_cols * (double)matrix->n_cols / 2);
+    return call.end(with_float(matrix->type, [&](auto zero) {
         using T = decltype(zero);
-        const double work = (double)matrix->n_rows * (double)matrix->n_cols * (double)matrix->n_cols;
-        return gramian<T>(*matrix, gram, kernels_of<T>(*table), worth(n_threads, work / 2));
-    });
+        return gramian<T>(*matrix, gram, kernels_of<T>(call.table()), call);
+    }));
 }

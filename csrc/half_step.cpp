@@ -7,9 +7,10 @@
 #include <limits>
 #include <utility>
 
-#include "common.h"
+#include "model.h"
 #include "objective.h"
 #include "whiten.h"
+#include "workspace.h"
 
 namespace cymbals {
 namespace {
@@ -19,43 +20,71 @@ constexpr int64_t kLongRow = 256;                // entries; longer rows are sol
 constexpr int64_t kMostAhead = 1024;             // entries of the next rows fetched while one is solved ...
 constexpr int64_t kLeastAhead = 32;              // ... at most, and where that row is short
 constexpr int64_t kRowsAhead = 128;              // at most so many of them
+constexpr int64_t kChunk = 32;                   // short rows that a thread takes at a time
 constexpr int64_t kStreamAhead = 512;            // entries between the row being solved and those fetched from memory
 constexpr int kMostSteps = 24;                   // a row expected to need more CG steps is solved exactly
+// Policies of CYMBALS_COMPACT_LARGE. A side of fewer bytes, in float32, is read from a cache, and small problems keep
+// all their digits; 8 significant bits are good for so many steps.
+constexpr int64_t kLargeBytes = 2 * 1024 * 1024;
+constexpr int32_t kCompactSteps = 8;
 // 16 bits are left aside where one entry's a y'D^(-1)y is larger: it is met so closely that their rounding would show.
 constexpr double kHeaviestCompact = 64;
 
 int64_t most_ahead(int64_t n) { return std::clamp(n, kLeastAhead, kMostAhead); }
 
-// A thread's memory, in one piece.
+// Where a thread's numbers stand in its memory, which is one piece.
 template <class T>
-struct Workspace {
-    Buffer<char> memory;
+struct Layout {
+    int64_t padded, ld, side, tile_rows, entries;
+
+    Layout(int64_t f, int64_t pad, int64_t longest) {
+        padded = round_up(f, pad);
+        ld = padded + (padded * sizeof(T) % 512 == 0 ? kLine : 0);  // keeps columns out of one cache set
+        side = round_up(padded, 32);
+        const int64_t fitting = std::min<int64_t>(kTileBytes / (ld * sizeof(T)), longest);
+        tile_rows = round_up(std::max(fitting, padded), kGroup) + kGroup;
+        entries = round_up(longest + most_ahead(longest) + kGroup, kLine);
+    }
+    int64_t bytes() const {
+        const int64_t numbers = round_up(tile_rows * ld, kLine) + side * side + 12 * side + 4 * entries;
+        return numbers * (int64_t)sizeof(T) + 2 * entries * (int64_t)sizeof(int64_t);
+    }
+
+    static constexpr int64_t kLine = 64 / (int64_t)sizeof(T);
+};
+
+// A thread's memory, and what it records of the chunk and the row in hand.
+template <class T>
+struct Space {
     Work<T> work;
     T *scale, *root, *rescale, *start, *weight, *q, *sorted_weight, *sorted_q;
     int64_t *where, *sorted_where;
 
-    bool allocate(int64_t f, int64_t pad, int64_t longest) {
-        const int64_t padded = round_up(f, pad), line = 64 / (int64_t)sizeof(T);
-        work.padded = padded;
-        work.ld = padded + (padded * sizeof(T) % 512 == 0 ? line : 0);  // keeps columns out of one cache set
-        work.side = round_up(padded, 32);
-        const int64_t fitting = std::min<int64_t>(kTileBytes / (work.ld * sizeof(T)), longest);
-        work.tile_rows = round_up(std::max(fitting, padded), kGroup) + kGroup;
-        const int64_t vector = work.side, entries = round_up(longest + most_ahead(longest) + kGroup, line);
-        const int64_t numbers = round_up(work.tile_rows * work.ld, line) + vector * vector + 12 * vector + 4 * entries;
-        memory = large_buffer<char>(numbers * (int64_t)sizeof(T) + 2 * entries * (int64_t)sizeof(int64_t));
+    Log *log = nullptr;
+    int64_t last = 0, gathered = 0;  // ticks when the row before ended, and when this one was gathered
+    Amount done;                     // of a chunk
+
+    bool allocate(Slot &slot, const Layout<T> &layout) {
+        const int64_t vector = layout.side, line = Layout<T>::kLine;
+        char *const memory = slot.take(layout.bytes());
         if (!memory) return false;
-        T *unused = reinterpret_cast<T *>(memory.get());
+        work.padded = layout.padded, work.ld = layout.ld, work.side = layout.side, work.tile_rows = layout.tile_rows;
+        work.gathered = nullptr;
+        T *unused = reinterpret_cast<T *>(memory);
         auto take = [&unused](int64_t n) { return std::exchange(unused, unused + n); };
         work.tile = take(round_up(work.tile_rows * work.ld, line));
         work.matrix = take(vector * vector);
         for (T **v : {&work.z, &work.r, &work.p, &work.ap, &work.scaled, &work.sum, &scale, &root, &rescale, &start})
             std::fill_n(*v = take(vector), vector, T(0));
         work.t = take(2 * vector);
-        for (T **v : {&weight, &q, &sorted_weight, &sorted_q}) *v = take(entries);
+        for (T **v : {&weight, &q, &sorted_weight, &sorted_q}) *v = take(layout.entries);
         where = reinterpret_cast<int64_t *>(unused);
-        sorted_where = where + entries;
+        sorted_where = where + layout.entries;
         return true;
+    }
+    void record(Log *to) {
+        log = to;
+        work.gathered = log ? &gathered : nullptr;
     }
 };
 
@@ -95,38 +124,57 @@ class HalfStep {
     const KernelTable &table;
     const Kernels<T> &kernels;
     const int64_t f;
+    Call &call;
     FixedSide<T> fixed;
+    const Model<T> model;
 
     HalfStep(const cymbals_csr &r, const cymbals_matrix &y, cymbals_matrix &x, const cymbals_objective &o,
-             const double *spectrum, const cymbals_solve_options &opt, const KernelTable &k)
+             const double *spectrum, const cymbals_solve_options &opt, Call &c)
         : rows(r),
           solved(x),
           objective(o),
           options(opt),
-          table(k),
-          kernels(kernels_of<T>(k)),
+          table(c.table()),
+          kernels(kernels_of<T>(table)),
           f(y.n_cols),
-          fixed(y, spectrum, kernels) {}
+          call(c),
+          fixed(y, spectrum, kernels),
+          model(kernels, f) {}
 
-    int32_t run(cymbals_solve_info *info, int32_t n_threads);
+    int32_t run(cymbals_solve_info *info);
+    int32_t run_row(cymbals_solve_info *info);
 
  private:
-    int32_t prepare(int32_t n_threads);
+    int32_t prepare();
     bool sort_rows(int64_t *longest);
     template <class I, class V>
-    bool load(int64_t place, int64_t stride, Workspace<T> &space, Row<T> *row, T *trace) const;
-    void solve(int64_t place, int64_t stride, Workspace<T> &space, cymbals_solve_info *info, int32_t *failure) const;
+    bool load(int64_t place, int64_t stride, Space<T> &space, Row<T> *row, T *trace) const;
+    void solve(int64_t place, int64_t stride, Space<T> &space, cymbals_solve_info *info, int32_t *failure) const;
+    void solve_chunk(int64_t begin, int64_t end, int64_t stride, Space<T> &space, cymbals_solve_info *info,
+                     int32_t *failure) const;
+    void account(Space<T> &space, int64_t n, int32_t way, bool solved, int64_t retried, const RowWork &work,
+                 int32_t cg_steps) const;
     int64_t length(int64_t r) const { return rows.indptr[r + 1] - rows.indptr[r]; }
 
-    Buffer<int64_t> order;  // rows as they are solved: the long ones by falling length, then the others as they come
+    int64_t *order = nullptr;  // rows as they are solved: the long ones by falling length, then the others as they come
     int64_t n_long = 0;
     double relaxation = 1;  // not of what is mostly rounding
     Solve exact(const Row<T> &row, T trace, const Work<T> &work, int32_t solver, T *x, cymbals_solve_info *info) const;
     Solve in_double(const Row<T> &row, T *x) const;
 };
 
+// Whether CG reads a copy of the fixed side in 16 bits.
 template <class T>
-int32_t HalfStep<T>::prepare(int32_t n_threads) {
+bool copies(const cymbals_matrix &fixed, const cymbals_solve_options &options) {
+    const bool uses_cg = options.solver == CYMBALS_CG || options.solver == CYMBALS_SOLVER_AUTO;
+    if (!uses_cg || sizeof(T) != sizeof(float) || options.compact == CYMBALS_COMPACT_NEVER) return false;
+    if (options.compact == CYMBALS_COMPACT_ALWAYS) return true;
+    return fixed.n_rows * fixed.n_cols * (int64_t)sizeof(float) >= kLargeBytes &&
+           (options.solver != CYMBALS_CG || options.cg_steps <= kCompactSteps);
+}
+
+template <class T>
+int32_t HalfStep<T>::prepare() {
     double least_reg = options.reg, most_reg = options.reg;
     if (options.row_reg) {  // of rows that will be solved
         least_reg = std::numeric_limits<double>::infinity(), most_reg = 0;
@@ -137,20 +185,18 @@ int32_t HalfStep<T>::prepare(int32_t n_threads) {
         }
         if (!(least_reg <= most_reg)) least_reg = 0;
     }
-    const bool uses_cg = options.solver == CYMBALS_CG || options.solver == CYMBALS_SOLVER_AUTO;
-    return fixed.prepare(least_reg, most_reg, options.compact && uses_cg && sizeof(T) == sizeof(float), options.memory,
-                         options.memory_bytes, n_threads);
+    return fixed.prepare(least_reg, most_reg, copies<T>(fixed.matrix(), options), call);
 }
 
 // The longest first, so that threads end together, and rows of like length in turn, so that fetching the entries of the
 // next takes as long as solving this one. Short rows stay in their order, in which memory is read.
 template <class T>
 bool HalfStep<T>::sort_rows(int64_t *longest) {
-    order = buffer<int64_t>(rows.n_rows);
+    order = call.workspace().order.take_array<int64_t>(rows.n_rows);
     if (!order) return false;
     for (int64_t r = 0; r < rows.n_rows; r++)
         if (length(r) > kLongRow) order[n_long++] = r;
-    std::sort(order.get(), order.get() + n_long,
+    std::sort(order, order + n_long,
               [this](int64_t a, int64_t b) { return length(a) != length(b) ? length(a) > length(b) : a < b; });
     *longest = n_long > 0 ? length(order[0]) : kLongRow;
     for (int64_t r = 0, to = n_long; r < rows.n_rows; r++)
@@ -162,7 +208,7 @@ bool HalfStep<T>::sort_rows(int64_t *longest) {
 // multiples of `stride` places from it are next. False: a weight is not finite.
 template <class T>
 template <class I, class V>
-bool HalfStep<T>::load(int64_t place, int64_t stride, Workspace<T> &space, Row<T> *row, T *trace) const {
+bool HalfStep<T>::load(int64_t place, int64_t stride, Space<T> &space, Row<T> *row, T *trace) const {
     const int64_t r = order[place], begin = rows.indptr[r], n = length(r);
     const I *indices = static_cast<const I *>(rows.indices) + begin;
     const V *values = static_cast<const V *>(rows.values) + begin;
@@ -178,7 +224,8 @@ bool HalfStep<T>::load(int64_t place, int64_t stride, Workspace<T> &space, Row<T
         q[i] = cell.b;
     });
     for (int64_t i = 0; i < n; i++) where[i] = indices[i];
-    const Weighed<T> weighed = kernels.weigh(weight, q, n, where, fixed.leverage(), objective.kind == CYMBALS_EXPLICIT);
+    const Weighed<T> weighed = kernels.weigh(weight, q, n, fixed.of_one_row() ? nullptr : where, fixed.leverage(),
+                                             objective.kind == CYMBALS_EXPLICIT);
     int64_t n_negative = 0;
     if (weighed.least < 0) {
         for (int64_t i = 0; i < n; i++) n_negative += weight[i] < 0;
@@ -219,7 +266,7 @@ bool HalfStep<T>::load(int64_t place, int64_t stride, Workspace<T> &space, Row<T
 // Solves one row the way its length, trace and the options say; what one way cannot solve, the next more careful one
 // gets.
 template <class T>
-void HalfStep<T>::solve(int64_t place, int64_t stride, Workspace<T> &space, cymbals_solve_info *info,
+void HalfStep<T>::solve(int64_t place, int64_t stride, Space<T> &space, cymbals_solve_info *info,
                         int32_t *failure) const {
     const int64_t r = order[place];
     T *x = row_of<T>(solved, r);
@@ -251,16 +298,27 @@ void HalfStep<T>::solve(int64_t place, int64_t stride, Workspace<T> &space, cymb
             solver = budget > 0 ? CYMBALS_CG : CYMBALS_EXACT;
         }
         if (solver == CYMBALS_CG) {
-            int steps = 0;
+            CgSteps steps = {0, 0};
             outcome = kernels.solve_cg(row, space.work, stop, x, &steps);
-            info->cg_steps += steps;
+            info->cg_steps += steps.all;
             info->rows_cg += outcome == Solve::done;
             info->rows_retried += outcome != Solve::done;
+            if (space.log)
+                account(space, row.n, 0, outcome == Solve::done, outcome != Solve::done,
+                        model.cg(row.n, steps, row.compact.rows, row.n + kGroup <= space.work.tile_rows), steps.all);
             solver = CYMBALS_EXACT;
         }
         if (solver == CYMBALS_EXACT) solver = dual == exact_cost ? CYMBALS_DUAL : CYMBALS_PRIMAL;
         row.compact.rows = nullptr;
-        if (outcome != Solve::done) outcome = exact(row, trace, space.work, solver, x, info);
+        if (outcome != Solve::done) {
+            const int64_t retried = info->rows_retried;
+            outcome = exact(row, trace, space.work, solver, x, info);
+            if (space.log) {
+                const bool dual_way = solver == CYMBALS_DUAL && row.n_positive == row.n && row.n <= f;
+                account(space, row.n, dual_way ? 1 : 2, outcome == Solve::done, info->rows_retried - retried,
+                        dual_way ? model.dual(row.n) : model.primal(row.n), 0);
+            }
+        }
     }
     const T by = (T)relaxation;
     int32_t strange = 0;
@@ -272,6 +330,40 @@ void HalfStep<T>::solve(int64_t place, int64_t stride, Workspace<T> &space, cymb
     if (info->failed_row >= 0 && info->failed_row < r) return;
     info->failed_row = r;
     *failure = outcome == Solve::indefinite ? CYMBALS_INDEFINITE : CYMBALS_BAD_VALUE;
+}
+
+// Notes a row, or an attempt at it, that ends here.
+template <class T>
+void HalfStep<T>::account(Space<T> &space, int64_t n, int32_t way, bool solved, int64_t retried, const RowWork &work,
+                          int32_t cg_steps) const {
+    const int64_t now = ticks();
+    RowSums &sums = space.log->ticking[63 - __builtin_clzll((uint64_t)n)][way];
+    if (space.gathered < space.last) space.gathered = now;  // it did not come to gathering
+    sums.rows += solved, sums.retried += retried;
+    sums.entries += solved ? n : 0;
+    sums.cg_steps += cg_steps;
+    sums.gather_time += space.gathered - space.last, sums.solve_time += now - space.gathered;
+    sums.gather_flops += work.gather.flops, sums.gather_bytes += work.gather.bytes;
+    sums.solve_flops += work.solve.flops, sums.solve_bytes += work.solve.bytes;
+    space.done.flops += work.gather.flops + work.solve.flops;
+    space.done.bytes += work.gather.bytes + work.solve.bytes;
+    space.last = now;
+}
+
+template <class T>
+void HalfStep<T>::solve_chunk(int64_t begin, int64_t end, int64_t stride, Space<T> &space, cymbals_solve_info *info,
+                              int32_t *failure) const {
+    if (call.cancelled()) return;
+    Stretch stretch = call.stretch();
+    if (space.log) space.last = ticks();
+    space.done = {};
+    int64_t entries = 0;
+    for (int64_t place = begin; place < end; place++) {
+        solve(place, stride, space, info, failure);
+        entries += length(order[place]);
+    }
+    stretch.did(end - begin, entries, space.done.flops, space.done.bytes);
+    call.advance(end - begin, rows.n_rows);
 }
 
 template <class T>
@@ -294,9 +386,11 @@ Solve HalfStep<T>::exact(const Row<T> &row, T trace, const Work<T> &work, int32_
 template <class T>
 Solve HalfStep<T>::in_double(const Row<T> &row, T *x) const {
     const Kernels<double> &precise = table.f64;
-    Workspace<double> space;
+    Slot memory;
+    Space<double> space;
     Buffer<double> rows_copy = buffer<double>(row.n * f), x_copy = buffer<double>(f);
-    if (!rows_copy || !x_copy || !space.allocate(f, precise.pad, row.n)) return Solve::indefinite;
+    if (!rows_copy || !x_copy || !space.allocate(memory, Layout<double>(f, precise.pad, row.n)))
+        return Solve::indefinite;
     for (int64_t i = 0; i < row.n; i++) {
         space.where[i] = i;
         space.weight[i] = row.full.weight[i];
@@ -318,65 +412,161 @@ Solve HalfStep<T>::in_double(const Row<T> &row, T *x) const {
     return outcome;
 }
 
+// Sums of all threads; the lowest failed row.
+void add_up(const cymbals_solve_info &part, int32_t failure, cymbals_solve_info *info, int32_t *status) {
+    info->rows_empty += part.rows_empty;
+    info->rows_cg += part.rows_cg;
+    info->rows_dual += part.rows_dual;
+    info->rows_primal += part.rows_primal;
+    info->cg_steps += part.cg_steps;
+    info->rows_retried += part.rows_retried;
+    if (part.failed_row >= 0 && (info->failed_row < 0 || part.failed_row < info->failed_row)) {
+        info->failed_row = part.failed_row;
+        if (*status != CYMBALS_NO_MEMORY) *status = failure;
+    }
+}
+
+constexpr cymbals_solve_info kNothing = {0, 0, 0, 0, 0, 0, -1};
+
 template <class T>
-int32_t HalfStep<T>::run(cymbals_solve_info *info, int32_t n_threads) {
+int32_t HalfStep<T>::run(cymbals_solve_info *info) {
+    *info = kNothing;
     int64_t longest;
-    const int32_t prepared = sort_rows(&longest) ? prepare(n_threads) : CYMBALS_NO_MEMORY;
+    const int32_t prepared = sort_rows(&longest) ? prepare() : CYMBALS_NO_MEMORY;
     if (prepared != CYMBALS_OK) return prepared;
 
     if (fixed.resolved()) relaxation = options.relaxation;
-    *info = {0, 0, 0, 0, 0, 0, -1};
+    const Layout<T> layout(f, kernels.pad, longest);
+    const int64_t n_threads = call.threads(), n_chunks = (rows.n_rows - n_long + kChunk - 1) / kChunk;
     int32_t status = CYMBALS_OK;
 #pragma omp parallel num_threads(n_threads)
     {
-        Workspace<T> space;
-        const bool ready = space.allocate(f, kernels.pad, longest);
-        cymbals_solve_info mine = {0, 0, 0, 0, 0, 0, -1};
+        Space<T> space;
+        const bool ready = space.allocate(call.workspace().threads[omp_get_thread_num()], layout);
+        cymbals_solve_info mine = kNothing;
         int32_t failure = CYMBALS_OK;
+        space.record(call.log());
+        const int64_t begin_time = space.log ? nanoseconds() : 0, begin_ticks = space.log ? ticks() : 0;
         if (ready) fixed.diagonal(options.reg, space.scale, space.root, space.rescale);
 #pragma omp for schedule(static, 1) nowait
         for (int64_t place = 0; place < n_long; place++)
-            if (ready) solve(place, n_threads, space, &mine, &failure);
-#pragma omp for schedule(dynamic, 32)
-        for (int64_t place = n_long; place < rows.n_rows; place++)
-            if (ready) solve(place, 1, space, &mine, &failure);
+            if (ready) solve_chunk(place, place + 1, n_threads, space, &mine, &failure);
+#pragma omp for schedule(dynamic, 1) nowait
+        for (int64_t chunk = 0; chunk < n_chunks; chunk++) {
+            const int64_t begin = n_long + chunk * kChunk;
+            if (ready) solve_chunk(begin, std::min(begin + kChunk, rows.n_rows), 1, space, &mine, &failure);
+        }
+        if (space.log) {
+            const int64_t passed = ticks() - begin_ticks;
+            space.log->settle(passed > 0 ? (double)(nanoseconds() - begin_time) / (double)passed : 0);
+        }
 #pragma omp critical
         {
-            info->rows_empty += mine.rows_empty;
-            info->rows_cg += mine.rows_cg;
-            info->rows_dual += mine.rows_dual;
-            info->rows_primal += mine.rows_primal;
-            info->cg_steps += mine.cg_steps;
-            info->rows_retried += mine.rows_retried;
+            add_up(mine, failure, info, &status);
             if (!ready) status = CYMBALS_NO_MEMORY;
-            if (mine.failed_row >= 0 && (info->failed_row < 0 || mine.failed_row < info->failed_row)) {
-                info->failed_row = mine.failed_row;
-                if (status != CYMBALS_NO_MEMORY) status = failure;
-            }
         }
     }
-    return status;
+    return call.cancelled() && status != CYMBALS_NO_MEMORY ? (int32_t)CYMBALS_CANCELLED : status;
+}
+
+// The one row that `rows` holds.
+template <class T>
+int32_t HalfStep<T>::run_row(cymbals_solve_info *info) {
+    *info = kNothing;
+    const int64_t n = length(0);
+    int64_t first = 0;
+    Space<T> space;
+    order = &first;
+    int64_t *const where = call.workspace().order.take_array<int64_t>(n);
+    if (!where || !space.allocate(call.workspace().threads[0], Layout<T>(f, kernels.pad, n))) return CYMBALS_NO_MEMORY;
+    for (int64_t i = 0; i < n; i++) where[i] = index_at(rows, i);
+    if (fixed.prepare_row(options.reg, where, n, call) != CYMBALS_OK) return CYMBALS_NO_MEMORY;
+    if (fixed.resolved()) relaxation = options.relaxation;
+    int32_t failure = CYMBALS_OK;
+    fixed.diagonal(options.reg, space.scale, space.root, space.rescale);
+    solve(0, 1, space, info, &failure);
+    return failure;
+}
+
+bool good_options(Call &call, const cymbals_solve_options *o) {
+    return call.sized("options", o, sizeof(cymbals_solve_options)) &&
+           call.between("options->solver", o->solver, CYMBALS_SOLVER_AUTO, CYMBALS_PRIMAL) &&
+           call.between("options->cg_steps", o->cg_steps, 1) &&
+           call.between("options->compact", o->compact, CYMBALS_COMPACT_NEVER, CYMBALS_COMPACT_ALWAYS) &&
+           call.that(o->relaxation > 0 && o->relaxation < 2, "options->relaxation is %g: it must lie between 0 and 2",
+                     o->relaxation) &&
+           call.that(o->row_reg || (o->reg >= 0 && std::isfinite(o->reg)),
+                     "options->reg is %g: it must be finite and not negative", o->reg);
 }
 
 }  // namespace
 }  // namespace cymbals
 
-extern "C" int32_t cymbals_half_step(const cymbals_csr *rows, const cymbals_objective *objective,
-                                     const cymbals_matrix *fixed, const double *spectrum, cymbals_matrix *solved,
-                                     const cymbals_solve_options *options, cymbals_solve_info *info, int32_t n_threads,
-                                     int32_t simd) {
-    using namespace cymbals;
-    if (!good(rows, true) || !good(objective) || !good(fixed) || !good(solved) || !spectrum || !info || !options ||
-        options->struct_size < sizeof(cymbals_solve_options) || n_threads < 1 || solved->n_rows != rows->n_rows ||
-        fixed->n_rows != rows->n_cols || solved->n_cols != fixed->n_cols || solved->type != fixed->type ||
-        options->solver < CYMBALS_SOLVER_AUTO || options->solver > CYMBALS_PRIMAL || options->cg_steps < 1 ||
-        !(options->relaxation > 0 && options->relaxation < 2))
+using namespace cymbals;
+
+extern "C" int32_t cymbals_half_step(cymbals_workspace *workspace, const cymbals_csr *rows,
+                                     const cymbals_objective *objective, const cymbals_matrix *fixed,
+                                     const double *spectrum, cymbals_matrix *solved,
+                                     const cymbals_solve_options *options, cymbals_solve_info *info) {
+    Call call(workspace, CYMBALS_PHASE_SOLVE);
+    if (!call.ready() || !call.csr("rows", rows, true) || !good_objective(call, objective) ||
+        !call.matrix("fixed", fixed) || !call.given("spectrum", spectrum) || !call.matrix("solved", solved) ||
+        !good_options(call, options) || !call.given("info", info) ||
+        !call.equal("solved->n_rows", solved->n_rows, "rows->n_rows", rows->n_rows) ||
+        !call.equal("fixed->n_rows", fixed->n_rows, "rows->n_cols", rows->n_cols) ||
+        !call.equal("solved->n_cols", solved->n_cols, "fixed->n_cols", fixed->n_cols) ||
+        !call.equal("solved->type", solved->type, "fixed->type", fixed->type))
         return CYMBALS_BAD_ARGUMENT;
-    int32_t status;
-    const KernelTable *table = kernel_table(simd, &status);
-    if (!table) return status;
-    return with_float(fixed->type, [&](auto zero) {
-        return HalfStep<decltype(zero)>(*rows, *fixed, *solved, *objective, spectrum, *options, *table)
-            .run(info, worth(n_threads, 10.0 * (double)rows->indptr[rows->n_rows] * (double)fixed->n_cols));
+    call.threads(10.0 * (double)rows->indptr[rows->n_rows] * (double)fixed->n_cols);
+    const int32_t status = with_float(fixed->type, [&](auto zero) {
+        return HalfStep<decltype(zero)>(*rows, *fixed, *solved, *objective, spectrum, *options, call).run(info);
     });
+    return call.end(status, info->failed_row);
+}
+
+extern "C" int32_t cymbals_half_step_bytes(cymbals_workspace *workspace, const cymbals_csr *rows,
+                                           const cymbals_matrix *fixed, const cymbals_solve_options *options,
+                                           int64_t *bytes) {
+    Call call(workspace, CYMBALS_PHASE_OTHER);
+    if (!call.ready() || !call.csr("rows", rows, false) || !call.matrix("fixed", fixed) ||
+        !good_options(call, options) || !call.given("bytes", bytes))
+        return CYMBALS_BAD_ARGUMENT;
+    call.threads(10.0 * (double)rows->indptr[rows->n_rows] * (double)fixed->n_cols);
+    int64_t longest = kLongRow;
+    for (int64_t r = 0; r < rows->n_rows; r++) longest = std::max(longest, rows->indptr[r + 1] - rows->indptr[r]);
+    return with_float(fixed->type, [&](auto zero) {
+        using T = decltype(zero);
+        const Kernels<T> &kernels = kernels_of<T>(call.table());
+        *bytes = call.threads() * Layout<T>(fixed->n_cols, kernels.pad, longest).bytes() +
+                 rows->n_rows * (int64_t)sizeof(int64_t) + fixed->n_rows * (int64_t)sizeof(T) +
+                 (copies<T>(*fixed, *options) ? FixedSide<T>::compact_bytes(*fixed) : 0);
+        return (int32_t)CYMBALS_OK;
+    });
+}
+
+extern "C" int32_t cymbals_solve_row(cymbals_workspace *workspace, int64_t n, const void *indices, int32_t index_type,
+                                     const void *values, int32_t value_type, const cymbals_objective *objective,
+                                     const cymbals_matrix *fixed, const double *spectrum, void *solved,
+                                     const cymbals_solve_options *options, cymbals_solve_info *info) {
+    Call call(workspace, CYMBALS_PHASE_SOLVE);
+    if (!call.ready() || !call.between("n", n, 0) || !call.matrix("fixed", fixed)) return CYMBALS_BAD_ARGUMENT;
+    const int64_t indptr[2] = {0, n};
+    const cymbals_csr row = {sizeof row, 1, fixed->n_rows, indptr, indices, index_type, values, value_type};
+    cymbals_matrix x = {sizeof x, solved, 1, fixed->n_cols, fixed->n_cols, fixed->type};
+    if (!call.csr("row", &row, true) || !good_objective(call, objective) || !call.given("spectrum", spectrum) ||
+        !call.given("solved", solved) || !good_options(call, options) || !call.given("info", info) ||
+        !call.that(!options->row_reg, "options->row_reg is not null: a single row is regularized by options->reg") ||
+        !call.that(n == 0 || (indices && values), "indices or values is null"))
+        return CYMBALS_BAD_ARGUMENT;
+    for (int64_t i = 0; i < n; i++) {
+        const int64_t at = index_at(row, i);
+        if (!call.that(at >= 0 && at < fixed->n_rows, "indices[%lld] is %lld: it must be a row of fixed, below %lld",
+                       (long long)i, (long long)at, (long long)fixed->n_rows))
+            return CYMBALS_BAD_ARGUMENT;
+    }
+    call.threads(0);
+    const int32_t status = with_float(fixed->type, [&](auto zero) {
+        return HalfStep<decltype(zero)>(row, *fixed, x, *objective, spectrum, *options, call).run_row(info);
+    });
+    return call.end(status);
 }

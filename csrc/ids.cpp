@@ -4,19 +4,22 @@
 #include <algorithm>
 #include <atomic>
 
-#include "common.h"
+#include "workspace.h"
 
-extern "C" int32_t cymbals_number_ids(int64_t n, const int64_t *ids, int64_t lowest, int64_t range, int32_t *table,
-                                      int64_t *n_distinct, int32_t n_threads) {
+extern "C" int32_t cymbals_number_ids(cymbals_workspace *workspace, int64_t n, const int64_t *ids, int64_t lowest,
+                                      int64_t range, int32_t *table, int64_t *n_distinct) {
     using namespace cymbals;
     constexpr int64_t block = 1 << 16;  // of the table: counted apart, so that they can be numbered apart
     static_assert(sizeof(std::atomic<int32_t>) == sizeof(int32_t), "the table is written by several threads");
-    if (n < 0 || range < 0 || range > INT32_MAX || (n > 0 && !ids) || (range > 0 && !table) || !n_distinct ||
-        n_threads < 1)
+    Call call(workspace, CYMBALS_PHASE_OTHER);
+    if (!call.ready() || !call.between("n", n, 0) || !call.between("range", range, 0, INT32_MAX) ||
+        !call.that(n == 0 || ids, "ids is null") || !call.that(range == 0 || table, "table is null") ||
+        !call.given("n_distinct", n_distinct))
         return CYMBALS_BAD_ARGUMENT;
+    const int32_t n_threads = call.threads();
     const int64_t blocks = (range + block - 1) / block;
     Buffer<int64_t> begins = buffer<int64_t>(blocks + 1);
-    if (!begins) return CYMBALS_NO_MEMORY;
+    if (!begins) return call.end(CYMBALS_NO_MEMORY);
     bool inside = true;
 #pragma omp parallel num_threads(n_threads) reduction(&& : inside)
     {
@@ -31,7 +34,7 @@ extern "C" int32_t cymbals_number_ids(int64_t n, const int64_t *ids, int64_t low
                 inside = false;
         }
     }
-    if (!inside) return CYMBALS_BAD_ARGUMENT;
+    if (!call.that(inside, "ids: one is outside [lowest, lowest + range)")) return CYMBALS_BAD_ARGUMENT;
 #pragma omp parallel for schedule(static) num_threads(n_threads)
     for (int64_t b = 0; b < blocks; b++) {
         int64_t count = 0;
@@ -50,11 +53,14 @@ extern "C" int32_t cymbals_number_ids(int64_t n, const int64_t *ids, int64_t low
     return CYMBALS_OK;
 }
 
-extern "C" int32_t cymbals_look_up_ids(int64_t n, const int64_t *ids, int64_t lowest, int64_t range,
-                                       const int32_t *table, int32_t *places, int32_t n_threads) {
-    if (n < 0 || range < 0 || (n > 0 && (!ids || !places)) || (range > 0 && !table) || n_threads < 1)
+extern "C" int32_t cymbals_look_up_ids(cymbals_workspace *workspace, int64_t n, const int64_t *ids, int64_t lowest,
+                                       int64_t range, const int32_t *table, int32_t *places) {
+    cymbals::Call call(workspace, CYMBALS_PHASE_OTHER);
+    if (!call.ready() || !call.between("n", n, 0) || !call.between("range", range, 0) ||
+        !call.that(n == 0 || (ids && places), "ids or places is null") ||
+        !call.that(range == 0 || table, "table is null"))
         return CYMBALS_BAD_ARGUMENT;
-#pragma omp parallel for schedule(static) num_threads(n_threads)
+#pragma omp parallel for schedule(static) num_threads(call.threads())
     for (int64_t i = 0; i < n; i++) {
         const uint64_t at = (uint64_t)ids[i] - (uint64_t)lowest;
         places[i] = at < (uint64_t)range ? table[at] : -1;

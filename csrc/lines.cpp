@@ -5,7 +5,7 @@
 #include <cstring>
 #include <utility>
 
-#include "common.h"
+#include "workspace.h"
 
 namespace cymbals {
 namespace {
@@ -129,10 +129,12 @@ void parse_piece(Piece &piece, int32_t n_fields, int64_t *numbers, int64_t strid
 // See cymbals_parse_numbers.
 template <class Usual, class Line>
 int32_t parse(const char *text, int64_t size, int32_t n_fields, int64_t *n_lines, int64_t *numbers, int64_t *n_good,
-              int64_t *rejected, int64_t *first_rejected, int32_t n_threads, Usual usual, Line parse_one) {
-    if ((!text && size > 0) || size < 0 || n_fields < 1 || n_fields > kMostFields || !n_lines || n_threads < 1 ||
-        (numbers && (!n_good || !rejected || !first_rejected)))
+              int64_t *rejected, int64_t *first_rejected, Call &call, Usual usual, Line parse_one) {
+    if (!call.ready() || !call.between("size", size, 0) || !call.that(text || size == 0, "text is null") ||
+        !call.between("n_fields", n_fields, 1, kMostFields) || !call.given("n_lines", n_lines) ||
+        !call.that(!numbers || (n_good && rejected && first_rejected), "n_good, rejected or first_rejected is null"))
         return CYMBALS_BAD_ARGUMENT;
+    const int32_t n_threads = call.threads();
     const int32_t n_pieces = std::min(n_threads, kMostPieces);
     Piece pieces[kMostPieces] = {};
     const char *end = text + size, *begin = text;
@@ -154,7 +156,9 @@ int32_t parse(const char *text, int64_t size, int32_t n_fields, int64_t *n_lines
         *n_lines += pieces[p].lines;
     }
     if (!numbers) return CYMBALS_OK;
-    if (room < *n_lines) return CYMBALS_BAD_ARGUMENT;
+    if (!call.that(room >= *n_lines, "n_lines is %lld: numbers needs room for %lld", (long long)room,
+                   (long long)*n_lines))
+        return CYMBALS_BAD_ARGUMENT;
 #pragma omp parallel for schedule(static, 1) num_threads(n_threads)
     for (int32_t p = 0; p < n_pieces; p++) parse_piece(pieces[p], n_fields, numbers, room, usual, parse_one);
     *n_good = 0;
@@ -175,23 +179,26 @@ int32_t parse(const char *text, int64_t size, int32_t n_fields, int64_t *n_lines
 }  // namespace
 }  // namespace cymbals
 
-extern "C" int32_t cymbals_parse_numbers(const char *text, int64_t size, int32_t n_fields, int64_t *n_lines,
-                                         int64_t *numbers, int64_t *n_good, int64_t rejected[CYMBALS_LINE_REASONS],
-                                         int64_t first_rejected[CYMBALS_LINE_REASONS], int32_t n_threads) {
+extern "C" int32_t cymbals_parse_numbers(cymbals_workspace *workspace, const char *text, int64_t size, int32_t n_fields,
+                                         int64_t *n_lines, int64_t *numbers, int64_t *n_good,
+                                         int64_t rejected[CYMBALS_LINE_REASONS],
+                                         int64_t first_rejected[CYMBALS_LINE_REASONS]) {
+    cymbals::Call call(workspace, CYMBALS_PHASE_OTHER);
     const auto parse_usual = [n_fields](const char *at, int64_t *fields) {
         return n_fields == 3 ? cymbals::parse_usual(at, 3, fields) : cymbals::parse_usual(at, n_fields, fields);
     };
-    return cymbals::parse(text, size, n_fields, n_lines, numbers, n_good, rejected, first_rejected, n_threads,
-                          parse_usual, [n_fields](const char *at, const char *end, int64_t *fields) {
+    return cymbals::parse(text, size, n_fields, n_lines, numbers, n_good, rejected, first_rejected, call, parse_usual,
+                          [n_fields](const char *at, const char *end, int64_t *fields) {
                               return cymbals::parse_line(at, end, n_fields, fields);
                           });
 }
 
-extern "C" int32_t cymbals_parse_names(const char *text, int64_t size, int64_t *n_lines, int64_t *numbers,
-                                       int64_t *n_good, int64_t rejected[CYMBALS_LINE_REASONS],
-                                       int64_t first_rejected[CYMBALS_LINE_REASONS], int32_t n_threads) {
+extern "C" int32_t cymbals_parse_names(cymbals_workspace *workspace, const char *text, int64_t size, int64_t *n_lines,
+                                       int64_t *numbers, int64_t *n_good, int64_t rejected[CYMBALS_LINE_REASONS],
+                                       int64_t first_rejected[CYMBALS_LINE_REASONS]) {
+    cymbals::Call call(workspace, CYMBALS_PHASE_OTHER);
     const auto nothing_usual = [](const char *, int64_t *) -> const char * { return nullptr; };
-    return cymbals::parse(text, size, 3, n_lines, numbers, n_good, rejected, first_rejected, n_threads, nothing_usual,
+    return cymbals::parse(text, size, 3, n_lines, numbers, n_good, rejected, first_rejected, call, nothing_usual,
                           [text](const char *at, const char *end, int64_t *fields) {
                               return cymbals::parse_name(text, at, end, fields);
                           });

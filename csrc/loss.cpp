@@ -4,7 +4,6 @@
 
 #include <algorithm>
 
-#include "common.h"
 #include "objective.h"
 
 namespace cymbals {
@@ -15,12 +14,13 @@ constexpr int64_t kEntries = 1024;
 
 template <class T>
 int32_t loss(const cymbals_csr &rows, const Objective<double> &objective, const cymbals_matrix &x,
-             const cymbals_matrix &y, const Kernels<T> &kernels, double *result, int32_t n_threads) {
+             const cymbals_matrix &y, const Kernels<T> &kernels, double *result, Call &call) {
     const int64_t blocks = (rows.n_rows + kRows - 1) / kRows;
     Buffer<double> parts = buffer<double>(blocks);
     if (!parts) return CYMBALS_NO_MEMORY;
-#pragma omp parallel for schedule(dynamic, 4) num_threads(n_threads)
+#pragma omp parallel for schedule(dynamic, 4) num_threads(call.threads())
     for (int64_t block = 0; block < blocks; block++) {
+        Stretch stretch = call.stretch();
         double total = 0;
         for (int64_t r = block * kRows; r < std::min(rows.n_rows, (block + 1) * kRows); r++) {
             for (int64_t begin = rows.indptr[r]; begin < rows.indptr[r + 1]; begin += kEntries) {
@@ -37,6 +37,10 @@ int32_t loss(const cymbals_csr &rows, const Objective<double> &objective, const 
             }
         }
         parts[block] = total;
+        const int64_t first = block * kRows, last = std::min(rows.n_rows, first + kRows),
+                      entries = rows.indptr[last] - rows.indptr[first];
+        stretch.did(last - first, entries, 2.0 * (double)(entries * x.n_cols),
+                    (double)(entries * x.n_cols) * (double)sizeof(T));
     }
     *result = 0;
     for (int64_t block = 0; block < blocks; block++) *result += parts[block];
@@ -46,17 +50,19 @@ int32_t loss(const cymbals_csr &rows, const Objective<double> &objective, const 
 }  // namespace
 }  // namespace cymbals
 
-extern "C" int32_t cymbals_loss(const cymbals_csr *rows, const cymbals_objective *objective, const cymbals_matrix *x,
-                                const cymbals_matrix *y, double *result, int32_t n_threads, int32_t simd) {
+extern "C" int32_t cymbals_loss(cymbals_workspace *workspace, const cymbals_csr *rows,
+                                const cymbals_objective *objective, const cymbals_matrix *x, const cymbals_matrix *y,
+                                double *result) {
     using namespace cymbals;
-    if (!good(rows, true) || !good(objective) || !good(x) || !good(y) || !result || n_threads < 1 ||
-        x->type != y->type || x->n_cols != y->n_cols || x->n_rows != rows->n_rows || y->n_rows != rows->n_cols)
+    Call call(workspace, CYMBALS_PHASE_LOSS);
+    if (!call.ready() || !call.csr("rows", rows, true) || !good_objective(call, objective) || !call.matrix("x", x) ||
+        !call.matrix("y", y) || !call.given("loss", result) || !call.equal("x->type", x->type, "y->type", y->type) ||
+        !call.equal("x->n_cols", x->n_cols, "y->n_cols", y->n_cols) ||
+        !call.equal("x->n_rows", x->n_rows, "rows->n_rows", rows->n_rows) ||
+        !call.equal("y->n_rows", y->n_rows, "rows->n_cols", rows->n_cols))
         return CYMBALS_BAD_ARGUMENT;
-    int32_t status;
-    const KernelTable *table = kernel_table(simd, &status);
-    if (!table) return status;
-    return with_float(x->type, [&](auto zero) {
+    return call.end(with_float(x->type, [&](auto zero) {
         using T = decltype(zero);
-        return loss<T>(*rows, Objective<double>(*objective), *x, *y, kernels_of<T>(*table), result, n_threads);
-    });
+        return loss<T>(*rows, Objective<double>(*objective), *x, *y, kernels_of<T>(call.table()), result, call);
+    }));
 }

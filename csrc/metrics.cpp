@@ -8,7 +8,7 @@
 #include <limits>
 
 #include "best.h"
-#include "common.h"
+#include "workspace.h"
 
 namespace cymbals {
 namespace {
@@ -51,12 +51,13 @@ struct Evaluation {
     double *out;
     uint8_t *covered;
     const Kernels<T> &kernels;
+    Call &call;
     Buffer<T> columns = nullptr;  // tiles of kItems items, a column of factors after the other; zeros behind the last
 
-    int32_t run(int32_t n_threads);
+    int32_t run();
 
  private:
-    void block(int64_t first, int64_t n, Scratch<T> &scratch) const;
+    void block(int64_t first, int64_t n, Scratch<T> &scratch);
     void find_positives(int64_t u, Ranking<T> &ranking) const;
     void score_positives(const T *user, Scratch<T> &scratch, Ranking<T> &ranking) const;
     void meet(int64_t u, int64_t begin, T *scores, Ranking<T> &ranking) const;
@@ -147,8 +148,9 @@ void Evaluation<T>::finish(int64_t u, Ranking<T> &ranking, const Scored<T> *best
 }
 
 template <class T>
-void Evaluation<T>::block(int64_t first, int64_t n, Scratch<T> &scratch) const {
+void Evaluation<T>::block(int64_t first, int64_t n, Scratch<T> &scratch) {
     const int64_t f = users.n_cols, begin_test = test.indptr[first], n_test = test.indptr[first + n] - begin_test;
+    Stretch stretch = call.stretch();
     Ranking<T> rankings[kUsers];
     int64_t user[kUsers], active = 0;  // those with a positive
     for (int64_t u = first; u < first + n; u++) {
@@ -177,10 +179,13 @@ void Evaluation<T>::block(int64_t first, int64_t n, Scratch<T> &scratch) const {
         for (int64_t a = 0; a < active; a++) meet(user[a], begin, scratch.scores.get() + a * kItems, rankings[a]);
     }
     for (int64_t a = 0; a < active; a++) finish(user[a], rankings[a], scratch.best.get() + a * most_k);
+    const double numbers = active > 0 ? (double)(round_up(items.n_rows, kItems) * f) : 0;  // of the items' copy
+    stretch.did(n, n_test, 2.0 * numbers * (double)round_up(active, kBlock), numbers * (double)sizeof(T));
 }
 
 template <class T>
-int32_t Evaluation<T>::run(int32_t n_threads) {
+int32_t Evaluation<T>::run() {
+    const int32_t n_threads = call.threads();
     const int64_t f = items.n_cols, tiles = round_up(items.n_rows, kItems) / kItems, n_users = users.n_rows;
     columns = large_buffer<T>(tiles * f * kColumn);
     if (!columns) return CYMBALS_NO_MEMORY;
@@ -204,35 +209,44 @@ int32_t Evaluation<T>::run(int32_t n_threads) {
                               buffer<int64_t>(3 * most_test),   buffer<Scored<T>>(kUsers * most_k)};
         enough = bool(scratch);
 #pragma omp for schedule(dynamic, 1)
-        for (int64_t first = 0; first < n_users; first += kUsers)
-            if (enough) block(first, std::min(kUsers, n_users - first), scratch);
+        for (int64_t first = 0; first < n_users; first += kUsers) {
+            if (!enough || call.cancelled()) continue;
+            const int64_t n = std::min(kUsers, n_users - first);
+            block(first, n, scratch);
+            call.advance(n, n_users);
+        }
     }
-    return enough ? CYMBALS_OK : CYMBALS_NO_MEMORY;
+    if (!enough) return CYMBALS_NO_MEMORY;
+    return call.cancelled() ? CYMBALS_CANCELLED : CYMBALS_OK;
 }
 
 }  // namespace
 }  // namespace cymbals
 
-extern "C" int32_t cymbals_rank_metrics(const cymbals_matrix *users, const cymbals_matrix *items,
-                                        const cymbals_csr *train, const cymbals_csr *test, const int64_t *k,
-                                        int32_t n_k, double *out, uint8_t *covered, int32_t n_threads, int32_t simd) {
+extern "C" int32_t cymbals_rank_metrics(cymbals_workspace *workspace, const cymbals_matrix *users,
+                                        const cymbals_matrix *items, const cymbals_csr *train, const cymbals_csr *test,
+                                        const int64_t *k, int32_t n_k, double *out, uint8_t *covered) {
     using namespace cymbals;
-    if (!good(users) || !good(items) || !good(train, false) || !good(test, true) || users->type != items->type ||
-        users->n_cols != items->n_cols || train->n_rows != users->n_rows || test->n_rows != users->n_rows || n_k < 1 ||
-        !k || !out || !covered || train->n_cols != items->n_rows || test->n_cols != items->n_rows || n_threads < 1)
+    Call call(workspace, CYMBALS_PHASE_METRICS);
+    if (!call.ready() || !call.matrix("users", users) || !call.matrix("items", items) ||
+        !call.csr("train", train, false) || !call.csr("test", test, true) || !call.between("n_k", n_k, 1) ||
+        !call.given("k", k) || !call.given("out", out) || !call.given("covered", covered) ||
+        !call.equal("users->type", users->type, "items->type", items->type) ||
+        !call.equal("users->n_cols", users->n_cols, "items->n_cols", items->n_cols) ||
+        !call.equal("train->n_rows", train->n_rows, "users->n_rows", users->n_rows) ||
+        !call.equal("test->n_rows", test->n_rows, "users->n_rows", users->n_rows) ||
+        !call.equal("train->n_cols", train->n_cols, "items->n_rows", items->n_rows) ||
+        !call.equal("test->n_cols", test->n_cols, "items->n_rows", items->n_rows))
         return CYMBALS_BAD_ARGUMENT;
-    int64_t most_k = 0;
+    int64_t most_k = 1;
     for (int32_t c = 0; c < n_k; c++) {
-        if (k[c] < 1) return CYMBALS_BAD_ARGUMENT;
+        if (!call.between("k", k[c], 1)) return CYMBALS_BAD_ARGUMENT;
         most_k = std::max(most_k, std::min(k[c], items->n_rows));
     }
-    int32_t status;
-    const KernelTable *table = kernel_table(simd, &status);
-    if (!table) return status;
-    return with_float(items->type, [&](auto zero) {
+    return call.end(with_float(items->type, [&](auto zero) {
         using T = decltype(zero);
         Evaluation<T> evaluation = {
-            *users, *items, *train, *test, k, n_k, std::max<int64_t>(1, most_k), out, covered, kernels_of<T>(*table)};
-        return evaluation.run(n_threads);
-    });
+            *users, *items, *train, *test, k, n_k, most_k, out, covered, kernels_of<T>(call.table()), call};
+        return evaluation.run();
+    }));
 }

@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "common.h"
+#include "workspace.h"
 
 namespace cymbals {
 namespace {
@@ -79,10 +79,9 @@ int32_t peaks(const Kernels<float> &kernels, cymbals_peaks *found, int32_t n_thr
 }  // namespace
 }  // namespace cymbals
 
-extern "C" int32_t cymbals_measure_peaks(cymbals_peaks *peaks, int32_t n_threads, int32_t simd) {
+extern "C" int32_t cymbals_measure_peaks(cymbals_workspace *workspace, cymbals_peaks *peaks) {
     using namespace cymbals;
-    if (!peaks || peaks->struct_size < sizeof(cymbals_peaks) || n_threads < 1) return CYMBALS_BAD_ARGUMENT;
-    int32_t status;
-    const KernelTable *table = kernel_table(simd, &status);
-    return table ? cymbals::peaks(table->f32, peaks, n_threads) : status;
+    Call call(workspace, CYMBALS_PHASE_OTHER);
+    if (!call.ready() || !call.sized("peaks", peaks, sizeof(cymbals_peaks))) return CYMBALS_BAD_ARGUMENT;
+    return call.end(cymbals::peaks(call.table().f32, peaks, call.threads()));
 }

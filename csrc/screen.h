@@ -8,7 +8,7 @@
 #include <cstring>
 #include <limits>
 
-#include "common.h"
+#include "workspace.h"
 
 namespace cymbals {
 
@@ -25,13 +25,17 @@ class Screen {
     explicit Screen(int64_t columns) : columns_(columns), quads_((columns + 3) / 4) {}
 
     // Items `list` (null: all n) of a matrix, each times its scale (null: 1).
-    int32_t prepare(const cymbals_matrix &items, const int64_t *list, int64_t n, const T *scale, int32_t n_threads);
+    int32_t prepare(const cymbals_matrix &items, const int64_t *list, int64_t n, const T *scale, Call &call);
 
     int64_t blocks() const { return (n_ + kItems - 1) / kItems; }
     int64_t quads() const { return quads_; }
     int64_t size() const { return n_; }
+    int64_t block_bytes() const { return kGroups * screen_bytes(quads_); }
+    int64_t bytes() const {
+        return blocks() * (block_bytes() + (int64_t)sizeof(Block)) + n_ * (int64_t)sizeof(int64_t);
+    }
     int64_t item(int64_t place) const { return order_[place]; }  // by falling length
-    const int8_t *groups(int64_t block) const { return packed_.get() + block * kGroups * screen_bytes(quads_); }
+    const int8_t *groups(int64_t block) const { return packed_.get() + block * block_bytes(); }
 
     // Writes 4 * quads() bytes. False: not finite, or all zeros, which no scale can be chosen for.
     bool encode(const T *x, uint8_t *bytes, Query *query) const;
@@ -62,8 +66,8 @@ class Screen {
 };
 
 template <class T>
-int32_t Screen<T>::prepare(const cymbals_matrix &items, const int64_t *list, int64_t n, const T *scale,
-                           int32_t n_threads) {
+int32_t Screen<T>::prepare(const cymbals_matrix &items, const int64_t *list, int64_t n, const T *scale, Call &call) {
+    const int32_t n_threads = call.threads();
     n_ = n;
     Buffer<double> length = buffer<double>(items.n_rows);
     order_ = buffer<int64_t>(n);
@@ -85,8 +89,10 @@ int32_t Screen<T>::prepare(const cymbals_matrix &items, const int64_t *list, int
               [&](int64_t a, int64_t b) { return length[a] != length[b] ? length[a] > length[b] : a < b; });
 #pragma omp parallel for schedule(static) num_threads(n_threads)
     for (int64_t block = 0; block < blocks(); block++) {
+        Stretch stretch = call.stretch(CYMBALS_PHASE_INDEX);
         blocks_[block].length = length[order_[block * kItems]];
         pack(items, scale, block);
+        stretch.did(std::min(kItems, n - block * kItems), 0, 0, (double)(kItems * columns_) * (1 + sizeof(T)));
     }
     for (int64_t block = 0; block < blocks(); block++) most_half_ = std::max(most_half_, blocks_[block].half);
     return CYMBALS_OK;

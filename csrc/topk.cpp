@@ -6,8 +6,8 @@
 #include <limits>
 
 #include "best.h"
-#include "common.h"
 #include "screen.h"
+#include "workspace.h"
 
 namespace cymbals {
 namespace {
@@ -15,14 +15,10 @@ namespace {
 constexpr int64_t kQueries = 32, kItems = 256;
 constexpr int64_t kScreenedQueries = 64, kWarm = 32;  // of a block; items that are scored before there is a bound
 constexpr int64_t kLeastQueries = 256, kLeastItems = 2048, kLeastColumns = 16;  // less does not pay for preparing items
+constexpr int64_t kLeastChoice = 16;  // items for each of k places: with fewer, most have to be scored
 
-// Memory of one thread.
 template <class T>
-struct Scratch {
-    Buffer<T> scores = buffer<T>(kQueries * kItems), packed;
-    Buffer<Scored<T>> best;
-    explicit operator bool() const { return scores && best && packed; }
-};
+struct Scratch;
 
 template <class T>
 struct Search {
@@ -34,17 +30,32 @@ struct Search {
     int64_t k, *ids;
     T *scores;
     const Kernels<T> &kernels;
+    Call &call;
 
     int64_t places() const { return std::min(k, n_items); }
     int64_t item(int64_t place) const { return list ? list[place] : place; }
-    void block(int64_t first, Scratch<T> &scratch) const;
+    void block(int64_t first, int64_t n, Scratch<T> &scratch) const;
     void write(int64_t query, const Scored<T> *places, Best<T> &best) const;
 };
 
-// Queries first to first + kQueries against all items.
+// Memory of one thread.
 template <class T>
-void Search<T>::block(int64_t first, Scratch<T> &scratch) const {
-    const int64_t n = std::min(kQueries, queries.n_rows - first), f = queries.n_cols;
+struct Scratch {
+    Buffer<T> scores = buffer<T>(kQueries * kItems), packed;
+    Buffer<Scored<T>> best;
+
+    explicit Scratch(const Search<T> &search)
+        : packed(buffer<T>(search.list ? kItems * search.queries.n_cols : 1)),
+          best(buffer<Scored<T>>(kQueries * search.places())) {}
+    explicit operator bool() const { return scores && best && packed; }
+};
+
+// n queries from `first` on against all items.
+template <class T>
+void Search<T>::block(int64_t first, int64_t n, Scratch<T> &scratch) const {
+    Stretch stretch = call.stretch();
+    const int64_t f = queries.n_cols;
+    stretch.did(n, 0, 2.0 * (double)(n * n_items * f), (double)(n_items * f) * (double)sizeof(T));
     int64_t at[kQueries], end[kQueries];
     for (int64_t q = 0; q < n; q++) {
         at[q] = skip ? skip->indptr[first + q] : 0;
@@ -91,9 +102,13 @@ void Search<T>::write(int64_t query, const Scored<T> *places, Best<T> &best) con
 template <class T>
 struct ScreenScratch {
     Buffer<Scored<T>> best;
-    Buffer<uint8_t> queries = nullptr, hits = buffer<uint8_t>(kScreenedQueries * Screen<T>::kGroups);
-    Buffer<int64_t> where = nullptr;
-    Buffer<T> scores = nullptr;
+    Buffer<uint8_t> queries, hits = buffer<uint8_t>(kScreenedQueries * Screen<T>::kGroups);
+    Buffer<int64_t> where = buffer<int64_t>(Screen<T>::kItems);
+    Buffer<T> scores = buffer<T>(Screen<T>::kItems);
+
+    ScreenScratch(const Search<T> &search, const Screen<T> &screen)
+        : best(buffer<Scored<T>>(kScreenedQueries * search.places())),
+          queries(buffer<uint8_t>(kScreenedQueries * 4 * screen.quads())) {}
     explicit operator bool() const { return best && queries && hits && where && scores; }
 };
 
@@ -102,9 +117,9 @@ template <class T>
 struct Screened {
     const Search<T> &search;
     const Screen<T> &screen;
-    const KernelTable &table;
     ScreenScratch<T> &scratch;
     int64_t first, n;
+    int64_t scored = 0, screened = 0;  // items in full, and blocks of them
     Best<T> best[kScreenedQueries];
     typename Screen<T>::Query query[kScreenedQueries];
 
@@ -134,6 +149,7 @@ void Screened<T>::offer(int64_t q, int64_t count) {
                                }) -
                 where;
     }
+    scored += count;
     T *scores = scratch.scores.get();
     search.kernels.scores(scores, row_of<T>(search.queries, first + q), row_of<T>(search.items, 0), search.items.stride,
                           search.queries.n_cols, where, count);
@@ -143,6 +159,7 @@ void Screened<T>::offer(int64_t q, int64_t count) {
 
 template <class T>
 void Screened<T>::run() {
+    Stretch stretch = search.call.stretch();
     constexpr int64_t groups = Screen<T>::kGroups;
     const int64_t bytes = 4 * screen.quads(), warm = std::min(screen.size(), std::max(kWarm, search.k));
     int64_t active[kScreenedQueries], n_active = 0;
@@ -167,8 +184,9 @@ void Screened<T>::run() {
             pointers[a] = scratch.queries.get() + active[a] * bytes;
             least[a] = screen.needed(query[active[a]], block, best[active[a]].least());
         }
-        table.screen(pointers, n_active, screen.groups(block), groups, screen.quads(), least, scratch.hits.get(),
-                     groups);
+        screened++;
+        search.call.table().screen(pointers, n_active, screen.groups(block), groups, screen.quads(), least,
+                                   scratch.hits.get(), groups);
         for (int64_t a = 0; a < n_active; a++) {
             int64_t count = 0;
             for (int64_t g = 0; g < groups; g++) {
@@ -180,78 +198,184 @@ void Screened<T>::run() {
             if (count > 0) offer(active[a], count);
         }
     }
+    for (int64_t q = 0; q < n; q++) search.write(first + q, scratch.best.get() + q * search.places(), best[q]);
+    const double numbers = (double)(scored * search.queries.n_cols);
+    stretch.did(n, 0, 2 * numbers, numbers * (double)sizeof(T) + (double)(screened * screen.block_bytes()));
 }
 
-template <class T>
-int32_t run_screened(const Search<T> &search, const KernelTable &table, int32_t n_threads) {
-    Screen<T> screen(search.queries.n_cols);
-    const int32_t prepared = screen.prepare(search.items, search.list, search.n_items, search.scale, n_threads);
-    if (prepared != CYMBALS_OK) return prepared;
-    const int64_t blocks = (search.queries.n_rows + kScreenedQueries - 1) / kScreenedQueries;
+// All queries, at most so many at once; `block(first, n, scratch)` does some, with what `make` returns a thread.
+template <class Make, class Block>
+int32_t for_blocks(Call &call, int64_t n_queries, int64_t most, Make make, Block block) {
+    const int64_t share = (n_queries + call.threads() - 1) / call.threads();
+    const int64_t at_once = std::clamp(share, std::min<int64_t>(4, most), most);
+    const int64_t blocks = (n_queries + at_once - 1) / at_once;
     bool enough = true;
-#pragma omp parallel num_threads(n_threads) reduction(&& : enough)
+#pragma omp parallel num_threads(std::min<int64_t>(call.threads(), blocks)) reduction(&& : enough) if (blocks > 1)
     {
-        ScreenScratch<T> scratch;
-        scratch.best = buffer<Scored<T>>(kScreenedQueries * search.places());
-        scratch.queries = buffer<uint8_t>(kScreenedQueries * 4 * screen.quads());
-        scratch.where = buffer<int64_t>(Screen<T>::kItems);
-        scratch.scores = buffer<T>(Screen<T>::kItems);
+        auto scratch = make();
         enough = bool(scratch);
 #pragma omp for schedule(dynamic, 1)
-        for (int64_t block = 0; block < blocks; block++) {
-            if (!enough) continue;
-            const int64_t first = block * kScreenedQueries,
-                          n = std::min(kScreenedQueries, search.queries.n_rows - first);
-            Screened<T> queries = {search, screen, table, scratch, first, n, {}, {}};
-            queries.run();
-            for (int64_t q = 0; q < n; q++)
-                search.write(first + q, scratch.best.get() + q * search.places(), queries.best[q]);
+        for (int64_t b = 0; b < blocks; b++) {
+            if (!enough || call.cancelled()) continue;
+            const int64_t first = b * at_once, n = std::min(at_once, n_queries - first);
+            block(first, n, scratch);
+            call.advance(n, n_queries);
         }
     }
-    return enough ? CYMBALS_OK : CYMBALS_NO_MEMORY;
+    if (!enough) return CYMBALS_NO_MEMORY;
+    return call.cancelled() ? CYMBALS_CANCELLED : CYMBALS_OK;
 }
 
 template <class T>
-int32_t run(const Search<T> &search, const KernelTable &table, int32_t n_threads) {
-    if (table.screen && search.queries.n_rows >= kLeastQueries && search.n_items >= kLeastItems &&
-        search.queries.n_cols >= kLeastColumns && search.k <= search.n_items / 16) {
-        const int32_t status = run_screened(search, table, n_threads);
-        if (status != CYMBALS_BAD_VALUE) return status;  // else factors are not finite, which has no bounds
+int32_t run_plain(const Search<T> &search) {
+    return for_blocks(
+        search.call, search.queries.n_rows, kQueries, [&] { return Scratch<T>(search); },
+        [&](int64_t first, int64_t n, Scratch<T> &scratch) { search.block(first, n, scratch); });
+}
+
+template <class T>
+int32_t run_screened(const Search<T> &search, const Screen<T> &screen) {
+    return for_blocks(
+        search.call, search.queries.n_rows, kScreenedQueries, [&] { return ScreenScratch<T>(search, screen); },
+        [&](int64_t first, int64_t n, ScreenScratch<T> &scratch) {
+            Screened<T>{search, screen, scratch, first, n, 0, 0, {}, {}}.run();
+        });
+}
+
+// Whether screening can be of use, whoever prepares it.
+template <class T>
+bool screens(const KernelTable &table, int64_t n_items, int64_t f) {
+    return table.screen && n_items >= kLeastItems && f >= kLeastColumns;
+}
+
+template <class T>
+int32_t run(const Search<T> &search) {
+    if (screens<T>(search.call.table(), search.n_items, search.queries.n_cols) &&
+        search.queries.n_rows >= kLeastQueries && search.k <= search.n_items / kLeastChoice) {
+        Screen<T> screen(search.queries.n_cols);
+        const int32_t prepared = screen.prepare(search.items, search.list, search.n_items, search.scale, search.call);
+        if (prepared == CYMBALS_OK) return run_screened(search, screen);
+        if (prepared != CYMBALS_BAD_VALUE) return prepared;  // else factors are not finite, which has no bounds
     }
-    const int64_t blocks = (search.queries.n_rows + kQueries - 1) / kQueries;
-    bool enough = true;
-#pragma omp parallel num_threads(n_threads) reduction(&& : enough)
-    {
-        Scratch<T> scratch;
-        scratch.best = buffer<Scored<T>>(kQueries * search.places());
-        scratch.packed = buffer<T>(search.list ? kItems * search.queries.n_cols : 1);
-        enough = bool(scratch);
-#pragma omp for schedule(dynamic, 1)
-        for (int64_t block = 0; block < blocks; block++)
-            if (enough) search.block(block * kQueries, scratch);
-    }
-    return enough ? CYMBALS_OK : CYMBALS_NO_MEMORY;
+    return run_plain(search);
+}
+
+bool good_items(Call &call, const cymbals_matrix *items, const int64_t *item_list, int64_t n_list) {
+    return call.matrix("items", items) && (!item_list || call.between("n_list", n_list, 0));
+}
+
+bool good_search(Call &call, const cymbals_matrix *queries, const cymbals_matrix *items, const cymbals_csr *skip,
+                 int64_t k, const int64_t *ids, const void *scores) {
+    return call.matrix("queries", queries) && (!skip || call.csr("skip", skip, false)) && call.between("k", k, 1) &&
+           call.given("ids", ids) && call.given("scores", scores) &&
+           call.equal("queries->type", queries->type, "items->type", items->type) &&
+           call.equal("queries->n_cols", queries->n_cols, "items->n_cols", items->n_cols) &&
+           (!skip || call.equal("skip->n_rows", skip->n_rows, "queries->n_rows", queries->n_rows));
+}
+
+void choose_threads(Call &call, const cymbals_matrix &queries, int64_t n_items) {
+    call.threads((double)queries.n_rows * (double)n_items * (double)queries.n_cols);
 }
 
 }  // namespace
 }  // namespace cymbals
 
-extern "C" int32_t cymbals_topk(const cymbals_matrix *queries, const cymbals_matrix *items, const int64_t *item_list,
-                                int64_t n_list, const void *item_scale, const cymbals_csr *skip, int64_t k,
-                                int64_t *ids, void *scores, int32_t n_threads, int32_t simd) {
-    using namespace cymbals;
-    if (!good(queries) || !good(items) || queries->type != items->type || queries->n_cols != items->n_cols || k < 1 ||
-        !ids || !scores || n_threads < 1 || (item_list && n_list < 0) ||
-        (skip && (!good(skip, false) || skip->n_rows != queries->n_rows)))
+using namespace cymbals;
+
+extern "C" int32_t cymbals_topk(cymbals_workspace *workspace, const cymbals_matrix *queries,
+                                const cymbals_matrix *items, const int64_t *item_list, int64_t n_list,
+                                const void *item_scale, const cymbals_csr *skip, int64_t k, int64_t *ids,
+                                void *scores) {
+    Call call(workspace, CYMBALS_PHASE_TOPK);
+    if (!call.ready() || !good_items(call, items, item_list, n_list) ||
+        !good_search(call, queries, items, skip, k, ids, scores))
         return CYMBALS_BAD_ARGUMENT;
-    int32_t status;
-    const KernelTable *table = kernel_table(simd, &status);
-    if (!table) return status;
-    return with_float(items->type, [&](auto zero) {
+    const int64_t n_items = item_list ? n_list : items->n_rows;
+    choose_threads(call, *queries, n_items);
+    return call.end(with_float(items->type, [&](auto zero) {
         using T = decltype(zero);
-        const Search<T> search = {
-            *queries, *items, item_list, item_list ? n_list : items->n_rows, static_cast<const T *>(item_scale),
-            skip,     k,      ids,       static_cast<T *>(scores),           kernels_of<T>(*table)};
-        return run(search, *table, n_threads);
+        return run(Search<T>{*queries, *items, item_list, n_items, static_cast<const T *>(item_scale), skip, k, ids,
+                             static_cast<T *>(scores), kernels_of<T>(call.table()), call});
+    }));
+}
+
+// Screens of either type, where there is one.
+struct cymbals_index {
+    cymbals_matrix items;
+    const int64_t *list;
+    int64_t n_items;
+    const void *scale;
+    std::unique_ptr<Screen<float>> f32;
+    std::unique_ptr<Screen<double>> f64;
+};
+
+namespace {
+template <class T, class Index>
+auto &screen_of(Index &index) {
+    if constexpr (sizeof(T) == sizeof(float))
+        return index.f32;
+    else
+        return index.f64;
+}
+}  // namespace
+
+extern "C" int32_t cymbals_index_create(cymbals_workspace *workspace, const cymbals_matrix *items,
+                                        const int64_t *item_list, int64_t n_list, const void *item_scale,
+                                        cymbals_index **index) {
+    Call call(workspace, CYMBALS_PHASE_INDEX);
+    if (!call.ready() || !call.given("index", index)) return CYMBALS_BAD_ARGUMENT;
+    *index = nullptr;
+    if (!good_items(call, items, item_list, n_list)) return CYMBALS_BAD_ARGUMENT;
+    std::unique_ptr<cymbals_index> made(new (std::nothrow) cymbals_index());
+    if (!made) return call.end(CYMBALS_NO_MEMORY);
+    made->items = *items;
+    made->list = item_list;
+    made->n_items = item_list ? n_list : items->n_rows;
+    made->scale = item_scale;
+    const int32_t status = with_float(items->type, [&](auto zero) {
+        using T = decltype(zero);
+        if (!screens<T>(call.table(), made->n_items, items->n_cols)) return (int32_t)CYMBALS_OK;
+        std::unique_ptr<Screen<T>> screen(new (std::nothrow) Screen<T>(items->n_cols));
+        if (!screen) return (int32_t)CYMBALS_NO_MEMORY;
+        const int32_t prepared =
+            screen->prepare(*items, item_list, made->n_items, static_cast<const T *>(item_scale), call);
+        if (prepared == CYMBALS_OK) screen_of<T>(*made) = std::move(screen);
+        return prepared == CYMBALS_BAD_VALUE ? (int32_t)CYMBALS_OK : prepared;  // searched without one
     });
+    if (status == CYMBALS_OK) *index = made.release();
+    return call.end(status);
+}
+
+extern "C" void cymbals_index_destroy(cymbals_index *index) { delete index; }
+
+extern "C" int64_t cymbals_index_bytes(const cymbals_index *index) {
+    if (!index) return 0;
+    return (int64_t)sizeof *index + (index->f32 ? index->f32->bytes() : 0) + (index->f64 ? index->f64->bytes() : 0);
+}
+
+extern "C" int32_t cymbals_index_topk(cymbals_workspace *workspace, const cymbals_index *index,
+                                      const cymbals_matrix *queries, const cymbals_csr *skip, int64_t k, int64_t *ids,
+                                      void *scores) {
+    Call call(workspace, CYMBALS_PHASE_TOPK);
+    if (!call.ready() || !call.given("index", index) ||
+        !good_search(call, queries, &index->items, skip, k, ids, scores))
+        return CYMBALS_BAD_ARGUMENT;
+    choose_threads(call, *queries, index->n_items);
+    return call.end(with_float(index->items.type, [&](auto zero) {
+        using T = decltype(zero);
+        const Search<T> search{*queries,
+                               index->items,
+                               index->list,
+                               index->n_items,
+                               static_cast<const T *>(index->scale),
+                               skip,
+                               k,
+                               ids,
+                               static_cast<T *>(scores),
+                               kernels_of<T>(call.table()),
+                               call};
+        const std::unique_ptr<Screen<T>> &screen = screen_of<T>(*index);
+        if (screen && call.table().screen && k <= index->n_items / kLeastChoice) return run_screened(search, *screen);
+        return run_plain(search);
+    }));
 }

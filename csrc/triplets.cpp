@@ -58,12 +58,14 @@ int64_t merge(Entry<I, V> *row, int64_t n) {
 
 template <class I, class V>
 int32_t from_triplets(int64_t n, const I *rows, const I *cols, const V *values, int64_t n_rows, int64_t n_cols,
-                      int64_t *indptr, I *indices, V *out, int32_t n_threads) {
+                      int64_t *indptr, I *indices, V *out, Call &call) {
+    const int32_t n_threads = call.threads();
     Buffer<Entry<I, V>> entries = buffer<Entry<I, V>>(n);
     Buffer<int64_t> begin = buffer<int64_t>(n_rows + 1);
     if (!entries || !begin) return CYMBALS_NO_MEMORY;
     const int32_t status = bucket_sort(
-        n, n_rows, begin.get(), n_threads, [=](int64_t i) { return rows[i]; },
+        n, n_rows, begin.get(), call, 3.0 * sizeof(I) + sizeof(V) + sizeof(Entry<I, V>),
+        [=](int64_t i) { return rows[i]; },
         [&](int64_t from, int64_t to) { entries[to] = {cols[from], values[from]}; });
     if (status != CYMBALS_OK) return status;
     int64_t longest = 0;
@@ -99,26 +101,30 @@ int32_t from_triplets(int64_t n, const I *rows, const I *cols, const V *values, 
 }  // namespace
 }  // namespace cymbals
 
-extern "C" int32_t cymbals_from_triplets(int64_t n, const void *rows, const void *cols, int32_t index_type,
-                                         const void *values, int32_t value_type, int64_t n_rows, int64_t n_cols,
-                                         int64_t *indptr, void *indices, void *out_values, int32_t n_threads) {
+extern "C" int32_t cymbals_from_triplets(cymbals_workspace *workspace, int64_t n, const void *rows, const void *cols,
+                                         int32_t index_type, const void *values, int32_t value_type, int64_t n_rows,
+                                         int64_t n_cols, int64_t *indptr, void *indices, void *out_values) {
     using namespace cymbals;
-    if (n < 0 || n_rows < 0 || n_cols < 0 || !indptr || n_threads < 1 ||
-        (index_type != CYMBALS_INT32 && index_type != CYMBALS_INT64) ||
-        (value_type != CYMBALS_FLOAT32 && value_type != CYMBALS_FLOAT64) ||
-        (n > 0 && (!rows || !cols || !values || !indices || !out_values)))
+    Call call(workspace, CYMBALS_PHASE_TRIPLETS);
+    if (!call.ready() || !call.between("n", n, 0) || !call.between("n_rows", n_rows, 0) ||
+        !call.between("n_cols", n_cols, 0) || !call.given("indptr", indptr) ||
+        !call.between("index_type", index_type, CYMBALS_INT32, CYMBALS_INT64) ||
+        !call.between("value_type", value_type, CYMBALS_FLOAT32, CYMBALS_FLOAT64) ||
+        !call.that(n == 0 || (rows && cols && values && indices && out_values),
+                   "rows, cols, values, indices or out_values is null"))
         return CYMBALS_BAD_ARGUMENT;
-    return with_index(index_type, [&](auto index) {
+    return call.end(with_index(index_type, [&](auto index) {
         return with_float(value_type, [&](auto value) {
             using I = decltype(index);
             using V = decltype(value);
             const I *r = static_cast<const I *>(rows), *c = static_cast<const I *>(cols);
             bool inside = true;
-#pragma omp parallel for schedule(static) num_threads(n_threads) reduction(&& : inside)
+#pragma omp parallel for schedule(static) num_threads(call.threads()) reduction(&& : inside)
             for (int64_t i = 0; i < n; i++) inside = inside && r[i] >= 0 && r[i] < n_rows && c[i] >= 0 && c[i] < n_cols;
-            if (!inside) return (int32_t)CYMBALS_BAD_ARGUMENT;
+            if (!call.that(inside, "rows or cols: a number is negative, or not below n_rows or n_cols"))
+                return (int32_t)CYMBALS_BAD_ARGUMENT;
             return from_triplets<I, V>(n, r, c, static_cast<const V *>(values), n_rows, n_cols, indptr,
-                                       static_cast<I *>(indices), static_cast<V *>(out_values), n_threads);
+                                       static_cast<I *>(indices), static_cast<V *>(out_values), call);
         });
-    });
+    }));
 }

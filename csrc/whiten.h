@@ -6,18 +6,25 @@
 #include <cmath>
 #include <limits>
 
-#include "common.h"
+#include "model.h"
+#include "workspace.h"
 
 namespace cymbals {
 
 template <class T>
 class FixedSide {
  public:
+    static constexpr int64_t kLineElements = 64 / sizeof(T);
+    static constexpr int64_t kPairs = 32;  // elements of the 16-bit copy are whole cache lines of these
     FixedSide(const cymbals_matrix &matrix, const double *spectrum, const Kernels<T> &kernels)
         : matrix_(matrix), spectrum_(spectrum), kernels_(kernels), padded_(round_up(matrix.n_cols, kernels.pad)) {}
 
-    // The 16-bit copy goes to `memory` where that has room for it.
-    int32_t prepare(double least_reg, double most_reg, bool compact, void *memory, int64_t bytes, int32_t n_threads);
+    int32_t prepare(double least_reg, double most_reg, bool compact, Call &call);
+    // For one row alone, of n entries.
+    int32_t prepare_row(double reg, const int64_t *where, int64_t n, Call &call);
+    static int64_t compact_bytes(const cymbals_matrix &matrix) {
+        return matrix.n_rows * round_up(matrix.n_cols, kPairs) / 2 * (int64_t)sizeof(int32_t);
+    }
 
     // D^(-1/2), D^(1/2) and, for the 16-bit copy, D^(-1/2) over the one that it was whitened with.
     void diagonal(double reg, T *scale, T *root, T *rescale) const {
@@ -33,21 +40,36 @@ class FixedSide {
         return 1000 * floor_ < *std::min_element(spectrum_, spectrum_ + matrix_.n_cols) + least_reg_;
     }
 
+    const cymbals_matrix &matrix() const { return matrix_; }
     const T *data() const { return static_cast<const T *>(matrix_.data); }
     int64_t stride() const { return matrix_.stride; }
-    const T *leverage() const { return leverage_.get(); }  // squared lengths, whitened with the least regularization
-    const int32_t *compact() const { return compact_; }    // null where not asked for
-    int64_t compact_stride() const { return round_up(padded_, 32) / 2; }  // whole cache lines of pairs
+    const T *leverage() const { return leverage_; }      // squared lengths, whitened with the least regularization ...
+    bool of_one_row() const { return of_one_row_; }      // ... of all rows, or of one row's entries
+    const int32_t *compact() const { return compact_; }  // null where not asked for
+    int64_t compact_stride() const { return round_up(matrix_.n_cols, kPairs) / 2; }
 
  private:
     T d(int64_t j, double reg) const { return j < matrix_.n_cols ? (T)std::max(spectrum_[j] + reg, floor_) : T(0); }
 
+    // visit(begin, count) for blocks of rows; what a row costs is for the record.
     template <class F>
-    void for_blocks(int32_t n_threads, F visit) const {
+    void for_blocks(Call &call, Amount work, F visit) const {
         constexpr int64_t rows = 256;  // stay in the second-level cache from one kernel to the next
-#pragma omp parallel for schedule(static) num_threads(n_threads)
-        for (int64_t begin = 0; begin < matrix_.n_rows; begin += rows)
-            visit(begin, std::min(rows, matrix_.n_rows - begin));
+#pragma omp parallel num_threads(call.threads())
+        {
+            Stretch stretch = call.stretch(CYMBALS_PHASE_WHITEN);
+#pragma omp for schedule(static) nowait
+            for (int64_t begin = 0; begin < matrix_.n_rows; begin += rows) {
+                const int64_t count = std::min(rows, matrix_.n_rows - begin);
+                visit(begin, count);
+                stretch.did(count, 0, (double)count * work.flops, (double)count * work.bytes);
+            }
+        }
+    }
+    void set_floor(double least_reg, double most_reg, double longest);
+    bool has_gramian() const { return *std::max_element(spectrum_, spectrum_ + matrix_.n_cols) > 0; }
+    void norms(int64_t begin, int64_t count, const T *scale, T *to) const {
+        kernels_.row_norms(to, row_of<T>(matrix_, begin), stride(), count, matrix_.n_cols, scale);
     }
 
     const cymbals_matrix &matrix_;
@@ -55,51 +77,71 @@ class FixedSide {
     const Kernels<T> &kernels_;
     const int64_t padded_;
     double least_reg_ = 0, floor_ = 0;
-    Buffer<T> leverage_;
-    Buffer<int32_t> own_;
+    T *leverage_ = nullptr;
+    bool of_one_row_ = false;
     int32_t *compact_ = nullptr;
 };
 
+// `longest`: the largest squared length of a row, where there is no Gramian.
 template <class T>
-int32_t FixedSide<T>::prepare(double least_reg, double most_reg, bool compact, void *given, int64_t bytes,
-                              int32_t n_threads) {
-    const int64_t f = matrix_.n_cols, n = matrix_.n_rows;
-    Buffer<T> memory = buffer<T>(3 * padded_);
-    leverage_ = large_buffer<T>(n);
-    if (compact) {
-        const int64_t offset = -(int64_t) reinterpret_cast<uintptr_t>(given) & 63, size = n * compact_stride();
-        if (given && bytes >= offset && (bytes - offset) / (int64_t)sizeof(int32_t) >= size)
-            compact_ = reinterpret_cast<int32_t *>(static_cast<char *>(given) + offset);
-        else
-            compact_ = (own_ = large_buffer<int32_t>(size)).get();
-    }
-    if (!memory || !leverage_ || (compact && !compact_)) return CYMBALS_NO_MEMORY;
-    const auto norms = [&](int64_t begin, int64_t count, const T *scale) {
-        kernels_.row_norms(&leverage_[begin], row_of<T>(matrix_, begin), stride(), count, f, scale);
-    };
+void FixedSide<T>::set_floor(double least_reg, double most_reg, double longest) {
     // Columns that should be 0 hold rounding of about epsilon times the largest; D must stay above its square, or
     // whitening would make weights of it. More would regularize directions that the data do determine.
     constexpr double epsilon = std::numeric_limits<T>::epsilon();
-    const double largest = *std::max_element(spectrum_, spectrum_ + f) + most_reg;
+    const double f = (double)matrix_.n_cols;
+    const double largest = *std::max_element(spectrum_, spectrum_ + matrix_.n_cols) + most_reg;
     least_reg_ = least_reg;
     // Nor can a decomposition in float64 tell eigenvalues below its own rounding from 0.
     constexpr double unresolved = std::numeric_limits<double>::epsilon();
     floor_ = largest * f * std::max(16 * epsilon * epsilon, unresolved);
     if (!(largest > most_reg)) {  // no Gramian: relative to the rows themselves, and a ridge if nothing else is there
-        for_blocks(n_threads, [&](int64_t begin, int64_t count) { norms(begin, count, nullptr); });
-        double longest = 0;
-        for (int64_t i = 0; i < n; i++) longest = std::max(longest, (double)leverage_[i]);
         floor_ = std::max(floor_, longest * f * epsilon * (most_reg > 0 ? epsilon : 1));
         if (!(floor_ > 0)) floor_ = 1;
     }
+}
+
+template <class T>
+int32_t FixedSide<T>::prepare(double least_reg, double most_reg, bool compact, Call &call) {
+    const int64_t f = matrix_.n_cols, n = matrix_.n_rows;
+    const Model<T> model(kernels_, f);
+    Buffer<T> memory = buffer<T>(3 * padded_);
+    leverage_ = call.workspace().leverage.take_array<T>(n);
+    if (compact) compact_ = reinterpret_cast<int32_t *>(call.workspace().compact.take(compact_bytes(matrix_)));
+    if (!memory || !leverage_ || (compact && !compact_)) return CYMBALS_NO_MEMORY;
+    double longest = 0;
+    if (!has_gramian()) {
+        for_blocks(call, model.whiten(1, false),
+                   [&](int64_t begin, int64_t count) { norms(begin, count, nullptr, leverage_ + begin); });
+        for (int64_t i = 0; i < n; i++) longest = std::max(longest, (double)leverage_[i]);
+    }
+    set_floor(least_reg, most_reg, longest);
     T *const scale = memory.get();
     diagonal(least_reg, scale, scale + padded_, scale + 2 * padded_);
-    for_blocks(n_threads, [&](int64_t begin, int64_t count) {
-        norms(begin, count, scale);
+    for_blocks(call, model.whiten(1, compact), [&](int64_t begin, int64_t count) {
+        norms(begin, count, scale, leverage_ + begin);
         if (compact)
             kernels_.compress(&compact_[begin * compact_stride()], compact_stride(), row_of<T>(matrix_, begin),
                               stride(), count, f, scale);
     });
+    return CYMBALS_OK;
+}
+
+template <class T>
+int32_t FixedSide<T>::prepare_row(double reg, const int64_t *where, int64_t n, Call &call) {
+    const int64_t room = round_up(padded_, kLineElements);
+    T *const memory = call.workspace().leverage.take_array<T>(3 * room + n);
+    if (!memory) return CYMBALS_NO_MEMORY;
+    of_one_row_ = true;
+    leverage_ = memory + 3 * room;
+    double longest = 0;
+    if (!has_gramian())
+        for (int64_t i = 0; i < n; i++) {
+            norms(where[i], 1, nullptr, leverage_ + i);
+            longest = std::max(longest, (double)leverage_[i]);
+        }
+    set_floor(reg, reg, longest);
+    diagonal(reg, memory, memory + room, memory + 2 * room);
+    for (int64_t i = 0; i < n; i++) norms(where[i], 1, memory, leverage_ + i);
     return CYMBALS_OK;
 }
 

@@ -24,7 +24,7 @@ def scores_of(kind, solve, simd, dtype, rank, matrix, *, alpha=2.0, alpha0=0.7, 
     want = reference.solve(dense_of(matrix), y.astype(np.float64), kind, reg, nu, alpha, alpha0) @ y.T.astype(np.float64)
     tolerance = 1e-11 if dtype == "float64" else 1e-6
     goal = objective(kind, alpha, alpha0, reg, nu)
-    settings = solver.Settings(goal, solve, 400, 2, simd, tolerance, compact=compact, compact_from=0)
+    settings = solver.Settings(goal, solve, 400, 2, simd, tolerance, compact=solver.ALWAYS if compact else solver.NEVER)
     info = solver.half_step(csr_of(matrix, index), y, x, settings)
     return x @ y.T, want, info
 
@@ -112,7 +112,10 @@ def test_compact_rows_change_float32_cg_alone(simd, nu):
             x = (rng.standard_normal((30, rank)) * 0.3).astype(dtype)
             goal = objective("hu", alpha, 1.0, 0.1, nu)
             solver.half_step(
-                csr_of(matrix), y, x, solver.Settings(goal, solve, 5, 2, simd, compact=compact, compact_from=0)
+                csr_of(matrix),
+                y,
+                x,
+                solver.Settings(goal, solve, 5, 2, simd, compact=solver.ALWAYS if compact else solver.NEVER),
             )
             got[dtype, solve, alpha, compact] = x @ y.T
         for dtype, solve, alpha in {key[:3] for key in got}:
@@ -135,7 +138,9 @@ def test_compact_rows_that_lose_nothing(solve, simd):
             x = {compact: np.zeros((SHAPE[0], rank), np.float32) for compact in (True, False)}
             for compact, solved in x.items():
                 goal = objective("hu", 0.1, 1.0, 1.0, 0.0)
-                settings = solver.Settings(goal, solve, 6, 2, simd, 1e-6, compact=compact, compact_from=0)
+                settings = solver.Settings(
+                    goal, solve, 6, 2, simd, 1e-6, compact=solver.ALWAYS if compact else solver.NEVER
+                )
                 info = solver.solve_rows(csr_of(matrix), y, np.zeros(rank), solved, settings)
                 assert info["rows_cg"] > 0 or rank < 4
             scores = {compact: solved @ y.T for compact, solved in x.items()}
@@ -159,7 +164,7 @@ def test_rows_longer_than_any_tile(solve, kind, compact, simd):
         if values[0] < 0 and kind == "hu":
             matrix = random_matrix((5, 9001), density=0.5, values=values)
         got, want, _ = scores_of(kind, solve, simd, "float32", 130, matrix, alpha=0.01, alpha0=1.0, compact=compact)
-        assert_close(got, want, "float32", 10 if compact and solve == "auto" else 1)
+        assert_close(got, want, "float32", 10 if compact and solve != "exact" else 1)
 
 
 def test_unregularized():
@@ -201,7 +206,7 @@ def test_gramian_and_rotation(dtype, simd):
         for n in (0, 1, 5, 255, 256, 257, 1500):
             y = rng.standard_normal((n, rank)).astype(dtype)
             exact = y.astype(np.float64)
-            gram = solver.gramian(y, 2, simd)
+            gram = solver.gramian(y, _core.Workspace(2, simd))
             tolerance = 1e-12 if dtype == "float64" else 1e-5
             assert np.abs(gram - exact.T @ exact).max() <= tolerance * max(n, 1)
             assert np.array_equal(gram, gram.T)
@@ -300,7 +305,7 @@ def test_instruction_set_that_is_not_here_is_an_error():
     missing = [n for n in (2, 3) if n not in SETS]
     for number in [*missing, 9, -1]:
         with pytest.raises(RuntimeError, match="instruction set"):
-            solver.gramian(np.ones((3, 2)), 1, number)
+            solver.gramian(np.ones((3, 2)), _core.Workspace(1, number))
 
 
 def test_binding_refuses_what_it_cannot_borrow():

@@ -69,16 +69,19 @@ inline T scale_add_norm(T *y, T a, const T *x, int64_t n) {
 }
 
 template <class T, class Passes>
-Solve iterate(Passes passes, const Stop &stop, T *x, int *steps) {
+Solve iterate(Passes passes, const Stop &stop, T *x, CgSteps *steps) {
     const Row<T> &row = passes.row;
     const Work<T> &work = passes.work;
     const int64_t n = work.padded, whole = row.f / kLanes<T> * kLanes<T>;
     T *z = work.z, *r = work.r, *p = work.p, *ap = work.ap;
     multiply(z, x, row.root, whole);
     for (int64_t j = whole; j < n; j++) z[j] = j < row.f ? x[j] * row.root[j] : 0;
-    T bz = residual(passes, z, r), rr = dot(r, r, n), pp = rr;
+    T bz = residual(passes, z, r);
+    note_gathered(work);
+    T rr = dot(r, r, n), pp = rr;
     for (int64_t j = 0; j < n; j += kLanes<T>) store(p + j, load(r + j));
-    *steps = 0;
+    int taken = 0;
+    *steps = {0, 0};
     const T share = rr < bz / 4 ? (T)(stop.share * stop.share) : 0;
     T gained = 0;
     // Whether |r|^2 is small enough after so many steps. Below a few units of rounding, or of the smallest number,
@@ -92,16 +95,17 @@ Solve iterate(Passes passes, const Stop &stop, T *x, int *steps) {
                residual < kSmallest<T>;  // false for a NaN, which goes
     };  // on and is found out
     T ratio = 1;  // by which the last step reduced |r|^2
-    while (!enough(rr, *steps)) {
-        if (*steps == stop.most) return Solve::not_converged;
+    while (!enough(rr, taken)) {
+        if (taken == stop.most) return Solve::not_converged;
         // The last step needs no new residual: the last by number, or one that does as well as that before it.
-        const bool last = *steps + 1 == stop.most && stop.tolerance == 0, likely = enough(rr * ratio, *steps + 1);
+        const bool last = taken + 1 == stop.most && stop.tolerance == 0, likely = enough(rr * ratio, taken + 1);
         T bp;
         const T pap = curvature(passes, p, pp, last || likely ? nullptr : ap, &bp);
         if (!(pap > 0 && pap < __builtin_inf())) return Solve::indefinite;
         const T alpha = rr / pap;
         add_scaled(z, alpha, p, n);
-        ++*steps;
+        ++taken;
+        *steps = {taken, last || likely};
         if (last || likely) break;
         bz += alpha * bp;
         gained += alpha * rr;
@@ -117,14 +121,14 @@ Solve iterate(Passes passes, const Stop &stop, T *x, int *steps) {
 
 // Ranks of so many vectors of pairs have loops of their own; 0, the last, stands for all others.
 template <int64_t V, int64_t... Others>
-Solve solve_compact(const Row<float> &row, const Work<float> &work, const Stop &stop, float *x, int *steps) {
+Solve solve_compact(const Row<float> &row, const Work<float> &work, const Stop &stop, float *x, CgSteps *steps) {
     if constexpr (V > 0)
         if (pair_vectors(row.f) != V) return solve_compact<Others...>(row, work, stop, x, steps);
     return iterate(CompactPasses<V>(row, work), stop, x, steps);
 }
 
 template <class T>
-Solve solve_cg(const Row<T> &row, const Work<T> &work, const Stop &stop, T *x, int *steps) {
+Solve solve_cg(const Row<T> &row, const Work<T> &work, const Stop &stop, T *x, CgSteps *steps) {
     if constexpr (sizeof(T) == sizeof(float))
         if (row.compact.rows) return solve_compact<1, 2, 4, 8, 0>(row, work, stop, x, steps);
     return iterate(FullPasses<T>(row, work), stop, x, steps);

@@ -21,6 +21,7 @@ Solve solve_dual(const Row<T> &row, const Work<T> &work, T *x) {
     const int64_t edge = round_up<T>(row.n), n = work.padded, ld = work.ld;
     T *a = work.matrix, *t = work.t, *inverse = work.t + work.side;
     const int64_t filled = gather(row, 0, row.n, work);
+    note_gathered(work);
     identity(a, edge);
     for (int64_t i = 0; i < row.n; i += kBlock) {
         const int64_t rows = row.n - i < kBlock ? row.n - i : kBlock;
@@ -47,7 +48,9 @@ Solve solve_primal(const Row<T> &row, const Work<T> &work, T *x) {
         const bool positive = begin < row.n_positive;
         end = positive ? row.n_positive : row.n;
         if (end - begin > work.tile_rows) end = begin + work.tile_rows;
+        const int64_t gathering = begin > 0 && work.gathered ? ticks() : 0;
         const int64_t rows = gather(row, begin, end, work);
+        note_gathered(work, gathering);
         for (int64_t i = 0; i < rows; i += kBlock)
             add_rows(Rows<kBlock>(), work.tile + i * ld, ld, row.q + begin + i, n, work.z);
         if (positive)

@@ -4,8 +4,24 @@
 #pragma once
 
 #include <cstdint>
+#if !defined(__x86_64__) && !defined(__aarch64__)
+#include <ctime>
+#endif
 
 namespace cymbals {
+
+// A clock that is read in a few nanoseconds; its unit is the machine's own.
+static inline __attribute__((always_inline)) int64_t ticks() {
+#if defined(__x86_64__)
+    return (int64_t)__builtin_ia32_rdtsc();
+#elif defined(__aarch64__)
+    int64_t now;
+    __asm__ volatile("mrs %0, cntvct_el0" : "=r"(now));
+    return now;
+#else
+    return (int64_t)std::clock();
+#endif
+}
 
 // Where the rows of a system come from: row i is weight_i (scale o rows_where_i); scale is padded with zeros.
 template <class T>
@@ -45,6 +61,18 @@ struct Work {
     T *tile, *matrix;
     T *z, *r, *p, *ap, *scaled, *sum;  // zeros from `padded` to `side`
     T *t;                              // 2 * side
+    int64_t *gathered;                 // null, or where a solver leaves when it had gathered the row: ticks()
+};
+
+// Tells when a row was gathered; a later part of it counts as if it had been gathered with the first.
+template <class T>
+static inline __attribute__((always_inline)) void note_gathered(const Work<T> &work, int64_t begin = 0) {
+    if (work.gathered) *work.gathered = begin ? *work.gathered + ticks() - begin : ticks();
+}
+
+// Steps of conjugate gradients, and how many of them needed no new residual: the last, at most.
+struct CgSteps {
+    int32_t all, short_passes;
 };
 
 // When conjugate gradients end: at `most` steps, or once |r|^2, which bounds what there is left to gain, is at most t^2
@@ -83,9 +111,10 @@ struct Weighed {
 
 template <class T>
 struct Kernels {
-    int64_t pad;  // tile rows, vectors and matrix edges are multiples of this many elements
+    int64_t pad;           // tile rows, vectors and matrix edges are multiples of this many elements
+    int64_t lanes, strip;  // elements of a vector; rows of a register tile
     // Conjugate gradients from x; *steps: those taken.
-    Solve (*solve_cg)(const Row<T> &, const Work<T> &, const Stop &, T *x, int *steps);
+    Solve (*solve_cg)(const Row<T> &, const Work<T> &, const Stop &, T *x, CgSteps *steps);
     // Exact, n x n: needs n <= tile_rows, n rounded up to pad <= side, n_positive == n.
     Solve (*solve_dual)(const Row<T> &, const Work<T> &, T *x);
     // Exact, f x f: any length and sign; needs padded <= side.
@@ -104,6 +133,7 @@ struct Kernels {
     void (*compress)(int32_t *pairs, int64_t pairs_stride, const T *y, int64_t stride, int64_t n, int64_t f,
                      const T *scale);
     // a becomes sqrt|a| with the sign of a, b becomes b / sqrt|a|; both get kGroup zeros behind their n numbers.
+    // where null: leverage is the entries' own.
     Weighed<T> (*weigh)(T *a, T *b, int64_t n, const int64_t *where, const T *leverage, bool squares);
     // s[i] = x . fixed[where_i] for n rows of f elements.
     void (*scores)(T *s, const T *x, const T *fixed, int64_t stride, int64_t f, const int64_t *where, int64_t n);

@@ -37,9 +37,9 @@ namespace {  // nothing here may have external linkage: the linker could keep an
 
 template <class T>
 constexpr Kernels<T> kernels() {
-    Kernels<T> all = {kPad<T>,   solve_cg<T>,      solve_dual<T>, solve_primal<T>,  syrk<T>,
-                      gemm<T>,   dots<T>,          row_norms<T>,  nullptr,          weigh<T>,
-                      scores<T>, find_at_least<T>, count<T>,      multiply_adds<T>, load_rows<T>};
+    Kernels<T> all = {kPad<T>,   kLanes<T>,        kTileRows<T>, solve_cg<T>,      solve_dual<T>, solve_primal<T>,
+                      syrk<T>,   gemm<T>,          dots<T>,      row_norms<T>,     nullptr,       weigh<T>,
+                      scores<T>, find_at_least<T>, count<T>,     multiply_adds<T>, load_rows<T>};
     if constexpr (sizeof(T) == sizeof(float)) all.compress = compress;
     return all;
 }

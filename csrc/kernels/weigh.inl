@@ -12,7 +12,7 @@ Weighed<T> weigh(T *a, T *b, int64_t n, const int64_t *where, const T *leverage,
     alignas(64) T found[chunk] = {};
     for (int64_t i = 0; i < n; i += chunk) {
         const int64_t count = n - i < chunk ? n - i : chunk;
-        for (int64_t k = 0; k < count; k++) found[k] = leverage[where[i + k]];
+        for (int64_t k = 0; k < count; k++) found[k] = leverage[where ? where[i + k] : i + k];
         for (int64_t k = 0; k < count; k += L) {  // beyond n, a is 0
             const Vec<T> h = magnitude(load(a + i + k)) * load(found + k);
             traces += h;

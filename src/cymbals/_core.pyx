@@ -2,8 +2,16 @@
 """libcymbals for Python: buffers to pointers, GIL off, status to exception. No arithmetic, no checks of
 meaning: those stand at the Python door. CSR matrices are anything with shape, indptr (int64), indices and data."""
 
+from libc.stdint cimport int32_t, int64_t, uint8_t
+
+from cpython.pycapsule cimport PyCapsule_New
 from cpython.buffer cimport (PyBUF_FORMAT, PyBUF_SIMPLE, PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_IsContiguous,
                              PyBuffer_Release, PyObject_GetBuffer)
+
+from cymbals cimport *
+
+# See "Without linking" in cymbals.h.
+_C_API = PyCapsule_New(<void *>cymbals_functions(), b"cymbals._core._C_API", NULL)
 
 
 class SolveError(ArithmeticError):
@@ -83,7 +91,7 @@ cdef cymbals_objective objective_of(values) except *:
     return o
 
 
-cdef raise_for(int32_t status, int64_t row=-1):
+cdef raise_for(int32_t status, Workspace workspace=None, int64_t row=-1):
     if status == CYMBALS_OK:
         return
     message = cymbals_status_message(status).decode()
@@ -91,9 +99,55 @@ cdef raise_for(int32_t status, int64_t row=-1):
         raise MemoryError(message)
     if status == CYMBALS_NO_SIMD:
         raise RuntimeError(message)
-    if status == CYMBALS_INDEFINITE or status == CYMBALS_BAD_VALUE:
+    if status == CYMBALS_INDEFINITE or (status == CYMBALS_BAD_VALUE and row >= 0):
         raise SolveError(message, row)
-    raise ValueError(message)
+    raise ValueError((b"" if workspace is None else cymbals_workspace_message(workspace.c)).decode() or message)
+
+
+cdef class Workspace:
+    """Threads, instruction set and memory of calls, one at a time; ``record``: keeps what they did."""
+    cdef cymbals_workspace *c
+    cdef readonly int n_threads
+
+    def __cinit__(self, int n_threads, int simd=0, bint record=False):
+        cdef cymbals_workspace_options options
+        options.struct_size = sizeof(options)
+        options.n_threads = self.n_threads = n_threads
+        options.simd = simd
+        options.progress = NULL
+        options.progress_context = NULL
+        options.record = record
+        raise_for(cymbals_workspace_create(&options, &self.c))
+
+    def __dealloc__(self):
+        cymbals_workspace_destroy(self.c)
+
+    @property
+    def nbytes(self):
+        """Bytes that it holds."""
+        return cymbals_workspace_bytes(self.c)
+
+    def spans(self):
+        """All ``cymbals_span`` recorded, as bytes, and how many were lost."""
+        cdef const cymbals_span *found = NULL
+        cdef int64_t n = 0, lost = 0
+        raise_for(cymbals_workspace_spans(self.c, &found, &n, &lost))
+        return (<const char *>found)[:n * sizeof(cymbals_span)], lost
+
+    def row_classes(self):
+        """All ``cymbals_row_class`` recorded, as bytes."""
+        cdef const cymbals_row_class *found = NULL
+        cdef int64_t n = 0
+        raise_for(cymbals_workspace_row_classes(self.c, &found, &n))
+        return (<const char *>found)[:n * sizeof(cymbals_row_class)]
+
+    def forget(self):
+        cymbals_workspace_forget(self.c)
+
+
+cdef Workspace workspace_for(how, int simd=0):
+    """A number of threads, or a workspace, as a workspace."""
+    return how if isinstance(how, Workspace) else Workspace(how, simd)
 
 
 def version():
@@ -115,82 +169,133 @@ def simd_name(int simd=0):
     return cymbals_simd_name(resolved).decode()
 
 
-def measure_peaks(int n_threads, int simd=0):
+def measure_peaks(how, int simd=0):
     """Multiply-adds, bytes from the second-level cache, from memory and rows of 256 bytes gathered, all a second."""
+    cdef Workspace w = workspace_for(how, simd)
     cdef cymbals_peaks peaks
     cdef int32_t status
     peaks.struct_size = sizeof(peaks)
     with nogil:
-        status = cymbals_measure_peaks(&peaks, n_threads, simd)
-    raise_for(status)
+        status = cymbals_measure_peaks(w.c, &peaks)
+    raise_for(status, w)
     return peaks.multiply_adds, peaks.near_bytes, peaks.stream_bytes, peaks.gather_rows
 
 
-def gramian(y, gram, int n_threads, int simd=0):
+def gram(y, out, how, int simd=0):
+    cdef Workspace w = workspace_for(how, simd)
     cdef Matrix m = Matrix(y)
-    cdef Buffer g = Buffer(gram, "d", 2, True).need(m.c.n_cols)
+    cdef Buffer g = Buffer(out, "d", 2, True).need(m.c.n_cols)
     cdef int32_t status
     with nogil:
-        status = cymbals_gramian(&m.c, <double *>g.view.buf, n_threads, simd)
-    raise_for(status)
+        status = cymbals_gram(w.c, &m.c, <double *>g.view.buf)
+    raise_for(status, w)
 
 
-def rotate(x, basis, int n_threads, int simd=0):
+def basis(values, vectors, double alpha0, spectrum, out):
+    """vectors: an eigenvector a row; fills spectrum and out, whose columns they become."""
+    cdef Workspace w = Workspace(1)
+    cdef Buffer v = Buffer(values, "d", 1), rows = Buffer(vectors, "d", 2).need(v.size())
+    cdef Buffer s = Buffer(spectrum, "d", 1, True).need(v.size()), b = Buffer(out, "d", 2, True).need(v.size())
+    raise_for(cymbals_basis(w.c, v.size(), <const double *>v.view.buf, <const double *>rows.view.buf, alpha0,
+                            <double *>s.view.buf, <double *>b.view.buf), w)
+
+
+def rotate(x, vectors, how, int simd=0):
+    cdef Workspace w = workspace_for(how, simd)
     cdef Matrix m = Matrix(x, True)
-    cdef Buffer q = Buffer(basis, "d", 2).need(m.c.n_cols)
+    cdef Buffer q = Buffer(vectors, "d", 2).need(m.c.n_cols)
     cdef int32_t status
     with nogil:
-        status = cymbals_rotate(&m.c, <const double *>q.view.buf, n_threads, simd)
-    raise_for(status)
+        status = cymbals_rotate(w.c, &m.c, <const double *>q.view.buf)
+    raise_for(status, w)
+
+
+cdef class Options:
+    """Solve options and the buffer they borrow; reg is a number, or an array of one a row."""
+    cdef cymbals_solve_options c
+    cdef Buffer row_reg
+
+    def __cinit__(self, reg, int solver, int cg_steps, double cg_tolerance, double relaxation, int compact, n_rows):
+        self.c.struct_size = sizeof(self.c)
+        self.c.solver = solver
+        self.c.cg_steps = cg_steps
+        self.c.cg_tolerance = cg_tolerance
+        self.c.relaxation = relaxation
+        self.c.compact = compact
+        self.c.reg = 0
+        self.c.row_reg = NULL
+        if isinstance(reg, float):
+            self.c.reg = reg
+        else:
+            self.row_reg = Buffer(reg, "d", 1).need(n_rows)
+            self.c.row_reg = <const double *>self.row_reg.view.buf
 
 
 def half_step(rows, objective, fixed, spectrum, solved, reg, int solver, int cg_steps, double cg_tolerance,
-              double relaxation, bint compact, int n_threads, int simd=0, memory=None):
-    """reg is a number, or an array of one a row; memory: bytes for the 16-bit copy. Returns the solve info as a dict."""
+              double relaxation, int compact, how, int simd=0):
+    """Returns the solve info as a dict."""
+    cdef Workspace w = workspace_for(how, simd)
     cdef Csr r = Csr(rows)
     cdef cymbals_objective o = objective_of(objective)
     cdef Matrix y = Matrix(fixed), x = Matrix(solved, True)
-    cdef Buffer d = Buffer(spectrum, "d", 1).need(y.c.n_cols), row_reg = None
-    cdef cymbals_solve_options options
+    cdef Buffer d = Buffer(spectrum, "d", 1).need(y.c.n_cols)
+    cdef Options options = Options(reg, solver, cg_steps, cg_tolerance, relaxation, compact, r.c.n_rows)
     cdef cymbals_solve_info info
     cdef int32_t status
-    options.struct_size = sizeof(options)
-    options.solver = solver
-    options.cg_steps = cg_steps
-    options.cg_tolerance = cg_tolerance
-    options.relaxation = relaxation
-    options.compact = compact
-    options.reg = 0
-    options.row_reg = NULL
-    cdef Buffer room = None if memory is None else Buffer(memory, "B", 1, True)
-    options.memory = NULL if room is None else room.view.buf
-    options.memory_bytes = 0 if room is None else room.size()
-    if isinstance(reg, float):
-        options.reg = reg
-    else:
-        row_reg = Buffer(reg, "d", 1).need(r.c.n_rows)
-        options.row_reg = <const double *>row_reg.view.buf
+    info.failed_row = -1
     with nogil:
-        status = cymbals_half_step(&r.c, &o, &y.c, <const double *>d.view.buf, &x.c, &options, &info, n_threads, simd)
-    raise_for(status, info.failed_row if status > CYMBALS_NO_SIMD else -1)
+        status = cymbals_half_step(w.c, &r.c, &o, &y.c, <const double *>d.view.buf, &x.c, &options.c, &info)
+    raise_for(status, w, info.failed_row)
     result = dict(info)
     del result["failed_row"]
     return result
 
 
-def loss(rows, objective, x, y, int n_threads, int simd=0):
+def half_step_bytes(rows, fixed, int solver, int cg_steps, int compact, how, int simd=0):
+    """What a half-step of these takes of a workspace."""
+    cdef Workspace w = workspace_for(how, simd)
+    cdef Csr r = Csr(rows)
+    cdef Matrix y = Matrix(fixed)
+    cdef Options options = Options(0.0, solver, cg_steps, 0, 1, compact, 0)
+    cdef int64_t result = 0
+    raise_for(cymbals_half_step_bytes(w.c, &r.c, &y.c, &options.c, &result), w)
+    return result
+
+
+def solve_row(indices, values, objective, fixed, spectrum, solved, double reg, int solver, how, int simd=0):
+    """One row into `solved` (f), in the basis of `fixed`."""
+    cdef Workspace w = workspace_for(how, simd)
+    cdef Buffer i = Buffer(indices, "iq", 1), v = Buffer(values, "fd", 1).need(i.size())
+    cdef cymbals_objective o = objective_of(objective)
+    cdef Matrix y = Matrix(fixed)
+    cdef Buffer d = Buffer(spectrum, "d", 1).need(y.c.n_cols), x = Buffer(solved, "fd", 1, True).need(y.c.n_cols)
+    cdef Options options = Options(reg, solver, 3, 0.016, 1, CYMBALS_COMPACT_NEVER, 1)
+    cdef cymbals_solve_info info
+    cdef int32_t status
+    info.failed_row = -1
+    if x.type != y.buffer.type:
+        raise ValueError("solved must have the factors' type")
+    with nogil:
+        status = cymbals_solve_row(w.c, i.size(), i.view.buf, i.type, v.view.buf, v.type, &o, &y.c,
+                                   <const double *>d.view.buf, x.view.buf, &options.c, &info)
+    raise_for(status, w, info.failed_row)
+
+
+def loss(rows, objective, x, y, how, int simd=0):
+    cdef Workspace w = workspace_for(how, simd)
     cdef Csr r = Csr(rows)
     cdef cymbals_objective o = objective_of(objective)
     cdef Matrix left = Matrix(x), right = Matrix(y)
     cdef double result = 0
     cdef int32_t status
     with nogil:
-        status = cymbals_loss(&r.c, &o, &left.c, &right.c, &result, n_threads, simd)
-    raise_for(status)
+        status = cymbals_loss(w.c, &r.c, &o, &left.c, &right.c, &result)
+    raise_for(status, w)
     return result
 
 
-def transpose(matrix, t_indptr, t_indices, t_values, int n_threads):
+def transpose(matrix, t_indptr, t_indices, t_values, how):
+    cdef Workspace w = workspace_for(how)
     cdef Csr m = Csr(matrix)
     cdef Buffer indptr = Buffer(t_indptr, "q", 1, True).need(m.c.n_cols + 1)
     cdef Buffer indices = Buffer(t_indices, "iq", 1, True).need(m.indices.size())
@@ -199,12 +304,13 @@ def transpose(matrix, t_indptr, t_indices, t_values, int n_threads):
     if values.type != m.values.type:
         raise ValueError("the transpose's values must have the matrix's type")
     with nogil:
-        status = cymbals_transpose(&m.c, <int64_t *>indptr.view.buf, indices.view.buf, indices.type, values.view.buf,
-                                   n_threads)
-    raise_for(status)
+        status = cymbals_transpose(w.c, &m.c, <int64_t *>indptr.view.buf, indices.view.buf, indices.type,
+                                   values.view.buf)
+    raise_for(status, w)
 
 
-def from_triplets(rows, cols, values, shape, indptr, indices, out, int n_threads):
+def from_triplets(rows, cols, values, shape, indptr, indices, out, how):
+    cdef Workspace w = workspace_for(how)
     cdef Buffer r = Buffer(rows, "iq", 1), c = Buffer(cols, "iq", 1).need(r.size())
     cdef Buffer v = Buffer(values, "fd", 1).need(r.size())
     cdef int64_t n_rows = shape[0], n_cols = shape[1]
@@ -215,42 +321,117 @@ def from_triplets(rows, cols, values, shape, indptr, indices, out, int n_threads
     if c.type != r.type or i.type != r.type or o.type != v.type:
         raise ValueError("rows, cols and indices must share a type, and so must values and out")
     with nogil:
-        status = cymbals_from_triplets(r.size(), r.view.buf, c.view.buf, r.type, v.view.buf, v.type, n_rows, n_cols,
-                                       <int64_t *>p.view.buf, i.view.buf, o.view.buf, n_threads)
-    raise_for(status)
+        status = cymbals_from_triplets(w.c, r.size(), r.view.buf, c.view.buf, r.type, v.view.buf, v.type, n_rows,
+                                       n_cols, <int64_t *>p.view.buf, i.view.buf, o.view.buf)
+    raise_for(status, w)
 
 
-def check_csr(matrix, int n_threads):
+def check_csr(matrix, how):
     """(problem, row, position): the first thing wrong with a CSR matrix, (0, -1, -1) for nothing."""
+    cdef Workspace w = workspace_for(how)
     cdef Csr m = Csr(matrix)
     cdef cymbals_csr_report report
     cdef int32_t status
     with nogil:
-        status = cymbals_check_csr(&m.c, m.indices.size(), &report, n_threads)
-    raise_for(status)
+        status = cymbals_check_csr(w.c, &m.c, m.indices.size(), &report)
+    raise_for(status, w)
     return report.problem, report.row, report.position
 
 
-def topk(queries, items, item_list, item_scale, skip, ids, scores, int n_threads, int simd=0):
-    cdef Matrix q = Matrix(queries), m = Matrix(items)
-    cdef Buffer chosen = None if item_list is None else Buffer(item_list, "q", 1)
-    cdef Buffer scale = None if item_scale is None else Buffer(item_scale, "fd", 1).need(m.c.n_rows)
-    cdef Csr left_out = None if skip is None else Csr(skip)
-    cdef Buffer out_ids = Buffer(ids, "q", 2, True).need(q.c.n_rows)
-    cdef Buffer out_scores = Buffer(scores, "fd", 2, True).need(q.c.n_rows)
-    cdef int64_t k = out_ids.size(1)
+cdef class Items:
+    """What is searched, and the buffers it borrows: all items or those of a list, each with a factor or none."""
+    cdef Matrix matrix
+    cdef Buffer chosen, scale
+
+    def __cinit__(self, items, item_list, item_scale):
+        self.matrix = Matrix(items)
+        self.chosen = None if item_list is None else Buffer(item_list, "q", 1)
+        self.scale = None if item_scale is None else Buffer(item_scale, "fd", 1).need(self.matrix.c.n_rows)
+        if self.scale is not None and self.scale.type != self.matrix.c.type:
+            raise ValueError("item_scale must have the factors' type")
+
+    cdef const int64_t *list(self) noexcept:
+        return NULL if self.chosen is None else <const int64_t *>self.chosen.view.buf
+
+    cdef int64_t n_list(self) noexcept:
+        return 0 if self.chosen is None else self.chosen.size()
+
+    cdef const void *scales(self) noexcept:
+        return NULL if self.scale is None else self.scale.view.buf
+
+
+cdef class Found:
+    """Places for the k best of each query, and the items that it must not get."""
+    cdef Buffer ids, scores
+    cdef Csr skip
+    cdef int64_t k
+
+    def __cinit__(self, ids, scores, skip, Matrix queries):
+        self.ids = Buffer(ids, "q", 2, True).need(queries.c.n_rows)
+        self.scores = Buffer(scores, "fd", 2, True).need(queries.c.n_rows)
+        self.skip = None if skip is None else Csr(skip)
+        self.k = self.ids.size(1)
+        if self.scores.size(1) != self.k or self.scores.type != queries.c.type:
+            raise ValueError("scores must have the factors' type and the shape of ids")
+
+    cdef const cymbals_csr *skipped(self) noexcept:
+        return NULL if self.skip is None else &self.skip.c
+
+
+def topk(queries, items, item_list, item_scale, skip, ids, scores, how, int simd=0):
+    cdef Workspace w = workspace_for(how, simd)
+    cdef Matrix q = Matrix(queries)
+    cdef Items of = Items(items, item_list, item_scale)
+    cdef Found found = Found(ids, scores, skip, q)
+    cdef const int64_t *chosen = of.list()
+    cdef int64_t n_chosen = of.n_list()
+    cdef const void *scale = of.scales()
+    cdef const cymbals_csr *skipped = found.skipped()
     cdef int32_t status
-    if out_scores.size(1) != k or out_scores.type != m.c.type or (scale is not None and scale.type != m.c.type):
-        raise ValueError("scores and item_scale must have the factors' type, and scores the shape of ids")
     with nogil:
-        status = cymbals_topk(&q.c, &m.c, NULL if chosen is None else <const int64_t *>chosen.view.buf,
-                              0 if chosen is None else chosen.size(), NULL if scale is None else scale.view.buf,
-                              NULL if left_out is None else &left_out.c, k, <int64_t *>out_ids.view.buf,
-                              out_scores.view.buf, n_threads, simd)
-    raise_for(status)
+        status = cymbals_topk(w.c, &q.c, &of.matrix.c, chosen, n_chosen, scale, skipped, found.k,
+                              <int64_t *>found.ids.view.buf, found.scores.view.buf)
+    raise_for(status, w)
 
 
-def rank_metrics(users, items, train, test, k, out, covered, int n_threads, int simd=0):
+cdef class Index:
+    """Items prepared for few queries at a time; holds the arrays that it is made of."""
+    cdef cymbals_index *c
+    cdef Items of
+
+    def __cinit__(self, items, item_list, item_scale, how, int simd=0):
+        cdef Workspace w = workspace_for(how, simd)
+        self.of = Items(items, item_list, item_scale)
+        cdef const int64_t *chosen = self.of.list()
+        cdef int64_t n_chosen = self.of.n_list()
+        cdef const void *scale = self.of.scales()
+        cdef int32_t status
+        with nogil:
+            status = cymbals_index_create(w.c, &self.of.matrix.c, chosen, n_chosen, scale, &self.c)
+        raise_for(status, w)
+
+    def __dealloc__(self):
+        cymbals_index_destroy(self.c)
+
+    @property
+    def nbytes(self):
+        """Bytes that it holds, the items' own left out."""
+        return cymbals_index_bytes(self.c)
+
+    def topk(self, queries, skip, ids, scores, how, int simd=0):
+        cdef Workspace w = workspace_for(how, simd)
+        cdef Matrix q = Matrix(queries)
+        cdef Found found = Found(ids, scores, skip, q)
+        cdef const cymbals_csr *skipped = found.skipped()
+        cdef int32_t status
+        with nogil:
+            status = cymbals_index_topk(w.c, self.c, &q.c, skipped, found.k, <int64_t *>found.ids.view.buf,
+                                        found.scores.view.buf)
+        raise_for(status, w)
+
+
+def rank_metrics(users, items, train, test, k, out, covered, how, int simd=0):
+    cdef Workspace w = workspace_for(how, simd)
     cdef Matrix u = Matrix(users), m = Matrix(items)
     cdef Csr seen = Csr(train), held_out = Csr(test)
     cdef Buffer ks = Buffer(k, "q", 1), o = Buffer(out, "d", 2, True).need(u.c.n_rows)
@@ -259,9 +440,9 @@ def rank_metrics(users, items, train, test, k, out, covered, int n_threads, int 
     if o.size(1) != 2 + 4 * ks.size() or c.size(1) != m.c.n_rows:
         raise ValueError("out must have 2 + 4 len(k) columns, covered a column an item")
     with nogil:
-        status = cymbals_rank_metrics(&u.c, &m.c, &seen.c, &held_out.c, <const int64_t *>ks.view.buf, <int32_t>ks.size(),
-                                      <double *>o.view.buf, <uint8_t *>c.view.buf, n_threads, simd)
-    raise_for(status)
+        status = cymbals_rank_metrics(w.c, &u.c, &m.c, &seen.c, &held_out.c, <const int64_t *>ks.view.buf,
+                                      <int32_t>ks.size(), <double *>o.view.buf, <uint8_t *>c.view.buf)
+    raise_for(status, w)
 
 
 cdef class Text:
@@ -275,20 +456,21 @@ cdef class Text:
         PyBuffer_Release(&self.view)
 
 
-def count_lines(data, int n_threads):
+def count_lines(data, how):
+    cdef Workspace w = workspace_for(how)
     cdef Text text = Text(data)
     cdef int64_t n_lines = 0
     cdef int32_t status
     with nogil:
-        status = cymbals_parse_numbers(<const char *>text.view.buf, text.view.len, 1, &n_lines, NULL, NULL, NULL, NULL,
-                                       n_threads)
-    raise_for(status)
+        status = cymbals_parse_numbers(w.c, <const char *>text.view.buf, text.view.len, 1, &n_lines, NULL, NULL, NULL, NULL)
+    raise_for(status, w)
     return n_lines
 
 
-def parse_numbers(data, numbers, int n_threads, bint names=False):
+def parse_numbers(data, numbers, how, bint names=False):
     """Fills numbers (fields x count_lines), with `names` ids and where names begin and end; returns
     (lines taken, [(rejected, first line)] by reason)."""
+    cdef Workspace w = workspace_for(how)
     cdef Text text = Text(data)
     cdef Buffer out = Buffer(numbers, "q", 2, True)
     cdef int64_t n_lines = out.size(1), n_good = 0
@@ -301,32 +483,34 @@ def parse_numbers(data, numbers, int n_threads, bint names=False):
         raise ValueError("names take three columns")
     with nogil:
         if names:
-            status = cymbals_parse_names(<const char *>text.view.buf, text.view.len, &n_lines, <int64_t *>out.view.buf,
-                                         &n_good, rejected, first, n_threads)
+            status = cymbals_parse_names(w.c, <const char *>text.view.buf, text.view.len, &n_lines, <int64_t *>out.view.buf,
+                                         &n_good, rejected, first)
         else:
-            status = cymbals_parse_numbers(<const char *>text.view.buf, text.view.len, <int32_t>out.size(), &n_lines,
-                                           <int64_t *>out.view.buf, &n_good, rejected, first, n_threads)
-    raise_for(status)
+            status = cymbals_parse_numbers(w.c, <const char *>text.view.buf, text.view.len, <int32_t>out.size(), &n_lines,
+                                           <int64_t *>out.view.buf, &n_good, rejected, first)
+    raise_for(status, w)
     return n_good, [(rejected[i], first[i]) for i in range(CYMBALS_LINE_REASONS)]
 
 
-def number_ids(ids, int64_t lowest, table, int n_threads):
+def number_ids(ids, int64_t lowest, table, how):
     """Fills table (int32, one for each number from `lowest` on); returns how many distinct ids there are."""
+    cdef Workspace w = workspace_for(how)
     cdef Buffer i = Buffer(ids, "q", 1), t = Buffer(table, "i", 1, True)
     cdef int64_t n_distinct = 0
     cdef int32_t status
     with nogil:
-        status = cymbals_number_ids(i.size(), <const int64_t *>i.view.buf, lowest, t.size(), <int32_t *>t.view.buf,
-                                    &n_distinct, n_threads)
-    raise_for(status)
+        status = cymbals_number_ids(w.c, i.size(), <const int64_t *>i.view.buf, lowest, t.size(), <int32_t *>t.view.buf,
+                                    &n_distinct)
+    raise_for(status, w)
     return n_distinct
 
 
-def look_up_ids(ids, int64_t lowest, table, places, int n_threads):
+def look_up_ids(ids, int64_t lowest, table, places, how):
     """Fills places (int32, one an id) from such a table."""
+    cdef Workspace w = workspace_for(how)
     cdef Buffer i = Buffer(ids, "q", 1), t = Buffer(table, "i", 1), p = Buffer(places, "i", 1, True).need(i.size())
     cdef int32_t status
     with nogil:
-        status = cymbals_look_up_ids(i.size(), <const int64_t *>i.view.buf, lowest, t.size(),
-                                     <const int32_t *>t.view.buf, <int32_t *>p.view.buf, n_threads)
-    raise_for(status)
+        status = cymbals_look_up_ids(w.c, i.size(), <const int64_t *>i.view.buf, lowest, t.size(),
+                                     <const int32_t *>t.view.buf, <int32_t *>p.view.buf)
+    raise_for(status, w)

@@ -15,7 +15,7 @@ import numpy as np
 import scipy.linalg
 from numpy.typing import NDArray
 
-from . import solver, split, updates
+from . import _core, solver, split, updates
 from ._core import SolveError
 from ._interrupt import interruptible
 from ._progress import progress_bar
@@ -191,7 +191,7 @@ class ALS(FactorModel):
             solver=one_of("solver", params["solver"], ("auto", "cg", "exact")),
             cg_steps=whole_number("cg_steps", params["cg_steps"], 1, 10_000),
             n_threads=self._threads(n_threads),
-            compact=boolean("compact", params["compact"]),
+            compact=solver.LARGE if boolean("compact", params["compact"]) else solver.NEVER,
         )
         return replace(settings, **changes)
 
@@ -246,8 +246,7 @@ class ALS(FactorModel):
         rows = _transformed(seen, settings.objective)
         columns = data.by_item(settings.n_threads) if rows is data.csr else rows.transposed(settings.n_threads)
         x, y = start(init, data, rank, settings.objective.biases, dtype, rng)
-        if settings.compact and dtype == np.float32:
-            settings = replace(settings, memory=solver.compact_memory(max(data.shape), x.shape[1]))
+        settings = replace(settings, workspace=_core.Workspace(settings.n_threads))
 
         before = {k: v for k, v in vars(self).items() if k in _FITTED}
         report = {"stored_zeros_dropped": data.csr.nnz - seen.nnz}
@@ -286,9 +285,7 @@ class ALS(FactorModel):
                 half_step(columns, x, y, data.items, by)
                 entry: dict[str, Any] = {"iteration": iteration, "seconds": time.perf_counter() - started}
                 if compute_loss or tol is not None:
-                    entry["loss"] = solver.loss(
-                        rows, x, y, settings.objective, columns.indptr, settings.n_threads, settings.mean
-                    )
+                    entry["loss"] = solver.loss(rows, x, y, settings.objective, columns.indptr, settings.how, settings.mean)
                 history.append(entry)
                 advance(entry)
                 checkpoint()

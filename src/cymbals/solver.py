@@ -18,10 +18,7 @@ from .objective import Objective
 from .threads import single_blas_thread
 
 SOLVERS = {"auto": 0, "cg": 1, "exact": 2, "dual": 3, "primal": 4}
-# A fixed side of fewer bytes (in float32) is not copied into 16 bits: it is read from a cache, and small problems keep all
-# their digits. Nor is it for more steps of "cg" than what 8 significant bits are good for.
-COMPACT_FROM = 2**21
-COMPACT_STEPS = 8
+NEVER, LARGE, ALWAYS = range(3)  # which fixed sides conjugate gradients read from a 16-bit copy
 # Where CG in solver "auto" stops: |r|^2 <= tolerance^2 b'z bounds a row's excess loss by tolerance^2 of what it explains.
 CG_TOLERANCE = 0.016
 
@@ -36,17 +33,21 @@ class Settings:
     n_threads: int
     simd: int = 0
     cg_tolerance: float = CG_TOLERANCE
-    compact: bool = True
-    compact_from: int = COMPACT_FROM
-    memory: Any = None  # bytes for the copy, kept from one half-step to the next: fresh memory takes long to clear
+    compact: int = LARGE
+    workspace: _core.Workspace | None = None  # kept from one call to the next, with its memory and its record
     relaxation: float = 1.0
     mean: float | None = None  # of all values, where the last column of either side is its bias
 
+    @property
+    def how(self) -> _core.Workspace:
+        """What calls work with."""
+        return self.workspace or _core.Workspace(self.n_threads, self.simd)
 
-def gramian(factors: NDArray[Any], n_threads: int, simd: int = 0) -> NDArray[np.float64]:
+
+def gramian(factors: NDArray[Any], how: int | _core.Workspace) -> NDArray[np.float64]:
     """Y'Y in float64, the same to the bit for any number of threads."""
     gram = np.empty((factors.shape[1],) * 2)
-    _core.gramian(factors, gram, n_threads, simd)
+    _core.gram(factors, gram, how)
     return gram
 
 
@@ -56,9 +57,9 @@ def eigenbasis(gram: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[
         raise ValueError("factors grew beyond their dtype: scale init down, raise regularization, or use dtype='float64'")
     with single_blas_thread():
         values, vectors = np.linalg.eigh(gram)
-    values, vectors = values[::-1], vectors[:, ::-1]
-    peaks = vectors[np.argmax(np.abs(vectors), axis=0), np.arange(gram.shape[0])]
-    return np.maximum(values, 0.0), np.ascontiguousarray(vectors * np.where(peaks < 0, -1.0, 1.0))
+    spectrum, basis = np.empty_like(values), np.empty_like(gram)
+    _core.basis(values, np.ascontiguousarray(vectors.T), 1.0, spectrum, basis)
+    return spectrum, basis
 
 
 def solve_rows(
@@ -66,8 +67,6 @@ def solve_rows(
 ) -> dict[str, int]:
     """Solves `rows` (CSR) into `solved`, whose contents are the start, the Gramian of `fixed` being diag(spectrum)."""
     objective = settings.objective
-    enough = settings.solver != "cg" or settings.cg_steps <= COMPACT_STEPS
-    compact = settings.compact and enough and 4 * fixed.size >= settings.compact_from
     return _core.half_step(
         rows,
         objective.code,
@@ -79,16 +78,9 @@ def solve_rows(
         settings.cg_steps,
         settings.cg_tolerance,
         settings.relaxation,
-        compact,
-        settings.n_threads,
-        settings.simd,
-        settings.memory,
+        settings.compact,
+        settings.how,
     )
-
-
-def compact_memory(n_rows: int, rank: int) -> NDArray[np.uint8]:
-    """Enough memory for the 16-bit copy of so many rows."""
-    return np.empty(2 * n_rows * (-(-rank // 32) * 32) + 64, np.uint8)
 
 
 def against(fixed: NDArray[Any], mean: float | None) -> tuple[NDArray[Any], NDArray[Any] | None]:
@@ -115,11 +107,11 @@ def half_step(rows: Any, fixed: NDArray[Any], solved: NDArray[Any], settings: Se
     """Rotates both sides into the eigenbasis of `fixed`, in place, and solves `solved` for `rows`."""
     fixed, offsets = against(fixed, settings.mean)
     rows = less(rows, offsets)
-    spectrum = np.zeros(fixed.shape[1])
+    spectrum, how = np.zeros(fixed.shape[1]), settings.how
     if settings.objective.unobserved_weight > 0:
-        spectrum, basis = eigenbasis(gramian(fixed, settings.n_threads, settings.simd))
-        _core.rotate(fixed, basis, settings.n_threads, settings.simd)
-        _core.rotate(solved, basis, settings.n_threads, settings.simd)
+        spectrum, basis = eigenbasis(gramian(fixed, how))
+        _core.rotate(fixed, basis, how)
+        _core.rotate(solved, basis, how)
     return solve_rows(rows, fixed, spectrum, solved, settings)
 
 
@@ -155,14 +147,14 @@ def loss(
     y: NDArray[Any],
     objective: Objective,
     item_indptr: NDArray[np.int64],
-    n_threads: int,
+    how: int | _core.Workspace,
     mean: float | None = None,
 ) -> float:
     """The objective over the number of cells (explicit: of entries), regularization included."""
     fixed, offsets = against(y, mean)
-    total = _core.loss(less(rows, offsets), objective.code, x, fixed, n_threads)
+    total = _core.loss(less(rows, offsets), objective.code, x, fixed, how)
     if objective.unobserved_weight > 0:
-        total += objective.unobserved_weight * float(np.sum(gramian(x, n_threads) * gramian(y, n_threads)))
+        total += objective.unobserved_weight * float(np.sum(gramian(x, how) * gramian(y, how)))
     for factors, indptr, others in ((x, rows.indptr, y.shape[0]), (y, item_indptr, x.shape[0])):
         norms = np.einsum("ij,ij->i", factors, factors, dtype=np.float64)
         total += float(np.sum(objective.row_regularization(indptr, others) * norms))

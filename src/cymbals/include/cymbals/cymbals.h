@@ -1,8 +1,16 @@
 /* cymbals.h: the C interface of libcymbals, alternating least squares over CSR rows.
  *
- * Every function borrows its inputs for the time of the call, keeps no state between calls, may be
- * called from several threads at once, and returns a cymbals_status. The caller owns all memory that
- * it passes. Matrices are row-major; n_threads and simd are always explicit.
+ * Inputs are borrowed for the time of a call, results go to memory of the caller, and every function that can fail
+ * returns a cymbals_status. Nothing is kept between calls but in a workspace, which says how many threads work, with
+ * which instructions, and holds the memory they need: one call at a time uses it, so that threads that call at once
+ * have one each, while they may share all inputs, an index among them. Matrices are row-major.
+ *
+ * A fit repeats, for either side, with the other as `fixed` (examples/embed/c shows it whole):
+ *     cymbals_gram(fixed); the eigendecomposition of that (any LAPACK's dsyevd); cymbals_basis;
+ *     cymbals_rotate(fixed); cymbals_rotate(solved); cymbals_half_step(rows, fixed, solved).
+ *
+ * Structs begin with their size, so that later versions can add to them: set it with sizeof. Enumerations are passed
+ * as int32_t. Functions are safe to call from any thread, and none but those that take a workspace allocate.
  */
 #ifndef CYMBALS_H
 #define CYMBALS_H
@@ -24,15 +32,17 @@
 extern "C" {
 #endif
 
+#define CYMBALS_VERSION "0.1.0"
 #define CYMBALS_ABI_VERSION 1
 
 typedef enum cymbals_status {
     CYMBALS_OK = 0,
-    CYMBALS_BAD_ARGUMENT = 1, /* a null pointer, a negative size, an unknown type or option */
+    CYMBALS_BAD_ARGUMENT = 1, /* cymbals_workspace_message names it and says what it should be */
     CYMBALS_NO_MEMORY = 2,
     CYMBALS_NO_SIMD = 3,    /* the instruction set asked for is unknown or not on this machine */
     CYMBALS_INDEFINITE = 4, /* a row's system is not positive definite: see the failing row */
-    CYMBALS_BAD_VALUE = 5   /* a row's solution is not finite: see the failing row */
+    CYMBALS_BAD_VALUE = 5,  /* a row's solution, or a matrix, is not finite */
+    CYMBALS_CANCELLED = 6   /* the progress function said so */
 } cymbals_status;
 
 /* Element types. */
@@ -40,6 +50,45 @@ enum { CYMBALS_FLOAT32 = 0, CYMBALS_FLOAT64 = 1, CYMBALS_INT32 = 2, CYMBALS_INT6
 
 /* Instruction sets. AUTO is $CYMBALS_SIMD where set, else the best that this machine has. */
 enum { CYMBALS_AUTO = 0, CYMBALS_BASELINE = 1, CYMBALS_AVX2 = 2, CYMBALS_AVX512 = 3 };
+
+/* -- The library ------------------------------------------------------------------------------------------------ */
+
+/* CYMBALS_ABI_VERSION of the library: another number than the header's means that they do not fit each other. */
+CYMBALS_API int32_t cymbals_abi_version(void);
+CYMBALS_API const char *cymbals_version(void);
+CYMBALS_API const char *cymbals_compiler(void);
+CYMBALS_API const char *cymbals_status_message(int32_t status);
+/* "baseline", "avx2", "avx512"; null for an unknown number. */
+CYMBALS_API const char *cymbals_simd_name(int32_t simd);
+/* The instruction set that `simd` stands for here; CYMBALS_AUTO is resolved. */
+CYMBALS_API int32_t cymbals_simd_resolve(int32_t simd, int32_t *resolved);
+
+/* -- Workspaces --------------------------------------------------------------------------------------------------- */
+
+typedef struct cymbals_workspace cymbals_workspace;
+
+/* Called now and then by the thread that called half_step, topk, index_topk or rank_metrics, with how many of its rows
+ * are done. Anything but 0 ends the call early, with CYMBALS_CANCELLED: each row is then as it was or done. */
+typedef int32_t (*cymbals_progress)(void *context, int64_t done, int64_t total);
+
+typedef struct cymbals_workspace_options {
+    size_t struct_size;
+    int32_t n_threads; /* at least 1 */
+    int32_t simd;
+    cymbals_progress progress; /* null for none */
+    void *progress_context;
+    int32_t record; /* 1: calls leave spans and row classes behind, see there */
+} cymbals_workspace_options;
+#define CYMBALS_WORKSPACE_OPTIONS_INIT {sizeof(cymbals_workspace_options), 1, CYMBALS_AUTO, NULL, NULL, 0}
+
+/* On failure *workspace is null. */
+CYMBALS_API int32_t cymbals_workspace_create(const cymbals_workspace_options *options, cymbals_workspace **workspace);
+/* Null is fine. */
+CYMBALS_API void cymbals_workspace_destroy(cymbals_workspace *workspace);
+/* What the last call with this workspace has to say beyond its status; valid until the next. */
+CYMBALS_API const char *cymbals_workspace_message(const cymbals_workspace *workspace);
+/* Bytes that it holds from one call to the next; a half-step leaves cymbals_half_step_bytes, or more from before. */
+CYMBALS_API int64_t cymbals_workspace_bytes(const cymbals_workspace *workspace);
 
 /* A sparse matrix: row r holds entries indptr[r] to indptr[r + 1] - 1. */
 typedef struct cymbals_csr {
@@ -75,6 +124,9 @@ typedef struct cymbals_objective {
 
 /* How a row is solved. EXACT picks DUAL or PRIMAL by length; SOLVER_AUTO also considers CG. */
 enum { CYMBALS_SOLVER_AUTO = 0, CYMBALS_CG = 1, CYMBALS_EXACT = 2, CYMBALS_DUAL = 3, CYMBALS_PRIMAL = 4 };
+/* The 16-bit copy of a float32 fixed side that CG reads: none; of sides of 2 MB and more, for up to 8 steps of solver
+ * CG; always. */
+enum { CYMBALS_COMPACT_NEVER = 0, CYMBALS_COMPACT_LARGE = 1, CYMBALS_COMPACT_ALWAYS = 2 };
 typedef struct cymbals_solve_options {
     size_t struct_size;
     int32_t solver;
@@ -82,12 +134,12 @@ typedef struct cymbals_solve_options {
     double cg_tolerance; /* ... more until |residual|^2 <= tolerance^2 * b'z in whitened coordinates; from a start that
                           * explains most of a row, at least until the residual is 12.5 tolerances of the start's */
     double relaxation;   /* a row becomes start + relaxation * (solution - start): 1 for the solution itself */
-    int32_t compact;     /* CG reads a float32 side from a 16-bit copy that is made for the call */
-    double reg;          /* regularization of every row ... */
+    int32_t compact;
+    double reg;            /* regularization of every row ... */
     const double *row_reg; /* ... or of each (n_rows values), null for none */
-    void *memory; /* for the copy, memory_bytes of it, which the call may overwrite; with null, or where it does */
-    int64_t memory_bytes; /* not suffice (2 bytes a number, ranks rounded up to 32, and 64 more), some is allocated */
 } cymbals_solve_options;
+#define CYMBALS_SOLVE_OPTIONS_INIT \
+    {sizeof(cymbals_solve_options), CYMBALS_SOLVER_AUTO, 3, 0.016, 1.0, CYMBALS_COMPACT_LARGE, 0.0, NULL}
 
 typedef struct cymbals_solve_info {
     int64_t rows_empty, rows_cg, rows_dual, rows_primal; /* by the solver that gave the result */
@@ -96,40 +148,52 @@ typedef struct cymbals_solve_info {
     int64_t failed_row;                                  /* -1, or the lowest row that failed */
 } cymbals_solve_info;
 
-CYMBALS_API int32_t cymbals_abi_version(void);
-CYMBALS_API const char *cymbals_version(void);
-CYMBALS_API const char *cymbals_compiler(void);
-CYMBALS_API const char *cymbals_status_message(int32_t status);
-/* "baseline", "avx2", "avx512"; null for an unknown number. */
-CYMBALS_API const char *cymbals_simd_name(int32_t simd);
-/* The instruction set that `simd` stands for here; CYMBALS_AUTO is resolved. */
-CYMBALS_API int32_t cymbals_simd_resolve(int32_t simd, int32_t *resolved);
-
 /* gram (n_cols x n_cols, float64) = matrix' matrix, both triangles. */
-CYMBALS_API int32_t cymbals_gramian(const cymbals_matrix *matrix, double *gram, int32_t n_threads, int32_t simd);
-/* matrix <- matrix basis, in place; basis is n_cols x n_cols, float64. */
-CYMBALS_API int32_t cymbals_rotate(cymbals_matrix *matrix, const double *basis, int32_t n_threads, int32_t simd);
-/* Solves every row of `rows` against `fixed` (n_cols x f), writing `solved` (n_rows x f), whose
- * contents are CG's starting point. The Gramian of `fixed` must be diagonal in the present basis;
- * `spectrum` holds alpha0 times its diagonal (f values, all 0 for EXPLICIT). */
-CYMBALS_API int32_t cymbals_half_step(const cymbals_csr *rows, const cymbals_objective *objective,
-                                      const cymbals_matrix *fixed, const double *spectrum, cymbals_matrix *solved,
-                                      const cymbals_solve_options *options, cymbals_solve_info *info, int32_t n_threads,
-                                      int32_t simd);
+CYMBALS_API int32_t cymbals_gram(cymbals_workspace *workspace, const cymbals_matrix *matrix, double *gram);
+/* From the eigendecomposition of a Gramian to the basis that makes it diagonal: `values` (f) by rising size, row k of
+ * `vectors` (f x f) the eigenvector of values[k], which is what LAPACK's column-major dsyevd leaves. Columns of `basis`
+ * (f x f) are the vectors by falling eigenvalue, each with its largest entry positive; `spectrum` (f) is alpha0 times
+ * the eigenvalues, at least 0. BAD_VALUE where one is not finite. */
+CYMBALS_API int32_t cymbals_basis(cymbals_workspace *workspace, int64_t f, const double *values, const double *vectors,
+                                  double alpha0, double *spectrum, double *basis);
+/* matrix <- matrix basis, in place; basis is n_cols x n_cols. Scores x'y do not change if both sides are rotated. */
+CYMBALS_API int32_t cymbals_rotate(cymbals_workspace *workspace, cymbals_matrix *matrix, const double *basis);
+/* Solves every row of `rows` against `fixed` (n_cols x f), writing `solved` (n_rows x f), whose contents are CG's
+ * starting point. The Gramian of `fixed` must be diagonal in the present basis; `spectrum` holds alpha0 times its
+ * diagonal (f values, all 0 for EXPLICIT). INDEFINITE and BAD_VALUE: info->failed_row tells where, other rows are
+ * solved. Indices must be valid: cymbals_check_csr tells. */
+CYMBALS_API int32_t cymbals_half_step(cymbals_workspace *workspace, const cymbals_csr *rows,
+                                      const cymbals_objective *objective, const cymbals_matrix *fixed,
+                                      const double *spectrum, cymbals_matrix *solved,
+                                      const cymbals_solve_options *options, cymbals_solve_info *info);
+/* *bytes: what a half-step of these takes of a workspace. */
+CYMBALS_API int32_t cymbals_half_step_bytes(cymbals_workspace *workspace, const cymbals_csr *rows,
+                                            const cymbals_matrix *fixed, const cymbals_solve_options *options,
+                                            int64_t *bytes);
+/* One row, of n entries, on the calling thread: solved (f numbers of fixed's type) as half_step would have it but for
+ * the last bits, without work for the columns that it does not touch and, once the workspace has met a row as long,
+ * without an allocation. options->reg counts, row_reg must be null. */
+CYMBALS_API int32_t cymbals_solve_row(cymbals_workspace *workspace, int64_t n, const void *indices, int32_t index_type,
+                                      const void *values, int32_t value_type, const cymbals_objective *objective,
+                                      const cymbals_matrix *fixed, const double *spectrum, void *solved,
+                                      const cymbals_solve_options *options, cymbals_solve_info *info);
 /* *loss = sum over entries of (a s^2 - 2 b s + c), s = x'y; c = b (EXPLICIT: r^2). */
-CYMBALS_API int32_t cymbals_loss(const cymbals_csr *rows, const cymbals_objective *objective, const cymbals_matrix *x,
-                                 const cymbals_matrix *y, double *loss, int32_t n_threads, int32_t simd);
+CYMBALS_API int32_t cymbals_loss(cymbals_workspace *workspace, const cymbals_csr *rows,
+                                 const cymbals_objective *objective, const cymbals_matrix *x, const cymbals_matrix *y,
+                                 double *loss);
+
+/* -- Sparse matrices ---------------------------------------------------------------------------------------------- */
 
 /* The transpose: t_indptr (n_cols + 1), t_indices (of t_index_type) and t_values (of value_type); rows
  * come out sorted. */
-CYMBALS_API int32_t cymbals_transpose(const cymbals_csr *matrix, int64_t *t_indptr, void *t_indices,
-                                      int32_t t_index_type, void *t_values, int32_t n_threads);
+CYMBALS_API int32_t cymbals_transpose(cymbals_workspace *workspace, const cymbals_csr *matrix, int64_t *t_indptr,
+                                      void *t_indices, int32_t t_index_type, void *t_values);
 /* Triplets (rows and cols of index_type, values of value_type) to CSR with sorted, distinct indices (of index_type);
  * equal pairs are summed in float64, in input order. indices and values must hold n entries; indptr[n_rows] tells
  * how many were used. */
-CYMBALS_API int32_t cymbals_from_triplets(int64_t n, const void *rows, const void *cols, int32_t index_type,
-                                          const void *values, int32_t value_type, int64_t n_rows, int64_t n_cols,
-                                          int64_t *indptr, void *indices, void *out_values, int32_t n_threads);
+CYMBALS_API int32_t cymbals_from_triplets(cymbals_workspace *workspace, int64_t n, const void *rows, const void *cols,
+                                          int32_t index_type, const void *values, int32_t value_type, int64_t n_rows,
+                                          int64_t n_cols, int64_t *indptr, void *indices, void *out_values);
 
 /* What is wrong with a CSR matrix, if anything: the lowest row concerned and the entry's position. */
 enum {
@@ -145,23 +209,40 @@ typedef struct cymbals_csr_report {
     int32_t problem;
     int64_t row, position;
 } cymbals_csr_report;
-CYMBALS_API int32_t cymbals_check_csr(const cymbals_csr *matrix, int64_t n_entries, cymbals_csr_report *report,
-                                      int32_t n_threads);
+CYMBALS_API int32_t cymbals_check_csr(cymbals_workspace *workspace, const cymbals_csr *matrix, int64_t n_entries,
+                                      cymbals_csr_report *report);
+
+/* -- Ranking ------------------------------------------------------------------------------------------------------ */
 
 /* The k best columns of queries items' a row, best first, ties to the lower item; missing places -1 and -inf.
  * item_list: null for all, else n_list rising item numbers; item_scale: null, or a factor an item;
  * skip: null, or a CSR of items left out, row for row (sorted, values unread). ids and scores are
  * n_queries x k, scores of the matrices' type. */
-CYMBALS_API int32_t cymbals_topk(const cymbals_matrix *queries, const cymbals_matrix *items, const int64_t *item_list,
-                                 int64_t n_list, const void *item_scale, const cymbals_csr *skip, int64_t k,
-                                 int64_t *ids, void *scores, int32_t n_threads, int32_t simd);
+CYMBALS_API int32_t cymbals_topk(cymbals_workspace *workspace, const cymbals_matrix *queries,
+                                 const cymbals_matrix *items, const int64_t *item_list, int64_t n_list,
+                                 const void *item_scale, const cymbals_csr *skip, int64_t k, int64_t *ids,
+                                 void *scores);
+/* Items prepared for searching, for few queries at a time; borrows what it is made of, and is read by many threads. */
+typedef struct cymbals_index cymbals_index;
+CYMBALS_API int32_t cymbals_index_create(cymbals_workspace *workspace, const cymbals_matrix *items,
+                                         const int64_t *item_list, int64_t n_list, const void *item_scale,
+                                         cymbals_index **index);
+/* Null is fine. */
+CYMBALS_API void cymbals_index_destroy(cymbals_index *index);
+CYMBALS_API int64_t cymbals_index_bytes(const cymbals_index *index);
+/* What cymbals_topk gives, to the bit. */
+CYMBALS_API int32_t cymbals_index_topk(cymbals_workspace *workspace, const cymbals_index *index,
+                                       const cymbals_matrix *queries, const cymbals_csr *skip, int64_t k, int64_t *ids,
+                                       void *scores);
 /* Ranking quality of each user. train and test are CSR, row for row with users, sorted; entries of test that
  * stand in train too, or whose value is not above 0, do not count. out is n_users x (2 + 4 n_k): auc, mrr, then for
  * every k precision, recall, map, ndcg; NaN where undefined. covered is n_k x n_items bytes: set to 1 where an item is
  * in a top k. */
-CYMBALS_API int32_t cymbals_rank_metrics(const cymbals_matrix *users, const cymbals_matrix *items,
-                                         const cymbals_csr *train, const cymbals_csr *test, const int64_t *k,
-                                         int32_t n_k, double *out, uint8_t *covered, int32_t n_threads, int32_t simd);
+CYMBALS_API int32_t cymbals_rank_metrics(cymbals_workspace *workspace, const cymbals_matrix *users,
+                                         const cymbals_matrix *items, const cymbals_csr *train, const cymbals_csr *test,
+                                         const int64_t *k, int32_t n_k, double *out, uint8_t *covered);
+
+/* -- Files and ids ------------------------------------------------------------------------------------------------ */
 
 /* Why a line was not taken. */
 enum {
@@ -176,21 +257,24 @@ enum {
  * from text. Two calls: with numbers null it only fills *n_lines, an upper bound of the lines; then numbers
  * has room for n_fields columns of the *n_lines given, *n_good is what was taken, rejected[reason] counts the others,
  * and first_rejected[reason] is the number (from 1) of the first such line, 0 for none. */
-CYMBALS_API int32_t cymbals_parse_numbers(const char *text, int64_t size, int32_t n_fields, int64_t *n_lines,
-                                          int64_t *numbers, int64_t *n_good, int64_t rejected[CYMBALS_LINE_REASONS],
-                                          int64_t first_rejected[CYMBALS_LINE_REASONS], int32_t n_threads);
+CYMBALS_API int32_t cymbals_parse_numbers(cymbals_workspace *workspace, const char *text, int64_t size,
+                                          int32_t n_fields, int64_t *n_lines, int64_t *numbers, int64_t *n_good,
+                                          int64_t rejected[CYMBALS_LINE_REASONS],
+                                          int64_t first_rejected[CYMBALS_LINE_REASONS]);
 /* The same for lines of an id, a tab (FIELDS: there is none) and a name: three columns, the id and where in text the
  * name begins and ends, white space around it left out. */
-CYMBALS_API int32_t cymbals_parse_names(const char *text, int64_t size, int64_t *n_lines, int64_t *numbers,
-                                        int64_t *n_good, int64_t rejected[CYMBALS_LINE_REASONS],
-                                        int64_t first_rejected[CYMBALS_LINE_REASONS], int32_t n_threads);
+CYMBALS_API int32_t cymbals_parse_names(cymbals_workspace *workspace, const char *text, int64_t size, int64_t *n_lines,
+                                        int64_t *numbers, int64_t *n_good, int64_t rejected[CYMBALS_LINE_REASONS],
+                                        int64_t first_rejected[CYMBALS_LINE_REASONS]);
 /* table[id - lowest] = the place of an id among the distinct ones of `ids` in rising order, -1 for every other number
  * of [lowest, lowest + range), in which all must lie. */
-CYMBALS_API int32_t cymbals_number_ids(int64_t n, const int64_t *ids, int64_t lowest, int64_t range, int32_t *table,
-                                       int64_t *n_distinct, int32_t n_threads);
+CYMBALS_API int32_t cymbals_number_ids(cymbals_workspace *workspace, int64_t n, const int64_t *ids, int64_t lowest,
+                                       int64_t range, int32_t *table, int64_t *n_distinct);
 /* places[i] = table[ids[i] - lowest], -1 outside the table. */
-CYMBALS_API int32_t cymbals_look_up_ids(int64_t n, const int64_t *ids, int64_t lowest, int64_t range,
-                                        const int32_t *table, int32_t *places, int32_t n_threads);
+CYMBALS_API int32_t cymbals_look_up_ids(cymbals_workspace *workspace, int64_t n, const int64_t *ids, int64_t lowest,
+                                        int64_t range, const int32_t *table, int32_t *places);
+
+/* -- Profiles ----------------------------------------------------------------------------------------------------- */
 
 /* What this machine does at most, in float32, all threads together; takes about a second and 300 MB. */
 typedef struct cymbals_peaks {
@@ -200,7 +284,120 @@ typedef struct cymbals_peaks {
     double stream_bytes;  /* the same from memory */
     double gather_rows;   /* a second: rows of 256 bytes read at random from 256 MB */
 } cymbals_peaks;
-CYMBALS_API int32_t cymbals_measure_peaks(cymbals_peaks *peaks, int32_t n_threads, int32_t simd);
+CYMBALS_API int32_t cymbals_measure_peaks(cymbals_workspace *workspace, cymbals_peaks *peaks);
+
+/* What a call, and a thread within it, was at. WHITEN: the fixed side's lengths and 16-bit copy; SOLVE: rows. */
+enum {
+    CYMBALS_PHASE_OTHER = 0,
+    CYMBALS_PHASE_GRAM = 1,
+    CYMBALS_PHASE_ROTATE = 2,
+    CYMBALS_PHASE_WHITEN = 3,
+    CYMBALS_PHASE_SOLVE = 4,
+    CYMBALS_PHASE_LOSS = 5,
+    CYMBALS_PHASE_TRANSPOSE = 6,
+    CYMBALS_PHASE_TRIPLETS = 7,
+    CYMBALS_PHASE_CHECK = 8,
+    CYMBALS_PHASE_INDEX = 9,
+    CYMBALS_PHASE_TOPK = 10,
+    CYMBALS_PHASE_METRICS = 11,
+    CYMBALS_PHASES
+};
+/* A stretch of work of one thread, on one chunk of rows; or of a whole call, with nothing but its time. flops (a
+ * multiply-add is two) and bytes (of the caller's matrices and the tiles of rows, not of vectors that stay in the
+ * first-level cache) are by the model in csrc/README.md. */
+typedef struct cymbals_span {
+    int64_t begin, end; /* nanoseconds of the system's monotonic clock */
+    int64_t rows, entries;
+    double flops, bytes;
+    int32_t phase, thread; /* thread -1: the whole call */
+    int32_t n_threads;     /* that shared the call's work */
+    int32_t reserved;
+} cymbals_span;
+/* Rows of 2^length to 2^(length + 1) - 1 entries that one thread solved in one way (CG, DUAL or PRIMAL) in half-steps.
+ * To gather is to weigh a row's entries, read their rows of the fixed side and, with CG, to make the first residual of
+ * them meanwhile. Nanoseconds; flops and bytes by the model. */
+typedef struct cymbals_row_class {
+    int32_t thread, solver, length;
+    int64_t rows, entries, cg_steps, retried;
+    int64_t gather_time, solve_time;
+    double gather_flops, gather_bytes, solve_flops, solve_bytes;
+} cymbals_row_class;
+/* What has been recorded since the workspace was made or made to forget; valid until its next call. *lost, if lost is
+ * not null: spans that there was no memory for. */
+CYMBALS_API int32_t cymbals_workspace_spans(cymbals_workspace *workspace, const cymbals_span **spans, int64_t *n,
+                                            int64_t *lost);
+CYMBALS_API int32_t cymbals_workspace_row_classes(cymbals_workspace *workspace, const cymbals_row_class **classes,
+                                                  int64_t *n);
+CYMBALS_API void cymbals_workspace_forget(cymbals_workspace *workspace);
+
+/* -- Without linking ---------------------------------------------------------------------------------------------- */
+
+/* All functions by pointer. A Python extension that defines CYMBALS_USE_CAPSULE before it includes this file, after
+ * Python.h, needs no library to link: it calls cymbals_import() once, which is -1 with an exception set where there is
+ * no such table, and then everything above by its name. */
+#define CYMBALS_FUNCTIONS(X) \
+    X(abi_version) X(version) X(compiler) X(status_message) X(simd_name) X(simd_resolve) \
+    X(workspace_create) X(workspace_destroy) X(workspace_message) X(workspace_bytes) X(gram) X(basis) \
+    X(rotate) X(half_step) X(half_step_bytes) X(solve_row) X(loss) X(transpose) X(from_triplets) \
+    X(check_csr) X(topk) X(index_create) X(index_destroy) X(index_bytes) X(index_topk) X(rank_metrics) \
+    X(parse_numbers) X(parse_names) X(number_ids) X(look_up_ids) X(measure_peaks) X(workspace_spans) \
+    X(workspace_row_classes) X(workspace_forget)
+#define CYMBALS_POINTER(name) __typeof__(cymbals_##name) *name;
+typedef struct cymbals_api {
+    size_t struct_size;
+    int32_t abi_version_of_table;
+    CYMBALS_FUNCTIONS(CYMBALS_POINTER)
+} cymbals_api;
+#undef CYMBALS_POINTER
+CYMBALS_API const cymbals_api *cymbals_functions(void);
+
+#ifdef CYMBALS_USE_CAPSULE
+static const cymbals_api *cymbals_table;
+static inline int cymbals_import(void) {
+    const cymbals_api *found = (const cymbals_api *)PyCapsule_Import("cymbals._core._C_API", 0);
+    if (!found) return -1;
+    if (found->abi_version_of_table != CYMBALS_ABI_VERSION || found->struct_size < sizeof(cymbals_api)) {
+        PyErr_SetString(PyExc_ImportError, "the installed cymbals has another ABI version: build this extension anew");
+        return -1;
+    }
+    cymbals_table = found;
+    return 0;
+}
+#define cymbals_abi_version (*cymbals_table->abi_version)
+#define cymbals_version (*cymbals_table->version)
+#define cymbals_compiler (*cymbals_table->compiler)
+#define cymbals_status_message (*cymbals_table->status_message)
+#define cymbals_simd_name (*cymbals_table->simd_name)
+#define cymbals_simd_resolve (*cymbals_table->simd_resolve)
+#define cymbals_workspace_create (*cymbals_table->workspace_create)
+#define cymbals_workspace_destroy (*cymbals_table->workspace_destroy)
+#define cymbals_workspace_message (*cymbals_table->workspace_message)
+#define cymbals_workspace_bytes (*cymbals_table->workspace_bytes)
+#define cymbals_gram (*cymbals_table->gram)
+#define cymbals_basis (*cymbals_table->basis)
+#define cymbals_rotate (*cymbals_table->rotate)
+#define cymbals_half_step (*cymbals_table->half_step)
+#define cymbals_half_step_bytes (*cymbals_table->half_step_bytes)
+#define cymbals_solve_row (*cymbals_table->solve_row)
+#define cymbals_loss (*cymbals_table->loss)
+#define cymbals_transpose (*cymbals_table->transpose)
+#define cymbals_from_triplets (*cymbals_table->from_triplets)
+#define cymbals_check_csr (*cymbals_table->check_csr)
+#define cymbals_topk (*cymbals_table->topk)
+#define cymbals_index_create (*cymbals_table->index_create)
+#define cymbals_index_destroy (*cymbals_table->index_destroy)
+#define cymbals_index_bytes (*cymbals_table->index_bytes)
+#define cymbals_index_topk (*cymbals_table->index_topk)
+#define cymbals_rank_metrics (*cymbals_table->rank_metrics)
+#define cymbals_parse_numbers (*cymbals_table->parse_numbers)
+#define cymbals_parse_names (*cymbals_table->parse_names)
+#define cymbals_number_ids (*cymbals_table->number_ids)
+#define cymbals_look_up_ids (*cymbals_table->look_up_ids)
+#define cymbals_measure_peaks (*cymbals_table->measure_peaks)
+#define cymbals_workspace_spans (*cymbals_table->workspace_spans)
+#define cymbals_workspace_row_classes (*cymbals_table->workspace_row_classes)
+#define cymbals_workspace_forget (*cymbals_table->workspace_forget)
+#endif
 
 #ifdef __cplusplus
 }

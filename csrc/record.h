@@ -1,0 +1,86 @@
+// What calls leave behind in a workspace that records: stretches of each thread's work, and sums over rows by length
+// and solver. Each thread writes to a log of its own.
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <utility>
+
+#include "common.h"
+
+namespace cymbals {
+
+inline int64_t nanoseconds() {
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())
+        .count();
+}
+
+constexpr int32_t kLengths = 64, kWays = 3;  // powers of two that a row's length can lie at; CG, dual and primal
+
+// Rows of one class. Times are in ticks until their thread's part of a half-step ends.
+struct RowSums {
+    int64_t rows, entries, cg_steps, retried, gather_time, solve_time;
+    double gather_flops, gather_bytes, solve_flops, solve_bytes;
+};
+
+struct Log {
+    Buffer<cymbals_span> spans;
+    int64_t n = 0, room = 0, lost = 0;
+    RowSums sums[kLengths][kWays] = {}, ticking[kLengths][kWays] = {};
+
+    void add(const cymbals_span &span) {
+        if (n == room) {
+            const int64_t more = std::max<int64_t>(256, 2 * room);
+            Buffer<cymbals_span> larger = buffer<cymbals_span>(more);
+            if (!larger) {
+                lost++;
+                return;
+            }
+            std::copy_n(spans.get(), n, larger.get());
+            spans = std::move(larger), room = more;
+        }
+        spans[n++] = span;
+    }
+
+    // Moves what was counted in ticks to `sums`, at so many nanoseconds a tick.
+    void settle(double tick) {
+        for (int32_t length = 0; length < kLengths; length++)
+            for (int32_t way = 0; way < kWays; way++) {
+                const RowSums &from = ticking[length][way];
+                RowSums &to = sums[length][way];
+                to.rows += from.rows, to.entries += from.entries;
+                to.cg_steps += from.cg_steps, to.retried += from.retried;
+                to.gather_time += (int64_t)((double)from.gather_time * tick);
+                to.solve_time += (int64_t)((double)from.solve_time * tick);
+                to.gather_flops += from.gather_flops, to.gather_bytes += from.gather_bytes;
+                to.solve_flops += from.solve_flops, to.solve_bytes += from.solve_bytes;
+            }
+        std::memset(static_cast<void *>(ticking), 0, sizeof ticking);
+    }
+};
+
+// One thread's work from here to the end of the block, recorded where there is a log.
+class Stretch {
+ public:
+    Stretch(Log *log, int32_t phase, int32_t thread, int32_t n_threads) : log_(log) {
+        if (log_) span_ = {nanoseconds(), 0, 0, 0, 0, 0, phase, thread, n_threads, 0};
+    }
+    ~Stretch() {
+        if (!log_) return;
+        span_.end = nanoseconds();
+        log_->add(span_);
+    }
+    Stretch(const Stretch &) = delete;
+    Stretch &operator=(const Stretch &) = delete;
+
+    void did(int64_t rows, int64_t entries, double flops, double bytes) {
+        span_.rows += rows, span_.entries += entries, span_.flops += flops, span_.bytes += bytes;
+    }
+
+ private:
+    Log *const log_;
+    cymbals_span span_ = {};
+};
+
+}  // namespace cymbals

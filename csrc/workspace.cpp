@@ -1,0 +1,193 @@
+// Workspaces, and what is the same in every call that uses one.
+
+#include "workspace.h"
+
+#include <cstdarg>
+#include <cstdio>
+
+namespace cymbals {
+
+Call::Call(cymbals_workspace *workspace, int32_t phase) : workspace_(workspace), phase_(phase) {
+    if (workspace_ && workspace_->busy.exchange(true, std::memory_order_acquire)) workspace_ = nullptr;
+    if (!workspace_) return;
+    workspace_->message[0] = 0;
+    n_threads_ = workspace_->options.n_threads;
+    if (workspace_->logs) begin_ = nanoseconds();
+}
+
+Call::~Call() {
+    if (!workspace_) return;
+    if (workspace_->logs)
+        workspace_->logs[workspace_->options.n_threads].add(
+            {begin_, nanoseconds(), 0, 0, 0, 0, phase_, -1, n_threads_, 0});
+    workspace_->busy.store(false, std::memory_order_release);
+}
+
+bool Call::ready() { return workspace_ != nullptr; }
+
+bool Call::that(bool holds, const char *format, ...) {
+    if (holds) return true;
+    va_list values;
+    va_start(values, format);
+    std::vsnprintf(workspace_->message, sizeof workspace_->message, format, values);
+    va_end(values);
+    return false;
+}
+
+bool Call::given(const char *name, const void *pointer) { return that(pointer, "%s is null", name); }
+
+bool Call::between(const char *name, int64_t value, int64_t least, int64_t most) {
+    if (most == INT64_MAX)
+        return that(value >= least, "%s is %lld: it must be at least %lld", name, (long long)value, (long long)least);
+    return that(value >= least && value <= most, "%s is %lld: it must lie between %lld and %lld", name,
+                (long long)value, (long long)least, (long long)most);
+}
+
+bool Call::equal(const char *name, int64_t value, const char *other, int64_t wanted) {
+    return that(value == wanted, "%s is %lld, %s is %lld: they must be equal", name, (long long)value, other,
+                (long long)wanted);
+}
+
+bool Call::sized(const char *name, const void *options, size_t size) {
+    if (!given(name, options)) return false;
+    size_t given_size;
+    std::memcpy(&given_size, options, sizeof given_size);
+    return that(given_size >= size, "%s->struct_size is %zu: set it to sizeof, %zu", name, given_size, size);
+}
+
+bool Call::matrix(const char *name, const cymbals_matrix *m) {
+    return sized(name, m, sizeof(cymbals_matrix)) &&
+           that(m->type == CYMBALS_FLOAT32 || m->type == CYMBALS_FLOAT64,
+                "%s->type is %d: it must be CYMBALS_FLOAT32 or CYMBALS_FLOAT64", name, (int)m->type) &&
+           that(m->n_rows >= 0 && m->n_cols >= 1, "%s is %lld x %lld: it must have a column", name,
+                (long long)m->n_rows, (long long)m->n_cols) &&
+           that(m->stride >= m->n_cols, "%s->stride is %lld: it must be at least n_cols, %lld", name,
+                (long long)m->stride, (long long)m->n_cols) &&
+           that(m->data || m->n_rows == 0, "%s->data is null", name);
+}
+
+bool Call::csr(const char *name, const cymbals_csr *c, bool values) {
+    return sized(name, c, sizeof(cymbals_csr)) &&
+           that(c->n_rows >= 0 && c->n_cols >= 0, "%s is %lld x %lld: neither may be negative", name,
+                (long long)c->n_rows, (long long)c->n_cols) &&
+           that(c->indptr, "%s->indptr is null", name) &&
+           that(c->index_type == CYMBALS_INT32 || c->index_type == CYMBALS_INT64,
+                "%s->index_type is %d: it must be CYMBALS_INT32 or CYMBALS_INT64", name, (int)c->index_type) &&
+           that(!values || c->value_type == CYMBALS_FLOAT32 || c->value_type == CYMBALS_FLOAT64,
+                "%s->value_type is %d: it must be CYMBALS_FLOAT32 or CYMBALS_FLOAT64", name, (int)c->value_type);
+}
+
+int32_t Call::end(int32_t status, int64_t row) {
+    if (status == CYMBALS_OK || workspace_->message[0]) return status;
+    if (row >= 0)
+        that(false, "row %lld: %s", (long long)row, cymbals_status_message(status));
+    else
+        that(false, "%s", cymbals_status_message(status));
+    return status;
+}
+
+bool Call::advance(int64_t rows, int64_t total) {
+    const cymbals_workspace_options &options = workspace_->options;
+    if (!options.progress) return true;
+    const int64_t done = done_.fetch_add(rows, std::memory_order_relaxed) + rows;
+    if (omp_get_thread_num() == 0 && !cancelled() && options.progress(options.progress_context, done, total))
+        cancelled_.store(true, std::memory_order_relaxed);
+    return !cancelled();
+}
+
+}  // namespace cymbals
+
+using namespace cymbals;
+
+extern "C" int32_t cymbals_workspace_create(const cymbals_workspace_options *options, cymbals_workspace **workspace) {
+    constexpr int32_t most_threads = 1 << 16;
+    if (!workspace) return CYMBALS_BAD_ARGUMENT;
+    *workspace = nullptr;
+    if (!options || options->struct_size < sizeof(cymbals_workspace_options) || options->n_threads < 1 ||
+        options->n_threads > most_threads)
+        return CYMBALS_BAD_ARGUMENT;
+    int32_t status;
+    const KernelTable *table = kernel_table(options->simd, &status);
+    if (!table) return status;
+    std::unique_ptr<cymbals_workspace> made(new (std::nothrow) cymbals_workspace());
+    if (!made) return CYMBALS_NO_MEMORY;
+    made->options = *options;
+    made->table = table;
+    made->threads.reset(new (std::nothrow) Slot[options->n_threads]);
+    if (options->record) made->logs.reset(new (std::nothrow) Log[options->n_threads + 1]);
+    if (!made->threads || (options->record && !made->logs)) return CYMBALS_NO_MEMORY;
+    *workspace = made.release();
+    return CYMBALS_OK;
+}
+
+extern "C" void cymbals_workspace_destroy(cymbals_workspace *workspace) { delete workspace; }
+
+extern "C" const char *cymbals_workspace_message(const cymbals_workspace *workspace) {
+    return workspace ? workspace->message : "workspace is null";
+}
+
+extern "C" int64_t cymbals_workspace_bytes(const cymbals_workspace *workspace) {
+    if (!workspace) return 0;
+    int64_t bytes = workspace->order.bytes() + workspace->leverage.bytes() + workspace->compact.bytes();
+    for (int32_t t = 0; t < workspace->options.n_threads; t++) bytes += workspace->threads[t].bytes();
+    return bytes;
+}
+
+extern "C" int32_t cymbals_workspace_spans(cymbals_workspace *workspace, const cymbals_span **spans, int64_t *n,
+                                           int64_t *lost) {
+    if (!workspace || !spans || !n) return CYMBALS_BAD_ARGUMENT;
+    const int32_t n_logs = workspace->logs ? workspace->options.n_threads + 1 : 0;
+    int64_t total = 0, missing = 0;
+    for (int32_t l = 0; l < n_logs; l++) total += workspace->logs[l].n, missing += workspace->logs[l].lost;
+    workspace->spans = buffer<cymbals_span>(total);
+    if (!workspace->spans) return CYMBALS_NO_MEMORY;
+    *n = 0;
+    for (int32_t l = 0; l < n_logs; l++) {
+        const Log &log = workspace->logs[l];
+        std::copy_n(log.spans.get(), log.n, workspace->spans.get() + *n);
+        *n += log.n;
+    }
+    *spans = workspace->spans.get();
+    if (lost) *lost = missing;
+    return CYMBALS_OK;
+}
+
+extern "C" int32_t cymbals_workspace_row_classes(cymbals_workspace *workspace, const cymbals_row_class **classes,
+                                                 int64_t *n) {
+    if (!workspace || !classes || !n) return CYMBALS_BAD_ARGUMENT;
+    const int32_t n_threads = workspace->logs ? workspace->options.n_threads : 0;
+    workspace->classes = buffer<cymbals_row_class>((int64_t)n_threads * kLengths * kWays);
+    if (!workspace->classes) return CYMBALS_NO_MEMORY;
+    constexpr int32_t ways[kWays] = {CYMBALS_CG, CYMBALS_DUAL, CYMBALS_PRIMAL};
+    *n = 0;
+    for (int32_t t = 0; t < n_threads; t++)
+        for (int32_t length = 0; length < kLengths; length++)
+            for (int32_t way = 0; way < kWays; way++) {
+                const RowSums &s = workspace->logs[t].sums[length][way];
+                if (s.rows + s.retried == 0) continue;
+                workspace->classes[(*n)++] = {t,
+                                              ways[way],
+                                              length,
+                                              s.rows,
+                                              s.entries,
+                                              s.cg_steps,
+                                              s.retried,
+                                              s.gather_time,
+                                              s.solve_time,
+                                              s.gather_flops,
+                                              s.gather_bytes,
+                                              s.solve_flops,
+                                              s.solve_bytes};
+            }
+    *classes = workspace->classes.get();
+    return CYMBALS_OK;
+}
+
+extern "C" void cymbals_workspace_forget(cymbals_workspace *workspace) {
+    if (!workspace || !workspace->logs) return;
+    for (int32_t l = 0; l <= workspace->options.n_threads; l++) {
+        Log &log = workspace->logs[l];
+        log.n = log.lost = 0;
+        std::memset(static_cast<void *>(log.sums), 0, sizeof log.sums);
+    }
+}

@@ -1,0 +1,98 @@
+// A workspace: how its calls run, the memory that they keep, what they recorded. And Call, which every function of
+// cymbals.h that takes one begins with: it checks arguments and says what is wrong with them.
+#pragma once
+
+#include <omp.h>
+
+#include <algorithm>
+#include <atomic>
+
+#include "common.h"
+#include "record.h"
+
+namespace cymbals {
+
+// Memory that stays from one call to the next and only grows; its contents do not.
+class Slot {
+ public:
+    char *take(int64_t bytes) {
+        if (bytes > bytes_) {
+            memory_.reset();
+            memory_ = large_buffer<char>(bytes);
+            bytes_ = memory_ ? bytes : 0;
+        }
+        return memory_.get();
+    }
+    template <class T>
+    T *take_array(int64_t n) {
+        return n < 0 || (uint64_t)n > PTRDIFF_MAX / sizeof(T) ? nullptr
+                                                              : reinterpret_cast<T *>(take(n * (int64_t)sizeof(T)));
+    }
+    int64_t bytes() const { return bytes_; }
+
+ private:
+    Buffer<char> memory_;
+    int64_t bytes_ = 0;
+};
+
+}  // namespace cymbals
+
+struct cymbals_workspace {
+    cymbals_workspace_options options;
+    const cymbals::KernelTable *table;
+    std::unique_ptr<cymbals::Slot[]> threads;
+    cymbals::Slot order, leverage, compact;  // of half-steps
+    std::unique_ptr<cymbals::Log[]> logs;    // one a thread and one for whole calls; null where nothing is recorded
+    cymbals::Buffer<cymbals_span> spans;     // of all logs, as handed out
+    cymbals::Buffer<cymbals_row_class> classes;
+    std::atomic<bool> busy{false};
+    char message[256] = "";
+};
+
+namespace cymbals {
+
+class Call {
+ public:
+    Call(cymbals_workspace *workspace, int32_t phase);
+    ~Call();
+    Call(const Call &) = delete;
+    Call &operator=(const Call &) = delete;
+
+    // Each is false, and has said why, where an argument will not do.
+    bool ready();  // there is a workspace, and no other call uses it
+    bool given(const char *name, const void *pointer);
+    bool between(const char *name, int64_t value, int64_t least, int64_t most = INT64_MAX);
+    bool equal(const char *name, int64_t value, const char *other, int64_t wanted);
+    bool matrix(const char *name, const cymbals_matrix *m);
+    bool csr(const char *name, const cymbals_csr *c, bool values);
+    bool sized(const char *name, const void *options, size_t size);  // a struct of at least this size
+    bool that(bool holds, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+    // The call's status, with a message for those that are no argument's fault.
+    int32_t end(int32_t status, int64_t row = -1);
+
+    // How many threads work: no more than so many multiply-adds are worth, for a call that may be short.
+    int32_t threads(double multiply_adds) { return n_threads_ = worth(workspace_->options.n_threads, multiply_adds); }
+    int32_t threads() const { return n_threads_; }
+    cymbals_workspace &workspace() { return *workspace_; }
+    const KernelTable &table() const { return *workspace_->table; }
+
+    // In a parallel region: the calling thread's stretch of a phase, and its log, which may be null.
+    Stretch stretch(int32_t phase) { return Stretch(log(), phase, omp_get_thread_num(), n_threads_); }
+    Stretch stretch() { return stretch(phase_); }
+    Log *log() { return workspace_->logs ? &workspace_->logs[omp_get_thread_num()] : nullptr; }
+
+    // In a parallel region: some rows of so many are done. False: the caller wants no more.
+    bool advance(int64_t rows, int64_t total);
+    bool cancelled() const { return cancelled_.load(std::memory_order_relaxed); }
+
+ private:
+    cymbals_workspace *workspace_;  // null where another call has it
+    const int32_t phase_;
+    int32_t n_threads_ = 1;
+    int64_t begin_ = 0;
+    std::atomic<int64_t> done_{0};
+    std::atomic<bool> cancelled_{false};
+};
+
+}  // namespace cymbals

@@ -66,6 +66,8 @@ class BuildExt(build_ext):
 depends = [str(p) for top in ("csrc", INCLUDE[0]) for p in Path(top).rglob("*") if p.suffix in (".cpp", ".h", ".inl")]
 common = {"include_dirs": INCLUDE, "define_macros": MACROS, "depends": depends}
 sources = [str(p) for p in sorted(Path("csrc").glob("*.cpp"))]
+if sys.platform != "darwin":
+    LINK += ["-Wl,-soname,libcymbals.so", "-Wl,--version-script=csrc/libcymbals.map"]
 library = Extension("cymbals.libcymbals", sources, extra_compile_args=FLAGS, extra_link_args=LINK, language="c++", **common)
 core = Extension("cymbals._core", ["src/cymbals/_core.pyx"], libraries=["cymbals"], py_limited_api=LIMITED, **common)
 core.define_macros = [("Py_LIMITED_API", "0x030B0000")] * LIMITED

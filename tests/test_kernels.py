@@ -24,7 +24,7 @@ def scores_of(kind, solve, simd, dtype, rank, matrix, *, alpha=2.0, alpha0=0.7, 
     want = reference.solve(dense_of(matrix), y.astype(np.float64), kind, reg, nu, alpha, alpha0) @ y.T.astype(np.float64)
     tolerance = 1e-11 if dtype == "float64" else 1e-6
     goal = objective(kind, alpha, alpha0, reg, nu)
-    settings = solver.Settings(goal, solve, 400, 2, simd, tolerance, compact=solver.ALWAYS if compact else solver.NEVER)
+    settings = solver.Settings(goal, solve, 400, 2, simd, tolerance, compact=solver.ALWAYS * compact)
     info = solver.half_step(csr_of(matrix, index), y, x, settings)
     return x @ y.T, want, info
 
@@ -115,7 +115,7 @@ def test_compact_rows_change_float32_cg_alone(simd, nu):
                 csr_of(matrix),
                 y,
                 x,
-                solver.Settings(goal, solve, 5, 2, simd, compact=solver.ALWAYS if compact else solver.NEVER),
+                solver.Settings(goal, solve, 5, 2, simd, compact=solver.ALWAYS * compact),
             )
             got[dtype, solve, alpha, compact] = x @ y.T
         for dtype, solve, alpha in {key[:3] for key in got}:
@@ -139,7 +139,7 @@ def test_compact_rows_that_lose_nothing(solve, simd):
             for compact, solved in x.items():
                 goal = objective("hu", 0.1, 1.0, 1.0, 0.0)
                 settings = solver.Settings(
-                    goal, solve, 6, 2, simd, 1e-6, compact=solver.ALWAYS if compact else solver.NEVER
+                    goal, solve, 6, 2, simd, 1e-6, compact=solver.ALWAYS * compact
                 )
                 info = solver.solve_rows(csr_of(matrix), y, np.zeros(rank), solved, settings)
                 assert info["rows_cg"] > 0 or rank < 4

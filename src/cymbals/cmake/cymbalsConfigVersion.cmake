@@ -1,0 +1,11 @@
+# The header's version; a library of the same major version, and before 1.0 of the same minor one, will do.
+file(STRINGS "${CMAKE_CURRENT_LIST_DIR}/../include/cymbals/cymbals.h" _cymbals REGEX "^#define CYMBALS_VERSION ")
+string(REGEX REPLACE ".*\"(.*)\".*" "\\1" PACKAGE_VERSION "${_cymbals}")
+string(REGEX MATCH "^(0\\.[0-9]+|[1-9][0-9]*)" _cymbals "${PACKAGE_VERSION}")
+if(PACKAGE_VERSION VERSION_LESS PACKAGE_FIND_VERSION)
+  set(PACKAGE_VERSION_COMPATIBLE FALSE)
+elseif("${PACKAGE_FIND_VERSION}." MATCHES "^${_cymbals}\\.")
+  set(PACKAGE_VERSION_COMPATIBLE TRUE)
+  string(COMPARE EQUAL "${PACKAGE_VERSION}" "${PACKAGE_FIND_VERSION}" PACKAGE_VERSION_EXACT)
+endif()
+unset(_cymbals)

@@ -138,9 +138,7 @@ def test_compact_rows_that_lose_nothing(solve, simd):
             x = {compact: np.zeros((SHAPE[0], rank), np.float32) for compact in (True, False)}
             for compact, solved in x.items():
                 goal = objective("hu", 0.1, 1.0, 1.0, 0.0)
-                settings = solver.Settings(
-                    goal, solve, 6, 2, simd, 1e-6, compact=solver.ALWAYS * compact
-                )
+                settings = solver.Settings(goal, solve, 6, 2, simd, 1e-6, compact=solver.ALWAYS * compact)
                 info = solver.solve_rows(csr_of(matrix), y, np.zeros(rank), solved, settings)
                 assert info["rows_cg"] > 0 or rank < 4
             scores = {compact: solved @ y.T for compact, solved in x.items()}

@@ -13,6 +13,7 @@ from .early_stopping import EarlyStopping
 from .evaluation import Metrics, evaluate
 from .interactions import Interactions
 from .model import Explanation, NotFittedError
+from .profile import Profile
 from .report import report
 from .search import search
 from .threads import threads
@@ -26,6 +27,7 @@ __all__ = [
     "Metrics",
     "ModelFileError",
     "NotFittedError",
+    "Profile",
     "SolveError",
     "audioscrobbler",
     "baselines",

@@ -10,6 +10,8 @@ from cpython.buffer cimport (PyBUF_FORMAT, PyBUF_SIMPLE, PyBUF_STRIDES, PyBUF_WR
 
 from cymbals cimport *
 
+from cymbals._record import active as recorders
+
 # See "Without linking" in cymbals.h.
 _C_API = PyCapsule_New(<void *>cymbals_functions(), b"cymbals._core._C_API", NULL)
 
@@ -91,7 +93,7 @@ cdef cymbals_objective objective_of(values) except *:
     return o
 
 
-cdef raise_for(int32_t status, Workspace workspace=None, int64_t row=-1):
+cdef raise_for(int32_t status, int64_t row=-1):
     if status == CYMBALS_OK:
         return
     message = cymbals_status_message(status).decode()
@@ -99,15 +101,18 @@ cdef raise_for(int32_t status, Workspace workspace=None, int64_t row=-1):
         raise MemoryError(message)
     if status == CYMBALS_NO_SIMD:
         raise RuntimeError(message)
-    if status == CYMBALS_INDEFINITE or (status == CYMBALS_BAD_VALUE and row >= 0):
+    if row >= 0:
         raise SolveError(message, row)
-    raise ValueError((b"" if workspace is None else cymbals_workspace_message(workspace.c)).decode() or message)
+    raise ValueError(message)
 
 
 cdef class Workspace:
-    """Threads, instruction set and memory of calls, one at a time; ``record``: keeps what they did."""
+    """Threads, instruction set and memory of calls, one at a time.
+
+    What they do goes to the recorder that is active when it is made; ``record`` keeps it where there is none."""
     cdef cymbals_workspace *c
     cdef readonly int n_threads
+    cdef object recorder
 
     def __cinit__(self, int n_threads, int simd=0, bint record=False):
         cdef cymbals_workspace_options options
@@ -116,7 +121,8 @@ cdef class Workspace:
         options.simd = simd
         options.progress = NULL
         options.progress_context = NULL
-        options.record = record
+        self.recorder = recorders.get()
+        options.record = record or self.recorder is not None
         raise_for(cymbals_workspace_create(&options, &self.c))
 
     def __dealloc__(self):
@@ -143,6 +149,16 @@ cdef class Workspace:
 
     def forget(self):
         cymbals_workspace_forget(self.c)
+
+    cdef end(self, int32_t status, int64_t row=-1):
+        """After each call: reports it, and raises what went wrong."""
+        if self.recorder is not None:
+            spans, lost = self.spans()
+            self.recorder.take(spans, self.row_classes(), lost)
+            self.forget()
+        if status == CYMBALS_BAD_ARGUMENT or (status == CYMBALS_BAD_VALUE and row < 0):
+            raise ValueError(cymbals_workspace_message(self.c).decode())
+        raise_for(status, row)
 
 
 cdef Workspace workspace_for(how, int simd=0):
@@ -177,7 +193,7 @@ def measure_peaks(how, int simd=0):
     peaks.struct_size = sizeof(peaks)
     with nogil:
         status = cymbals_measure_peaks(w.c, &peaks)
-    raise_for(status, w)
+    w.end(status)
     return peaks.multiply_adds, peaks.near_bytes, peaks.stream_bytes, peaks.gather_rows
 
 
@@ -188,7 +204,7 @@ def gram(y, out, how, int simd=0):
     cdef int32_t status
     with nogil:
         status = cymbals_gram(w.c, &m.c, <double *>g.view.buf)
-    raise_for(status, w)
+    w.end(status)
 
 
 def basis(values, vectors, double alpha0, spectrum, out):
@@ -196,8 +212,8 @@ def basis(values, vectors, double alpha0, spectrum, out):
     cdef Workspace w = Workspace(1)
     cdef Buffer v = Buffer(values, "d", 1), rows = Buffer(vectors, "d", 2).need(v.size())
     cdef Buffer s = Buffer(spectrum, "d", 1, True).need(v.size()), b = Buffer(out, "d", 2, True).need(v.size())
-    raise_for(cymbals_basis(w.c, v.size(), <const double *>v.view.buf, <const double *>rows.view.buf, alpha0,
-                            <double *>s.view.buf, <double *>b.view.buf), w)
+    w.end(cymbals_basis(w.c, v.size(), <const double *>v.view.buf, <const double *>rows.view.buf, alpha0,
+                            <double *>s.view.buf, <double *>b.view.buf))
 
 
 def rotate(x, vectors, how, int simd=0):
@@ -207,7 +223,7 @@ def rotate(x, vectors, how, int simd=0):
     cdef int32_t status
     with nogil:
         status = cymbals_rotate(w.c, &m.c, <const double *>q.view.buf)
-    raise_for(status, w)
+    w.end(status)
 
 
 cdef class Options:
@@ -245,7 +261,7 @@ def half_step(rows, objective, fixed, spectrum, solved, reg, int solver, int cg_
     info.failed_row = -1
     with nogil:
         status = cymbals_half_step(w.c, &r.c, &o, &y.c, <const double *>d.view.buf, &x.c, &options.c, &info)
-    raise_for(status, w, info.failed_row)
+    w.end(status, info.failed_row)
     result = dict(info)
     del result["failed_row"]
     return result
@@ -258,7 +274,7 @@ def half_step_bytes(rows, fixed, int solver, int cg_steps, int compact, how, int
     cdef Matrix y = Matrix(fixed)
     cdef Options options = Options(0.0, solver, cg_steps, 0, 1, compact, 0)
     cdef int64_t result = 0
-    raise_for(cymbals_half_step_bytes(w.c, &r.c, &y.c, &options.c, &result), w)
+    w.end(cymbals_half_step_bytes(w.c, &r.c, &y.c, &options.c, &result))
     return result
 
 
@@ -278,7 +294,7 @@ def solve_row(indices, values, objective, fixed, spectrum, solved, double reg, i
     with nogil:
         status = cymbals_solve_row(w.c, i.size(), i.view.buf, i.type, v.view.buf, v.type, &o, &y.c,
                                    <const double *>d.view.buf, x.view.buf, &options.c, &info)
-    raise_for(status, w, info.failed_row)
+    w.end(status, info.failed_row)
 
 
 def loss(rows, objective, x, y, how, int simd=0):
@@ -290,7 +306,7 @@ def loss(rows, objective, x, y, how, int simd=0):
     cdef int32_t status
     with nogil:
         status = cymbals_loss(w.c, &r.c, &o, &left.c, &right.c, &result)
-    raise_for(status, w)
+    w.end(status)
     return result
 
 
@@ -306,7 +322,7 @@ def transpose(matrix, t_indptr, t_indices, t_values, how):
     with nogil:
         status = cymbals_transpose(w.c, &m.c, <int64_t *>indptr.view.buf, indices.view.buf, indices.type,
                                    values.view.buf)
-    raise_for(status, w)
+    w.end(status)
 
 
 def from_triplets(rows, cols, values, shape, indptr, indices, out, how):
@@ -323,7 +339,7 @@ def from_triplets(rows, cols, values, shape, indptr, indices, out, how):
     with nogil:
         status = cymbals_from_triplets(w.c, r.size(), r.view.buf, c.view.buf, r.type, v.view.buf, v.type, n_rows,
                                        n_cols, <int64_t *>p.view.buf, i.view.buf, o.view.buf)
-    raise_for(status, w)
+    w.end(status)
 
 
 def check_csr(matrix, how):
@@ -334,7 +350,7 @@ def check_csr(matrix, how):
     cdef int32_t status
     with nogil:
         status = cymbals_check_csr(w.c, &m.c, m.indices.size(), &report)
-    raise_for(status, w)
+    w.end(status)
     return report.problem, report.row, report.position
 
 
@@ -391,7 +407,7 @@ def topk(queries, items, item_list, item_scale, skip, ids, scores, how, int simd
     with nogil:
         status = cymbals_topk(w.c, &q.c, &of.matrix.c, chosen, n_chosen, scale, skipped, found.k,
                               <int64_t *>found.ids.view.buf, found.scores.view.buf)
-    raise_for(status, w)
+    w.end(status)
 
 
 cdef class Index:
@@ -408,7 +424,7 @@ cdef class Index:
         cdef int32_t status
         with nogil:
             status = cymbals_index_create(w.c, &self.of.matrix.c, chosen, n_chosen, scale, &self.c)
-        raise_for(status, w)
+        w.end(status)
 
     def __dealloc__(self):
         cymbals_index_destroy(self.c)
@@ -427,7 +443,7 @@ cdef class Index:
         with nogil:
             status = cymbals_index_topk(w.c, self.c, &q.c, skipped, found.k, <int64_t *>found.ids.view.buf,
                                         found.scores.view.buf)
-        raise_for(status, w)
+        w.end(status)
 
 
 def rank_metrics(users, items, train, test, k, out, covered, how, int simd=0):
@@ -442,7 +458,7 @@ def rank_metrics(users, items, train, test, k, out, covered, how, int simd=0):
     with nogil:
         status = cymbals_rank_metrics(w.c, &u.c, &m.c, &seen.c, &held_out.c, <const int64_t *>ks.view.buf,
                                       <int32_t>ks.size(), <double *>o.view.buf, <uint8_t *>c.view.buf)
-    raise_for(status, w)
+    w.end(status)
 
 
 cdef class Text:
@@ -463,7 +479,7 @@ def count_lines(data, how):
     cdef int32_t status
     with nogil:
         status = cymbals_parse_numbers(w.c, <const char *>text.view.buf, text.view.len, 1, &n_lines, NULL, NULL, NULL, NULL)
-    raise_for(status, w)
+    w.end(status)
     return n_lines
 
 
@@ -488,7 +504,7 @@ def parse_numbers(data, numbers, how, bint names=False):
         else:
             status = cymbals_parse_numbers(w.c, <const char *>text.view.buf, text.view.len, <int32_t>out.size(), &n_lines,
                                            <int64_t *>out.view.buf, &n_good, rejected, first)
-    raise_for(status, w)
+    w.end(status)
     return n_good, [(rejected[i], first[i]) for i in range(CYMBALS_LINE_REASONS)]
 
 
@@ -501,7 +517,7 @@ def number_ids(ids, int64_t lowest, table, how):
     with nogil:
         status = cymbals_number_ids(w.c, i.size(), <const int64_t *>i.view.buf, lowest, t.size(), <int32_t *>t.view.buf,
                                     &n_distinct)
-    raise_for(status, w)
+    w.end(status)
     return n_distinct
 
 
@@ -513,4 +529,4 @@ def look_up_ids(ids, int64_t lowest, table, places, how):
     with nogil:
         status = cymbals_look_up_ids(w.c, i.size(), <const int64_t *>i.view.buf, lowest, t.size(),
                                      <const int32_t *>t.view.buf, <int32_t *>p.view.buf)
-    raise_for(status, w)
+    w.end(status)

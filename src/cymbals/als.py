@@ -19,6 +19,7 @@ from . import _core, solver, split, updates
 from ._core import SolveError
 from ._interrupt import interruptible
 from ._progress import progress_bar
+from ._record import at, phase
 from ._validation import boolean, generator, one_of, plain, real_number, whole_number
 from .csr import Csr, refuse_negative
 from .evaluation import evaluate
@@ -26,11 +27,12 @@ from .ids import Ids
 from .interactions import Interactions, as_interactions
 from .model import Explanation, FactorModel, State, item_rows, user_rows
 from .objective import Objective
+from .profile import Profile
 from .start import start
 
 # Relaxation where it is not given: of the second iteration, growth an iteration, and the most there is.
 _RELAXATION = (1.3, 0.1, 1.8)
-_FITTED = ("_state", "_fitted", "n_iter_", "history_", "report_")  # what a fit sets
+_FITTED = ("_state", "_fitted", "n_iter_", "history_", "report_", "profile_")  # what a fit sets
 
 
 class ALS(FactorModel):
@@ -102,6 +104,8 @@ class ALS(FactorModel):
         For each iteration "iteration", "seconds" (the half-steps alone) and, where asked for, "loss".
     report_ : dict
         Counts of what the fit did: stored zeros dropped, rows by solver, rows retried.
+    profile_ : Profile
+        With ``fit(profile=True)`` alone: where the time went.
 
     Examples
     --------
@@ -117,6 +121,7 @@ class ALS(FactorModel):
     n_iter_: int
     history_: list[dict[str, Any]]
     report_: dict[str, Any]
+    profile_: Profile
 
     def __init__(
         self,
@@ -204,6 +209,7 @@ class ALS(FactorModel):
         callback: Callable[[ALS, int], Any] | None = None,
         compute_loss: bool = False,
         progress: bool = False,
+        profile: bool = False,
     ) -> Self:
         """Factorise a matrix; users are solved first. Nothing of an earlier fit is reused.
 
@@ -223,6 +229,8 @@ class ALS(FactorModel):
             Put the loss into `history_`.
         progress : bool
             Show a progress bar on stderr.
+        profile : bool
+            Leave a `Profile` of the fit in `profile_`.
 
         Returns
         -------
@@ -235,17 +243,24 @@ class ALS(FactorModel):
         SolveError
             A row's system is not positive definite (a confidence below `unobserved_weight`) or overflows.
         """
+        if boolean("profile", profile):
+            with Profile() as recorded:
+                self.fit(train, init, callback, compute_loss, progress)
+            self.profile_ = recorded
+            return self
         settings, rank, relaxation, tol, dtype, rng = self._checked()
         params, iterations = self.get_params(), len(relaxation)
-        data = as_interactions("train", train, settings.n_threads)
-        seen = self._entries("train", data.csr, settings)
-        if seen.nnz == 0:
-            raise ValueError(f"train has no entries (shape {data.shape}); nothing can be learnt from it")
-        if settings.objective.biases:
-            settings = replace(settings, mean=_mean(seen, dtype))
-        rows = _transformed(seen, settings.objective)
-        columns = data.by_item(settings.n_threads) if rows is data.csr else rows.transposed(settings.n_threads)
-        x, y = start(init, data, rank, settings.objective.biases, dtype, rng)
+        with phase("data"):
+            data = as_interactions("train", train, settings.n_threads)
+            seen = self._entries("train", data.csr, settings)
+            if seen.nnz == 0:
+                raise ValueError(f"train has no entries (shape {data.shape}); nothing can be learnt from it")
+            if settings.objective.biases:
+                settings = replace(settings, mean=_mean(seen, dtype))
+            rows = _transformed(seen, settings.objective)
+            columns = data.by_item(settings.n_threads) if rows is data.csr else rows.transposed(settings.n_threads)
+        with phase("start"):
+            x, y = start(init, data, rank, settings.objective.biases, dtype, rng)
         settings = replace(settings, workspace=_core.Workspace(settings.n_threads))
 
         before = {k: v for k, v in vars(self).items() if k in _FITTED}
@@ -257,13 +272,14 @@ class ALS(FactorModel):
             x, y = user_rows(x, mean), item_rows(y, mean)
             self._state = State(x, y, data.users, data.items, data.item_names, seen, mean)
             self._fitted = params
+            vars(self).pop("profile_", None)  # it was of another fit
             self.n_iter_, self.history_, self.report_ = len(history), list(history), dict(report)
 
         def half_step(part: Csr, fixed: NDArray[Any], solved: NDArray[Any], axis: Ids, relaxation: float) -> None:
             # from noise the usual tolerance stops a little early
             tolerance = settings.cg_tolerance / (1 if history or isinstance(init, FactorModel) else 2)
             try:
-                with _naming(axis):
+                with _naming(axis), at(len(history) + 1, f"{axis.what}s"):
                     how = replace(settings, relaxation=relaxation, cg_tolerance=tolerance)
                     info = solver.half_step(part, fixed, solved, how)
             except BaseException:  # the factors in hand are neither old nor new: back to before
@@ -275,7 +291,8 @@ class ALS(FactorModel):
                 report[name] = report.get(name, 0) + count
 
         def publish_copies() -> None:
-            publish(x.copy(), y.copy())  # what is kept must not change under its keeper
+            with phase("keep"):
+                publish(x.copy(), y.copy())  # what is kept must not change under its keeper
 
         with interruptible(publish_copies) as checkpoint, progress_bar(progress, iterations, "fit") as advance:
             for iteration, by in enumerate(relaxation, 1):

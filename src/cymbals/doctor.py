@@ -97,11 +97,12 @@ def doctor(peaks: bool = False) -> dict[str, Any]:
         "blas": sorted({p["filepath"] for p in pools if p["user_api"] == "blas"}),
     }
     if peaks:
-        multiply_adds, near, stream, gather = _core.measure_peaks(resolve(None))
-        facts |= {
-            "peak_multiply_adds": multiply_adds / 1e9,
-            "peak_near": near / 1e9,
-            "peak_stream": stream / 1e9,
-            "peak_gather": gather * 256 / 1e9,
-        }
+        facts |= {f"peak_{name}": limit for name, limit in measure_peaks(resolve(None)).items()}
     return facts
+
+
+def measure_peaks(n_threads: int) -> dict[str, float]:
+    """What this machine does at most: multiply_adds (1e9 a second), near, stream and gather (GB/s); see `doctor`."""
+    multiply_adds, near, stream, gather = _core.measure_peaks(n_threads)
+    limits = {"multiply_adds": multiply_adds, "near": near, "stream": stream, "gather": gather * 256}
+    return {name: limit / 1e9 for name, limit in limits.items()}

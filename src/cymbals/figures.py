@@ -3,6 +3,7 @@ says in words what it shows."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -176,6 +177,81 @@ def trials(table: pd.DataFrame, names: Sequence[str], metric: str) -> Figure:
         axes.set_ylabel(metric)
     best = ", ".join(f"{name} {table[name].iloc[0]}" for name in names) if len(table) else "nothing"
     figure.set_label(f"Search: {metric} of {len(table)} settings against {', '.join(names)}. Best, in orange: {best}.")
+    return figure
+
+
+def roofline(phases: list[dict[str, Any]], peaks: dict[str, float]) -> Figure:
+    """Phases by flops a byte and flops a second, under what the machine allows (Williams, Waterman, Patterson 2009).
+
+    Parameters
+    ----------
+    phases : list of dict
+        With "side", "phase", "seconds", "flop_per_byte" and "gflop_per_s", from `Profile.summary`.
+    peaks : dict
+        `Profile.peaks`.
+
+    Returns
+    -------
+    matplotlib Figure
+    """
+    title = "Roofline"
+    figure, axes = _figure(title, "flops a byte", "GFLOP/s")
+    top = 2 * peaks["multiply_adds"]
+    intensities = [row["flop_per_byte"] for row in phases]
+    least, most = min(intensities, default=1.0) / 4, max(max(intensities, default=1.0), top / peaks["gather"]) * 4
+    for name, color in (("near", _GREY), ("stream", _BLUE), ("gather", _ORANGE)):
+        knee = top / peaks[name]
+        axes.plot([least, knee], [least * peaks[name], top], color=color, linewidth=1)
+        label = {"near": "second-level cache", "stream": "memory in order", "gather": "rows at random"}[name]
+        axes.annotate(f"{label} {peaks[name]:.0f} GB/s", (least, least * peaks[name]), color=color, fontsize=7)
+    axes.axhline(top, color=_GREY, linewidth=1)
+    axes.annotate(f"{top:.0f} GFLOP/s", (most, top), ha="right", va="bottom", fontsize=7)
+    for side, marker, color, place in (
+        ("users", "o", _BLUE, "right"),
+        ("items", "s", _ORANGE, "left"),
+        ("", "^", _GREY, "left"),
+    ):
+        points = [(row["flop_per_byte"], row["gflop_per_s"], row["phase"]) for row in phases if row["side"] == side]
+        for intensity, rate, phase in points:
+            axes.plot([intensity], [rate], marker, color=color, markersize=5)
+            axes.annotate(f"  {phase}  ", (intensity, rate), color=color, fontsize=8, va="center", ha=place)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xlim(least, most)
+    axes.set_title(f"{title} (circles: users, squares: items)", fontsize=11)
+    told = ", ".join(f"{r['side']} {r['phase']} {_short(r['gflop_per_s'])}".strip() for r in phases)
+    figure.set_label(f"{title}: GFLOP/s of phases under a peak of {_short(top)}. {told}.")
+    return figure
+
+
+def scaling(table: pd.DataFrame, names: Sequence[str], what: str) -> Figure:
+    """Curves of a figure over the first of the parameters that were varied, one for each setting of the others.
+
+    Parameters
+    ----------
+    table : DataFrame
+        With a column for each parameter and `what`.
+    names : sequence of str
+        Parameters, at least one.
+    what : str
+
+    Returns
+    -------
+    matplotlib Figure
+    """
+    title = f"{what.capitalize()} by {names[0]}"
+    figure, axes = _figure(title, names[0], what)
+    groups = table.groupby(list(names[1:]), sort=False) if len(names) > 1 else [((), table)]
+    for style, (key, part) in zip(itertools.cycle(("o-", "s--", "^:", "D-.")), groups, strict=False):
+        label = ", ".join(f"{name} {value}" for name, value in zip(names[1:], key, strict=True))
+        numeric = part[names[0]].map(is_number).all()
+        axes.plot(part[names[0]] if numeric else part[names[0]].astype(str), part[what], style, markersize=4, label=label)
+    axes.set_ylim(bottom=0)
+    if table[names[0]].map(is_number).all():
+        axes.set_xticks(sorted(table[names[0]].unique()))
+    if len(names) > 1:
+        axes.legend(fontsize=8, frameon=False)
+    figure.set_label(f"{title}: from {_short(table[what].min())} to {_short(table[what].max())}.")
     return figure
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _core
+from ._record import phase
 from .csr import Csr
 from .objective import Objective
 from .threads import single_blas_thread
@@ -55,7 +56,7 @@ def eigenbasis(gram: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[
     """Eigenvalues, at least 0, largest first, and eigenvectors, each with its largest entry positive."""
     if not np.isfinite(gram).all():
         raise ValueError("factors grew beyond their dtype: scale init down, raise regularization, or use dtype='float64'")
-    with single_blas_thread():
+    with phase("eigh"), single_blas_thread():
         values, vectors = np.linalg.eigh(gram)
     spectrum, basis = np.empty_like(values), np.empty_like(gram)
     _core.basis(values, np.ascontiguousarray(vectors.T), 1.0, spectrum, basis)
@@ -155,8 +156,9 @@ def loss(
     total = _core.loss(less(rows, offsets), objective.code, x, fixed, how)
     if objective.unobserved_weight > 0:
         total += objective.unobserved_weight * float(np.sum(gramian(x, how) * gramian(y, how)))
-    for factors, indptr, others in ((x, rows.indptr, y.shape[0]), (y, item_indptr, x.shape[0])):
-        norms = np.einsum("ij,ij->i", factors, factors, dtype=np.float64)
-        total += float(np.sum(objective.row_regularization(indptr, others) * norms))
+    with phase("loss"):
+        for factors, indptr, others in ((x, rows.indptr, y.shape[0]), (y, item_indptr, x.shape[0])):
+            norms = np.einsum("ij,ij->i", factors, factors, dtype=np.float64)
+            total += float(np.sum(objective.row_regularization(indptr, others) * norms))
     cells = rows.indices.shape[0] if objective.kind == "explicit" else rows.shape[0] * rows.shape[1]
     return float(total / max(cells, 1))

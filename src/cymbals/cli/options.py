@@ -119,8 +119,8 @@ def given(params: dict[str, Any]) -> dict[str, Any]:
 
 def tried(grid: tuple[str, ...], n: int | None, space: tuple[str, ...], fixed: dict[str, Any]) -> dict[str, Any]:
     """--grid, --random and --space as `search` takes them."""
-    listed = dict(_assigned("--grid", text) for text in grid)
-    drawn = {name: _drawn(name, values) for name, values in (_assigned("--space", text) for text in space)}
+    listed = dict(assigned("--grid", text) for text in grid)
+    drawn = {name: _drawn(name, values) for name, values in (assigned("--space", text) for text in space)}
     if space and not n:
         raise click.UsageError("--space goes with --random N")
     if n and listed and not drawn:
@@ -128,7 +128,7 @@ def tried(grid: tuple[str, ...], n: int | None, space: tuple[str, ...], fixed: d
     return {"grid": listed or None, "random": drawn or None} | ({"n": n} if n else {})
 
 
-def _assigned(option: str, text: str) -> tuple[str, list[Any]]:
+def assigned(option: str, text: str) -> tuple[str, list[Any]]:
     """NAME=A,B,... as name and values."""
     name, equals, values = text.partition("=")
     if not name or not equals or not values:

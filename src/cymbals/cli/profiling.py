@@ -1,0 +1,136 @@
+"""Where the time of a fit goes, and how it grows."""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .. import figures
+from .._pandas import frame
+from .._terminal import console, print_json, show_tables
+from ..als import ALS
+from ..interactions import Interactions
+from ..profile import Profile
+from . import options
+from .group import cli
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_SHOWN = ("gram", "eigh", "rotate", "whiten", "gather", "cg", "dual", "primal", "wait")  # of a sweep, as columns
+
+
+@cli.command()
+@options.data
+@options.fit
+@click.option(
+    "--sweep",
+    multiple=True,
+    metavar="NAME=A,B,...",
+    help="Values of a parameter of the model, or of threads; all combinations are fitted in turn.",
+)
+@click.option("--rounds", type=click.IntRange(1), default=3, show_default=True, help="Of a sweep; medians are shown.")
+@click.option("--trace", type=click.Path(dir_okay=False), help="Trace events (.json) to write, for ui.perfetto.dev.")
+@click.option(
+    "--figure",
+    type=click.Path(dir_okay=False),
+    help="Picture (.svg, .png) to write: the roofline, or the curves of a sweep (scaling.svg if not given).",
+)
+@options.seed
+@options.threads
+@options.as_json
+def profile(
+    source: options.Source,
+    sweep: tuple[str, ...],
+    rounds: int,
+    trace: str | None,
+    figure: str | None,
+    seed: int,
+    threads: int | None,
+    as_json: bool,
+    **params: Any,
+) -> None:
+    """Fit and show what every phase took: seconds, threads, flops, bytes, shares of this machine's limits."""
+    varied = dict(options.assigned("--sweep", text) for text in sweep)
+    if varied and trace:
+        raise click.UsageError("--trace goes without --sweep: it shows a single fit")
+    if varied and not figure:
+        figure = "scaling.svg"
+    for output in (trace, figure):
+        if output:
+            options.check_writable(output)
+    fixed = params | {"random_state": seed, "n_threads": threads}
+    settings = [_setting(fixed, varied, values) for values in itertools.product(*varied.values())]
+    for setting in settings:
+        ALS(**setting).check_params()
+    data = source.load()
+    if varied:
+        table = _sweep(data, varied, settings, rounds)
+        picture: Figure | None = figures.scaling(frame(table), list(varied), "seconds an iteration")
+        print_json(table) if as_json else show_tables(console(), {f"medians of {rounds} rounds": table})
+    else:
+        found = _fitted(data, fixed)
+        if as_json:
+            print_json(found.to_dict())
+        else:
+            found.print()
+            show_tables(console(), {"rows by length and solver": _by_length(found)})
+        if trace:
+            found.to_chrome_trace(trace)
+            click.echo(f"wrote {trace}: open it at ui.perfetto.dev", err=True)
+        picture = found.roofline() if figure else None
+    if figure and picture:
+        picture.savefig(figure)
+        click.echo(f"wrote {figure}", err=True)
+
+
+def _setting(fixed: dict[str, Any], varied: dict[str, Any], values: tuple[Any, ...]) -> dict[str, Any]:
+    chosen = dict(zip(varied, values, strict=True))
+    if "threads" in chosen:
+        chosen["n_threads"] = chosen.pop("threads")
+    unknown = chosen.keys() - ALS().get_params().keys()
+    if unknown:
+        raise click.UsageError(f"--sweep takes threads or a parameter of the model, got {', '.join(sorted(unknown))}")
+    return fixed | chosen
+
+
+def _fitted(data: Interactions, setting: dict[str, Any]) -> Profile:
+    return ALS(**setting).fit(data, profile=True).profile_
+
+
+def _sweep(data: Interactions, varied: dict[str, Any], settings: list[dict[str, Any]], rounds: int) -> list[dict[str, Any]]:
+    """A row for each setting. Settings take turns, so that a noisy minute does not fall on one of them alone."""
+    found: list[list[dict[str, float]]] = [[] for _ in settings]
+    for _ in range(rounds):
+        for setting, profiles in zip(settings, found, strict=True):
+            profiles.append(_an_iteration(_fitted(data, setting)))
+    table = []
+    for values, runs in zip(itertools.product(*varied.values()), found, strict=True):
+        medians = {name: statistics.median(run[name] for run in runs) for name in runs[0]}
+        table.append(dict(zip(varied, values, strict=True)) | medians)
+    return table
+
+
+def _an_iteration(profile: Profile) -> dict[str, float]:
+    """Seconds of the half-steps of one iteration, in all and by phase, and what they computed."""
+    rows = [row for row in profile.phases(peaks=False) if row["side"]]
+    n = max(row["iteration"] for row in rows)
+    seconds = sum(row["seconds"] for row in rows) / n
+    parts = {name: sum(row["seconds"] for row in rows if row["phase"] == name) / n for name in _SHOWN}
+    gflop = sum(row["gflop"] for row in rows) / n
+    return {"seconds an iteration": seconds, **parts, "GFLOP/s": gflop / seconds}
+
+
+def _by_length(profile: Profile) -> list[dict[str, Any]]:
+    """Row classes over all iterations."""
+    sums: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for row in profile.row_classes():
+        key = (row["side"], row["least"], row["solver"])
+        into = sums.setdefault(key, {"side": row["side"], "entries of a row": f"{row['least']}–{row['most']}"})
+        into |= {name: value for name, value in row.items() if name == "solver"}
+        for name in ("rows", "entries", "cg_steps", "retried", "gather_thread_seconds", "solve_thread_seconds"):
+            into[name] = into.get(name, 0) + row[name]
+    return [sums[key] for key in sorted(sums, key=lambda key: (key[0] != "users", key[1:]))]

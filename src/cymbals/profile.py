@@ -1,0 +1,430 @@
+"""What the library did with its time: phases of a fit, of an evaluation, of recommending; threads, flops and bytes."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import Token
+from dataclasses import dataclass, field
+from typing import IO, TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import _core, figures
+from ._files import beside
+from ._format import cell, is_number
+from ._pandas import frame
+from ._record import active
+from ._validation import one_of
+from .doctor import measure_peaks
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+
+def _struct(**fields: str) -> np.dtype[Any]:
+    """A C struct of names by type, in this order."""
+    return np.dtype([(name, kind) for kind, names in fields.items() for name in names.split()], align=True)
+
+
+# cymbals_span and cymbals_row_class of cymbals.h, and its phases.
+_SPAN = _struct(i8="begin end rows entries", f8="flops bytes", i4="phase thread n_threads reserved")
+_ROW_CLASS = _struct(
+    i4="thread solver length",
+    i8="rows entries cg_steps retried gather_time solve_time",
+    f8="gather_flops gather_bytes solve_flops solve_bytes",
+)
+_PHASES = "core gram rotate whiten solve loss transpose triplets check index topk metrics".split()
+_SOLVERS = {1: "cg", 3: "dual", 4: "primal"}
+# Which of the machine's limits a phase's bytes stand against; the others stream from memory.
+_READS_FROM = {"gather": "gather", "loss": "gather", "cg": "near", "dual": "near", "primal": "near"}
+
+
+@dataclass
+class _Sum:
+    """What a phase took and did. Times are nanoseconds; those of threads add up to less than `time` where they waited."""
+
+    time: float = 0.0
+    threads: dict[int, float] = field(default_factory=dict)
+    calls: int = 0
+    rows: int = 0
+    entries: int = 0
+    cg_steps: int = 0
+    retried: int = 0
+    flops: float = 0.0
+    bytes: float = 0.0
+
+    def busy(self, thread: int, time: float) -> None:
+        self.threads[thread] = self.threads.get(thread, 0.0) + time
+
+    def add(self, other: _Sum) -> None:
+        self.time += other.time
+        for thread, time_of_thread in other.threads.items():
+            self.busy(thread, time_of_thread)
+        for name in ("calls", "rows", "entries", "cg_steps", "retried", "flops", "bytes"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+
+@dataclass
+class _Call:
+    """A call of the core, or a block of Python without the calls inside it (`nested`)."""
+
+    iteration: int
+    side: str
+    phase: str
+    begin: int
+    end: int
+    n_threads: int = 1
+    nested: int = 0
+    spans: NDArray[Any] = field(default_factory=lambda: np.empty(0, _SPAN))
+    row_classes: NDArray[Any] = field(default_factory=lambda: np.empty(0, _ROW_CLASS))
+
+    def sums(self) -> dict[str, _Sum]:
+        """By phase; their times add up to the call's."""
+        whole = float(self.end - self.begin - self.nested)
+        parts: dict[str, _Sum] = {}
+        for number in np.unique(self.spans["phase"]) if self.phase != "core" else ():
+            spans = self.spans[self.spans["phase"] == number]
+            part = parts[_PHASES[number]] = _Sum(calls=1)
+            for thread in np.unique(spans["thread"]):
+                own = spans[spans["thread"] == thread]
+                part.busy(int(thread), float(np.sum(own["end"] - own["begin"])))
+            for name in ("rows", "entries", "flops", "bytes"):
+                setattr(part, name, spans[name].sum().item())
+            part.time = float(spans["end"].max() - spans["begin"].min())
+        if "solve" in parts:
+            parts |= self._solvers(parts.pop("solve"))
+        own_part = parts.setdefault("other" if self.phase == "solve" else self.phase, _Sum())
+        own_part.calls = 1
+        own_part.time += whole - sum(part.time for part in parts.values())
+        return parts
+
+    def _solvers(self, region: _Sum) -> dict[str, _Sum]:
+        """A region in which threads solve rows: by what they were at, on average over the threads, and how they waited."""
+        n = self.n_threads
+        parts = {"gather": _Sum()} | {name: _Sum() for name in _SOLVERS.values()}
+        for row in self.row_classes:
+            gather, part, thread = parts["gather"], parts[_SOLVERS[int(row["solver"])]], int(row["thread"])
+            gather.busy(thread, float(row["gather_time"]))
+            part.busy(thread, float(row["solve_time"]))
+            for to, name in ((gather, "gather"), (part, "solve")):
+                to.time += float(row[f"{name}_time"]) / n
+                to.flops += float(row[f"{name}_flops"])
+                to.bytes += float(row[f"{name}_bytes"])
+                to.rows += int(row["rows"])
+                to.entries += int(row["entries"])
+            part.cg_steps += int(row["cg_steps"])
+            part.retried += int(row["retried"])
+        busy = sum(region.threads.values()) / n
+        parts["wait"] = _Sum(max(0.0, region.time - busy))
+        parts["other"] = _Sum(region.time - sum(part.time for part in parts.values()))
+        for part in parts.values():
+            part.calls = 1
+        return {name: part for name, part in parts.items() if part.time or name == "other"}
+
+
+class Profile:
+    """Takes down what calls in its block do, in this thread; `ALS.fit(profile=True)` leaves one in `profile_`.
+
+    Times are measured on each thread, flops and bytes counted by the model in csrc/README.md. Phases: "data" (input
+    checked and copied), "check", "triplets", "transpose", "start" (noise), then for each half-step "gram", "eigh",
+    "rotate", "whiten" (lengths and 16-bit copy of the fixed side), "gather" (a row's weights and entries read from
+    memory; with conjugate gradients also their first residual, made meanwhile), "cg", "dual", "primal", "wait" (threads
+    that have no more rows), "other"; "loss", "index", "topk", "metrics", "core" (any other call), "rest" (Python).
+    Seconds of "gather" and the solvers are means over threads, so that phases add up to the whole.
+
+    Attributes
+    ----------
+    seconds : float
+        From the block's begin to its end.
+    n_threads : int
+        The most that a call used.
+    simd : str
+
+    Examples
+    --------
+    >>> import cymbals, scipy.sparse
+    >>> plays = scipy.sparse.random_array((60, 40), density=0.2, rng=0)
+    >>> with cymbals.Profile() as profile:
+    ...     model = cymbals.ALS(factors=4, iterations=2, random_state=0).fit(plays)
+    ...     ids, scores = model.recommend([0, 1])
+    >>> {"gather", "topk"} <= {row["phase"] for row in profile.to_dict()["phases"]}
+    True
+    """
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self.n_threads = 1
+        self.simd = _core.simd_name()
+        self._calls: list[_Call] = []
+        self._open: list[_Call] = []  # blocks of Python that have not ended, the innermost last
+        self._label = (0, "")
+        self._lost = 0
+        self._begin = 0
+        self._token: Token[Any] | None = None
+        self._peaks: dict[str, float] | None = None
+
+    def __enter__(self) -> Self:
+        if self._token is not None:
+            raise RuntimeError("this Profile is active already")
+        self._token = active.set(self)
+        self._begin = time.perf_counter_ns()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self._token is not None
+        self.seconds += (time.perf_counter_ns() - self._begin) / 1e9
+        active.reset(self._token)
+        self._token = None
+
+    # -- what reports to it --------------------------------------------------------------------------------------------
+
+    def take(self, spans: bytes, row_classes: bytes, lost: int) -> None:
+        """See `Recorder`."""
+        found = np.frombuffer(spans, _SPAN)
+        for whole in found[found["thread"] < 0]:
+            phase, begin, end, n = (int(whole[name]) for name in ("phase", "begin", "end", "n_threads"))
+            call = _Call(*self._label, _PHASES[phase], begin, end, n)
+            call.spans = found[found["thread"] >= 0]
+            call.row_classes = np.frombuffer(row_classes, _ROW_CLASS)
+            self.n_threads = max(self.n_threads, n)
+            self._calls.append(call)
+            if self._open:
+                self._open[-1].nested += end - begin
+        self._lost += lost
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """See `Recorder`."""
+        call = _Call(*self._label, name, time.perf_counter_ns(), 0)
+        self._open.append(call)
+        try:
+            yield
+        finally:
+            self._open.pop()
+            call.end = time.perf_counter_ns()
+            self._calls.append(call)
+            if self._open:
+                self._open[-1].nested += call.end - call.begin
+
+    @contextmanager
+    def at(self, iteration: int, side: str) -> Iterator[None]:
+        """See `Recorder`."""
+        before, self._label = self._label, (iteration, side)
+        try:
+            yield
+        finally:
+            self._label = before
+
+    # -- what it says --------------------------------------------------------------------------------------------------
+
+    @property
+    def peaks(self) -> dict[str, float]:
+        """What this machine does at most with as many threads: multiply_adds (1e9 a second); near, stream, gather (GB/s).
+
+        Measured at the first use, which takes some seconds.
+        """
+        if self._peaks is None:
+            token = active.set(None)
+            try:
+                self._peaks = measure_peaks(self.n_threads)
+            finally:
+                active.reset(token)
+        return self._peaks
+
+    def _summed(self, key: Callable[[_Call], tuple[Any, ...]]) -> dict[tuple[Any, ...], _Sum]:
+        sums: dict[tuple[Any, ...], _Sum] = {}
+        for call in self._calls:
+            for phase, part in call.sums().items():
+                sums.setdefault((*key(call), phase), _Sum()).add(part)
+        return sums
+
+    def _row(self, part: _Sum, phase: str, peaks: dict[str, float] | None) -> dict[str, Any]:
+        seconds = part.time / 1e9
+        threads = [part.threads.get(t, 0.0) / 1e9 for t in range(self.n_threads)] if part.threads else []
+        gflop, gbyte = part.flops / 1e9, part.bytes / 1e9
+        rate, flow = (amount / seconds if seconds > 0 else 0.0 for amount in (gflop, gbyte))
+        row: dict[str, Any] = {
+            "phase": phase,
+            "calls": part.calls,
+            "seconds": seconds,
+            "thread_min": min(threads, default=None),
+            "thread_mean": sum(threads) / len(threads) if threads else None,
+            "thread_max": max(threads, default=None),
+            "rows": part.rows,
+            "entries": part.entries,
+            "cg_steps": part.cg_steps,
+            "retried": part.retried,
+            "gflop": gflop,
+            "gbyte": gbyte,
+            "gflop_per_s": rate,
+            "gb_per_s": flow,
+            "flop_per_byte": gflop / gbyte if gbyte else None,
+        }
+        if peaks is not None:
+            row["of_peak_flops"] = rate / (2 * peaks["multiply_adds"])
+            row["of_peak_bytes"] = flow / peaks[_READS_FROM.get(phase, "stream")]
+        return row
+
+    def phases(self, peaks: bool = True) -> list[dict[str, Any]]:
+        """A row for each iteration, side and phase, in the order of the work; the last is what remains, in Python.
+
+        Parameters
+        ----------
+        peaks : bool
+            Also tell the shares of this machine's peaks, which are measured for it.
+        """
+        limits = self.peaks if peaks else None
+        sums = self._summed(lambda call: (call.iteration, call.side))
+        sums[0, "", "rest"] = self._rest(sums.values())
+        return [
+            {"iteration": iteration, "side": side, **self._row(part, phase, limits)}
+            for (iteration, side, phase), part in sums.items()
+        ]
+
+    def summary(self, peaks: bool = True) -> list[dict[str, Any]]:
+        """The same over all iterations."""
+        limits = self.peaks if peaks else None
+        sums = self._summed(lambda call: (call.side,))
+        sums["", "rest"] = self._rest(sums.values())
+        return [{"side": side, **self._row(part, phase, limits)} for (side, phase), part in sums.items()]
+
+    def _rest(self, sums: Iterable[_Sum]) -> _Sum:
+        return _Sum(1e9 * self.seconds - sum(part.time for part in sums))
+
+    def row_classes(self) -> list[dict[str, Any]]:
+        """How rows were solved, by iteration, side, length (powers of two) and solver, summed over threads."""
+        sums: dict[tuple[Any, ...], dict[str, Any]] = {}
+        for call in self._calls:
+            for row in call.row_classes:
+                key = (call.iteration, call.side, int(row["length"]), _SOLVERS[int(row["solver"])])
+                total = sums.setdefault(key, dict.fromkeys(("rows", "entries", "cg_steps", "retried"), 0))
+                for name in total:
+                    total[name] += int(row[name]) if name in row.dtype.names else 0
+                for name in ("gather", "solve"):
+                    at = f"{name}_thread_seconds"
+                    total.setdefault(at, 0.0)
+                    total[at] += float(row[f"{name}_time"]) / 1e9
+        return [
+            {"iteration": i, "side": side, "least": 2**length, "most": 2 ** (length + 1) - 1, "solver": solver, **total}
+            for (i, side, length, solver), total in sorted(sums.items(), key=lambda pair: pair[0])
+        ]
+
+    def to_dict(self, peaks: bool = True) -> dict[str, Any]:
+        """All of it in plain values, ready for JSON.
+
+        Parameters
+        ----------
+        peaks : bool
+            Also tell the shares of this machine's peaks, which are measured for it.
+        """
+        return {
+            "seconds": self.seconds,
+            "threads": self.n_threads,
+            "simd": self.simd,
+            "peaks": self.peaks if peaks else None,
+            "phases": self.phases(peaks),
+            "row_classes": self.row_classes(),
+            "spans_lost": self._lost,
+        }
+
+    def to_frame(self, what: str = "phases", peaks: bool = True) -> pd.DataFrame:
+        """A data frame.
+
+        Parameters
+        ----------
+        what : {"phases", "summary", "row_classes"}
+            By iteration, side and phase; by side and phase; how rows of each length were solved.
+        peaks : bool
+            Also tell the shares of this machine's peaks, which are measured for it.
+        """
+        one_of("what", what, ("phases", "summary", "row_classes"))
+        return frame(self.row_classes() if what == "row_classes" else getattr(self, what)(peaks))
+
+    def print(self, file: IO[str] | None = None, peaks: bool = True) -> None:
+        """Write a summary by side and phase.
+
+        Parameters
+        ----------
+        file : text file, optional
+            stdout by default.
+        peaks : bool
+            Also tell the shares of this machine's peaks, which are measured for it.
+        """
+        rows = [row for row in self.summary(peaks) if row["seconds"] >= 5e-4 * self.seconds]
+        columns = ["side", "phase", "calls", "seconds", "of_all", "thread_min", "thread_max", "rows", "entries", "cg_steps"]
+        columns += ["gflop_per_s", "gb_per_s", "flop_per_byte"] + ["of_peak_flops", "of_peak_bytes"] * peaks
+        lines = [
+            {name: _short(name, row["seconds"] / self.seconds if name == "of_all" else row[name]) for name in columns}
+            for row in rows
+        ]
+        heads = {name: name.replace("_per_", "/").replace("_", " ") for name in columns}
+        width = {name: max(len(line[name]) for line in [heads, *lines]) for name in columns}
+        out = file or sys.stdout
+        print(f"{self.seconds:.3f} s, {self.n_threads} threads, {self.simd}", file=out)
+        for line in [heads, *lines]:
+            cells = (line[n].ljust(width[n]) if n in ("side", "phase") else line[n].rjust(width[n]) for n in columns)
+            print("  ".join(cells).rstrip(), file=out)
+        if peaks:
+            limits = self.peaks
+            print(
+                f"peaks: {2 * limits['multiply_adds']:.0f} GFLOP/s in float32; GB/s: {limits['near']:.0f} near cache, "
+                f"{limits['stream']:.1f} memory in order, {limits['gather']:.1f} rows at random",
+                file=out,
+            )
+
+    def roofline(self) -> Figure:
+        """Phases that compute, by flops a byte and flops a second, under the limits of this machine.
+
+        Returns
+        -------
+        matplotlib Figure
+        """
+        rows = [row for row in self.summary() if row["flop_per_byte"] and row["seconds"] >= 0.002 * self.seconds]
+        return figures.roofline(rows, self.peaks)
+
+    def to_chrome_trace(self, path: str | os.PathLike[str]) -> None:
+        """Write every stretch of every thread as trace events, which ui.perfetto.dev and chrome://tracing open.
+
+        Parameters
+        ----------
+        path : path-like
+            A .json file.
+        """
+        with beside(path) as unfinished, open(unfinished, "w", encoding="utf-8") as file:
+            json.dump({"traceEvents": list(self._events()), "displayTimeUnit": "ms"}, file)
+
+    def _events(self) -> Iterator[dict[str, Any]]:
+        """Calls and blocks of Python on track 0, thread t's stretches on track t + 1; microseconds."""
+        zero = min((call.begin for call in self._calls), default=0)
+        names = ["calls", *(f"thread {t}" for t in range(self.n_threads))]
+        for track, name in enumerate(names):
+            yield {"ph": "M", "name": "thread_name", "pid": 1, "tid": track, "ts": 0, "args": {"name": name}}
+        for call in self._calls:
+            label = {"iteration": call.iteration, "side": call.side} if call.side else {}
+            yield _event(call.phase, 0, call.begin - zero, call.end - zero, label)
+            for begin, end, rows, entries, flops, size, phase, thread, *_ in call.spans.tolist():
+                done = {"rows": rows, "entries": entries, "mflop": flops / 1e6, "mbyte": size / 1e6}
+                yield _event(_PHASES[phase], thread + 1, begin - zero, end - zero, label | done)
+
+
+def _event(name: str, track: int, begin: int, end: int, args: dict[str, Any]) -> dict[str, Any]:
+    span = {"ts": begin / 1e3, "dur": (end - begin) / 1e3}
+    return {"ph": "X", "cat": "cymbals", "name": name, "pid": 1, "tid": track, **span, "args": args}
+
+
+def _short(column: str, value: Any) -> str:
+    """A cell of the printed table."""
+    if value is None or (is_number(value) and value == 0 and column != "seconds"):
+        return ""
+    if column.startswith("of_"):
+        return f"{value:.1%}"
+    if column == "seconds" or column.startswith("thread_"):
+        return f"{value:.3f}"
+    return f"{value:.1f}" if isinstance(value, float) else cell(column, value)

@@ -32,6 +32,7 @@ from .start import start
 
 # Relaxation where it is not given: of the second iteration, growth an iteration, and the most there is.
 _RELAXATION = (1.3, 0.1, 1.8)
+_OF_OBJECTIVE = tuple(inspect.signature(Objective.checked).parameters)
 _FITTED = ("_state", "_fitted", "n_iter_", "history_", "report_", "profile_")  # what a fit sets
 
 
@@ -192,7 +193,7 @@ class ALS(FactorModel):
     def _settings(self, params: dict[str, Any], n_threads: int | None = None, **changes: Any) -> solver.Settings:
         """Constructor arguments, checked: this estimator's for a fit, those of its fit (`_fitted`) for a model."""
         settings = solver.Settings(
-            objective=Objective.checked(**{name: params[name] for name in inspect.signature(Objective.checked).parameters}),
+            objective=Objective.checked(**{name: params[name] for name in _OF_OBJECTIVE}),
             solver=one_of("solver", params["solver"], ("auto", "cg", "exact")),
             cg_steps=whole_number("cg_steps", params["cg_steps"], 1, 10_000),
             n_threads=self._threads(n_threads),

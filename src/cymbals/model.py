@@ -74,6 +74,9 @@ class State:
     def user_basis(self, n_threads: int) -> Basis:
         return self._once("user basis", lambda: Basis.of(self.solved_users(), n_threads, self.mean))
 
+    def item_index(self, n_threads: int) -> _core.Index:
+        return self._once("item index", lambda: _core.Index(self.y, None, None, n_threads))
+
     @cached_property
     def audience(self) -> NDArray[Any]:
         """Users of each item, as one factor."""
@@ -210,7 +213,8 @@ class FactorModel:
     ) -> tuple[NDArray[Any], NDArray[Any]]:
         """The items with the highest scores for each user.
 
-        Memory beyond the result stays within a few dozen megabytes, whatever the number of users.
+        Memory beyond the result stays within a few dozen megabytes, whatever the number of users; requests for few users
+        keep an index of the items, of a quarter of the size of their factors in float32.
 
         Parameters
         ----------
@@ -286,7 +290,9 @@ class FactorModel:
             return parts[0] if len(parts) == 1 else retrieval.union(parts[0], parts[1], threads_used)
 
         skipping = skip if mask is not None or exclude_seen else None
-        best, scores = retrieval.topk(factors, state.y, n_queries, k, threads_used, skipping, competing)
+        few = n_queries < retrieval.FEW_QUERIES and competing is None
+        index = state.item_index(threads_used) if few else None
+        best, scores = retrieval.topk(factors, state.y, n_queries, k, threads_used, skipping, competing, index=index)
         scores = state.with_mean(scores)
         newcomers = np.flatnonzero(history == 0)
         if newcomers.size and state.seen is not None:
@@ -509,7 +515,11 @@ class FactorModel:
         return resolve(self.n_threads if n_threads is None else n_threads)
 
     def _copy_state(self, **changes: Any) -> Self:
-        self._state = replace(self.state_, **changes)
+        before = self.state_
+        self._state = replace(before, **changes)
+        for side, names in (("x", ("user basis",)), ("y", ("item basis", "item index"))):
+            if side not in changes:  # what was made of it stays true
+                vars(self._state).update({name: vars(before)[name] for name in names if name in vars(before)})
         return self
 
 

@@ -12,6 +12,7 @@ from . import _core
 from .csr import Csr
 
 MOST_PLACES = 10_000_000  # for one query
+FEW_QUERIES = 256  # for which an index, kept from call to call, is worth its memory
 BYTE_BUDGET = 64 * 1024 * 1024  # of a block's own copies: query rows and lists of items left out
 
 
@@ -31,6 +32,7 @@ def topk(
     skip: Callable[[NDArray[np.int64]], Csr] | None = None,
     candidates: NDArray[np.int64] | None = None,
     scale: NDArray[Any] | None = None,
+    index: _core.Index | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[Any]]:
     """The k best items of each query, best first, ties to the lower row; missing places -1 and -inf.
 
@@ -47,6 +49,8 @@ def topk(
         Rising rows of the items that compete.
     scale : ndarray, shape (n_items,), optional
         Multiplies each item's scores.
+    index : Index, optional
+        Of all items, if all compete and nothing scales them.
     """
     found = min(k, items.shape[0] if candidates is None else candidates.size)
     ids = np.full((n_queries, k), -1, np.int64)
@@ -56,7 +60,10 @@ def topk(
     for block in blocks(n_queries, (items.itemsize + 16) * (items.shape[1] + found) + 16 * 256):
         best, values = np.empty((block.size, found), np.int64), np.empty((block.size, found), items.dtype)
         left_out = None if skip is None else skip(block)
-        _core.topk(queries(block), items, candidates, scale, left_out, best, values, n_threads)
+        if index is None:
+            _core.topk(queries(block), items, candidates, scale, left_out, best, values, n_threads)
+        else:
+            index.topk(queries(block), left_out, best, values, n_threads)
         ids[block, :found], scores[block, :found] = best, values
     return ids, scores
 

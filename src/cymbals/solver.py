@@ -84,6 +84,23 @@ def solve_rows(
     )
 
 
+def _solve_row(
+    row: Csr, fixed: NDArray[Any], spectrum: NDArray[np.float64], solved: NDArray[Any], settings: Settings
+) -> None:
+    objective = settings.objective
+    _core.solve_row(
+        row.indices,
+        row.data,
+        objective.code,
+        fixed,
+        np.ascontiguousarray(objective.unobserved_weight * spectrum),
+        solved,
+        float(np.atleast_1d(objective.row_regularization(row.indptr, row.shape[1]))[0]),
+        SOLVERS[settings.solver],
+        settings.how,
+    )
+
+
 def against(fixed: NDArray[Any], mean: float | None) -> tuple[NDArray[Any], NDArray[Any] | None]:
     """What a side with biases is solved against: [y, b] as [y, 1], and mean + b, which stands in a score in any case.
 
@@ -137,7 +154,11 @@ class Basis:
     def solve(self, rows: Any, settings: Settings) -> NDArray[Any]:
         """Solutions of `rows`, in the basis that the factors came in."""
         solved = np.zeros((rows.shape[0], self.fixed.shape[1]), self.fixed.dtype)
-        solve_rows(less(rows, self.offsets), self.fixed, self.spectrum, solved, settings)
+        rows = less(rows, self.offsets)
+        if rows.shape[0] == 1:  # without work for all of the fixed side
+            _solve_row(rows, self.fixed, self.spectrum, solved[0], settings)
+        else:
+            solve_rows(rows, self.fixed, self.spectrum, solved, settings)
         _core.rotate(solved, np.ascontiguousarray(self.vectors.T), settings.n_threads)
         return solved
 

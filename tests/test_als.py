@@ -534,3 +534,32 @@ def test_a_row_that_overflows_leaves_the_others_alone():
         assert info["rows_cg"] > 250
         results.append(x)
     assert all(np.array_equal(results[0], x) for x in results[1:])
+
+
+class OnlyDlpack:
+    """An array of another library, which speaks DLPack and nothing else."""
+
+    def __init__(self, array):
+        self.array = array
+
+    def __dlpack__(self, **how):
+        return self.array.__dlpack__(**how)
+
+    def __dlpack_device__(self):
+        return self.array.__dlpack_device__()
+
+
+def test_factors_are_exchanged_without_copies(tmp_path):
+    """Out by the buffer protocol and DLPack, of a fitted and of a memory-mapped model; in by DLPack as a start."""
+    matrix = random_matrix((30, 20))
+    model = cymbals.ALS(factors=4, iterations=2, random_state=0).fit(matrix)
+    for factors in (model.user_factors_, model.item_factors_):
+        assert np.shares_memory(np.from_dlpack(factors), factors)
+        assert memoryview(factors).shape == factors.shape
+    model.save(tmp_path / "m.cymbals")
+    mapped = cymbals.load(tmp_path / "m.cymbals", mmap=True)
+    assert memoryview(mapped.item_factors_).readonly
+    start = (model.user_factors_, model.item_factors_)
+    want = cymbals.ALS(factors=4, iterations=1).fit(matrix, init=start)
+    got = cymbals.ALS(factors=4, iterations=1).fit(matrix, init=tuple(map(OnlyDlpack, start)))
+    assert np.array_equal(got.item_factors_, want.item_factors_)

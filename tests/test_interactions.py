@@ -272,3 +272,60 @@ def test_whole_sums_beyond_float32_are_kept():
         data = Interactions.from_arrays([0, 0, 1], [0, 0, 1], values)
         assert data.csr.data.dtype == dtype
         assert data.csr.data.tolist() == [2 * float(one), 1]
+
+
+def test_from_arrow():
+    """Batches, dictionaries, small whole numbers, times; a stream is read once and may have other columns."""
+    pa = pytest.importorskip("pyarrow")
+    table = pa.table(
+        {
+            "who": pa.array(["ann", "bob", "ann", "cy"]).dictionary_encode(),
+            "what": pa.array([7, 7, 7, 9], pa.int32()),
+            "plays": pa.array([1, 2, 3, 4], pa.int8()),
+            "when": pa.array([3, 1, 5, 2], pa.timestamp("us")),
+            "note": ["x"] * 4,
+        }
+    )
+    reader = pa.RecordBatchReader.from_batches(table.schema, table.to_batches(max_chunksize=2))
+    data = Interactions.from_arrow(reader, "who", "what", "plays", "when", item_names={7: "seven"})
+    assert data.user_items.toarray().tolist() == [[4, 0], [2, 0], [0, 4]]
+    assert data.user_ids.tolist() == ["ann", "bob", "cy"]
+    assert data.times.astype(np.int64).tolist() == [5000, 1000, 2000]
+    assert data.item_names.tolist() == ["seven", None]
+    assert Interactions.from_arrow(table, "who", "what", None).nnz == 3
+    assert Interactions.from_arrow(table.slice(0, 0), "who", "what", "plays").shape == (0, 0)
+    with pytest.raises(KeyError, match="no such column; the table has who, what, plays, when, note"):
+        Interactions.from_arrow(table)
+    with pytest.raises(ValueError, match="row 1 has no id"):
+        Interactions.from_arrow(pa.table({"user": ["a", None], "item": [1, 2], "value": [1, 1]}))
+    with pytest.raises(TypeError, match="__arrow_c_stream__"):
+        Interactions.from_arrow({"user": [1]})
+
+
+def test_read_only_input_is_used_in_place(tmp_path):
+    """A matrix in files mapped to be read, or in arrays that cannot be written to; whatever can be written to is copied."""
+    matrix = random_matrix((30, 20))
+    matrix.sort_indices()
+    parts = {"data": matrix.data, "indices": matrix.indices.astype(np.int32), "indptr": matrix.indptr.astype(np.int32)}
+    for name, array in parts.items():
+        np.save(tmp_path / f"{name}.npy", array)
+    mapped = [np.load(tmp_path / f"{name}.npy", mmap_mode="r") for name in parts]
+    frozen = [array.copy() for array in parts.values()]
+    for array in frozen:
+        array.setflags(write=False)
+    of_bytes = [np.frombuffer(array.tobytes(), array.dtype) for array in parts.values()]
+    for arrays in (mapped, frozen, of_bytes):
+        given = sp.csr_array(tuple(arrays), shape=matrix.shape)
+        data = Interactions.from_csr(given)
+        assert np.shares_memory(data.csr.data, arrays[0])
+        assert np.shares_memory(data.csr.indices, arrays[1])
+        assert (data.user_items != matrix).nnz == 0
+    views = [array.copy()[:] for array in parts.values()]
+    for array in views:
+        array.setflags(write=False)  # what it is a view of can be written to
+    writeable = [array.copy() for array in parts.values()]
+    appended = [np.load(tmp_path / f"{name}.npy", mmap_mode="r+") for name in parts]
+    for arrays in (views, writeable, appended):
+        data = Interactions.from_csr(sp.csr_array(tuple(arrays), shape=matrix.shape))
+        assert not np.shares_memory(data.csr.data, arrays[0])
+        assert not np.shares_memory(data.csr.indices, arrays[1])

@@ -221,7 +221,8 @@ class ALS(FactorModel):
         train : Interactions or scipy sparse matrix or array, shape (n_users, n_items)
             The model speaks the ids of Interactions, or row numbers of a matrix.
         init : (X0, Y0) or fitted ALS, optional
-            Starting factors, (n_users, f) and (n_items, f); from a model, rows are matched by id, and what it does not
+            Starting factors, (n_users, f) and (n_items, f), arrays or what exchanges them by DLPack; from a model, rows are
+            matched by id, and what it does not
             know starts at random. Biases start at 0, or as the model has them.
         callback : callable, optional
             Called as ``callback(model, iteration)`` after each iteration, counted from 1; True stops the fit, and the

@@ -161,7 +161,7 @@ def _is_number(value: Any) -> bool:
 
 
 def from_scipy(name: str, matrix: Any, n_threads: int) -> Csr:
-    """A checked Csr from any scipy sparse matrix or array; sharing no memory with it."""
+    """A checked Csr from any scipy sparse matrix or array; it shares memory with what nobody can write to, alone."""
     if not sp.issparse(matrix):
         raise TypeError(
             f"{name} must be a scipy sparse matrix or array, or Interactions; got {type(matrix).__name__} "
@@ -215,8 +215,22 @@ def _checked(name: str, matrix: Any, shape: tuple[int, int], n_threads: int) -> 
     csr = Csr(csr.indptr, csr.indices[:n], csr.data[:n], shape)
     if problem == _UNSORTED:
         return summed(csr.row_numbers(), csr.indices, csr.data, shape, n_threads)
-    # Copies: what the caller does to the matrix afterwards must not reach what was checked here.
-    return Csr(csr.indptr.copy(), csr.indices.astype(index_type(shape[1])), csr.data.copy(), shape)
+    indices = csr.indices.astype(index_type(shape[1]), copy=False)
+    return Csr(_own(csr.indptr, matrix.indptr), _own(indices, matrix.indices), _own(csr.data, matrix.data), shape)
+
+
+def _own(array: NDArray[Any], source: Any) -> NDArray[Any]:
+    """A copy where the caller could write to `source` afterwards, which must not reach what was checked."""
+    return array.copy() if np.may_share_memory(array, source) and not _frozen(source) else array
+
+
+def _frozen(array: Any) -> bool:
+    """Whether neither an array nor anything that it is a view of can be written to, such as a file mapped to be read."""
+    while isinstance(array, np.ndarray):
+        if array.flags.writeable:
+            return False
+        array = array.base
+    return array is None or memoryview(array).readonly
 
 
 def _check_triplets(

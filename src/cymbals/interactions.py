@@ -10,6 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from ._arrow import columns_of
 from ._pandas import frame
 from ._validation import instance, whole_number
 from .csr import Csr, from_scipy, summed, values_array
@@ -128,6 +129,43 @@ class Interactions:
         )
 
     @classmethod
+    def from_arrow(
+        cls,
+        stream: Any,
+        user: str = "user",
+        item: str = "item",
+        value: str | None = "value",
+        time: str | None = None,
+        item_names: Any = None,
+    ) -> Interactions:
+        """From any Arrow stream, a row for each event: a table or reader of pyarrow, a frame of Polars, a DuckDB result ...
+
+        Parameters
+        ----------
+        stream : object with ``__arrow_c_stream__``
+            Read once, batch by batch; columns that are not named are passed over.
+        user, item, value, time, item_names
+            As in `from_frame`.
+
+        Returns
+        -------
+        Interactions
+
+        Raises
+        ------
+        KeyError, ValueError, TypeError
+            As `from_frame`.
+
+        Examples
+        --------
+        >>> import cymbals, pyarrow as pa
+        >>> events = pa.table({"who": ["ann", "bob"], "what": [7, 7], "plays": [2, 1]})
+        >>> cymbals.Interactions.from_arrow(events, "who", "what", "plays")
+        <Interactions: 2 users x 1 items, 2 entries>
+        """
+        return cls.from_frame(columns_of(stream, (user, item, value, time)), user, item, value, time, item_names)
+
+    @classmethod
     def from_arrays(
         cls,
         users: Any,
@@ -181,7 +219,8 @@ class Interactions:
     def from_csr(cls, matrix: Any, user_ids: Any = None, item_ids: Any = None, item_names: Any = None) -> Interactions:
         """From any scipy sparse matrix or array, users in rows, items in columns.
 
-        Duplicate entries are summed, rows sorted; the input is copied.
+        Duplicate entries are summed, rows sorted. The input is copied, but for sorted int32 indices and float32 or float64
+        values that are read-only, down to what they are views of: those, a memory-mapped file's for one, are used in place.
 
         Parameters
         ----------

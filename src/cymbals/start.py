@@ -33,7 +33,7 @@ def start(
             to[rows >= 0, :width] = factors[rows[rows >= 0], :width]
         return x, y
     try:
-        given = [np.asarray(side) for side in init]
+        given = [np.from_dlpack(side) if _speaks_dlpack_alone(side) else np.asarray(side) for side in init]
     except (TypeError, ValueError):
         given = []
     if len(given) != 2:
@@ -47,6 +47,10 @@ def start(
         if not np.isfinite(side).all():
             raise ValueError(f"init: {name} holds values that are not finite, as {np.dtype(dtype).name}")
     return x, y
+
+
+def _speaks_dlpack_alone(side: Any) -> bool:
+    return hasattr(side, "__dlpack__") and not hasattr(side, "__array__")
 
 
 def _noise(rng: Any, n: int, rank: int, dtype: Any, biases: bool) -> NDArray[Any]:

@@ -1,0 +1,48 @@
+"""Arrow streams, by pyarrow where it is installed: the core works without."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Columns(dict[str, "NDArray[Any]"]):
+    """Arrays by name, and all names that the stream had."""
+
+    columns: list[str]
+
+
+def columns_of(stream: Any, wanted: Iterable[str | None]) -> Columns:
+    """The columns of a stream that are wanted and there, as arrays; nulls become None or NaN."""
+    if not hasattr(stream, "__arrow_c_stream__"):
+        raise TypeError(f"stream must have __arrow_c_stream__, as a pyarrow Table has; got {type(stream).__name__}")
+    try:
+        import pyarrow as pa
+    except ImportError:
+        raise ImportError("this needs pyarrow: pip install 'cymbals[lab]'") from None
+    reader = pa.RecordBatchReader.from_stream(stream)
+    names = [name for name in wanted if name is not None and name in reader.schema.names]
+    parts: dict[str, list[NDArray[Any]]] = {name: [_empty(reader.schema.field(name).type)] for name in names}
+    for batch in reader:
+        for name in names:
+            parts[name].append(_array(batch.column(name)))
+    out = Columns({name: np.concatenate(arrays[1:] or arrays) for name, arrays in parts.items()})
+    out.columns = list(reader.schema.names)
+    return out
+
+
+def _array(column: Any) -> NDArray[Any]:
+    if hasattr(column, "dictionary_decode"):
+        column = column.dictionary_decode()
+    array: NDArray[Any] = column.to_numpy(zero_copy_only=False)
+    return array
+
+
+def _empty(kind: Any) -> NDArray[Any]:
+    """Of the type that a stream without batches would have had."""
+    import pyarrow as pa
+
+    return _array(pa.array([], kind))

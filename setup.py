@@ -1,7 +1,8 @@
 """Builds libcymbals, the C library, and cymbals._core, the Cython module that calls it.
 
 Kernels are compiled once for each instruction set; which one runs is decided at run time.
-CYMBALS_CFLAGS and CYMBALS_LDFLAGS add flags (sanitizers, coverage).
+CYMBALS_CFLAGS and CYMBALS_LDFLAGS add flags (sanitizers, coverage). CYMBALS_DEBUG_DIR names a folder to which the C
+library's debug information goes; without it, it stays inside.
 """
 
 import os
@@ -50,6 +51,15 @@ class BuildExt(build_ext):
         else:
             ext.library_dirs.append(str(Path(self.get_ext_fullpath("cymbals.libcymbals")).parent))
         super().build_extension(ext)
+        if ext.name == "cymbals.libcymbals" and os.environ.get("CYMBALS_DEBUG_DIR"):
+            self.split_debug(Path(self.get_ext_fullpath(ext.name)), Path(os.environ["CYMBALS_DEBUG_DIR"]))
+
+    def split_debug(self, library, folder):
+        """Function names stay in the library; gdb and perf find the rest beside it or where they are told."""
+        folder.mkdir(parents=True, exist_ok=True)
+        debug = folder / f"{library.name}.debug"
+        self.spawn(["objcopy", "--only-keep-debug", str(library), str(debug)])
+        self.spawn(["objcopy", "--strip-debug", f"--add-gnu-debuglink={debug}", str(library)])
 
     def probe(self):
         for flag, need in NEEDS.items():

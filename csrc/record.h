@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "common.h"
+#include "probes.h"
 
 namespace cymbals {
 
@@ -63,10 +64,12 @@ struct Log {
 // One thread's work from here to the end of the block, recorded where there is a log.
 class Stretch {
  public:
-    Stretch(Log *log, int32_t phase, int32_t thread, int32_t n_threads) : log_(log) {
+    Stretch(Log *log, int32_t phase, int32_t thread, int32_t n_threads) : log_(log), phase_(phase) {
+        CYMBALS_PROBE(stretch_begin, phase, thread);
         if (log_) span_ = {nanoseconds(), 0, 0, 0, 0, 0, phase, thread, n_threads, 0};
     }
     ~Stretch() {
+        CYMBALS_PROBE(stretch_end, phase_, span_.rows);
         if (!log_) return;
         span_.end = nanoseconds();
         log_->add(span_);
@@ -80,6 +83,7 @@ class Stretch {
 
  private:
     Log *const log_;
+    const int32_t phase_;
     cymbals_span span_ = {};
 };
 

@@ -12,11 +12,13 @@ Call::Call(cymbals_workspace *workspace, int32_t phase) : workspace_(workspace),
     if (!workspace_) return;
     workspace_->message[0] = 0;
     n_threads_ = workspace_->options.n_threads;
+    CYMBALS_PROBE(call_begin, phase_, n_threads_);
     if (workspace_->logs) begin_ = nanoseconds();
 }
 
 Call::~Call() {
     if (!workspace_) return;
+    CYMBALS_PROBE(call_end, phase_, n_threads_);
     if (workspace_->logs)
         workspace_->logs[workspace_->options.n_threads].add(
             {begin_, nanoseconds(), 0, 0, 0, 0, phase_, -1, n_threads_, 0});

@@ -17,7 +17,6 @@ constexpr int64_t kPad = kLanes<T> < kBlock ? kBlock : kLanes<T>;
 // Rows of a register tile; with kTileVectors columns of vectors it fills the register file.
 template <class T>
 constexpr int64_t kTileRows = CYMBALS_REGISTERS >= 32 && kPad<T> >= 8 ? 8 : 4;
-constexpr int64_t kTileVectors = 3;
 
 template <class T>
 constexpr T kEpsilon = sizeof(T) == 4 ? T(1.1920929e-7) : T(2.220446049250313e-16);

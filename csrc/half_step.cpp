@@ -305,7 +305,7 @@ void HalfStep<T>::solve(int64_t place, int64_t stride, Space<T> &space, cymbals_
             info->rows_retried += outcome != Solve::done;
             if (space.log)
                 account(space, row.n, 0, outcome == Solve::done, outcome != Solve::done,
-                        model.cg(row.n, steps, row.compact.rows, row.n + kGroup <= space.work.tile_rows), steps.all);
+                        model.cg(row, space.work, steps), steps.all);
             solver = CYMBALS_EXACT;
         }
         if (solver == CYMBALS_EXACT) solver = dual == exact_cost ? CYMBALS_DUAL : CYMBALS_PRIMAL;

@@ -1,8 +1,10 @@
 // What work costs by the book: flops, a multiply-add being two, and bytes, as csrc/README.md tells them. Padding to
-// whole vectors and blocks is part of it: this is what kernels do, not what a textbook would.
+// whole vectors and blocks is part of it: this is what kernels do, not what a textbook would. tests/test_model.py
+// compares it with kernels that count.
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 
 #include "kernels/kernels.h"
 
@@ -19,59 +21,73 @@ template <class T>
 class Model {
  public:
     Model(const Kernels<T> &kernels, int64_t f)
-        : lanes_((double)kernels.lanes),
-          group_(kernels.pad),
-          edge_((double)std::max(kernels.lanes, kernels.strip)),
+        : group_(kernels.pad),
+          lanes_((double)kernels.lanes),
           strip_((double)kernels.strip),
-          rank_(f),
-          f_((double)((f + kernels.pad - 1) / kernels.pad * kernels.pad)),
-          pairs_((double)((f + 2 * kernels.lanes - 1) / (2 * kernels.lanes) * 2 * kernels.lanes)) {}
+          rank_((double)f),
+          whole_((double)down(f, kernels.lanes)),
+          f_((double)up(f, kernels.pad)),
+          whole_pairs_((double)down(f, 2 * kernels.lanes)),
+          pairs_((double)up(f, 2 * kernels.lanes)) {
+        const int64_t vectors = up(f, 2 * kernels.lanes) / (2 * kernels.lanes);
+        in_registers_ = vectors <= kernels.strip / 2 && (vectors & (vectors - 1)) == 0;
+    }
 
-    // Conjugate gradients, the first residual made while gathering; then one pass for each product with the rows.
-    RowWork cg(int64_t n, const CgSteps &steps, bool compact, bool fits) const {
-        const double m = filled(n), width = compact ? pairs_ : f_, sums = lanes_ - 1,
-                     row = width * (compact ? 2 : (double)sizeof(T)), all = steps.all, back = all - steps.short_passes;
-        const double weights = compact ? 1 : 0;
+    // Conjugate gradients; the first residual is made while gathering. A pass multiplies each row by a vector and sums
+    // the products up; where it makes a residual, it adds the rows up, too.
+    RowWork cg(const Row<T> &row, const Work<T> &work, const CgSteps &steps) const {
+        const bool compact = row.compact.rows;
+        const double width = compact ? pairs_ : f_, m = filled(row.n), entries = (double)up(row.n, group_),
+                     groups = entries / (double)group_, all = steps.all, residuals = all - steps.short_passes;
+        // 16-bit rows are weighed by their entries, and scaled by vectors where rows have a regularization of their own
+        const double weights = compact ? entries : 0, rescaling = compact && row.compact.scale ? f_ : 0;
+        const double dots = 2 * m * width + entries * (lanes_ - 1) + weights + rescaling,
+                     adds = (2 * m + groups) * width + weights + 2 * rescaling, total = lanes_ - 1;
+        // more for a pass that gathers
+        const double gather = compact ? (in_registers_ ? m * lanes_ : 0) : 2 * m * whole_;
+        const double from_fixed = m * (compact ? 2 * pairs_ : rank_ * kBytes),
+                     from_tile = m * (compact ? 2 * pairs_ : f_ * kBytes);
+        const double room = (double)(work.tile_rows * work.ld);
+        const bool fits = (compact ? entries * pairs_ / 2 : (double)((row.n + group_) * work.ld)) <= room;
         RowWork w;
-        w.gather = {(compact ? 0 : 2 * f_ * four(n)) + m * (4 * width + sums + 3 + 2 * weights) + 2 * f_,
-                    (compact ? m : (double)four(n)) * (compact ? row : (double)rank_ * sizeof(T))};
-        w.solve = {m * (all * (2 * width + sums + 4 + weights) + back * (2 * width + weights)) + 3 * f_ + all * 2 * f_ +
-                       back * 8 * f_,
-                   (all + back) * m * row};
-        if (!fits) w.solve.flops += compact ? 0 : all * 2 * f_ * four(n);
+        w.gather = {whole_ + gather + dots + adds + 3 * entries + total, from_fixed};
+        w.solve = {3 * f_ + total + all * (dots + 4 * entries + 2 * f_ + 2 * total + (fits ? 0 : gather)) +
+                       residuals * (adds + 8 * f_ + 2 * total),
+                   fits ? (all + residuals) * from_tile : all * from_fixed};
         return w;
     }
     RowWork dual(int64_t n) const {
-        const double edge = (double)((n + group_ - 1) / group_ * group_), m = (double)four(n);
-        const double products = n * (double)n / 2 + 1.5 * n;  // blocks of four rows beside the diagonal
-        RowWork w = gathered(n);
-        w.solve = {products * (2 * f_ + lanes_ - 1) + cholesky(edge) + m * 2 * f_ + f_,
-                   (0.75 * products + m) * f_ * (double)sizeof(T)};
-        return w;
+        // Products of rows: a block of four with all from there on, two at a time, and the last, each with one or two.
+        const double m = (double)up(n, kBlock), blocks = (double)(n / kBlock), rest = (double)(n % kBlock),
+                     odd = (double)(n % 2), beside = blocks * (double)n - 2 * blocks * (blocks - 1),
+                     products = 4 * beside + rest * rest,
+                     loads = 3 * beside + 2 * odd * blocks + rest * (1.5 * rest + 0.5 * odd);
+        return {gather(m),
+                {products * (2 * f_ + lanes_ - 1) + cholesky((double)up(n, group_)) + m * add_row() + f_,
+                 (loads + m) * f_ * kBytes}};
     }
     RowWork primal(int64_t n) const {
-        const double m = (double)four(n), area = triangle(f_);
-        RowWork w = gathered(n);
-        w.solve = {m * (2 * f_ + 2 * area) + cholesky(f_) + f_, m * (f_ + area / strip_ + f_) * (double)sizeof(T)};
-        return w;
+        // Register tiles read their columns for every few rows of the result, and these for every few columns.
+        const double m = (double)up(n, kBlock), width = kTileVectors * lanes_, strips = std::ceil(f_ / width),
+                     right = triangle(f_) / strip_, left = strips * (f_ - width * (strips - 1) / 2);
+        return {gather(m), {m * (add_row() + 2 * triangle(f_)) + cholesky(f_) + f_, m * (f_ + right + left) * kBytes}};
     }
     // So many rows of the Gramian of n rows, from row `first` on.
     Amount gram(int64_t n, int64_t first, int64_t height) const {
         const double width = f_ - (double)first;
-        return {2.0 * (double)n * (triangle(width) - triangle(width - (double)height)),
-                (double)n * (double)(rank_ - first) * (double)sizeof(T)};
+        return {2 * (double)n * (triangle(width) - triangle(width - (double)height)),
+                (double)n * (rank_ - (double)first) * kBytes};
     }
-    Amount rotate(int64_t n) const {
-        return {2.0 * (double)four(n) * (double)rank_ * f_, 2.0 * (double)n * (double)rank_ * sizeof(T)};
-    }
-    // Squared lengths of n rows, read once, and their 16-bit copy.
-    Amount whiten(int64_t n, bool compact) const {
-        return {(double)n * (3 * (double)rank_ + lanes_ - 1 + (compact ? (double)rank_ : 0)),
-                (double)n * ((double)rank_ * sizeof(T) + (compact ? 2 * pairs_ : 0))};
+    Amount rotate(int64_t n) const { return {2 * (double)up(n, kBlock) * rank_ * f_, 2 * (double)n * rank_ * kBytes}; }
+    // A row's squared length, whitened or not, and its 16-bit copy.
+    Amount whiten(bool scaled, bool compact) const {
+        return {(scaled ? 3 : 2) * whole_ + 4 * lanes_ - 1 + (compact ? whole_pairs_ : 0),
+                rank_ * kBytes + (compact ? 2 * pairs_ : 0)};
     }
 
  private:
-    static int64_t four(int64_t n) { return (n + kBlock - 1) / kBlock * kBlock; }
+    static int64_t down(int64_t n, int64_t to) { return n / to * to; }
+    static int64_t up(int64_t n, int64_t to) { return down(n + to - 1, to); }
     // Rows that passes of conjugate gradients work on: whole groups, and 4, 8 .. of the last.
     double filled(int64_t n) const {
         const int64_t rest = n % group_;
@@ -79,21 +95,22 @@ class Model {
         while (last < rest) last *= 2;
         return (double)(n - rest + last);
     }
-    // Elements of the upper triangle of n columns, in strips that begin at whole vectors.
-    double triangle(double n) const { return n * n / 2 + n * edge_ / 2; }
-    // A factorisation and its two solves.
-    double cholesky(double n) const { return n * n * n / 3 + n * n * edge_ / 2 + 2 * n * n + n * (lanes_ - 1); }
-    RowWork gathered(int64_t n) const {
-        RowWork w;
-        w.gather = {2 * f_ * (double)four(n), (double)four(n) * (double)rank_ * sizeof(T)};
-        return w;
+    Amount gather(double m) const { return {2 * m * whole_, m * rank_ * kBytes}; }
+    // A row times a number, added to a vector; four at once in two sums.
+    double add_row() const { return 2.25 * f_; }
+    // Elements of the upper triangle of n columns, in strips of rows that begin at whole vectors.
+    double triangle(double n) const { return n * (n + std::max(lanes_, strip_)) / 2; }
+    // A factorisation and the two solves with it.
+    double cholesky(double n) const {
+        return n * (n * n / 3 + n * lanes_ / 2 + lanes_ * lanes_ / 6) + n * (2 * n - lanes_ - 1);
     }
 
-    const double lanes_;
+    static constexpr double kBytes = sizeof(T);
     const int64_t group_;
-    const double edge_, strip_;
-    const int64_t rank_;
-    const double f_, pairs_;  // padded: to whole vectors, and to whole vectors of 16-bit pairs
+    const double lanes_, strip_;
+    const double rank_, whole_, f_;     // what of the rank is whole vectors, and the rank filled up to whole groups
+    const double whole_pairs_, pairs_;  // the same with vectors of 16-bit pairs
+    bool in_registers_;                 // 16-bit rows are multiplied while they are copied
 };
 
 }  // namespace cymbals

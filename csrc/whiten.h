@@ -110,14 +110,14 @@ int32_t FixedSide<T>::prepare(double least_reg, double most_reg, bool compact, C
     if (!memory || !leverage_ || (compact && !compact_)) return CYMBALS_NO_MEMORY;
     double longest = 0;
     if (!has_gramian()) {
-        for_blocks(call, model.whiten(1, false),
+        for_blocks(call, model.whiten(false, false),
                    [&](int64_t begin, int64_t count) { norms(begin, count, nullptr, leverage_ + begin); });
         for (int64_t i = 0; i < n; i++) longest = std::max(longest, (double)leverage_[i]);
     }
     set_floor(least_reg, most_reg, longest);
     T *const scale = memory.get();
     diagonal(least_reg, scale, scale + padded_, scale + 2 * padded_);
-    for_blocks(call, model.whiten(1, compact), [&](int64_t begin, int64_t count) {
+    for_blocks(call, model.whiten(true, compact), [&](int64_t begin, int64_t count) {
         norms(begin, count, scale, leverage_ + begin);
         if (compact)
             kernels_.compress(&compact_[begin * compact_stride()], compact_stride(), row_of<T>(matrix_, begin),

@@ -2,26 +2,7 @@
 // share 32 bits one is a shift away from its float, the other a mask. They stand as far apart as a vector is long, so
 // that both come out in order.
 
-template <class T>
-constexpr int64_t kPair = 2 * kLanes<T>;  // elements of a vector of pairs
-
-typedef int32_t Pairs __attribute__((vector_size(CYMBALS_BYTES)));
-typedef int32_t LoosePairs __attribute__((vector_size(CYMBALS_BYTES), aligned(4), may_alias));
-
 inline int64_t pair_vectors(int64_t f) { return (f + kPair<float> - 1) / kPair<float>; }
-CYMBALS_INLINE Pairs load_pairs(const int32_t *p) { return *reinterpret_cast<const LoosePairs *>(p); }
-CYMBALS_INLINE void store_pairs(int32_t *p, Pairs v) { *reinterpret_cast<LoosePairs *>(p) = v; }
-CYMBALS_INLINE Vec<float> lower(Pairs pairs) { return (Vec<float>)(pairs << 16); }
-CYMBALS_INLINE Vec<float> upper(Pairs pairs) { return (Vec<float>)(pairs & -65536); }
-// The nearest that both halves can say, ties to even; what is not finite stays so.
-CYMBALS_INLINE Pairs packed(Vec<float> low, Vec<float> high) {
-    typedef uint32_t Bits __attribute__((vector_size(CYMBALS_BYTES)));
-    const auto rounded = [](Vec<float> v) {
-        const Bits bits = (Bits)v;
-        return bits + 0x7fff + (bits >> 16 & 1);
-    };
-    return (Pairs)(rounded(high) & 0xffff0000u) | (Pairs)(rounded(low) >> 16);
-}
 
 void compress(int32_t *pairs, int64_t pairs_stride, const float *y, int64_t stride, int64_t n, int64_t f,
               const float *scale) {

@@ -32,7 +32,7 @@ inline void gather4(const Row<T> &row, int64_t i, const Work<T> &work, T *tile) 
 #pragma GCC unroll 4
     for (int64_t k = 0; k < kBlock; k++)
         for (int64_t j = whole; j < work.padded; j++)
-            tile[k * ld + j] = j < row.f ? weight[k] * (scale[j] * y[k][j]) : 0;
+            tile[k * ld + j] = j < row.f ? weight[k] * (scale[j] * load_one(y[k] + j)) : 0;
 }
 
 // tile[i] = weight_i (scale o y_i) for begin <= i < end, then zero rows up to a multiple of kBlock; returns that many.

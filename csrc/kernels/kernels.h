@@ -90,6 +90,8 @@ enum class Solve : int { done, indefinite, not_converged };
 // Rows of a tile are worked in groups of this many; tiles are filled up with zero rows.
 constexpr int64_t kBlock = 4;
 constexpr int64_t kGroup = 16;  // and, in conjugate gradients, of up to this many
+// Columns of a register tile, in vectors.
+constexpr int64_t kTileVectors = 3;
 // Edge of the blocks that the Gramian is cut into: a multiple of every pad.
 constexpr int64_t kPanel = 64;
 

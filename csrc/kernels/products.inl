@@ -1,5 +1,21 @@
-// Dense products on register tiles of kTileRows x (kTileVectors vectors): syrk, gemm, and the row-by-row
-// dot products that the dual and top-k are made of.
+// Products of vectors, and dense ones on register tiles of kTileRows x (kTileVectors vectors): syrk, gemm, and the
+// row-by-row dot products that the dual and top-k are made of.
+
+// n is a multiple of kLanes in these three.
+template <class T>
+inline T dot(const T *a, const T *b, int64_t n) {
+    Vec<T> s = {};
+    for (int64_t j = 0; j < n; j += kLanes<T>) s += load(a + j) * load(b + j);
+    return sum<T>(s);
+}
+template <class T>
+inline void add_scaled(T *y, T a, const T *x, int64_t n) {
+    for (int64_t j = 0; j < n; j += kLanes<T>) store(y + j, load(y + j) + a * load(x + j));
+}
+template <class T>
+inline void multiply(T *out, const T *a, const T *b, int64_t n) {
+    for (int64_t j = 0; j < n; j += kLanes<T>) store(out + j, load(a + j) * load(b + j));
+}
 
 // A cache line is fetched on every so many steps of a product: one with each, or many at once, keep loads waiting.
 constexpr int64_t kFetchSteps = 2;
@@ -22,7 +38,7 @@ inline void tile_product(T *c, int64_t ldc, const T *a, int64_t sk, int64_t sr, 
         for (int64_t v = 0; v < NV; v++) right[v] = load(b + k * ldb + v * L);
 #pragma GCC unroll 8
         for (int64_t r = 0; r < R; r++) {
-            const T left = a[k * sk + r * sr];
+            const T left = load_one(a + k * sk + r * sr);
 #pragma GCC unroll 4
             for (int64_t v = 0; v < NV; v++) acc[r][v] += left * right[v];
         }
@@ -162,7 +178,7 @@ void row_norms(T *norms, const T *y, int64_t stride, int64_t n, int64_t f, const
         }
         T total = sum<T>(acc);
         for (; j < f; j++) {
-            const T v = scale ? row[j] * scale[j] : row[j];
+            const T v = scale ? load_one(row + j) * scale[j] : load_one(row + j);
             total += v * v;
         }
         norms[i] = total;

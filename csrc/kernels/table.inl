@@ -11,6 +11,8 @@
 namespace cymbals {
 namespace {  // nothing here may have external linkage: the linker could keep another set's copy
 
+#include "scalar.inl"
+//
 #include "vector.inl"
 //
 #include "products.inl"

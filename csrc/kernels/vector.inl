@@ -1,10 +1,5 @@
-// The vector type of the instruction set being compiled, in GCC/Clang vector extensions, and the few
-// primitives that the other kernels are written in. CYMBALS_BYTES is the vector width.
-
-// Inlined at once: GCC takes a function that only prefetches for one without effect, and drops calls of it; others
-// would pass vectors through memory.
-#define CYMBALS_INLINE inline __attribute__((always_inline))
-#define CYMBALS_INLINED __attribute__((always_inline))  // of a lambda
+// The vector type of the instruction set being compiled, in GCC/Clang vector extensions, and the few primitives that
+// the other kernels are written in. tests/counting has another of the same primitives, which counts what they do.
 
 template <class T>
 struct Simd;
@@ -22,23 +17,18 @@ template <class T>
 using Vec = typename Simd<T>::V;
 
 template <class T>
-constexpr int64_t kLanes = CYMBALS_BYTES / sizeof(T);
-template <class T>
-constexpr int64_t kLine = 64 / sizeof(T);  // of a cache
-template <class T>
-constexpr int64_t kPad = kLanes<T> < kBlock ? kBlock : kLanes<T>;
-// Rows of a register tile; with kTileVectors columns of vectors it fills the register file.
-template <class T>
-constexpr int64_t kTileRows = CYMBALS_REGISTERS >= 32 && kPad<T> >= 8 ? 8 : 4;
-constexpr int64_t kTileVectors = 3;
-
-template <class T>
 inline Vec<T> load(const T *p) {
     return *reinterpret_cast<const typename Simd<T>::U *>(p);
 }
 template <class T>
 inline void store(T *p, Vec<T> v) {
     *reinterpret_cast<typename Simd<T>::U *>(p) = v;
+}
+
+// One number; a function, so that counts of what is read know of it.
+template <class T>
+CYMBALS_INLINE T load_one(const T *p) {
+    return *p;
 }
 
 // x in every lane; 0 + x would be a sum, as it makes 0 of -0.
@@ -91,13 +81,6 @@ CYMBALS_INLINE Vec<T> lane_sums(Vec<T> *v) {
 }
 
 template <class T>
-constexpr T kEpsilon = sizeof(T) == 4 ? T(1.1920929e-7) : T(2.220446049250313e-16);
-template <class T>
-constexpr T kSmallest = sizeof(T) == 4 ? T(1e-30) : T(1e-290);
-
-inline float root(float x) { return __builtin_sqrtf(x); }
-inline double root(double x) { return __builtin_sqrt(x); }
-template <class T>
 inline Vec<T> roots(Vec<T> v) {  // a loop that compilers make one instruction of
     for (int64_t i = 0; i < kLanes<T>; i++) v[i] = root(v[i]);
     return v;
@@ -113,56 +96,20 @@ inline T least_lane(Vec<T> v) {
     return least;
 }
 
-template <class T>
-inline int64_t round_up(int64_t n) {
-    return (n + kPad<T> - 1) / kPad<T> * kPad<T>;
-}
+// Pairs of 16-bit numbers: see compact.inl.
+typedef int32_t Pairs __attribute__((vector_size(CYMBALS_BYTES)));
+typedef int32_t LoosePairs __attribute__((vector_size(CYMBALS_BYTES), aligned(4), may_alias));
 
-// n is a multiple of kLanes in these three.
-template <class T>
-inline T dot(const T *a, const T *b, int64_t n) {
-    Vec<T> s = {};
-    for (int64_t j = 0; j < n; j += kLanes<T>) s += load(a + j) * load(b + j);
-    return sum<T>(s);
+CYMBALS_INLINE Pairs load_pairs(const int32_t *p) { return *reinterpret_cast<const LoosePairs *>(p); }
+CYMBALS_INLINE void store_pairs(int32_t *p, Pairs v) { *reinterpret_cast<LoosePairs *>(p) = v; }
+CYMBALS_INLINE Vec<float> lower(Pairs pairs) { return (Vec<float>)(pairs << 16); }
+CYMBALS_INLINE Vec<float> upper(Pairs pairs) { return (Vec<float>)(pairs & -65536); }
+// The nearest that both halves can say, ties to even; what is not finite stays so.
+CYMBALS_INLINE Pairs packed(Vec<float> low, Vec<float> high) {
+    typedef uint32_t Bits __attribute__((vector_size(CYMBALS_BYTES)));
+    const auto rounded = [](Vec<float> v) {
+        const Bits bits = (Bits)v;
+        return bits + 0x7fff + (bits >> 16 & 1);
+    };
+    return (Pairs)(rounded(high) & 0xffff0000u) | (Pairs)(rounded(low) >> 16);
 }
-template <class T>
-inline void add_scaled(T *y, T a, const T *x, int64_t n) {
-    for (int64_t j = 0; j < n; j += kLanes<T>) store(y + j, load(y + j) + a * load(x + j));
-}
-template <class T>
-inline void multiply(T *out, const T *a, const T *b, int64_t n) {
-    for (int64_t j = 0; j < n; j += kLanes<T>) store(out + j, load(a + j) * load(b + j));
-}
-
-// The scalar tail of a vector sum; explicit, so that every copy of a loop rounds alike.
-inline float multiply_add(float a, float b, float c) {
-#ifdef __FP_FAST_FMAF
-    return __builtin_fmaf(a, b, c);
-#else
-    return a * b + c;
-#endif
-}
-inline double multiply_add(double a, double b, double c) {
-#ifdef __FP_FAST_FMA
-    return __builtin_fma(a, b, c);
-#else
-    return a * b + c;
-#endif
-}
-
-CYMBALS_INLINE void prefetch_lines(const void *first, int64_t lines) {
-    const char *p = static_cast<const char *>(first);
-    for (; lines >= 4; lines -= 4, p += 256) {  // a loop of one takes as long as what it fetches
-        __builtin_prefetch(p, 0, 2);
-        __builtin_prefetch(p + 64, 0, 2);
-        __builtin_prefetch(p + 128, 0, 2);
-        __builtin_prefetch(p + 192, 0, 2);
-    }
-    for (; lines > 0; lines--, p += 64) __builtin_prefetch(p, 0, 2);
-}
-template <class T>
-CYMBALS_INLINE void prefetch_row(const T *row, int64_t f) {
-    prefetch_lines(row, (f * (int64_t)sizeof(T) + 63) / 64);
-}
-
-constexpr int64_t kAhead = 32;  // entries between the one being gathered and the one being fetched from memory

@@ -13,7 +13,7 @@ CYMBALS_INLINE void apply_signs(const Row<T> &row, int64_t i, Group<T> &s) {
 
 // r = W'(q - S W z) - z; returns b'z = q'Wz
 template <class T, class Passes>
-T residual(Passes &passes, const T *z, T *r) {
+CYMBALS_NAMED T residual(Passes &passes, const T *z, T *r) {
     const Row<T> &row = passes.row;
     Group<T> bz = {};
     for (int64_t j = 0; j < passes.work.padded; j += kLanes<T>) store(r + j, -load(z + j));
@@ -29,7 +29,7 @@ T residual(Passes &passes, const T *z, T *r) {
 
 // Returns p'Ap, sets *bp = b'p, and ap = Ap where that is not null; pp = p'p.
 template <class T, class Passes>
-T curvature(Passes &passes, const T *p, T pp, T *ap, T *bp) {
+CYMBALS_NAMED T curvature(Passes &passes, const T *p, T pp, T *ap, T *bp) {
     const Row<T> &row = passes.row;
     Group<T> pap = {}, target = {};
     if (ap)

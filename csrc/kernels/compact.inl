@@ -33,7 +33,7 @@ class CompactPasses {
 
     // See FullPasses.
     template <class F>
-    void operator()(const float *v, float *y, F visit) {
+    CYMBALS_INLINE void operator()(const float *v, float *y, F visit) {
         const int64_t n = work.padded;
         const float *scale = row.compact.scale;
         v_ = v, y_ = y;

@@ -37,7 +37,7 @@ inline void gather4(const Row<T> &row, int64_t i, const Work<T> &work, T *tile) 
 
 // tile[i] = weight_i (scale o y_i) for begin <= i < end, then zero rows up to a multiple of kBlock; returns that many.
 template <class T>
-int64_t gather(const Row<T> &row, int64_t begin, int64_t end, const Work<T> &work) {
+CYMBALS_NAMED int64_t gather(const Row<T> &row, int64_t begin, int64_t end, const Work<T> &work) {
     Row<T> part = row;
     part.n = end;
     int64_t filled = 0;

@@ -116,7 +116,7 @@ class FullPasses {
     // y += sum_i s_i w_i over the rows w_i of the system, visit(i, s) being called for each group of them, with
     // s_i = w_i . v, to make s_i what it should be; y null: visits alone. Beyond n, s and q are 0.
     template <class F>
-    void operator()(const T *v, T *y, F visit) {
+    CYMBALS_INLINE void operator()(const T *v, T *y, F visit) {
         v_ = v, y_ = y;
         sweep(*this, y != nullptr, visit);
     }

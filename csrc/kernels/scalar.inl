@@ -5,6 +5,8 @@
 // would pass vectors through memory.
 #define CYMBALS_INLINE inline __attribute__((always_inline))
 #define CYMBALS_INLINED __attribute__((always_inline))  // of a lambda
+// A function of its own in what profilers see, for what a phase is.
+#define CYMBALS_NAMED __attribute__((noinline))
 
 template <class T>
 constexpr int64_t kLanes = CYMBALS_BYTES / sizeof(T);

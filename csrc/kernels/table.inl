@@ -8,8 +8,15 @@
 #include <immintrin.h>
 #endif
 
+#define CYMBALS_STRING(x) #x
+#define CYMBALS_NAME(x) CYMBALS_STRING(x)
+#define CYMBALS_PASTE(a, b) a##b
+#define CYMBALS_JOIN(a, b) CYMBALS_PASTE(a, b)
+#define CYMBALS_TABLE CYMBALS_JOIN(kernels_, CYMBALS_SET)
+
 namespace cymbals {
-namespace {  // nothing here may have external linkage: the linker could keep another set's copy
+namespace CYMBALS_SET {  // profilers show which set runs
+namespace {              // nothing here may have external linkage: the linker could keep another set's copy
 
 #include "scalar.inl"
 //
@@ -46,20 +53,16 @@ constexpr Kernels<T> kernels() {
     return all;
 }
 
-#define CYMBALS_STRING(x) #x
-#define CYMBALS_NAME(x) CYMBALS_STRING(x)
-#define CYMBALS_JOIN(a, b) a##b
-#define CYMBALS_TABLE(set) CYMBALS_JOIN(kernels_, set)
-
 }  // namespace
+}  // namespace CYMBALS_SET
 
-extern const KernelTable CYMBALS_TABLE(CYMBALS_SET);
-const KernelTable CYMBALS_TABLE(CYMBALS_SET) = {
+extern const KernelTable CYMBALS_TABLE;
+const KernelTable CYMBALS_TABLE = {
     CYMBALS_NAME(CYMBALS_SET),
-    kernels<float>(),
-    kernels<double>(),
+    CYMBALS_SET::kernels<float>(),
+    CYMBALS_SET::kernels<double>(),
 #if CYMBALS_HAVE_SCREEN
-    screen,
+    CYMBALS_SET::screen,
 #else
     nullptr,
 #endif

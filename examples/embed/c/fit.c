@@ -41,6 +41,7 @@ static int32_t half_step(cymbals_workspace *workspace, const scratch *s, const c
     TRY(cymbals_gram(workspace, fixed, s->gram));
     DSYEVD("V", "L", &f, s->gram, &f, s->values, s->work, &s->lwork, s->iwork, &s->liwork, &failed, 1, 1);
     if (failed) return CYMBALS_BAD_VALUE;
+    /* gram now holds the eigenvectors */
     TRY(cymbals_basis(workspace, f, s->values, s->gram, objective.alpha0, s->spectrum, s->basis));
     TRY(cymbals_rotate(workspace, fixed, s->basis));
     TRY(cymbals_rotate(workspace, solved, s->basis));
@@ -109,7 +110,8 @@ int main(int argc, char **argv) {
     int32_t *const t_indices = memory(nnz, sizeof *t_indices);
     float *const t_values = memory(nnz, sizeof *t_values);
     cymbals_csr rows = {sizeof rows, n_rows, n_cols, indptr, indices, CYMBALS_INT32, values, CYMBALS_FLOAT32};
-    cymbals_csr columns = {sizeof rows, n_cols, n_rows, t_indptr, t_indices, CYMBALS_INT32, t_values, CYMBALS_FLOAT32};
+    cymbals_csr columns = {sizeof columns, n_cols,        n_rows,   t_indptr,
+                           t_indices,      CYMBALS_INT32, t_values, CYMBALS_FLOAT32};
     /* dsyevd says what it needs; work and iwork are of these sizes at least. */
     scratch s = {.lwork = (int)(1 + 6 * f + 2 * f * f), .liwork = (int)(3 + 5 * f)};
     s.gram = memory(f * f, sizeof(double)), s.basis = memory(f * f, sizeof(double));
@@ -123,7 +125,8 @@ int main(int argc, char **argv) {
     int32_t status = cymbals_workspace_create(&how, &workspace);
     check(status != CYMBALS_OK, "workspace", cymbals_status_message(status));
     status = cymbals_check_csr(workspace, &rows, nnz, &report);
-    check(status == CYMBALS_OK && report.problem != CYMBALS_CSR_GOOD, argv[1], "not a valid CSR matrix");
+    check(status == CYMBALS_OK && report.problem != CYMBALS_CSR_GOOD, argv[1],
+          "not CSR of finite counts above 0, each row sorted");
     if (status == CYMBALS_OK)
         status = cymbals_transpose(workspace, &rows, t_indptr, t_indices, CYMBALS_INT32, t_values);
     if (status == CYMBALS_OK) status = fit(workspace, &s, &rows, &columns, &x, &y, head[4]);

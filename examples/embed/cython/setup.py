@@ -1,8 +1,9 @@
 """One extension module. By the capsule it needs cymbals' header, and nothing to link."""
 
-import cymbals
 from Cython.Build import cythonize
 from setuptools import Extension, setup
+
+import cymbals
 
 extension = Extension(
     "als", ["als.pyx"], include_dirs=[cymbals.get_include()], define_macros=[("CYMBALS_USE_CAPSULE", None)]

@@ -23,7 +23,9 @@ def test_contents(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     for wanted in (
         "cymbals/include/cymbals/cymbals.h",
-        "cymbals/_core.pxd",
+        "cymbals/cmake/cymbalsConfig.cmake",
+        "cymbals/pkgconfig/cymbals.pc",
+        "cymbals/__init__.pxd",
         "cymbals/libcymbals.so",
         "cymbals/py.typed",
         "cymbals/report.html",

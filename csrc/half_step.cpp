@@ -439,6 +439,7 @@ int32_t HalfStep<T>::run(cymbals_solve_info *info) {
     const Layout<T> layout(f, kernels.pad, longest);
     const int64_t n_threads = call.threads(), n_chunks = (rows.n_rows - n_long + kChunk - 1) / kChunk;
     int32_t status = CYMBALS_OK;
+    call.advance(0, rows.n_rows);
 #pragma omp parallel num_threads(n_threads)
     {
         Space<T> space;

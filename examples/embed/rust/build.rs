@@ -1,0 +1,12 @@
+//! Asks the cymbals of the Python on PATH where its library is.
+
+use std::process::Command;
+
+fn main() {
+    println!("cargo:rerun-if-changed=build.rs");
+    let asked = Command::new("python").args(["-m", "cymbals", "--libs"]).output().expect("python is not on PATH");
+    assert!(asked.status.success(), "{}", String::from_utf8_lossy(&asked.stderr));
+    for flag in String::from_utf8(asked.stdout).unwrap().split_whitespace() {
+        println!("cargo:rustc-link-arg={flag}");
+    }
+}

@@ -16,7 +16,7 @@ namespace cymbals {
 class Slot {
  public:
     char *take(int64_t bytes) {
-        if (bytes > bytes_) {
+        if (bytes > bytes_ || !memory_) {  // of no bytes, too: null means that there is no memory
             memory_.reset();
             memory_ = large_buffer<char>(bytes);
             bytes_ = memory_ ? bytes : 0;

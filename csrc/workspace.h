@@ -51,6 +51,8 @@ struct cymbals_workspace {
 
 namespace cymbals {
 
+constexpr int32_t kNoPhase = -1;  // of a call that leaves no record
+
 class Call {
  public:
     Call(cymbals_workspace *workspace, int32_t phase);

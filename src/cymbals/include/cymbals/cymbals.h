@@ -345,15 +345,14 @@ CYMBALS_API void cymbals_workspace_forget(cymbals_workspace *workspace);
 /* All functions by pointer. A Python extension that defines CYMBALS_USE_CAPSULE before it includes this file, after
  * Python.h, needs no library to link: it calls cymbals_import() once, which is -1 with an exception set where there is
  * no such table, and then everything above by its name. */
-#define CYMBALS_FUNCTIONS(X)                                                                                     \
-    X(abi_version)                                                                                               \
-    X(version)                                                                                                   \
-    X(compiler)                                                                                                  \
-    X(status_message) X(simd_name) X(simd_resolve) X(workspace_create) X(workspace_destroy) X(workspace_message) \
-        X(workspace_bytes) X(gram) X(basis) X(rotate) X(half_step) X(half_step_bytes) X(solve_row) X(loss)       \
-            X(transpose) X(from_triplets) X(check_csr) X(topk) X(index_create) X(index_destroy) X(index_bytes)   \
-                X(index_topk) X(rank_metrics) X(parse_numbers) X(parse_names) X(number_ids) X(look_up_ids)       \
-                    X(measure_peaks) X(workspace_spans) X(workspace_row_classes) X(workspace_forget)
+/* clang-format off */
+#define CYMBALS_FUNCTIONS(X) \
+    X(abi_version) X(version) X(compiler) X(status_message) X(simd_name) X(simd_resolve) X(workspace_create) \
+    X(workspace_destroy) X(workspace_message) X(workspace_bytes) X(gram) X(basis) X(rotate) X(half_step) \
+    X(half_step_bytes) X(solve_row) X(loss) X(transpose) X(from_triplets) X(check_csr) X(topk) X(index_create) \
+    X(index_destroy) X(index_bytes) X(index_topk) X(rank_metrics) X(parse_numbers) X(parse_names) X(number_ids) \
+    X(look_up_ids) X(measure_peaks) X(workspace_spans) X(workspace_row_classes) X(workspace_forget)
+/* clang-format on */
 #define CYMBALS_POINTER(name) __typeof__(cymbals_##name) *name;
 typedef struct cymbals_api {
     size_t struct_size;

@@ -12,6 +12,7 @@ from cymbals.objective import Objective
 
 DATA = Path(os.environ.get("CYMBALS_DATA", Path(__file__).parents[2] / "shared" / "data"))
 FLOATS = ("float32", "float64")
+collect_ignore = ["abi.py", "c"]  # not to be looked through for doctests
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ extern "C" int32_t cymbals_basis(cymbals_workspace *workspace, int64_t f, const 
     Call call(workspace, CYMBALS_PHASE_OTHER);
     if (!call.ready() || !call.between("f", f, 1) || !call.given("values", values) || !call.given("vectors", vectors) ||
         !call.given("spectrum", spectrum) || !call.given("basis", basis) ||
+        !call.that(spectrum != values, "spectrum is values: they must not share memory") ||
         !call.that(basis != vectors, "basis is vectors: they must not share memory") ||
         !call.that(alpha0 >= 0 && std::isfinite(alpha0), "alpha0 is %g: it must be finite and not negative", alpha0))
         return CYMBALS_BAD_ARGUMENT;

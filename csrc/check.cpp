@@ -76,8 +76,8 @@ extern "C" int32_t cymbals_check_csr(cymbals_workspace *workspace, const cymbals
                                      cymbals_csr_report *report) {
     using namespace cymbals;
     Call call(workspace, CYMBALS_PHASE_CHECK);
-    if (!call.ready() || !call.csr("matrix", matrix, matrix && matrix->values) || !call.given("report", report) ||
-        !call.between("n_entries", n_entries, 0))
+    if (!call.ready() || !call.csr("matrix", matrix, false) || (matrix->values && !call.csr("matrix", matrix, true)) ||
+        !call.given("report", report) || !call.between("n_entries", n_entries, 0))
         return CYMBALS_BAD_ARGUMENT;
     return with_index(matrix->index_type, [&](auto index) {
         return with_float(matrix->value_type, [&](auto value) {

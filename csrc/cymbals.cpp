@@ -19,7 +19,7 @@ extern "C" const char *cymbals_status_message(int32_t status) {
         case CYMBALS_OK:
             return "success";
         case CYMBALS_BAD_ARGUMENT:
-            return "bad argument: a null pointer, a negative size, or an unknown type or option";
+            return "bad argument: a null pointer, a negative size, an unknown type or option, or a workspace in use";
         case CYMBALS_NO_MEMORY:
             return "out of memory";
         case CYMBALS_NO_SIMD:

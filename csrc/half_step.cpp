@@ -493,11 +493,31 @@ bool good_options(Call &call, const cymbals_solve_options *o) {
     return call.sized("options", o, sizeof(cymbals_solve_options)) &&
            call.between("options->solver", o->solver, CYMBALS_SOLVER_AUTO, CYMBALS_PRIMAL) &&
            call.between("options->cg_steps", o->cg_steps, 1) &&
+           call.that(o->cg_tolerance >= 0 && std::isfinite(o->cg_tolerance),
+                     "options->cg_tolerance is %g: it must be finite and not negative", o->cg_tolerance) &&
            call.between("options->compact", o->compact, CYMBALS_COMPACT_NEVER, CYMBALS_COMPACT_ALWAYS) &&
            call.that(o->relaxation > 0 && o->relaxation < 2, "options->relaxation is %g: it must lie between 0 and 2",
                      o->relaxation) &&
            call.that(o->row_reg || (o->reg >= 0 && std::isfinite(o->reg)),
                      "options->reg is %g: it must be finite and not negative", o->reg);
+}
+
+bool good_spectrum(Call &call, const double *spectrum, int64_t f) {
+    if (!call.given("spectrum", spectrum)) return false;
+    for (int64_t j = 0; j < f; j++)
+        if (!call.that(spectrum[j] >= 0 && std::isfinite(spectrum[j]),
+                       "spectrum[%lld] is %g: it must be finite and not negative", (long long)j, spectrum[j]))
+            return false;
+    return true;
+}
+
+// Of rows that will be solved.
+bool good_row_reg(Call &call, const cymbals_csr &rows, const double *reg) {
+    for (int64_t r = 0; reg && r < rows.n_rows; r++)
+        if (!call.that(rows.indptr[r] == rows.indptr[r + 1] || (reg[r] >= 0 && std::isfinite(reg[r])),
+                       "options->row_reg[%lld] is %g: it must be finite and not negative", (long long)r, reg[r]))
+            return false;
+    return true;
 }
 
 }  // namespace
@@ -511,12 +531,13 @@ extern "C" int32_t cymbals_half_step(cymbals_workspace *workspace, const cymbals
                                      const cymbals_solve_options *options, cymbals_solve_info *info) {
     Call call(workspace, CYMBALS_PHASE_SOLVE);
     if (!call.ready() || !call.csr("rows", rows, true) || !good_objective(call, objective) ||
-        !call.matrix("fixed", fixed) || !call.given("spectrum", spectrum) || !call.matrix("solved", solved) ||
-        !good_options(call, options) || !call.given("info", info) ||
+        !call.matrix("fixed", fixed) || !good_spectrum(call, spectrum, fixed->n_cols) ||
+        !call.matrix("solved", solved) || !good_options(call, options) || !call.given("info", info) ||
         !call.equal("solved->n_rows", solved->n_rows, "rows->n_rows", rows->n_rows) ||
         !call.equal("fixed->n_rows", fixed->n_rows, "rows->n_cols", rows->n_cols) ||
         !call.equal("solved->n_cols", solved->n_cols, "fixed->n_cols", fixed->n_cols) ||
-        !call.equal("solved->type", solved->type, "fixed->type", fixed->type))
+        !call.equal("solved->type", solved->type, "fixed->type", fixed->type) ||
+        !good_row_reg(call, *rows, options->row_reg))
         return CYMBALS_BAD_ARGUMENT;
     call.threads(10.0 * (double)rows->indptr[rows->n_rows] * (double)fixed->n_cols);
     const int32_t status = with_float(fixed->type, [&](auto zero) {
@@ -530,7 +551,8 @@ extern "C" int32_t cymbals_half_step_bytes(cymbals_workspace *workspace, const c
                                            int64_t *bytes) {
     Call call(workspace, CYMBALS_PHASE_OTHER);
     if (!call.ready() || !call.csr("rows", rows, false) || !call.matrix("fixed", fixed) ||
-        !good_options(call, options) || !call.given("bytes", bytes))
+        !good_options(call, options) || !call.given("bytes", bytes) ||
+        !call.equal("fixed->n_rows", fixed->n_rows, "rows->n_cols", rows->n_cols))
         return CYMBALS_BAD_ARGUMENT;
     call.threads(10.0 * (double)rows->indptr[rows->n_rows] * (double)fixed->n_cols);
     int64_t longest = kLongRow;
@@ -550,15 +572,17 @@ extern "C" int32_t cymbals_solve_row(cymbals_workspace *workspace, int64_t n, co
                                      const cymbals_matrix *fixed, const double *spectrum, void *solved,
                                      const cymbals_solve_options *options, cymbals_solve_info *info) {
     Call call(workspace, CYMBALS_PHASE_SOLVE);
-    if (!call.ready() || !call.between("n", n, 0) || !call.matrix("fixed", fixed)) return CYMBALS_BAD_ARGUMENT;
+    if (!call.ready() || !call.between("n", n, 0) ||
+        !call.that(n == 0 || (indices && values), "indices or values is null") ||
+        !call.between("index_type", index_type, CYMBALS_INT32, CYMBALS_INT64) ||
+        !call.between("value_type", value_type, CYMBALS_FLOAT32, CYMBALS_FLOAT64) || !good_objective(call, objective) ||
+        !call.matrix("fixed", fixed) || !good_spectrum(call, spectrum, fixed->n_cols) ||
+        !call.given("solved", solved) || !good_options(call, options) || !call.given("info", info) ||
+        !call.that(!options->row_reg, "options->row_reg is not null: a single row is regularized by options->reg"))
+        return CYMBALS_BAD_ARGUMENT;
     const int64_t indptr[2] = {0, n};
     const cymbals_csr row = {sizeof row, 1, fixed->n_rows, indptr, indices, index_type, values, value_type};
     cymbals_matrix x = {sizeof x, solved, 1, fixed->n_cols, fixed->n_cols, fixed->type};
-    if (!call.csr("row", &row, true) || !good_objective(call, objective) || !call.given("spectrum", spectrum) ||
-        !call.given("solved", solved) || !good_options(call, options) || !call.given("info", info) ||
-        !call.that(!options->row_reg, "options->row_reg is not null: a single row is regularized by options->reg") ||
-        !call.that(n == 0 || (indices && values), "indices or values is null"))
-        return CYMBALS_BAD_ARGUMENT;
     for (int64_t i = 0; i < n; i++) {
         const int64_t at = index_at(row, i);
         if (!call.that(at >= 0 && at < fixed->n_rows, "indices[%lld] is %lld: it must be a row of fixed, below %lld",

@@ -148,17 +148,18 @@ int32_t parse(const char *text, int64_t size, int32_t n_fields, int64_t *n_lines
     for (int32_t p = 0; p < n_pieces; p++)
         pieces[p].lines = std::count(pieces[p].begin, pieces[p].end, '\n') +
                           (pieces[p].end > pieces[p].begin && pieces[p].end[-1] != '\n');
-    const int64_t room = *n_lines;
-    *n_lines = 0;
+    int64_t all = 0;
     for (int32_t p = 0; p < n_pieces; p++) {
-        pieces[p].first_row = *n_lines;
-        pieces[p].first_line = *n_lines + 1;
-        *n_lines += pieces[p].lines;
+        pieces[p].first_row = all;
+        pieces[p].first_line = all + 1;
+        all += pieces[p].lines;
     }
-    if (!numbers) return CYMBALS_OK;
-    if (!call.that(room >= *n_lines, "n_lines is %lld: numbers needs room for %lld", (long long)room,
-                   (long long)*n_lines))
+    const int64_t room = *n_lines;
+    if (numbers &&
+        !call.that(room >= all, "n_lines is %lld: numbers needs room for %lld", (long long)room, (long long)all))
         return CYMBALS_BAD_ARGUMENT;
+    *n_lines = all;
+    if (!numbers) return CYMBALS_OK;
 #pragma omp parallel for schedule(static, 1) num_threads(n_threads)
     for (int32_t p = 0; p < n_pieces; p++) parse_piece(pieces[p], n_fields, numbers, room, usual, parse_one);
     *n_good = 0;

@@ -241,7 +241,8 @@ extern "C" int32_t cymbals_rank_metrics(cymbals_workspace *workspace, const cymb
         return CYMBALS_BAD_ARGUMENT;
     int64_t most_k = 1;
     for (int32_t c = 0; c < n_k; c++) {
-        if (!call.between("k", k[c], 1)) return CYMBALS_BAD_ARGUMENT;
+        if (!call.that(k[c] >= 1, "k[%d] is %lld: it must be at least 1", (int)c, (long long)k[c]))
+            return CYMBALS_BAD_ARGUMENT;
         most_k = std::max(most_k, std::min(k[c], items->n_rows));
     }
     return call.end(with_float(items->type, [&](auto zero) {

@@ -74,8 +74,8 @@ inline bool good_objective(Call &call, const cymbals_objective *o) {
            call.that(std::isfinite(o->alpha), "objective->alpha is %g: it must be finite", o->alpha) &&
            call.that(o->alpha0 >= 0 && std::isfinite(o->alpha0),
                      "objective->alpha0 is %g: it must be finite and not negative", o->alpha0) &&
-           call.that(o->confidence != CYMBALS_LOG || o->epsilon > 0, "objective->epsilon is %g: LOG needs one above 0",
-                     o->epsilon) &&
+           call.that(o->confidence != CYMBALS_LOG || (o->epsilon > 0 && std::isfinite(o->epsilon)),
+                     "objective->epsilon is %g: LOG needs a finite one above 0", o->epsilon) &&
            call.that(o->kind != CYMBALS_EXPLICIT || o->alpha0 == 0, "objective->alpha0 is %g: EXPLICIT needs 0",
                      o->alpha0);
 }

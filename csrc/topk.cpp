@@ -262,7 +262,13 @@ int32_t run(const Search<T> &search) {
 }
 
 bool good_items(Call &call, const cymbals_matrix *items, const int64_t *item_list, int64_t n_list) {
-    return call.matrix("items", items) && (!item_list || call.between("n_list", n_list, 0));
+    if (!call.matrix("items", items) || (item_list && !call.between("n_list", n_list, 0))) return false;
+    for (int64_t i = 0, least = 0; item_list && i < n_list; least = item_list[i++] + 1)
+        if (!call.that(item_list[i] >= least && item_list[i] < items->n_rows,
+                       "item_list[%lld] is %lld: numbers must rise and stay below items->n_rows, %lld", (long long)i,
+                       (long long)item_list[i], (long long)items->n_rows))
+            return false;
+    return true;
 }
 
 bool good_search(Call &call, const cymbals_matrix *queries, const cymbals_matrix *items, const cymbals_csr *skip,
@@ -271,7 +277,8 @@ bool good_search(Call &call, const cymbals_matrix *queries, const cymbals_matrix
            call.given("ids", ids) && call.given("scores", scores) &&
            call.equal("queries->type", queries->type, "items->type", items->type) &&
            call.equal("queries->n_cols", queries->n_cols, "items->n_cols", items->n_cols) &&
-           (!skip || call.equal("skip->n_rows", skip->n_rows, "queries->n_rows", queries->n_rows));
+           (!skip || (call.equal("skip->n_rows", skip->n_rows, "queries->n_rows", queries->n_rows) &&
+                      call.equal("skip->n_cols", skip->n_cols, "items->n_rows", items->n_rows)));
 }
 
 void choose_threads(Call &call, const cymbals_matrix &queries, int64_t n_items) {
@@ -324,9 +331,9 @@ extern "C" int32_t cymbals_index_create(cymbals_workspace *workspace, const cymb
                                         const int64_t *item_list, int64_t n_list, const void *item_scale,
                                         cymbals_index **index) {
     Call call(workspace, CYMBALS_PHASE_INDEX);
-    if (!call.ready() || !call.given("index", index)) return CYMBALS_BAD_ARGUMENT;
-    *index = nullptr;
-    if (!good_items(call, items, item_list, n_list)) return CYMBALS_BAD_ARGUMENT;
+    if (index) *index = nullptr;
+    if (!call.ready() || !call.given("index", index) || !good_items(call, items, item_list, n_list))
+        return CYMBALS_BAD_ARGUMENT;
     std::unique_ptr<cymbals_index> made(new (std::nothrow) cymbals_index());
     if (!made) return call.end(CYMBALS_NO_MEMORY);
     made->items = *items;

@@ -31,7 +31,10 @@ extern "C" int32_t cymbals_transpose(cymbals_workspace *workspace, const cymbals
     using namespace cymbals;
     Call call(workspace, CYMBALS_PHASE_TRANSPOSE);
     if (!call.ready() || !call.csr("matrix", matrix, true) || !call.given("t_indptr", t_indptr) ||
-        !call.between("t_index_type", t_index_type, CYMBALS_INT32, CYMBALS_INT64))
+        !call.between("t_index_type", t_index_type, CYMBALS_INT32, CYMBALS_INT64) ||
+        !call.that(t_index_type == CYMBALS_INT64 || matrix->n_rows <= INT32_MAX,
+                   "matrix->n_rows is %lld: t_index_type cannot be CYMBALS_INT32", (long long)matrix->n_rows) ||
+        !call.that(matrix->indptr[matrix->n_rows] == 0 || (t_indices && t_values), "t_indices or t_values is null"))
         return CYMBALS_BAD_ARGUMENT;
     return call.end(with_index(matrix->index_type, [&](auto index) {
         return with_index(t_index_type, [&](auto t_index) {

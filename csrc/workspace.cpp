@@ -13,13 +13,13 @@ Call::Call(cymbals_workspace *workspace, int32_t phase) : workspace_(workspace),
     workspace_->message[0] = 0;
     n_threads_ = workspace_->options.n_threads;
     CYMBALS_PROBE(call_begin, phase_, n_threads_);
-    if (workspace_->logs) begin_ = nanoseconds();
+    if (workspace_->logs && phase_ != kNoPhase) begin_ = nanoseconds();
 }
 
 Call::~Call() {
     if (!workspace_) return;
     CYMBALS_PROBE(call_end, phase_, n_threads_);
-    if (workspace_->logs)
+    if (workspace_->logs && phase_ != kNoPhase)
         workspace_->logs[workspace_->options.n_threads].add(
             {begin_, nanoseconds(), 0, 0, 0, 0, phase_, -1, n_threads_, 0});
     workspace_->busy.store(false, std::memory_order_release);
@@ -58,6 +58,7 @@ bool Call::sized(const char *name, const void *options, size_t size) {
 }
 
 bool Call::matrix(const char *name, const cymbals_matrix *m) {
+    constexpr int64_t kMostColumns = 1 << 20;  // products of sizes stay far below 2^63
     return sized(name, m, sizeof(cymbals_matrix)) &&
            that(m->type == CYMBALS_FLOAT32 || m->type == CYMBALS_FLOAT64,
                 "%s->type is %d: it must be CYMBALS_FLOAT32 or CYMBALS_FLOAT64", name, (int)m->type) &&
@@ -65,6 +66,9 @@ bool Call::matrix(const char *name, const cymbals_matrix *m) {
                 (long long)m->n_rows, (long long)m->n_cols) &&
            that(m->stride >= m->n_cols, "%s->stride is %lld: it must be at least n_cols, %lld", name,
                 (long long)m->stride, (long long)m->n_cols) &&
+           that(m->n_cols <= kMostColumns && m->n_rows <= INT64_MAX / 16 / m->stride,
+                "%s is %lld x %lld with a stride of %lld: no memory is as large", name, (long long)m->n_rows,
+                (long long)m->n_cols, (long long)m->stride) &&
            that(m->data || m->n_rows == 0, "%s->data is null", name);
 }
 
@@ -76,7 +80,9 @@ bool Call::csr(const char *name, const cymbals_csr *c, bool values) {
            that(c->index_type == CYMBALS_INT32 || c->index_type == CYMBALS_INT64,
                 "%s->index_type is %d: it must be CYMBALS_INT32 or CYMBALS_INT64", name, (int)c->index_type) &&
            that(!values || c->value_type == CYMBALS_FLOAT32 || c->value_type == CYMBALS_FLOAT64,
-                "%s->value_type is %d: it must be CYMBALS_FLOAT32 or CYMBALS_FLOAT64", name, (int)c->value_type);
+                "%s->value_type is %d: it must be CYMBALS_FLOAT32 or CYMBALS_FLOAT64", name, (int)c->value_type) &&
+           that(c->indices || c->indptr[c->n_rows] == 0, "%s->indices is null", name) &&
+           that(!values || c->values || c->indptr[c->n_rows] == 0, "%s->values is null", name);
 }
 
 int32_t Call::end(int32_t status, int64_t row) {
@@ -137,12 +143,13 @@ extern "C" int64_t cymbals_workspace_bytes(const cymbals_workspace *workspace) {
 
 extern "C" int32_t cymbals_workspace_spans(cymbals_workspace *workspace, const cymbals_span **spans, int64_t *n,
                                            int64_t *lost) {
-    if (!workspace || !spans || !n) return CYMBALS_BAD_ARGUMENT;
+    Call call(workspace, kNoPhase);
+    if (!call.ready() || !call.given("spans", spans) || !call.given("n", n)) return CYMBALS_BAD_ARGUMENT;
     const int32_t n_logs = workspace->logs ? workspace->options.n_threads + 1 : 0;
     int64_t total = 0, missing = 0;
     for (int32_t l = 0; l < n_logs; l++) total += workspace->logs[l].n, missing += workspace->logs[l].lost;
     workspace->spans = buffer<cymbals_span>(total);
-    if (!workspace->spans) return CYMBALS_NO_MEMORY;
+    if (!workspace->spans) return call.end(CYMBALS_NO_MEMORY);
     *n = 0;
     for (int32_t l = 0; l < n_logs; l++) {
         const Log &log = workspace->logs[l];
@@ -156,10 +163,11 @@ extern "C" int32_t cymbals_workspace_spans(cymbals_workspace *workspace, const c
 
 extern "C" int32_t cymbals_workspace_row_classes(cymbals_workspace *workspace, const cymbals_row_class **classes,
                                                  int64_t *n) {
-    if (!workspace || !classes || !n) return CYMBALS_BAD_ARGUMENT;
+    Call call(workspace, kNoPhase);
+    if (!call.ready() || !call.given("classes", classes) || !call.given("n", n)) return CYMBALS_BAD_ARGUMENT;
     const int32_t n_threads = workspace->logs ? workspace->options.n_threads : 0;
     workspace->classes = buffer<cymbals_row_class>((int64_t)n_threads * kLengths * kWays);
-    if (!workspace->classes) return CYMBALS_NO_MEMORY;
+    if (!workspace->classes) return call.end(CYMBALS_NO_MEMORY);
     constexpr int32_t ways[kWays] = {CYMBALS_CG, CYMBALS_DUAL, CYMBALS_PRIMAL};
     *n = 0;
     for (int32_t t = 0; t < n_threads; t++)
@@ -186,7 +194,8 @@ extern "C" int32_t cymbals_workspace_row_classes(cymbals_workspace *workspace, c
 }
 
 extern "C" void cymbals_workspace_forget(cymbals_workspace *workspace) {
-    if (!workspace || !workspace->logs) return;
+    Call call(workspace, kNoPhase);
+    if (!call.ready() || !workspace->logs) return;
     for (int32_t l = 0; l <= workspace->options.n_threads; l++) {
         Log &log = workspace->logs[l];
         log.n = log.lost = 0;

@@ -16,7 +16,7 @@ namespace cymbals {
 class Slot {
  public:
     char *take(int64_t bytes) {
-        if (bytes > bytes_ || !memory_) {
+        if (bytes > bytes_ || !memory_) {  // of no bytes, too: null means that there is no memory
             memory_.reset();
             memory_ = large_buffer<char>(bytes);
             bytes_ = memory_ ? bytes : 0;
@@ -50,6 +50,8 @@ struct cymbals_workspace {
 };
 
 namespace cymbals {
+
+constexpr int32_t kNoPhase = -1;  // of a call that leaves no record
 
 class Call {
  public:

@@ -9,6 +9,11 @@
  *     cymbals_gram(fixed); the eigendecomposition of that (any LAPACK's dsyevd); cymbals_basis;
  *     cymbals_rotate(fixed); cymbals_rotate(solved); cymbals_half_step(rows, fixed, solved).
  *
+ * Null pointers, sizes, shapes, types and options that will not do are CYMBALS_BAD_ARGUMENT, with nothing written where
+ * no function says otherwise; so is a workspace that another call uses. It is the caller's duty that memory is as large
+ * as sizes say, that outputs overlap nothing, and that CSR matrices are good: functions trust indptr and indices, and
+ * cymbals_check_csr tells whether they may.
+ *
  * Structs begin with their size, so that later versions can add to them: set it with sizeof. Enumerations are passed
  * as int32_t. Functions are safe to call from any thread, and none but those that take a workspace allocate.
  */
@@ -58,7 +63,7 @@ CYMBALS_API int32_t cymbals_abi_version(void);
 CYMBALS_API const char *cymbals_version(void);
 CYMBALS_API const char *cymbals_compiler(void);
 CYMBALS_API const char *cymbals_status_message(int32_t status);
-/* "baseline", "avx2", "avx512"; null for an unknown number. */
+/* "auto", "baseline", "avx2", "avx512"; null for an unknown number. */
 CYMBALS_API const char *cymbals_simd_name(int32_t simd);
 /* The instruction set that `simd` stands for here; CYMBALS_AUTO is resolved. */
 CYMBALS_API int32_t cymbals_simd_resolve(int32_t simd, int32_t *resolved);
@@ -68,8 +73,8 @@ CYMBALS_API int32_t cymbals_simd_resolve(int32_t simd, int32_t *resolved);
 typedef struct cymbals_workspace cymbals_workspace;
 
 /* Called by the thread that called half_step, topk, index_topk or rank_metrics, with how many of its rows are done: once
- * before the first, then now and then. Anything but 0 ends the call early, with CYMBALS_CANCELLED: each row is then as
- * it was or done. */
+ * before the first, then now and then, never with the same number twice; where several threads work, the caller's may
+ * not see the last. Anything but 0 ends the call early, with CYMBALS_CANCELLED: each row is then as it was or done. */
 typedef int32_t (*cymbals_progress)(void *context, int64_t done, int64_t total);
 
 typedef struct cymbals_workspace_options {
@@ -86,7 +91,8 @@ typedef struct cymbals_workspace_options {
 CYMBALS_API int32_t cymbals_workspace_create(const cymbals_workspace_options *options, cymbals_workspace **workspace);
 /* Null is fine. */
 CYMBALS_API void cymbals_workspace_destroy(cymbals_workspace *workspace);
-/* What the last call with this workspace has to say beyond its status; valid until the next. */
+/* What the last call with this workspace has to say beyond its status; valid until the next. A call that found the
+ * workspace in use says nothing. */
 CYMBALS_API const char *cymbals_workspace_message(const cymbals_workspace *workspace);
 /* Bytes that it holds from one call to the next; a half-step leaves cymbals_half_step_bytes, or more from before. */
 CYMBALS_API int64_t cymbals_workspace_bytes(const cymbals_workspace *workspace);
@@ -102,7 +108,7 @@ typedef struct cymbals_csr {
     int32_t value_type;
 } cymbals_csr;
 
-/* A dense row-major matrix; row r starts at data + r * stride elements. */
+/* A dense row-major matrix; row r starts at data + r * stride elements. n_cols is from 1 to 2^20. */
 typedef struct cymbals_matrix {
     size_t struct_size;
     void *data;
@@ -154,7 +160,7 @@ CYMBALS_API int32_t cymbals_gram(cymbals_workspace *workspace, const cymbals_mat
 /* From the eigendecomposition of a Gramian to the basis that makes it diagonal: `values` (f) by rising size, row k of
  * `vectors` (f x f) the eigenvector of values[k], which is what LAPACK's column-major dsyevd leaves. Columns of `basis`
  * (f x f) are the vectors by falling eigenvalue, each with its largest entry positive; `spectrum` (f) is alpha0 times
- * the eigenvalues, at least 0. BAD_VALUE where one is not finite. */
+ * the eigenvalues, at least 0. Neither may be what it is made of. BAD_VALUE where a number is not finite. */
 CYMBALS_API int32_t cymbals_basis(cymbals_workspace *workspace, int64_t f, const double *values, const double *vectors,
                                   double alpha0, double *spectrum, double *basis);
 /* matrix <- matrix basis, in place; basis is n_cols x n_cols. Scores x'y do not change if both sides are rotated. */
@@ -167,31 +173,31 @@ CYMBALS_API int32_t cymbals_half_step(cymbals_workspace *workspace, const cymbal
                                       const cymbals_objective *objective, const cymbals_matrix *fixed,
                                       const double *spectrum, cymbals_matrix *solved,
                                       const cymbals_solve_options *options, cymbals_solve_info *info);
-/* *bytes: what a half-step of these takes of a workspace. */
+/* *bytes: what a half-step of these takes of a workspace. Trusts indptr. */
 CYMBALS_API int32_t cymbals_half_step_bytes(cymbals_workspace *workspace, const cymbals_csr *rows,
                                             const cymbals_matrix *fixed, const cymbals_solve_options *options,
                                             int64_t *bytes);
 /* One row, of n entries, on the calling thread: solved (f numbers of fixed's type) as half_step would have it but for
  * the last bits, without work for the columns that it does not touch and, once the workspace has met a row as long,
- * without an allocation. options->reg counts, row_reg must be null. */
+ * without an allocation, second attempts aside. Indices are checked. options->reg counts, row_reg must be null. */
 CYMBALS_API int32_t cymbals_solve_row(cymbals_workspace *workspace, int64_t n, const void *indices, int32_t index_type,
                                       const void *values, int32_t value_type, const cymbals_objective *objective,
                                       const cymbals_matrix *fixed, const double *spectrum, void *solved,
                                       const cymbals_solve_options *options, cymbals_solve_info *info);
-/* *loss = sum over entries of (a s^2 - 2 b s + c), s = x'y; c = b (EXPLICIT: r^2). */
+/* *loss = sum over entries of (a s^2 - 2 b s + c), s = x'y; c = b (EXPLICIT: r^2). Indices must be valid. */
 CYMBALS_API int32_t cymbals_loss(cymbals_workspace *workspace, const cymbals_csr *rows,
                                  const cymbals_objective *objective, const cymbals_matrix *x, const cymbals_matrix *y,
                                  double *loss);
 
 /* -- Sparse matrices ---------------------------------------------------------------------------------------------- */
 
-/* The transpose: t_indptr (n_cols + 1), t_indices (of t_index_type) and t_values (of value_type); rows
- * come out sorted. */
+/* The transpose: t_indptr (n_cols + 1), t_indices (of t_index_type) and t_values (of value_type); rows come out sorted.
+ * Indices must be valid, and indptr start at 0. */
 CYMBALS_API int32_t cymbals_transpose(cymbals_workspace *workspace, const cymbals_csr *matrix, int64_t *t_indptr,
                                       void *t_indices, int32_t t_index_type, void *t_values);
 /* Triplets (rows and cols of index_type, values of value_type) to CSR with sorted, distinct indices (of index_type);
- * equal pairs are summed in float64, in input order. indices and values must hold n entries; indptr[n_rows] tells
- * how many were used. */
+ * equal pairs are summed in float64, in input order. Rows and cols are checked. indices and values must hold n entries;
+ * indptr[n_rows] tells how many were used. */
 CYMBALS_API int32_t cymbals_from_triplets(cymbals_workspace *workspace, int64_t n, const void *rows, const void *cols,
                                           int32_t index_type, const void *values, int32_t value_type, int64_t n_rows,
                                           int64_t n_cols, int64_t *indptr, void *indices, void *out_values);
@@ -210,20 +216,22 @@ typedef struct cymbals_csr_report {
     int32_t problem;
     int64_t row, position;
 } cymbals_csr_report;
+/* Takes nothing for granted but n_rows + 1 numbers in indptr and n_entries in indices and, where not null, values. */
 CYMBALS_API int32_t cymbals_check_csr(cymbals_workspace *workspace, const cymbals_csr *matrix, int64_t n_entries,
                                       cymbals_csr_report *report);
 
 /* -- Ranking ------------------------------------------------------------------------------------------------------ */
 
 /* The k best columns of queries items' a row, best first, ties to the lower item; missing places -1 and -inf.
- * item_list: null for all, else n_list rising item numbers; item_scale: null, or a factor an item;
- * skip: null, or a CSR of items left out, row for row (sorted, values unread). ids and scores are
- * n_queries x k, scores of the matrices' type. */
+ * item_list: null for all, else n_list rising item numbers, which are checked; item_scale: null, or a factor an item,
+ * of the matrices' type; skip: null, or a CSR of items left out, row for row (n_queries x items, valid, sorted, values
+ * unread). ids and scores are n_queries x k, scores of the matrices' type. */
 CYMBALS_API int32_t cymbals_topk(cymbals_workspace *workspace, const cymbals_matrix *queries,
                                  const cymbals_matrix *items, const int64_t *item_list, int64_t n_list,
                                  const void *item_scale, const cymbals_csr *skip, int64_t k, int64_t *ids,
                                  void *scores);
-/* Items prepared for searching, for few queries at a time; borrows what it is made of, and is read by many threads. */
+/* Items prepared for searching, for few queries at a time; borrows what it is made of, and is read by many threads.
+ * On failure *index is null. */
 typedef struct cymbals_index cymbals_index;
 CYMBALS_API int32_t cymbals_index_create(cymbals_workspace *workspace, const cymbals_matrix *items,
                                          const int64_t *item_list, int64_t n_list, const void *item_scale,
@@ -235,8 +243,8 @@ CYMBALS_API int64_t cymbals_index_bytes(const cymbals_index *index);
 CYMBALS_API int32_t cymbals_index_topk(cymbals_workspace *workspace, const cymbals_index *index,
                                        const cymbals_matrix *queries, const cymbals_csr *skip, int64_t k, int64_t *ids,
                                        void *scores);
-/* Ranking quality of each user. train and test are CSR, row for row with users, sorted; entries of test that
- * stand in train too, or whose value is not above 0, do not count. out is n_users x (2 + 4 n_k): auc, mrr, then for
+/* Ranking quality of each user. train and test are CSR, users x items, valid and sorted; entries of test that stand
+ * in train too, or whose value is not above 0, do not count. out is n_users x (2 + 4 n_k): auc, mrr, then for
  * every k precision, recall, map, ndcg; NaN where undefined. covered is n_k x n_items bytes: set to 1 where an item is
  * in a top k. */
 CYMBALS_API int32_t cymbals_rank_metrics(cymbals_workspace *workspace, const cymbals_matrix *users,
@@ -256,8 +264,9 @@ enum {
 };
 /* Reads lines of n_fields whole numbers separated by blanks or tabs (LF or CR LF; blank lines are passed over)
  * from text. Two calls: with numbers null it only fills *n_lines, an upper bound of the lines; then numbers
- * has room for n_fields columns of the *n_lines given, *n_good is what was taken, rejected[reason] counts the others,
- * and first_rejected[reason] is the number (from 1) of the first such line, 0 for none. */
+ * has room for n_fields columns of the *n_lines given (too few: BAD_ARGUMENT), *n_good is what was taken,
+ * rejected[reason] counts the others, and first_rejected[reason] is the number (from 1) of the first such line, 0 for
+ * none. */
 CYMBALS_API int32_t cymbals_parse_numbers(cymbals_workspace *workspace, const char *text, int64_t size,
                                           int32_t n_fields, int64_t *n_lines, int64_t *numbers, int64_t *n_good,
                                           int64_t rejected[CYMBALS_LINE_REASONS],
@@ -268,10 +277,10 @@ CYMBALS_API int32_t cymbals_parse_names(cymbals_workspace *workspace, const char
                                         int64_t *numbers, int64_t *n_good, int64_t rejected[CYMBALS_LINE_REASONS],
                                         int64_t first_rejected[CYMBALS_LINE_REASONS]);
 /* table[id - lowest] = the place of an id among the distinct ones of `ids` in rising order, -1 for every other number
- * of [lowest, lowest + range), in which all must lie. */
+ * of [lowest, lowest + range). BAD_ARGUMENT where an id lies outside; the table then holds nothing of use. */
 CYMBALS_API int32_t cymbals_number_ids(cymbals_workspace *workspace, int64_t n, const int64_t *ids, int64_t lowest,
                                        int64_t range, int32_t *table, int64_t *n_distinct);
-/* places[i] = table[ids[i] - lowest], -1 outside the table. */
+/* places[i] = table[ids[i] - lowest], -1 outside the table. Any ids will do. */
 CYMBALS_API int32_t cymbals_look_up_ids(cymbals_workspace *workspace, int64_t n, const int64_t *ids, int64_t lowest,
                                         int64_t range, const int32_t *table, int32_t *places);
 
@@ -340,10 +349,9 @@ CYMBALS_API void cymbals_workspace_forget(cymbals_workspace *workspace);
 #define CYMBALS_FUNCTIONS(X) \
     X(abi_version) X(version) X(compiler) X(status_message) X(simd_name) X(simd_resolve) X(workspace_create) \
     X(workspace_destroy) X(workspace_message) X(workspace_bytes) X(gram) X(basis) X(rotate) X(half_step) \
-    X(half_step_bytes) X(solve_row) X(loss) X(transpose) X(from_triplets) X(check_csr) X(topk) \
-    X(index_create) X(index_destroy) X(index_bytes) X(index_topk) X(rank_metrics) X(parse_numbers) \
-    X(parse_names) X(number_ids) X(look_up_ids) X(measure_peaks) X(workspace_spans) X(workspace_row_classes) \
-    X(workspace_forget)
+    X(half_step_bytes) X(solve_row) X(loss) X(transpose) X(from_triplets) X(check_csr) X(topk) X(index_create) \
+    X(index_destroy) X(index_bytes) X(index_topk) X(rank_metrics) X(parse_numbers) X(parse_names) X(number_ids) \
+    X(look_up_ids) X(measure_peaks) X(workspace_spans) X(workspace_row_classes) X(workspace_forget)
 /* clang-format on */
 #define CYMBALS_POINTER(name) __typeof__(cymbals_##name) *name;
 typedef struct cymbals_api {

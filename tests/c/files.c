@@ -1,0 +1,119 @@
+/* cymbals_parse_numbers, cymbals_parse_names, cymbals_number_ids and cymbals_look_up_ids. */
+#include <cymbals/cymbals.h>
+
+#include "check.h"
+#include "problem.h"
+
+enum { MOST_LINES = 20 };
+
+typedef struct {
+    int64_t n_lines, numbers[3 * MOST_LINES], n_good, rejected[CYMBALS_LINE_REASONS], first[CYMBALS_LINE_REASONS];
+} parsed;
+
+/* n_fields 0: names. The text is copied to where nothing may be read behind it. */
+static parsed parse(cymbals_workspace *workspace, const char *from, int32_t n_fields) {
+    parsed p;
+    const int64_t size = (int64_t)strlen(from);
+    char *text = copy_of(from, size, 1);
+    for (int pass = 0; pass < 2; pass++) {
+        int64_t *numbers = pass == 0 ? NULL : p.numbers;
+        if (n_fields > 0)
+            CHECK_OK(cymbals_parse_numbers(workspace, text, size, n_fields, &p.n_lines, numbers, &p.n_good, p.rejected,
+                                           p.first));
+        else
+            CHECK_OK(cymbals_parse_names(workspace, text, size, &p.n_lines, numbers, &p.n_good, p.rejected, p.first));
+    }
+    free(text);
+    return p;
+}
+
+static void test_numbers(cymbals_workspace *workspace) {
+    const char *text =
+        "1 2 3\n"
+        "\n"
+        "4\t 5  6\r\n"
+        "1 2\n"
+        "1 2 3 4\n"
+        "1 x 3\n"
+        "1 -2 3\n"
+        "9223372036854775807 0 +7\n"
+        "9223372036854775808 0 0\n"
+        "  7 8 9  ";
+    const int64_t wanted[3][4] = {{1, 4, INT64_MAX, 7}, {2, 5, 0, 8}, {3, 6, 7, 9}};
+    const int64_t rejected[] = {0, 2, 1, 1, 1, 0}, first[] = {0, 4, 6, 7, 9, 0};
+    const parsed p = parse(workspace, text, 3);
+    CHECK_EQUAL(p.n_lines, 10);
+    CHECK_EQUAL(p.n_good, 4);
+    for (int j = 0; j < 3; j++)
+        for (int i = 0; i < 4; i++) CHECK_EQUAL(p.numbers[j * p.n_lines + i], wanted[j][i]);
+    CHECK_SAME(p.rejected, rejected, sizeof rejected);
+    CHECK_SAME(p.first, first, sizeof first);
+
+    CHECK_EQUAL(parse(workspace, "", 2).n_lines, 0);
+    CHECK_EQUAL(parse(workspace, "12", 1).numbers[0], 12);
+}
+
+static void test_names(cymbals_workspace *workspace) {
+    const char *text =
+        "12\tThe Band \n"
+        "no tab\n"
+        "x\tA\n"
+        "99999999999999999999\tB\n"
+        "5\t \n"
+        "\n"
+        "7\tC\r\n";
+    const int64_t rejected[] = {0, 1, 1, 0, 1, 1}, first[] = {0, 2, 3, 0, 4, 5};
+    const parsed p = parse(workspace, text, 0);
+    CHECK_EQUAL(p.n_good, 2);
+    CHECK_EQUAL(p.numbers[0], 12);
+    CHECK_EQUAL(p.numbers[1], 7);
+    const int64_t begin = p.numbers[p.n_lines], end = p.numbers[2 * p.n_lines];
+    CHECK_EQUAL(end - begin, 8);
+    CHECK_SAME(text + begin, "The Band", 8);
+    CHECK_EQUAL(text[p.numbers[p.n_lines + 1]], 'C');
+    CHECK_SAME(p.rejected, rejected, sizeof rejected);
+    CHECK_SAME(p.first, first, sizeof first);
+}
+
+static void test_ids(cymbals_workspace *workspace) {
+    const int64_t ids[] = {-3, 5, -3, 0, 5}, asked[] = {5, -3, 1, 6, -4, INT64_MAX, INT64_MIN};
+    const int32_t wanted[] = {0, -1, -1, 1, -1, -1, -1, -1, 2}, places[] = {2, 0, -1, -1, -1, -1, -1};
+    int32_t table[9], found[7];
+    int64_t n_distinct = -1;
+    CHECK_OK(cymbals_number_ids(workspace, 5, ids, -3, 9, table, &n_distinct));
+    CHECK_EQUAL(n_distinct, 3);
+    CHECK_SAME(table, wanted, sizeof wanted);
+    CHECK_OK(cymbals_look_up_ids(workspace, 7, asked, -3, 9, table, found));
+    CHECK_SAME(found, places, sizeof places);
+
+    CHECK_OK(cymbals_number_ids(workspace, 0, NULL, 0, 0, NULL, &n_distinct));
+    CHECK_EQUAL(n_distinct, 0);
+    CHECK_OK(cymbals_look_up_ids(workspace, 7, asked, 0, 0, NULL, found));
+    for (int i = 0; i < 7; i++) CHECK_EQUAL(found[i], -1);
+    CHECK_OK(cymbals_look_up_ids(workspace, 0, NULL, 0, 0, NULL, NULL));
+}
+
+/* Ids spread over several blocks of the table. */
+static void test_many_ids(cymbals_workspace *workspace) {
+    enum { RANGE = 300000, STEP = 7 };
+    int64_t *ids = allocate(RANGE / STEP, sizeof *ids), n_distinct, n = RANGE / STEP;
+    int32_t *table = allocate(RANGE, sizeof *table);
+    for (int64_t i = 0; i < n; i++) ids[i] = (n - 1 - i) * STEP + 100;
+    CHECK_OK(cymbals_number_ids(workspace, n, ids, 100, RANGE, table, &n_distinct));
+    CHECK_EQUAL(n_distinct, n);
+    for (int64_t i = 0; i < RANGE; i++) CHECK_EQUAL(table[i], i % STEP == 0 && i / STEP < n ? i / STEP : -1);
+    free(ids), free(table);
+}
+
+int main(void) {
+    for (int32_t n_threads = 1; n_threads <= 12; n_threads++) {
+        WHERE("%d threads", (int)n_threads);
+        cymbals_workspace *workspace = make_workspace(n_threads);
+        test_numbers(workspace);
+        test_names(workspace);
+        test_ids(workspace);
+        if (n_threads <= 2) test_many_ids(workspace);
+        cymbals_workspace_destroy(workspace);
+    }
+    return finish();
+}

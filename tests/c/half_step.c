@@ -1,0 +1,192 @@
+/* cymbals_half_step, cymbals_solve_row and cymbals_loss against rows solved one by one in float64. */
+#include <cymbals/cymbals.h>
+
+#include "check.h"
+#include "reference.h"
+
+enum { ROWS = 40, COLS = 60, RANK = 9 };
+
+typedef struct {
+    cymbals_csr rows;
+    cymbals_matrix fixed, start; /* fixed stands in the basis of its Gramian */
+    double gram[RANK * RANK], spectrum[RANK], row_reg[ROWS];
+    cymbals_objective objective;
+} problem;
+
+static problem make_problem(cymbals_workspace *workspace, int32_t type, int32_t index_type, int32_t value_type,
+                            int32_t kind, int32_t confidence) {
+    problem p = {.rows = random_csr(ROWS, COLS, 0.2, index_type, value_type, 3),
+                 .fixed = random_matrix(COLS, RANK, RANK + 4, type, 0.5, 4),
+                 .start = random_matrix(ROWS, RANK, RANK + 2, type, 0.5, 5),
+                 .objective = {sizeof p.objective, kind, confidence, 0.7, 1.5, kind == CYMBALS_EXPLICIT ? 0 : 0.9}};
+    if (kind != CYMBALS_IALS) set_real((void *)p.rows.values, value_type, 5, -2);
+    for (int64_t r = 0; r < ROWS; r++) p.row_reg[r] = 0.3 + 0.01 * (double)r;
+    double *gram = reference_gram(&p.fixed), values[RANK], vectors[RANK * RANK], basis[RANK * RANK];
+    jacobi(gram, RANK, values, vectors);
+    CHECK_OK(cymbals_basis(workspace, RANK, values, vectors, p.objective.alpha0, p.spectrum, basis));
+    CHECK_OK(cymbals_rotate(workspace, &p.fixed, basis));
+    free(gram), gram = reference_gram(&p.fixed);
+    memcpy(p.gram, gram, sizeof p.gram);
+    free(gram);
+    return p;
+}
+
+static void free_problem(problem *p) {
+    free_csr(&p->rows);
+    free(p->fixed.data), free(p->start.data);
+}
+
+static double near(int32_t type) { return type == CYMBALS_FLOAT32 ? 2e-4 : 1e-9; }
+
+static void test_rows(cymbals_workspace *workspace, problem *p, const cymbals_solve_options *options) {
+    const int32_t type = p->fixed.type;
+    cymbals_matrix solved = copy_matrix(&p->start);
+    cymbals_solve_info info, of_row;
+    double wanted[RANK];
+    CHECK_OK(cymbals_half_step(workspace, &p->rows, &p->objective, &p->fixed, p->spectrum, &solved, options, &info));
+    CHECK_EQUAL(info.failed_row, -1);
+    CHECK_EQUAL(info.rows_empty + info.rows_cg + info.rows_dual + info.rows_primal, ROWS);
+    for (int64_t r = 0; r < ROWS; r++) {
+        const int64_t begin = p->rows.indptr[r], n = p->rows.indptr[r + 1] - begin;
+        const double reg = options->row_reg ? options->row_reg[r] : options->reg;
+        reference_row(&p->rows, r, &p->objective, &p->fixed, p->gram, reg, wanted);
+        for (int64_t j = 0; j < RANK; j++) {
+            const double from = n > 0 ? element(&p->start, r, j) : wanted[j];
+            CHECK_NEAR(element(&solved, r, j), from + options->relaxation * (wanted[j] - from), near(type));
+        }
+        for (int64_t j = RANK; j < solved.stride; j++) CHECK(isnan(element(&solved, r, j)));
+
+        cymbals_solve_options alone = *options;
+        alone.reg = reg, alone.row_reg = NULL;
+        void *row = copy_of((char *)p->start.data + r * p->start.stride * (int64_t)size_of(type), RANK, size_of(type));
+        CHECK_OK(cymbals_solve_row(workspace, n, (char *)p->rows.indices + begin * (int64_t)size_of(p->rows.index_type),
+                                   p->rows.index_type,
+                                   (char *)p->rows.values + begin * (int64_t)size_of(p->rows.value_type),
+                                   p->rows.value_type, &p->objective, &p->fixed, p->spectrum, row, &alone, &of_row));
+        CHECK_EQUAL(of_row.rows_empty + of_row.rows_cg + of_row.rows_dual + of_row.rows_primal, 1);
+        for (int64_t j = 0; j < RANK; j++) CHECK_NEAR(real(row, type, j), element(&solved, r, j), near(type));
+        free(row);
+    }
+    free(solved.data);
+}
+
+static void test_solvers(cymbals_workspace *workspace, problem *p) {
+    cymbals_solve_options options = CYMBALS_SOLVE_OPTIONS_INIT;
+    options.cg_tolerance = 1e-9, options.reg = 0.4;
+    for (int32_t solver = CYMBALS_SOLVER_AUTO; solver <= CYMBALS_PRIMAL; solver++) {
+        options.solver = solver;
+        options.cg_steps = 40;
+        test_rows(workspace, p, &options);
+    }
+    options.solver = CYMBALS_EXACT;
+    options.relaxation = 1.4;
+    test_rows(workspace, p, &options);
+    options.relaxation = 1;
+    options.row_reg = p->row_reg;
+    test_rows(workspace, p, &options);
+}
+
+/* A half-step that reads the 16-bit copy has its digits, and no more. */
+static void test_compact(cymbals_workspace *workspace) {
+    WHERE("compact");
+    problem p = make_problem(workspace, CYMBALS_FLOAT32, CYMBALS_INT32, CYMBALS_FLOAT32, CYMBALS_HU, CYMBALS_LOG);
+    cymbals_solve_options options = CYMBALS_SOLVE_OPTIONS_INIT;
+    cymbals_solve_info info;
+    cymbals_matrix solved = copy_matrix(&p.start);
+    double wanted[RANK];
+    options.solver = CYMBALS_CG, options.cg_steps = 20, options.reg = 0.4, options.compact = CYMBALS_COMPACT_ALWAYS;
+    CHECK_OK(cymbals_half_step(workspace, &p.rows, &p.objective, &p.fixed, p.spectrum, &solved, &options, &info));
+    for (int64_t r = 0; r < ROWS; r++) {
+        reference_row(&p.rows, r, &p.objective, &p.fixed, p.gram, options.reg, wanted);
+        for (int64_t j = 0; j < RANK; j++) CHECK_NEAR(element(&solved, r, j), wanted[j], 0.03);
+    }
+    free(solved.data);
+    free_problem(&p);
+}
+
+static void test_loss(cymbals_workspace *workspace, problem *p) {
+    double loss, wanted = 0;
+    CHECK_OK(cymbals_loss(workspace, &p->rows, &p->objective, &p->start, &p->fixed, &loss));
+    for (int64_t r = 0; r < ROWS; r++)
+        for (int64_t at = p->rows.indptr[r]; at < p->rows.indptr[r + 1]; at++) {
+            const int64_t item = whole(p->rows.indices, p->rows.index_type, at);
+            double a, b, s = 0;
+            reference_cell(&p->objective, real(p->rows.values, p->rows.value_type, at), &a, &b);
+            for (int64_t j = 0; j < RANK; j++) s += element(&p->start, r, j) * element(&p->fixed, item, j);
+            wanted += a * s * s - 2 * b * s + (p->objective.kind == CYMBALS_EXPLICIT ? b * b : b);
+        }
+    CHECK_NEAR(loss, wanted, fabs(wanted) * near(p->fixed.type));
+}
+
+/* Matrices without rows on either side, on a workspace that holds nothing yet. */
+static void test_nothing(int32_t type) {
+    WHERE("nothing, type %d", (int)type);
+    const int64_t indptr[3] = {0, 0, 0};
+    const cymbals_objective hu = {sizeof hu, CYMBALS_HU, CYMBALS_LINEAR, 1, 1, 1};
+    const double spectrum[2] = {1, 1};
+    cymbals_solve_options options = CYMBALS_SOLVE_OPTIONS_INIT;
+    options.compact = CYMBALS_COMPACT_ALWAYS;
+    for (int64_t n_rows = 0; n_rows <= 2; n_rows += 2)
+        for (int64_t n_cols = 0; n_cols <= 2; n_cols += 2) {
+            cymbals_workspace *workspace = make_workspace(2);
+            const cymbals_csr rows = {sizeof rows, n_rows, n_cols, indptr, NULL, CYMBALS_INT32, NULL, CYMBALS_FLOAT32};
+            double x[4] = {9, 9, 9, 9}, y[4] = {1, 2, 3, 4}, loss = 7;
+            cymbals_matrix solved = {sizeof solved, n_rows ? x : NULL, n_rows, 2, 2, type};
+            const cymbals_matrix fixed = {sizeof fixed, n_cols ? y : NULL, n_cols, 2, 2, type};
+            cymbals_solve_info info;
+            CHECK_OK(cymbals_half_step(workspace, &rows, &hu, &fixed, spectrum, &solved, &options, &info));
+            CHECK_EQUAL(info.rows_empty, n_rows);
+            for (int64_t i = 0; i < 2 * n_rows; i++) CHECK_NEAR(real(x, type, i), 0, 0);
+            CHECK_OK(cymbals_loss(workspace, &rows, &hu, &solved, &fixed, &loss));
+            CHECK_NEAR(loss, 0, 0);
+            cymbals_workspace_destroy(workspace);
+
+            workspace = make_workspace(1);
+            CHECK_OK(cymbals_solve_row(workspace, 0, NULL, CYMBALS_INT32, NULL, CYMBALS_FLOAT32, &hu, &fixed, spectrum,
+                                       x, &options, &info));
+            CHECK_NEAR(real(x, type, 1), 0, 0);
+            cymbals_workspace_destroy(workspace);
+        }
+}
+
+/* A row that has no solution is named; the others are solved. */
+static void test_failing_row(cymbals_workspace *workspace) {
+    WHERE("failing row");
+    problem p = make_problem(workspace, CYMBALS_FLOAT64, CYMBALS_INT64, CYMBALS_FLOAT64, CYMBALS_HU, CYMBALS_LINEAR);
+    cymbals_solve_options options = CYMBALS_SOLVE_OPTIONS_INIT;
+    cymbals_solve_info info;
+    cymbals_matrix solved = copy_matrix(&p.start);
+    double wanted[RANK];
+    options.reg = 0.4, options.solver = CYMBALS_EXACT;
+    set_real((void *)p.rows.values, CYMBALS_FLOAT64, p.rows.indptr[7], NAN);
+    CHECK_EQUAL(cymbals_half_step(workspace, &p.rows, &p.objective, &p.fixed, p.spectrum, &solved, &options, &info),
+                CYMBALS_BAD_VALUE);
+    CHECK_EQUAL(info.failed_row, 7);
+    CHECK(strstr(cymbals_workspace_message(workspace), "row 7"));
+    reference_row(&p.rows, 8, &p.objective, &p.fixed, p.gram, options.reg, wanted);
+    for (int64_t j = 0; j < RANK; j++) CHECK_NEAR(element(&solved, 8, j), wanted[j], 1e-9);
+    free(solved.data);
+    free_problem(&p);
+}
+
+int main(void) {
+    cymbals_workspace *workspace = make_workspace(2);
+    for (int32_t kind = CYMBALS_HU; kind <= CYMBALS_EXPLICIT; kind++)
+        for (int32_t confidence = CYMBALS_LINEAR; confidence <= CYMBALS_BINARY; confidence++)
+            for (int t = 0; t < 2; t++)
+                for (int v = 0; v < 2; v++)
+                    for (int i = 0; i < 2; i++) {
+                        WHERE("kind %d, confidence %d, type %d, value type %d, index type %d", (int)kind,
+                              (int)confidence, (int)float_types[t], (int)float_types[v], (int)index_types[i]);
+                        problem p =
+                            make_problem(workspace, float_types[t], index_types[i], float_types[v], kind, confidence);
+                        test_solvers(workspace, &p);
+                        test_loss(workspace, &p);
+                        free_problem(&p);
+                    }
+    test_compact(workspace);
+    test_failing_row(workspace);
+    for (int t = 0; t < 2; t++) test_nothing(float_types[t]);
+    cymbals_workspace_destroy(workspace);
+    return finish();
+}

@@ -386,7 +386,7 @@ class Profile:
         -------
         matplotlib Figure
         """
-        rows = [row for row in self.summary() if row["flop_per_byte"] and row["seconds"] >= 0.002 * self.seconds]
+        rows = [row for row in self.summary() if row["flop_per_byte"] and row["gflop_per_s"]]
         return figures.roofline(rows, self.peaks)
 
     def to_chrome_trace(self, path: str | os.PathLike[str]) -> None:

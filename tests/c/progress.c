@@ -30,7 +30,7 @@ static void *intrude(void *busy) {
 static int32_t watching(void *context, int64_t done, int64_t total) {
     watch *w = context;
     CHECK(pthread_equal(pthread_self(), w->caller));
-    CHECK(done > w->last && done <= total);
+    CHECK(w->calls == 0 ? done == 0 : done > w->last && done <= total);
     CHECK_EQUAL(total, w->wanted_total);
     w->calls++, w->last = done;
     if (w->busy && w->calls == 1) {
@@ -72,7 +72,7 @@ static int32_t run(cymbals_workspace *workspace, int function, cymbals_matrix *s
 
 static void test_function(int function, int32_t n_threads, int64_t cancel_at) {
     WHERE("function %d, %d threads, cancelled at %lld", function, (int)n_threads, (long long)cancel_at);
-    watch w = {pthread_self(), 0, 0, ROWS, cancel_at, NULL};
+    watch w = {pthread_self(), 0, -1, ROWS, cancel_at, NULL};
     cymbals_workspace_options options = CYMBALS_WORKSPACE_OPTIONS_INIT;
     cymbals_workspace *workspace;
     options.n_threads = n_threads, options.progress = watching, options.progress_context = &w;
@@ -80,8 +80,8 @@ static void test_function(int function, int32_t n_threads, int64_t cancel_at) {
     cymbals_matrix solved = copy_matrix(&users);
     w.busy = workspace;
     const int32_t status = run(workspace, function, &solved);
+    CHECK(w.calls > 0);
     /* with more threads, the others may do all rows before the caller's has done any */
-    if (n_threads == 1) CHECK(w.calls > 0);
     if (n_threads == 1 && cancel_at > ROWS) CHECK_EQUAL(w.last, ROWS);
     CHECK_EQUAL(status, w.last >= cancel_at ? CYMBALS_CANCELLED : CYMBALS_OK);
     CHECK_EQUAL(strstr(cymbals_workspace_message(workspace), "cancelled") != NULL, status == CYMBALS_CANCELLED);
@@ -89,10 +89,10 @@ static void test_function(int function, int32_t n_threads, int64_t cancel_at) {
     cymbals_workspace_destroy(workspace);
 }
 
-/* Each row is as it was or done; with one thread there are both. */
-static void test_cancelled_rows(int32_t n_threads) {
-    WHERE("cancelled rows, %d threads", (int)n_threads);
-    watch w = {pthread_self(), 0, 0, ROWS, 1, NULL};
+/* Each row is as it was or done; with one thread there are both, but none is done if the first call says so. */
+static void test_cancelled_rows(int32_t n_threads, int64_t cancel_at) {
+    WHERE("rows, %d threads, cancelled at %lld", (int)n_threads, (long long)cancel_at);
+    watch w = {pthread_self(), 0, -1, ROWS, cancel_at, NULL};
     cymbals_workspace_options options = CYMBALS_WORKSPACE_OPTIONS_INIT;
     cymbals_workspace *workspace = make_workspace(n_threads), *stopped;
     options.n_threads = n_threads, options.progress = watching, options.progress_context = &w;
@@ -100,7 +100,7 @@ static void test_cancelled_rows(int32_t n_threads) {
     cymbals_matrix done = copy_matrix(&users), partly = copy_matrix(&users);
     CHECK_OK(solve(workspace, &done));
     const int32_t status = solve(stopped, &partly);
-    CHECK_EQUAL(status, w.calls > 0 ? CYMBALS_CANCELLED : CYMBALS_OK);
+    CHECK_EQUAL(status, w.last >= cancel_at ? CYMBALS_CANCELLED : CYMBALS_OK);
     int64_t as_before = 0, solved = 0;
     for (int64_t r = 0; r < ROWS; r++) {
         const size_t size = RANK * sizeof(float);
@@ -110,7 +110,8 @@ static void test_cancelled_rows(int32_t n_threads) {
         CHECK(before || after);
         as_before += before, solved += after;
     }
-    CHECK(solved > 0);
+    if (cancel_at == 0) CHECK_EQUAL(solved, 0);
+    if (cancel_at > 0) CHECK(solved > 0);
     if (n_threads == 1) CHECK(as_before > 0);
     free(done.data), free(partly.data);
     cymbals_workspace_destroy(workspace);
@@ -128,8 +129,10 @@ int main(void) {
         for (int function = 0; function < 4; function++) {
             test_function(function, n_threads, ROWS + 1);
             test_function(function, n_threads, 1);
+            test_function(function, n_threads, 0);
         }
-        test_cancelled_rows(n_threads);
+        test_cancelled_rows(n_threads, 1);
+        test_cancelled_rows(n_threads, 0);
     }
     cymbals_index_destroy(index_of_items);
     cymbals_workspace_destroy(workspace);

@@ -72,9 +72,10 @@ CYMBALS_API int32_t cymbals_simd_resolve(int32_t simd, int32_t *resolved);
 
 typedef struct cymbals_workspace cymbals_workspace;
 
-/* Called by the thread that called half_step, topk, index_topk or rank_metrics, with how many of its rows are done: once
- * before the first, then now and then, never with the same number twice; where several threads work, the caller's may
- * not see the last. Anything but 0 ends the call early, with CYMBALS_CANCELLED: each row is then as it was or done. */
+/* Called by the thread that called half_step, topk, index_topk or rank_metrics, with how many of its rows are done:
+ * once before the first, then now and then, never with the same number twice; where several threads work, the caller's
+ * may not see the last. Anything but 0 ends the call early, with CYMBALS_CANCELLED: each row is then as it was or done.
+ */
 typedef int32_t (*cymbals_progress)(void *context, int64_t done, int64_t total);
 
 typedef struct cymbals_workspace_options {

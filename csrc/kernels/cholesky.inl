@@ -12,7 +12,7 @@ inline void subtract_panel(T *a, int64_t lda, const T *p, int64_t ldp, int64_t n
     T left[kEdge<T> * R];
     for (int64_t i = 0; i < m; i += R) {
         for (int64_t k = 0; k < n; k++)
-            for (int64_t r = 0; r < R; r++) left[k * R + r] = -load_one(p + k * ldp + i + r);
+            for (int64_t r = 0; r < R; r++) left[k * R + r] = -p[k * ldp + i + r];
         const int64_t j = i / L * L;
         strip_product<T, R>(a + i * lda + j, lda, left, R, 1, p + j, ldp, n, (m - j) / L);
     }

@@ -27,7 +27,7 @@ inline void store(T *p, Vec<T> v) {
 
 // One number; a function, so that counts of what is read know of it.
 template <class T>
-CYMBALS_INLINE T load_one(const T *p) {
+inline T load_one(const T *p) {
     return *p;
 }
 

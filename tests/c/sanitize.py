@@ -1,0 +1,125 @@
+"""Builds the library's sources and the C programs beside this file with a sanitizer, and runs them.
+
+    python tests/c/sanitize.py address                  gcc: AddressSanitizer, LeakSanitizer, UndefinedBehaviorSanitizer
+    python tests/c/sanitize.py thread --callers 8 2     clang, its OpenMP and Archer: ThreadSanitizer, 2 threads a caller
+    python tests/c/sanitize.py memcheck                 valgrind
+
+Sources are compiled for every instruction set as setup.py does, its flags being read from there. Ends with 1 where
+something was found, with 2 where a tool is missing.
+"""
+
+import argparse
+import os
+import runpy
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import SimpleNamespace
+from unittest import mock
+
+ROOT = Path(__file__).parents[2]
+PROGRAMS = sorted(p for p in Path(__file__).parent.glob("*.c") if p.stem != "peaks")  # which takes 300 MB and its time
+SANITIZE = {
+    "address": "-fsanitize=address,undefined -fno-sanitize-recover=all",
+    "thread": "-fsanitize=thread",
+    "memcheck": "",
+}
+
+
+def missing(text):
+    print(text, file=sys.stderr)
+    sys.exit(2)
+
+
+def run(*command, **options):
+    """What a command prints, both ways; the end of everything where it fails."""
+    done = subprocess.run([str(c) for c in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
+    if done.returncode:
+        sys.exit(f"{' '.join(map(str, command))}\nended with {done.returncode}\n{done.stdout[-20000:]}")
+    return done.stdout
+
+
+def setup():
+    """The names that setup.py defines, without the building."""
+    cython = SimpleNamespace(cythonize=lambda *_, **__: [])  # which need not be installed
+    modules = {"Cython": cython, "Cython.Build": cython}
+    with mock.patch("setuptools.setup"), mock.patch.dict(sys.modules, modules):
+        return runpy.run_path(str(ROOT / "setup.py"))
+
+
+def build(folder, cc, cxx, sanitize, optimize):
+    """The library and all programs in a folder."""
+    known = setup()
+    common = [*sanitize.split(), optimize, "-g"]
+    flags = [*known["FLAGS"], *common, "-fPIC", *(f"-I{i}" for i in known["INCLUDE"])]
+    flags += [f"-D{name}={value}" for name, value in known["MACROS"]]
+    sources = {f"csrc/kernels/kernels_{name}.cpp": extra.split() for name, extra in known["KERNELS"].items()}
+    sources |= {source: [] for source in known["sources"]}
+    objects = [folder / f"{Path(source).stem}.o" for source in sources]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        compiled = pool.map(
+            lambda source, to: run(cxx, *flags, *sources[source], "-c", source, "-o", to, cwd=ROOT), sources, objects
+        )
+        list(compiled)
+    run(cxx, *common, "-shared", *objects, *known["LINK"], "-o", folder / "libcymbals.so", cwd=ROOT)
+    for program in PROGRAMS:
+        options = ["-std=c99", "-D_POSIX_C_SOURCE=200809L", "-DNO_COUNTING", f"-I{ROOT / known['INCLUDE'][0]}"]
+        link = ["-L", folder, "-lcymbals", f"-Wl,-rpath,{folder}", "-pthread", "-lm"]
+        run(cc, *options, *common, program, "-o", folder / program.stem, *link)
+
+
+def probe(cxx, sanitize):
+    """Compilers may come without OpenMP or the sanitizers' libraries."""
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder, "probe.cpp")
+        source.write_text("#include <omp.h>\nint main() { return omp_get_max_threads() < 1; }\n")
+        command = [cxx, "-fopenmp", *sanitize, source, "-o", Path(folder, "probe")]
+        done = subprocess.run([str(c) for c in command], capture_output=True, text=True)
+    if done.returncode:
+        missing(f"{cxx} cannot link {' '.join(['-fopenmp', *sanitize])}: {done.stderr.strip().splitlines()[-1]}")
+
+
+def archer(clang):
+    """The tool of clang's OpenMP that tells ThreadSanitizer of its barriers."""
+    found = Path(run(clang, "-print-resource-dir").strip()).parents[1] / "libarcher.so"
+    return found if found.is_file() else missing(f"no {found.name} in {found.parent} (Debian: libomp-dev)")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=SANITIZE)
+    parser.add_argument("--callers", type=int, default=8, help="of the program threads (default: %(default)s)")
+    parser.add_argument("--threads", type=int, default=1, help="OpenMP threads of each caller (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=1, help="of each caller (default: %(default)s)")
+    parser.add_argument("--optimize", default="-O1", help="(default: %(default)s)")
+    asked = parser.parse_args()
+
+    cc, cxx = ("clang", "clang++") if asked.what == "thread" else ("gcc", "g++")
+    for tool in (cc, cxx, *(["valgrind"] if asked.what == "memcheck" else [])):
+        if not shutil.which(tool):
+            missing(f"no {tool}")
+    probe(cxx, SANITIZE[asked.what].split())
+    env = os.environ | {"ASAN_OPTIONS": "detect_stack_use_after_return=1", "UBSAN_OPTIONS": "print_stacktrace=1"}
+    before = []
+    if asked.what == "thread":
+        env |= {"OMP_TOOL_LIBRARIES": str(archer(cc)), "ARCHER_OPTIONS": "verbose=1"}
+        env |= {"TSAN_OPTIONS": "ignore_noninstrumented_modules=1"}
+    if asked.what == "memcheck":
+        before = ["valgrind", "--quiet", "--leak-check=full", "--errors-for-leak-kinds=definite,indirect"]
+        before += ["--show-leak-kinds=definite,indirect", "--error-exitcode=1"]
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        build(folder, cc, cxx, SANITIZE[asked.what], asked.optimize)
+        for program in PROGRAMS:
+            arguments = [asked.callers, asked.threads, asked.rounds] if program.stem == "threads" else []
+            said = run(*before, folder / program.stem, *arguments, env=env)
+            if asked.what == "thread" and "Archer detected OpenMP application with TSan" not in said:
+                missing(f"Archer did not start:\n{said}")
+            print(f"{program.stem}: {said.strip().splitlines()[-1]}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -53,7 +53,7 @@ def setup():
 def build(folder, cc, cxx, sanitize, optimize):
     """The library and all programs in a folder."""
     known = setup()
-    common = [*sanitize.split(), optimize, "-g"]
+    common = [*sanitize.split(), optimize]
     flags = [*known["FLAGS"], *common, "-fPIC", *(f"-I{i}" for i in known["INCLUDE"])]
     flags += [f"-D{name}={value}" for name, value in known["MACROS"]]
     sources = {f"csrc/kernels/kernels_{name}.cpp": extra.split() for name, extra in known["KERNELS"].items()}
@@ -66,7 +66,7 @@ def build(folder, cc, cxx, sanitize, optimize):
         list(compiled)
     run(cxx, *common, "-shared", *objects, *known["LINK"], "-o", folder / "libcymbals.so", cwd=ROOT)
     for program in PROGRAMS:
-        options = ["-std=c99", "-D_POSIX_C_SOURCE=200809L", "-DNO_COUNTING", f"-I{ROOT / known['INCLUDE'][0]}"]
+        options = ["-std=c99", "-g", "-D_POSIX_C_SOURCE=200809L", "-DNO_COUNTING", f"-I{ROOT / known['INCLUDE'][0]}"]
         link = ["-L", folder, "-lcymbals", f"-Wl,-rpath,{folder}", "-pthread", "-lm"]
         run(cc, *options, *common, program, "-o", folder / program.stem, *link)
 

@@ -22,6 +22,7 @@ class Model {
  public:
     Model(const Kernels<T> &kernels, int64_t f)
         : group_(kernels.pad),
+          per_group_(1 / (double)group_),
           lanes_((double)kernels.lanes),
           strip_((double)kernels.strip),
           rank_((double)f),
@@ -38,7 +39,7 @@ class Model {
     RowWork cg(const Row<T> &row, const Work<T> &work, const CgSteps &steps) const {
         const bool compact = row.compact.rows;
         const double width = compact ? pairs_ : f_, m = filled(row.n), entries = (double)up(row.n, group_),
-                     groups = entries / (double)group_, all = steps.all, residuals = all - steps.short_passes;
+                     groups = entries * per_group_, all = steps.all, residuals = all - steps.short_passes;
         // 16-bit rows are weighed by their entries, and scaled by vectors where rows have a regularization of their own
         const double weights = compact ? entries : 0, rescaling = compact && row.compact.scale ? f_ : 0;
         const double dots = 2 * m * width + entries * (lanes_ - 1) + weights + rescaling,
@@ -86,14 +87,15 @@ class Model {
     }
 
  private:
-    static int64_t down(int64_t n, int64_t to) { return n / to * to; }
+    // `to` is a power of two; a division for each row would show in what a record costs.
+    static int64_t down(int64_t n, int64_t to) { return n & -to; }
     static int64_t up(int64_t n, int64_t to) { return down(n + to - 1, to); }
     // Rows that passes of conjugate gradients work on: whole groups, and 4, 8 .. of the last.
     double filled(int64_t n) const {
-        const int64_t rest = n % group_;
-        int64_t last = rest > 0 ? kBlock : 0;
-        while (last < rest) last *= 2;
-        return (double)(n - rest + last);
+        const int64_t whole = down(n, group_);
+        if (whole == n) return (double)n;
+        const uint64_t least = (uint64_t)(n - whole - 1) | (kBlock - 1);
+        return (double)(whole + ((int64_t)1 << (64 - __builtin_clzll(least))));
     }
     Amount gather(double m) const { return {2 * m * whole_, m * rank_ * kBytes}; }
     // A row times a number, added to a vector; four at once in two sums.
@@ -107,6 +109,7 @@ class Model {
 
     static constexpr double kBytes = sizeof(T);
     const int64_t group_;
+    const double per_group_;
     const double lanes_, strip_;
     const double rank_, whole_, f_;     // what of the rank is whole vectors, and the rank filled up to whole groups
     const double whole_pairs_, pairs_;  // the same with vectors of 16-bit pairs

@@ -102,7 +102,8 @@ def main():
         if not shutil.which(tool):
             missing(f"no {tool}")
     probe(cxx, SANITIZE[asked.what].split())
-    env = os.environ | {"ASAN_OPTIONS": "detect_stack_use_after_return=1", "UBSAN_OPTIONS": "print_stacktrace=1"}
+    # GCC 12 puts 64-byte vectors on its stand-in for the stack where 64 bytes do not divide their address (PR 110027)
+    env = os.environ | {"ASAN_OPTIONS": "detect_stack_use_after_return=0", "UBSAN_OPTIONS": "print_stacktrace=1"}
     before = []
     if asked.what == "thread":
         env |= {"OMP_TOOL_LIBRARIES": str(archer(cc)), "ARCHER_OPTIONS": "verbose=1"}

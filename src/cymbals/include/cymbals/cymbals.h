@@ -14,8 +14,8 @@
  * as sizes say, that outputs overlap nothing, and that CSR matrices are good: functions trust indptr and indices, and
  * cymbals_check_csr tells whether they may.
  *
- * Structs begin with their size, so that later versions can add to them: set it with sizeof. Enumerations are passed
- * as int32_t. Functions are safe to call from any thread, and none but those that take a workspace allocate.
+ * Structs that begin with struct_size may grow in later versions of an ABI: set it with sizeof. Enumerations are passed
+ * as int32_t. Functions are safe to call from any thread, and none but those that take or make a workspace allocate.
  */
 #ifndef CYMBALS_H
 #define CYMBALS_H

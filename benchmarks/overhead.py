@@ -3,9 +3,9 @@
     python benchmarks/overhead.py                    # the dense shape, f 128
     python benchmarks/overhead.py --shape sparse --factors 64
 
-Fits with ``profile=True`` and without take turns, three of each a round. What others on the machine do only adds to a time, so
-a round compares the fastest iteration of either kind. Prints the median of the rounds' ratios, and by how much the phases'
-seconds, Python's rest left out, fall short of the fit's wall time.
+Fits with ``profile=True`` and without take turns, three of each a round. What others on the machine do only adds to a time,
+so a round compares the fastest iteration of either kind. Prints the median of the rounds' ratios, and by how much the
+phases' seconds, Python's rest left out, fall short of the fit's wall time.
 """
 
 from __future__ import annotations

@@ -61,6 +61,7 @@ struct Space {
     int64_t *where, *sorted_where;
 
     Log *log = nullptr;
+    int64_t begin_time = 0, begin_ticks = 0;
     int64_t last = 0, gathered = 0;  // ticks when the row before ended, and when this one was gathered
     Amount done;                     // of a chunk
 
@@ -82,9 +83,16 @@ struct Space {
         sorted_where = where + layout.entries;
         return true;
     }
+    // From here on to `settle`, on the calling thread.
     void record(Log *to) {
         log = to;
         work.gathered = log ? &gathered : nullptr;
+        if (log) begin_time = nanoseconds(), begin_ticks = ticks();
+    }
+    void settle() const {
+        if (!log) return;
+        const int64_t passed = ticks() - begin_ticks;
+        log->settle(passed > 0 ? (double)(nanoseconds() - begin_time) / (double)passed : 0);
     }
 };
 
@@ -155,10 +163,19 @@ class HalfStep {
     void account(Space<T> &space, int64_t n, int32_t way, bool solved, int64_t retried, const RowWork &work,
                  int32_t cg_steps) const;
     int64_t length(int64_t r) const { return rows.indptr[r + 1] - rows.indptr[r]; }
+    CgWork cg_work(const Row<T> &row, const Work<T> &work) const {
+        const bool compact = row.compact.rows;
+        if (short_rows && row.n <= kLongRow) return short_rows[compact * (kLongRow + 1) + row.n];
+        return model.cg(row.n, compact, row.compact.scale, work);
+    }
+    bool note_short_rows(const Layout<T> &layout);
 
     int64_t *order = nullptr;  // rows as they are solved: the long ones by falling length, then the others as they come
     int64_t n_long = 0;
     double relaxation = 1;  // not of what is mostly rounding
+    // What short rows of each length count for, from the matrix itself and from its copy: looking it up is a good part
+    // of what the record of a row takes. Only where there is a record.
+    Buffer<CgWork> short_rows;
     Solve exact(const Row<T> &row, T trace, const Work<T> &work, int32_t solver, T *x, cymbals_solve_info *info) const;
     Solve in_double(const Row<T> &row, T *x) const;
 };
@@ -305,7 +322,7 @@ void HalfStep<T>::solve(int64_t place, int64_t stride, Space<T> &space, cymbals_
             info->rows_retried += outcome != Solve::done;
             if (space.log)
                 account(space, row.n, 0, outcome == Solve::done, outcome != Solve::done,
-                        model.cg(row, space.work, steps), steps.all);
+                        cg_work(row, space.work).of(steps), steps.all);
             solver = CYMBALS_EXACT;
         }
         if (solver == CYMBALS_EXACT) solver = dual == exact_cost ? CYMBALS_DUAL : CYMBALS_PRIMAL;
@@ -412,6 +429,18 @@ Solve HalfStep<T>::in_double(const Row<T> &row, T *x) const {
     return outcome;
 }
 
+template <class T>
+bool HalfStep<T>::note_short_rows(const Layout<T> &layout) {
+    short_rows = buffer<CgWork>(2 * (kLongRow + 1));
+    if (!short_rows) return false;
+    Work<T> work = {};
+    work.tile_rows = layout.tile_rows, work.ld = layout.ld;
+    for (int64_t n = 0; n <= kLongRow; n++)
+        for (bool compact : {false, true})
+            short_rows[compact * (kLongRow + 1) + n] = model.cg(n, compact, options.row_reg, work);
+    return true;
+}
+
 // Sums of all threads; the lowest failed row.
 void add_up(const cymbals_solve_info &part, int32_t failure, cymbals_solve_info *info, int32_t *status) {
     info->rows_empty += part.rows_empty;
@@ -438,6 +467,7 @@ int32_t HalfStep<T>::run(cymbals_solve_info *info) {
     if (fixed.resolved()) relaxation = options.relaxation;
     const Layout<T> layout(f, kernels.pad, longest);
     const int64_t n_threads = call.threads(), n_chunks = (rows.n_rows - n_long + kChunk - 1) / kChunk;
+    if (call.log() && !note_short_rows(layout)) return CYMBALS_NO_MEMORY;
     int32_t status = CYMBALS_OK;
     call.advance(0, rows.n_rows);
 #pragma omp parallel num_threads(n_threads)
@@ -447,7 +477,6 @@ int32_t HalfStep<T>::run(cymbals_solve_info *info) {
         cymbals_solve_info mine = kNothing;
         int32_t failure = CYMBALS_OK;
         space.record(call.log());
-        const int64_t begin_time = space.log ? nanoseconds() : 0, begin_ticks = space.log ? ticks() : 0;
         if (ready) fixed.diagonal(options.reg, space.scale, space.root, space.rescale);
 #pragma omp for schedule(static, 1) nowait
         for (int64_t place = 0; place < n_long; place++)
@@ -457,10 +486,7 @@ int32_t HalfStep<T>::run(cymbals_solve_info *info) {
             const int64_t begin = n_long + chunk * kChunk;
             if (ready) solve_chunk(begin, std::min(begin + kChunk, rows.n_rows), 1, space, &mine, &failure);
         }
-        if (space.log) {
-            const int64_t passed = ticks() - begin_ticks;
-            space.log->settle(passed > 0 ? (double)(nanoseconds() - begin_time) / (double)passed : 0);
-        }
+        space.settle();
 #pragma omp critical
         {
             add_up(mine, failure, info, &status);
@@ -485,7 +511,14 @@ int32_t HalfStep<T>::run_row(cymbals_solve_info *info) {
     if (fixed.resolved()) relaxation = options.relaxation;
     int32_t failure = CYMBALS_OK;
     fixed.diagonal(options.reg, space.scale, space.root, space.rescale);
-    solve(0, 1, space, info, &failure);
+    space.record(call.log());
+    {
+        Stretch stretch = call.stretch();
+        space.last = space.begin_ticks;
+        solve(0, 1, space, info, &failure);
+        stretch.did(1, n, space.done.flops, space.done.bytes);
+    }
+    space.settle();
     return failure;
 }
 

@@ -16,13 +16,23 @@ struct Amount {
 struct RowWork {
     Amount gather, solve;
 };
+// A row solved by conjugate gradients: gathered, then whatever the steps, for a step, and for one's new residual.
+struct CgWork {
+    Amount gather, once, step, residual;
+
+    RowWork of(const CgSteps &steps) const {
+        const double all = steps.all, residuals = all - steps.short_passes;
+        return {gather,
+                {once.flops + all * step.flops + residuals * residual.flops,
+                 once.bytes + all * step.bytes + residuals * residual.bytes}};
+    }
+};
 
 template <class T>
 class Model {
  public:
     Model(const Kernels<T> &kernels, int64_t f)
         : group_(kernels.pad),
-          per_group_(1 / (double)group_),
           lanes_((double)kernels.lanes),
           strip_((double)kernels.strip),
           rank_((double)f),
@@ -36,12 +46,11 @@ class Model {
 
     // Conjugate gradients; the first residual is made while gathering. A pass multiplies each row by a vector and sums
     // the products up; where it makes a residual, it adds the rows up, too.
-    RowWork cg(const Row<T> &row, const Work<T> &work, const CgSteps &steps) const {
-        const bool compact = row.compact.rows;
-        const double width = compact ? pairs_ : f_, m = filled(row.n), entries = (double)up(row.n, group_),
-                     groups = entries * per_group_, all = steps.all, residuals = all - steps.short_passes;
+    CgWork cg(int64_t n, bool compact, bool scaled, const Work<T> &work) const {
+        const double width = compact ? pairs_ : f_, m = filled(n), entries = (double)up(n, group_),
+                     groups = entries / (double)group_;
         // 16-bit rows are weighed by their entries, and scaled by vectors where rows have a regularization of their own
-        const double weights = compact ? entries : 0, rescaling = compact && row.compact.scale ? f_ : 0;
+        const double weights = compact ? entries : 0, rescaling = compact && scaled ? f_ : 0;
         const double dots = 2 * m * width + entries * (lanes_ - 1) + weights + rescaling,
                      adds = (2 * m + groups) * width + weights + 2 * rescaling, total = lanes_ - 1;
         // more for a pass that gathers
@@ -49,13 +58,11 @@ class Model {
         const double from_fixed = m * (compact ? 2 * pairs_ : rank_ * kBytes),
                      from_tile = m * (compact ? 2 * pairs_ : f_ * kBytes);
         const double room = (double)(work.tile_rows * work.ld);
-        const bool fits = (compact ? entries * pairs_ / 2 : (double)((row.n + group_) * work.ld)) <= room;
-        RowWork w;
-        w.gather = {whole_ + gather + dots + adds + 3 * entries + total, from_fixed};
-        w.solve = {3 * f_ + total + all * (dots + 4 * entries + 2 * f_ + 2 * total + (fits ? 0 : gather)) +
-                       residuals * (adds + 8 * f_ + 2 * total),
-                   fits ? (all + residuals) * from_tile : all * from_fixed};
-        return w;
+        const bool fits = (compact ? entries * pairs_ / 2 : (double)((n + group_) * work.ld)) <= room;
+        return {{whole_ + gather + dots + adds + 3 * entries + total, from_fixed},
+                {3 * f_ + total, 0},
+                {dots + 4 * entries + 2 * f_ + 2 * total + (fits ? 0 : gather), fits ? from_tile : from_fixed},
+                {adds + 8 * f_ + 2 * total, fits ? from_tile : 0}};
     }
     RowWork dual(int64_t n) const {
         // Products of rows: a block of four with all from there on, two at a time, and the last, each with one or two.
@@ -87,7 +94,7 @@ class Model {
     }
 
  private:
-    // `to` is a power of two; a division for each row would show in what a record costs.
+    // `to` is a power of two.
     static int64_t down(int64_t n, int64_t to) { return n & -to; }
     static int64_t up(int64_t n, int64_t to) { return down(n + to - 1, to); }
     // Rows that passes of conjugate gradients work on: whole groups, and 4, 8 .. of the last.
@@ -109,7 +116,6 @@ class Model {
 
     static constexpr double kBytes = sizeof(T);
     const int64_t group_;
-    const double per_group_;
     const double lanes_, strip_;
     const double rank_, whole_, f_;     // what of the rank is whole vectors, and the rank filled up to whole groups
     const double whole_pairs_, pairs_;  // the same with vectors of 16-bit pairs

@@ -86,6 +86,15 @@ def test_evaluating_and_recommending(plays):
     assert np.array_equal(model.recommend(np.arange(400), n_threads=2)[0], ids)
 
 
+def test_a_row_of_its_own(plays):
+    model = fitted(plays)
+    with cymbals.Profile() as profile:
+        model.fold_in(plays[[3]])
+    (row,) = profile.row_classes()
+    assert (row["rows"], row["entries"], row["least"]) == (1, 700, 512)
+    assert {"gather", row["solver"]} <= {r["phase"] for r in profile.summary(peaks=False)}
+
+
 def test_chrome_trace(plays, tmp_path):
     """Complete and metadata events as the trace event format has them, properly nested on each track."""
     profile = fitted(plays).profile_

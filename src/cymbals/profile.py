@@ -398,7 +398,7 @@ class Profile:
             A .json file.
         """
         with beside(path) as unfinished, open(unfinished, "w", encoding="utf-8") as file:
-            json.dump({"traceEvents": list(self._events()), "displayTimeUnit": "ms"}, file)
+            json.dump({"traceEvents": list(self._events()), "displayTimeUnit": "ms"}, file, separators=(",", ":"))
 
     def _events(self) -> Iterator[dict[str, Any]]:
         """Calls and blocks of Python on track 0, thread t's stretches on track t + 1; microseconds."""
@@ -410,12 +410,12 @@ class Profile:
             label = {"iteration": call.iteration, "side": call.side} if call.side else {}
             yield _event(call.phase, 0, call.begin - zero, call.end - zero, label)
             for begin, end, rows, entries, flops, size, phase, thread, *_ in call.spans.tolist():
-                done = {"rows": rows, "entries": entries, "mflop": flops / 1e6, "mbyte": size / 1e6}
+                done = {"rows": rows, "entries": entries, "kflop": round(flops / 1e3), "kbyte": round(size / 1e3)}
                 yield _event(_PHASES[phase], thread + 1, begin - zero, end - zero, label | done)
 
 
 def _event(name: str, track: int, begin: int, end: int, args: dict[str, Any]) -> dict[str, Any]:
-    span = {"ts": begin / 1e3, "dur": (end - begin) / 1e3}
+    span = {"ts": round(begin / 1e3, 3), "dur": round((end - begin) / 1e3, 3)}
     return {"ph": "X", "cat": "cymbals", "name": name, "pid": 1, "tid": track, **span, "args": args}
 
 

@@ -257,6 +257,7 @@ class Profile:
             "thread_min": min(threads, default=None),
             "thread_mean": sum(threads) / len(threads) if threads else None,
             "thread_max": max(threads, default=None),
+            "imbalance": max(threads) * len(threads) / sum(threads) if sum(threads) > 0 else None,
             "rows": part.rows,
             "entries": part.entries,
             "cg_steps": part.cg_steps,

@@ -9,13 +9,12 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import Token
-from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from . import _core, figures
+from ._calls import PHASES, ROW_CLASS, SOLVERS, SPAN, Call, Sum
 from ._files import beside
 from ._format import cell, is_number
 from ._pandas import frame
@@ -27,106 +26,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-
-def _struct(**fields: str) -> np.dtype[Any]:
-    """A C struct of names by type, in this order."""
-    return np.dtype([(name, kind) for kind, names in fields.items() for name in names.split()], align=True)
-
-
-# cymbals_span and cymbals_row_class of cymbals.h, and its phases.
-_SPAN = _struct(i8="begin end rows entries", f8="flops bytes", i4="phase thread n_threads reserved")
-_ROW_CLASS = _struct(
-    i4="thread solver length",
-    i8="rows entries cg_steps retried gather_time solve_time",
-    f8="gather_flops gather_bytes solve_flops solve_bytes",
-)
-_PHASES = "core gram rotate whiten solve loss transpose triplets check index topk metrics".split()
-_SOLVERS = {1: "cg", 3: "dual", 4: "primal"}
 # Which of the machine's limits a phase's bytes stand against; the others stream from memory.
 _READS_FROM = {"gather": "gather", "loss": "gather", "cg": "near", "dual": "near", "primal": "near"}
-
-
-@dataclass
-class _Sum:
-    """What a phase took and did. Times are nanoseconds; those of threads add up to less than `time` where they waited."""
-
-    time: float = 0.0
-    threads: dict[int, float] = field(default_factory=dict)
-    calls: int = 0
-    rows: int = 0
-    entries: int = 0
-    cg_steps: int = 0
-    retried: int = 0
-    flops: float = 0.0
-    bytes: float = 0.0
-
-    def busy(self, thread: int, time: float) -> None:
-        self.threads[thread] = self.threads.get(thread, 0.0) + time
-
-    def add(self, other: _Sum) -> None:
-        self.time += other.time
-        for thread, time_of_thread in other.threads.items():
-            self.busy(thread, time_of_thread)
-        for name in ("calls", "rows", "entries", "cg_steps", "retried", "flops", "bytes"):
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-
-
-@dataclass
-class _Call:
-    """A call of the core, or a block of Python without the calls inside it (`nested`)."""
-
-    iteration: int
-    side: str
-    phase: str
-    begin: int
-    end: int
-    n_threads: int = 1
-    nested: int = 0
-    spans: NDArray[Any] = field(default_factory=lambda: np.empty(0, _SPAN))
-    row_classes: NDArray[Any] = field(default_factory=lambda: np.empty(0, _ROW_CLASS))
-
-    def sums(self) -> dict[str, _Sum]:
-        """By phase; their times add up to the call's."""
-        whole = float(self.end - self.begin - self.nested)
-        parts: dict[str, _Sum] = {}
-        for number in np.unique(self.spans["phase"]) if self.phase != "core" else ():
-            spans = self.spans[self.spans["phase"] == number]
-            part = parts[_PHASES[number]] = _Sum(calls=1)
-            for thread in np.unique(spans["thread"]):
-                own = spans[spans["thread"] == thread]
-                part.busy(int(thread), float(np.sum(own["end"] - own["begin"])))
-            for name in ("rows", "entries", "flops", "bytes"):
-                setattr(part, name, spans[name].sum().item())
-            part.time = float(spans["end"].max() - spans["begin"].min())
-        if "solve" in parts:
-            parts |= self._solvers(parts.pop("solve"))
-        own_part = parts.setdefault("other" if self.phase == "solve" else self.phase, _Sum())
-        own_part.calls = 1
-        own_part.time += whole - sum(part.time for part in parts.values())
-        return parts
-
-    def _solvers(self, region: _Sum) -> dict[str, _Sum]:
-        """A region in which threads solve rows: by what they were at, on average over the threads, and how they waited."""
-        n = self.n_threads
-        parts = {"gather": _Sum()} | {name: _Sum() for name in _SOLVERS.values()}
-        for row in self.row_classes:
-            gather, part, thread = parts["gather"], parts[_SOLVERS[int(row["solver"])]], int(row["thread"])
-            gather.busy(thread, float(row["gather_time"]))
-            part.busy(thread, float(row["solve_time"]))
-            for to, name in ((gather, "gather"), (part, "solve")):
-                to.time += float(row[f"{name}_time"]) / n
-                to.flops += float(row[f"{name}_flops"])
-                to.bytes += float(row[f"{name}_bytes"])
-                to.rows += int(row["rows"])
-                to.entries += int(row["entries"])
-            part.cg_steps += int(row["cg_steps"])
-            part.retried += int(row["retried"])
-        busy = sum(region.threads.values()) / n
-        parts["wait"] = _Sum(max(0.0, region.time - busy))
-        parts["other"] = _Sum(region.time - sum(part.time for part in parts.values()))
-        for part in parts.values():
-            part.calls = 1
-        return {name: part for name, part in parts.items() if part.time or name == "other"}
 
 
 class Profile:
@@ -162,8 +63,8 @@ class Profile:
         self.seconds = 0.0
         self.n_threads = 1
         self.simd = _core.simd_name()
-        self._calls: list[_Call] = []
-        self._open: list[_Call] = []  # blocks of Python that have not ended, the innermost last
+        self._calls: list[Call] = []
+        self._open: list[Call] = []  # blocks of Python that have not ended, the innermost last
         self._label = (0, "")
         self._lost = 0
         self._begin = 0
@@ -187,12 +88,12 @@ class Profile:
 
     def take(self, spans: bytes, row_classes: bytes, lost: int) -> None:
         """See `Recorder`."""
-        found = np.frombuffer(spans, _SPAN)
+        found = np.frombuffer(spans, SPAN)
         for whole in found[found["thread"] < 0]:
             phase, begin, end, n = (int(whole[name]) for name in ("phase", "begin", "end", "n_threads"))
-            call = _Call(*self._label, _PHASES[phase], begin, end, n)
+            call = Call(*self._label, PHASES[phase], begin, end, n)
             call.spans = found[found["thread"] >= 0]
-            call.row_classes = np.frombuffer(row_classes, _ROW_CLASS)
+            call.row_classes = np.frombuffer(row_classes, ROW_CLASS)
             self.n_threads = max(self.n_threads, n)
             self._calls.append(call)
             if self._open:
@@ -202,7 +103,7 @@ class Profile:
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
         """See `Recorder`."""
-        call = _Call(*self._label, name, time.perf_counter_ns(), 0)
+        call = Call(*self._label, name, time.perf_counter_ns(), 0)
         self._open.append(call)
         try:
             yield
@@ -238,14 +139,14 @@ class Profile:
                 active.reset(token)
         return self._peaks
 
-    def _summed(self, key: Callable[[_Call], tuple[Any, ...]]) -> dict[tuple[Any, ...], _Sum]:
-        sums: dict[tuple[Any, ...], _Sum] = {}
+    def _summed(self, key: Callable[[Call], tuple[Any, ...]]) -> dict[tuple[Any, ...], Sum]:
+        sums: dict[tuple[Any, ...], Sum] = {}
         for call in self._calls:
             for phase, part in call.sums().items():
-                sums.setdefault((*key(call), phase), _Sum()).add(part)
+                sums.setdefault((*key(call), phase), Sum()).add(part)
         return sums
 
-    def _row(self, part: _Sum, phase: str, peaks: dict[str, float] | None) -> dict[str, Any]:
+    def _row(self, part: Sum, phase: str, peaks: dict[str, float] | None) -> dict[str, Any]:
         seconds = part.time / 1e9
         threads = [part.threads.get(t, 0.0) / 1e9 for t in range(self.n_threads)] if part.threads else []
         gflop, gbyte = part.flops / 1e9, part.bytes / 1e9
@@ -296,15 +197,15 @@ class Profile:
         sums["", "rest"] = self._rest(sums.values())
         return [{"side": side, **self._row(part, phase, limits)} for (side, phase), part in sums.items()]
 
-    def _rest(self, sums: Iterable[_Sum]) -> _Sum:
-        return _Sum(1e9 * self.seconds - sum(part.time for part in sums))
+    def _rest(self, sums: Iterable[Sum]) -> Sum:
+        return Sum(1e9 * self.seconds - sum(part.time for part in sums))
 
     def row_classes(self) -> list[dict[str, Any]]:
         """How rows were solved, by iteration, side, length (powers of two) and solver, summed over threads."""
         sums: dict[tuple[Any, ...], dict[str, Any]] = {}
         for call in self._calls:
             for row in call.row_classes:
-                key = (call.iteration, call.side, int(row["length"]), _SOLVERS[int(row["solver"])])
+                key = (call.iteration, call.side, int(row["length"]), SOLVERS[int(row["solver"])])
                 total = sums.setdefault(key, dict.fromkeys(("rows", "entries", "cg_steps", "retried"), 0))
                 for name in total:
                     total[name] += int(row[name]) if name in row.dtype.names else 0
@@ -412,7 +313,7 @@ class Profile:
             yield _event(call.phase, 0, call.begin - zero, call.end - zero, label)
             for begin, end, rows, entries, flops, size, phase, thread, *_ in call.spans.tolist():
                 done = {"rows": rows, "entries": entries, "kflop": round(flops / 1e3), "kbyte": round(size / 1e3)}
-                yield _event(_PHASES[phase], thread + 1, begin - zero, end - zero, label | done)
+                yield _event(PHASES[phase], thread + 1, begin - zero, end - zero, label | done)
 
 
 def _event(name: str, track: int, begin: int, end: int, args: dict[str, Any]) -> dict[str, Any]:

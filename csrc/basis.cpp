@@ -9,8 +9,8 @@ extern "C" int32_t cymbals_basis(cymbals_workspace *workspace, int64_t f, const 
                                  double alpha0, double *spectrum, double *basis) {
     using namespace cymbals;
     Call call(workspace, CYMBALS_PHASE_OTHER);
-    if (!call.ready() || !call.between("f", f, 1) || !call.given("values", values) || !call.given("vectors", vectors) ||
-        !call.given("spectrum", spectrum) || !call.given("basis", basis) ||
+    if (!call.ready() || !call.between("f", f, 1, 1 << 20) || !call.given("values", values) ||
+        !call.given("vectors", vectors) || !call.given("spectrum", spectrum) || !call.given("basis", basis) ||
         !call.that(spectrum != values, "spectrum is values: they must not share memory") ||
         !call.that(basis != vectors, "basis is vectors: they must not share memory") ||
         !call.that(alpha0 >= 0 && std::isfinite(alpha0), "alpha0 is %g: it must be finite and not negative", alpha0))

@@ -469,7 +469,7 @@ int32_t HalfStep<T>::run(cymbals_solve_info *info) {
     const int64_t n_threads = call.threads(), n_chunks = (rows.n_rows - n_long + kChunk - 1) / kChunk;
     if (call.log() && !note_short_rows(layout)) return CYMBALS_NO_MEMORY;
     int32_t status = CYMBALS_OK;
-    call.advance(0, rows.n_rows);
+    call.start(rows.n_rows);
 #pragma omp parallel num_threads(n_threads)
     {
         Space<T> space;

@@ -202,7 +202,7 @@ int32_t Evaluation<T>::run() {
     for (int64_t first = 0; first < n_users; first += kUsers)
         most_test = std::max(most_test, test.indptr[std::min(n_users, first + kUsers)] - test.indptr[first]);
     bool enough = true;
-    call.advance(0, n_users);
+    call.start(n_users);
 #pragma omp parallel num_threads(n_threads) reduction(&& : enough)
     {
         Scratch<T> scratch = {buffer<T>((kUsers + kBlock) * f), buffer<T>((kernels.pad + kAtOnce) * f),

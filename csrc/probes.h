@@ -5,7 +5,10 @@
 #if defined(__has_include)
 #if __has_include(<sys/sdt.h>)
 #include <sys/sdt.h>
-#define CYMBALS_PROBE(name, a, b) DTRACE_PROBE2(cymbals, name, a, b)
+#define CYMBALS_PROBE(name, a, b)           \
+    do {                                    \
+        DTRACE_PROBE2(cymbals, name, a, b); \
+    } while (0)
 #endif
 #endif
 #ifndef CYMBALS_PROBE

@@ -210,7 +210,7 @@ int32_t for_blocks(Call &call, int64_t n_queries, int64_t most, Make make, Block
     const int64_t at_once = std::clamp(share, std::min<int64_t>(4, most), most);
     const int64_t blocks = (n_queries + at_once - 1) / at_once;
     bool enough = true;
-    call.advance(0, n_queries);
+    call.start(n_queries);
 #pragma omp parallel num_threads(std::min<int64_t>(call.threads(), blocks)) reduction(&& : enough) if (blocks > 1)
     {
         auto scratch = make();

@@ -11,14 +11,14 @@ Call::Call(cymbals_workspace *workspace, int32_t phase) : workspace_(workspace),
     if (workspace_ && workspace_->busy.exchange(true, std::memory_order_acquire)) workspace_ = nullptr;
     if (!workspace_) return;
     workspace_->message[0] = 0;
-    n_threads_ = workspace_->options.n_threads;
-    CYMBALS_PROBE(call_begin, phase_, n_threads_);
+    n_threads_ = std::min(workspace_->options.n_threads, (int32_t)omp_get_thread_limit());
+    if (phase_ != kNoPhase) CYMBALS_PROBE(call_begin, phase_, n_threads_);
     if (workspace_->logs && phase_ != kNoPhase) begin_ = nanoseconds();
 }
 
 Call::~Call() {
     if (!workspace_) return;
-    CYMBALS_PROBE(call_end, phase_, n_threads_);
+    if (phase_ != kNoPhase) CYMBALS_PROBE(call_end, phase_, n_threads_);
     if (workspace_->logs && phase_ != kNoPhase)
         workspace_->logs[workspace_->options.n_threads].add(
             {begin_, nanoseconds(), 0, 0, 0, 0, phase_, -1, n_threads_, 0});
@@ -92,6 +92,13 @@ int32_t Call::end(int32_t status, int64_t row) {
     else
         that(false, "%s", cymbals_status_message(status));
     return status;
+}
+
+bool Call::start(int64_t total) {
+    const cymbals_workspace_options &options = workspace_->options;
+    if (options.progress && options.progress(options.progress_context, 0, total))
+        cancelled_.store(true, std::memory_order_relaxed);
+    return !cancelled();
 }
 
 bool Call::advance(int64_t rows, int64_t total) {

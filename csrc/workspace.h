@@ -74,7 +74,7 @@ class Call {
     int32_t end(int32_t status, int64_t row = -1);
 
     // How many threads work: no more than so many multiply-adds are worth, for a call that may be short.
-    int32_t threads(double multiply_adds) { return n_threads_ = worth(workspace_->options.n_threads, multiply_adds); }
+    int32_t threads(double multiply_adds) { return n_threads_ = worth(n_threads_, multiply_adds); }
     int32_t threads() const { return n_threads_; }
     cymbals_workspace &workspace() { return *workspace_; }
     const KernelTable &table() const { return *workspace_->table; }
@@ -84,7 +84,9 @@ class Call {
     Stretch stretch() { return stretch(phase_); }
     Log *log() { return workspace_->logs ? &workspace_->logs[omp_get_thread_num()] : nullptr; }
 
-    // In a parallel region: some rows of so many are done. False: the caller wants no more.
+    // Before the first row of so many, and in a parallel region, when some are done: false where the caller wants no
+    // more.
+    bool start(int64_t total);
     bool advance(int64_t rows, int64_t total);
     bool cancelled() const { return cancelled_.load(std::memory_order_relaxed); }
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import cymbals
+from cymbals._calls import PHASES, ROW_CLASS, SPAN
 
 abi = pytest.importorskip("abi", reason="pycparser absent", exc_type=ImportError)
 ROOT = Path(__file__).parents[1]
@@ -76,3 +77,15 @@ def test_cython_declares_the_same(header):
     # Cython cannot say what the fields for functions are
     structs = dict(header.structs, cymbals_api=header.structs["cymbals_api"][:2])
     assert cython.structs == structs
+
+
+def test_profiles_read_structs_as_they_are():
+    """The records that profiles read as arrays, and the names of their phases."""
+    dump, kinds = (ROOT / "csrc" / "abi.txt").read_text(), {"int64_t": "<i8", "int32_t": "<i4", "double": "<f8"}
+    for name, dtype in (("cymbals_span", SPAN), ("cymbals_row_class", ROW_CLASS)):
+        size, fields = re.search(rf"^{name}: (\d+) bytes.*\n((?:    .*\n)+)", dump, re.M).groups()
+        assert dtype.itemsize == int(size)
+        wanted = [(n, kinds[kind], int(at)) for at, kind, n in re.findall(r"(\d+) \+ \d+: (\w+) (\w+)", fields)]
+        assert [(n, dtype.fields[n][0].str, dtype.fields[n][1]) for n in dtype.names] == wanted
+    phases = re.findall(r"CYMBALS_PHASE_(\w+) = \d+", dump)
+    assert ["core", *(phase.lower() for phase in phases[1:])] == PHASES

@@ -563,3 +563,23 @@ def test_factors_are_exchanged_without_copies(tmp_path):
     want = cymbals.ALS(factors=4, iterations=1).fit(matrix, init=start)
     got = cymbals.ALS(factors=4, iterations=1).fit(matrix, init=tuple(map(OnlyDlpack, start)))
     assert np.array_equal(got.item_factors_, want.item_factors_)
+
+
+@pytest.mark.parametrize("params", [{"objective": "explicit", "regularization": 0.0}, {}, {"objective": "ials", "nu": 1.0}])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_row_alone_is_solved_as_among_others(params, dtype):
+    matrix = random_matrix((60, 40), density=0.2)
+    model = cymbals.ALS(factors=30, iterations=3, random_state=0, dtype=dtype, **params).fit(matrix)
+    together = model.fold_in(matrix)
+    for u in range(60):
+        np.testing.assert_allclose(model.fold_in(matrix[[u]])[0], together[u], rtol=1e-5, atol=1e-6)
+
+
+def test_starts_of_other_libraries_that_will_not_do():
+    class OnDevice:
+        def __array__(self, *args, **kwargs):
+            raise TypeError("can't convert cuda:0 device type tensor to numpy")
+
+    matrix = random_matrix((30, 20))
+    with pytest.raises(TypeError, match="Y0 must be an array in this machine's memory: can't convert cuda"):
+        cymbals.ALS(factors=4).fit(matrix, init=(np.zeros((30, 4)), OnDevice()))

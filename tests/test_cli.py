@@ -280,3 +280,7 @@ def test_profile(tmp_path, table, monkeypatch):
     assert "factor" in cymbals_cli(*common, *sweep[2:], "--figure", "x.svg", "--sweep", "factor=2", code=2).stderr
     assert "single fit" in cymbals_cli(*common, *sweep, "--trace", "x.json", code=2).stderr
     assert "factors must be" in cymbals_cli(*common, "--sweep", "factors=0", code=1).stderr
+    twice = ("--sweep", "threads=1", "--sweep", "n_threads=2")
+    assert "given twice" in cymbals_cli(*common, *twice, code=2).stderr
+    assert "must end in one of" in cymbals_cli(*common, "--figure", "x.table", code=2).stderr
+    assert "the same file" in cymbals_cli(*common, "--figure", "x.png", "--trace", "x.png", code=2).stderr

@@ -202,7 +202,7 @@ for items in ([0], [3, 8, 2999], list(range(0, 3000, 7))):
     own_ids, own_scores = session.recommend(items, values)
     assert own_ids.tolist() == ids.tolist()
     np.testing.assert_allclose(own_scores, scores, rtol=1e-3)
-for items, values in (([], []), ([1], [1, 2]), ([3000], [1])):
+for items, values in (([], []), ([1], [1, 2]), ([3000], [1]), ([5, 1], [1, 1])):
     try:
         session.recommend(np.array(items, np.int32), np.array(values, np.float32))
         raise SystemExit("took bad input")

@@ -1,6 +1,8 @@
 """Profiles: what they count agrees with what the fit reports, times add up, and nothing changes by taking them."""
 
 import contextlib
+import contextvars
+import functools
 import io
 import json
 import threading
@@ -142,9 +144,10 @@ def test_outputs(plays):
 def test_only_its_own_thread_and_block(plays):
     model = fitted(plays)
     with cymbals.Profile() as profile:
-        other = threading.Thread(target=model.recommend, args=([1],))
-        other.start()
-        other.join()
+        for target in (model.recommend, functools.partial(contextvars.copy_context().run, model.recommend)):
+            other = threading.Thread(target=target, args=([1],))
+            other.start()
+            other.join()
     model.recommend([1])
     assert {row["phase"] for row in profile.summary(peaks=False)} == {"rest"}
     with contextlib.suppress(ValueError), profile:
@@ -154,6 +157,47 @@ def test_only_its_own_thread_and_block(plays):
     before = profile.to_dict(peaks=False)["phases"]
     model.recommend([1])
     assert profile.to_dict(peaks=False)["phases"] == before
+
+
+def test_nested_profiles_report_to_both(plays):
+    with cymbals.Profile() as outer:
+        model = fitted(plays)
+    inner = model.profile_
+    for name in ("gather", "eigh", "start"):
+        (a,), (b,) = (
+            [
+                r
+                for r in p.phases(peaks=False)
+                if (r["phase"], r["iteration"]) == (name, name != "start") and r["side"] != "items"
+            ]
+            for p in (outer, inner)
+        )
+        assert (a["calls"], a["rows"]) == (b["calls"], b["rows"])
+
+
+def test_before_it_ends_and_with_nothing_in_it():
+    with cymbals.Profile() as profile:
+        profile.print(io.StringIO(), peaks=False)
+        assert profile.phases(peaks=False)[-1]["seconds"] > 0
+    empty = cymbals.Profile()
+    empty.print(io.StringIO(), peaks=False)
+    assert empty.to_dict(peaks=False)["phases"] == [{**empty.summary(peaks=False)[0], "iteration": 0}]
+
+
+def test_messages_survive_the_report():
+    with cymbals.Profile(), pytest.raises(ValueError, match="outside"):
+        _core.number_ids(np.array([7]), 0, np.zeros(3, np.int32), 1)
+
+
+def test_a_fit_that_is_broken_off_leaves_its_profile(plays):
+    def stop(model, iteration):
+        raise KeyboardInterrupt
+
+    model = cymbals.ALS(factors=4, random_state=0)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(plays, callback=stop, profile=True)
+    assert model.n_iter_ == 1
+    assert {row["iteration"] for row in model.profile_.phases(peaks=False)} == {0, 1}
 
 
 def test_a_failed_fit_leaves_no_profile(plays):

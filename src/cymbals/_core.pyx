@@ -10,7 +10,7 @@ from cpython.buffer cimport (PyBUF_FORMAT, PyBUF_SIMPLE, PyBUF_STRIDES, PyBUF_WR
 
 from cymbals cimport *
 
-from cymbals._record import active as recorders
+from cymbals._record import current as recorder
 
 # See "Without linking" in cymbals.h.
 _C_API = PyCapsule_New(<void *>cymbals_functions(), b"cymbals._core._C_API", NULL)
@@ -47,9 +47,10 @@ cdef class Buffer:
     cdef int64_t size(self, int axis=0) noexcept nogil:
         return self.view.shape[axis]
 
-    cdef need(self, int64_t size):
-        if self.view.shape[0] != size:
-            raise ValueError(f"expected {size} elements, got {self.view.shape[0]}")
+    cdef need(self, int64_t size, int64_t width=-1):
+        if self.view.shape[0] != size or (width >= 0 and self.view.shape[1] != width):
+            raise ValueError(f"expected {size} elements{f' of {width}' if width >= 0 else ''}, got "
+                             f"{' x '.join(str(self.view.shape[axis]) for axis in range(self.view.ndim))}")
         return self
 
 
@@ -121,7 +122,7 @@ cdef class Workspace:
         options.simd = simd
         options.progress = NULL
         options.progress_context = NULL
-        self.recorder = recorders.get()
+        self.recorder = recorder()
         options.record = record or self.recorder is not None
         raise_for(cymbals_workspace_create(&options, &self.c))
 
@@ -152,12 +153,13 @@ cdef class Workspace:
 
     cdef end(self, int32_t status, int64_t row=-1):
         """After each call: reports it, and raises what went wrong."""
+        message = cymbals_workspace_message(self.c).decode()  # which reporting forgets
         if self.recorder is not None:
             spans, lost = self.spans()
             self.recorder.take(spans, self.row_classes(), lost)
             self.forget()
         if status == CYMBALS_BAD_ARGUMENT or (status == CYMBALS_BAD_VALUE and row < 0):
-            raise ValueError(cymbals_workspace_message(self.c).decode())
+            raise ValueError(message)
         raise_for(status, row)
 
 
@@ -200,7 +202,7 @@ def measure_peaks(how, int simd=0):
 def gram(y, out, how, int simd=0):
     cdef Workspace w = workspace_for(how, simd)
     cdef Matrix m = Matrix(y)
-    cdef Buffer g = Buffer(out, "d", 2, True).need(m.c.n_cols)
+    cdef Buffer g = Buffer(out, "d", 2, True).need(m.c.n_cols, m.c.n_cols)
     cdef int32_t status
     with nogil:
         status = cymbals_gram(w.c, &m.c, <double *>g.view.buf)
@@ -210,8 +212,8 @@ def gram(y, out, how, int simd=0):
 def basis(values, vectors, double alpha0, spectrum, out):
     """vectors: an eigenvector a row; fills spectrum and out, whose columns they become."""
     cdef Workspace w = Workspace(1)
-    cdef Buffer v = Buffer(values, "d", 1), rows = Buffer(vectors, "d", 2).need(v.size())
-    cdef Buffer s = Buffer(spectrum, "d", 1, True).need(v.size()), b = Buffer(out, "d", 2, True).need(v.size())
+    cdef Buffer v = Buffer(values, "d", 1), rows = Buffer(vectors, "d", 2).need(v.size(), v.size())
+    cdef Buffer s = Buffer(spectrum, "d", 1, True).need(v.size()), b = Buffer(out, "d", 2, True).need(v.size(), v.size())
     w.end(cymbals_basis(w.c, v.size(), <const double *>v.view.buf, <const double *>rows.view.buf, alpha0,
                             <double *>s.view.buf, <double *>b.view.buf))
 
@@ -219,7 +221,7 @@ def basis(values, vectors, double alpha0, spectrum, out):
 def rotate(x, vectors, how, int simd=0):
     cdef Workspace w = workspace_for(how, simd)
     cdef Matrix m = Matrix(x, True)
-    cdef Buffer q = Buffer(vectors, "d", 2).need(m.c.n_cols)
+    cdef Buffer q = Buffer(vectors, "d", 2).need(m.c.n_cols, m.c.n_cols)
     cdef int32_t status
     with nogil:
         status = cymbals_rotate(w.c, &m.c, <const double *>q.view.buf)

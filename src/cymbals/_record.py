@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
 from typing import Protocol
@@ -9,6 +10,8 @@ from typing import Protocol
 
 class Recorder(Protocol):
     """What the core and the Python around it report to."""
+
+    thread: int  # the one that it listens to: contexts are handed on to others
 
     def take(self, spans: bytes, row_classes: bytes, lost: int) -> None:
         """What one call of the core left behind: structs of ``cymbals.h``."""
@@ -23,13 +26,19 @@ class Recorder(Protocol):
 active: ContextVar[Recorder | None] = ContextVar("cymbals_recorder", default=None)
 
 
-def phase(name: str) -> AbstractContextManager[None]:
-    """`Recorder.phase` of the active recorder."""
+def current() -> Recorder | None:
+    """The active recorder, if it listens to this thread."""
     recorder = active.get()
+    return recorder if recorder is not None and recorder.thread == threading.get_ident() else None
+
+
+def phase(name: str) -> AbstractContextManager[None]:
+    """`Recorder.phase` of the current recorder."""
+    recorder = current()
     return nullcontext() if recorder is None else recorder.phase(name)
 
 
 def at(iteration: int, side: str) -> AbstractContextManager[None]:
-    """`Recorder.at` of the active recorder."""
-    recorder = active.get()
+    """`Recorder.at` of the current recorder."""
+    recorder = current()
     return nullcontext() if recorder is None else recorder.at(iteration, side)

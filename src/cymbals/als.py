@@ -96,7 +96,8 @@ class ALS(FactorModel):
     Attributes
     ----------
     user_factors_, item_factors_ : ndarray, shape (n_users, f) and (n_items, f)
-        In an arbitrary basis: only scores mean something. Users and items without entries have zeros.
+        In an arbitrary basis: only scores mean something. Users and items without entries have zeros. Not to be written to:
+        what is made of them once, for searching and folding in, is kept.
     global_mean_, user_biases_, item_biases_ : float, ndarray of shape (n_users,), ndarray of shape (n_items,)
         With `biases` alone; without, asking for them raises AttributeError.
     n_iter_ : int
@@ -246,10 +247,13 @@ class ALS(FactorModel):
             A row's system is not positive definite (a confidence below `unobserved_weight`) or overflows.
         """
         if boolean("profile", profile):
-            with Profile() as recorded:
-                self.fit(train, init, callback, compute_loss, progress)
-            self.profile_ = recorded
-            return self
+            recorded, before_it = Profile(), self._state
+            try:
+                with recorded:
+                    return self.fit(train, init, callback, compute_loss, progress)
+            finally:
+                if self._state is not before_it:  # there is a model, be it of a fit that was broken off
+                    self.profile_ = recorded
         settings, rank, relaxation, tol, dtype, rng = self._checked()
         params, iterations = self.get_params(), len(relaxation)
         with phase("data"):

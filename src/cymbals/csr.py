@@ -225,12 +225,18 @@ def _own(array: NDArray[Any], source: Any) -> NDArray[Any]:
 
 
 def _frozen(array: Any) -> bool:
-    """Whether neither an array nor anything that it is a view of can be written to, such as a file mapped to be read."""
+    """Whether an array is a view of what nobody can write to: bytes, or a file mapped to be read.
+
+    An array that owns its numbers is not, however its flags stand: they, and views from before, can change.
+    """
     while isinstance(array, np.ndarray):
         if array.flags.writeable:
             return False
         array = array.base
-    return array is None or memoryview(array).readonly
+    try:
+        return memoryview(array).readonly
+    except TypeError:  # it owns its numbers, or belongs to what does not say
+        return False
 
 
 def _check_triplets(

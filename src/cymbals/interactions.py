@@ -143,7 +143,7 @@ class Interactions:
         Parameters
         ----------
         stream : object with ``__arrow_c_stream__``
-            Read once, batch by batch; columns that are not named are passed over.
+            Read once, batch by batch; columns that are not named are passed over. Timestamps with a time zone become UTC.
         user, item, value, time, item_names
             As in `from_frame`.
 
@@ -220,7 +220,7 @@ class Interactions:
         """From any scipy sparse matrix or array, users in rows, items in columns.
 
         Duplicate entries are summed, rows sorted. The input is copied, but for sorted int32 indices and float32 or float64
-        values that are read-only, down to what they are views of: those, a memory-mapped file's for one, are used in place.
+        values that are views of what nobody can write to, bytes or a file mapped to be read: those are used in place.
 
         Parameters
         ----------

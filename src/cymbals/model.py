@@ -290,7 +290,7 @@ class FactorModel:
             return parts[0] if len(parts) == 1 else retrieval.union(parts[0], parts[1], threads_used)
 
         skipping = skip if mask is not None or exclude_seen else None
-        few = n_queries < retrieval.FEW_QUERIES and competing is None
+        few = n_queries < retrieval.FEW_QUERIES and competing is None and k <= state.y.shape[0] // retrieval.LEAST_CHOICE
         index = state.item_index(threads_used) if few else None
         best, scores = retrieval.topk(factors, state.y, n_queries, k, threads_used, skipping, competing, index=index)
         scores = state.with_mean(scores)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import Token
 from typing import IO, TYPE_CHECKING, Any, Self
 
@@ -18,9 +19,10 @@ from ._calls import PHASES, ROW_CLASS, SOLVERS, SPAN, Call, Sum
 from ._files import beside
 from ._format import cell, is_number
 from ._pandas import frame
-from ._record import active
+from ._record import Recorder, active, current
 from ._validation import one_of
 from .doctor import measure_peaks
+from .threads import resolve
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,13 +39,14 @@ class Profile:
     checked and copied), "check", "triplets", "transpose", "start" (noise), then for each half-step "gram", "eigh",
     "rotate", "whiten" (lengths and 16-bit copy of the fixed side), "gather" (a row's weights and entries read from
     memory; with conjugate gradients also their first residual, made meanwhile), "cg", "dual", "primal", "wait" (threads
-    that have no more rows), "other"; "loss", "index", "topk", "metrics", "core" (any other call), "rest" (Python).
-    Seconds of "gather" and the solvers are means over threads, so that phases add up to the whole.
+    that have no more rows), "other"; "loss", "keep" (copies for a callback), "index", "topk", "metrics", "core" (any
+    other call), "rest" (Python). Seconds of "gather" and the solvers are means over threads, so that phases add up to the
+    whole. Several fits in one block add up, too; a Profile inside another reports to both.
 
     Attributes
     ----------
     seconds : float
-        From the block's begin to its end.
+        From the block's begin to its end, or to now.
     n_threads : int
         The most that a call used.
     simd : str
@@ -60,8 +63,10 @@ class Profile:
     """
 
     def __init__(self) -> None:
-        self.seconds = 0.0
         self.n_threads = 1
+        self.thread = threading.get_ident()
+        self._seconds = 0.0
+        self._outer: Recorder | None = None
         self.simd = _core.simd_name()
         self._calls: list[Call] = []
         self._open: list[Call] = []  # blocks of Python that have not ended, the innermost last
@@ -74,20 +79,29 @@ class Profile:
     def __enter__(self) -> Self:
         if self._token is not None:
             raise RuntimeError("this Profile is active already")
+        self.thread, self._outer = threading.get_ident(), current()
         self._token = active.set(self)
         self._begin = time.perf_counter_ns()
         return self
 
     def __exit__(self, *_: object) -> None:
         assert self._token is not None
-        self.seconds += (time.perf_counter_ns() - self._begin) / 1e9
+        self._seconds = self.seconds
         active.reset(self._token)
-        self._token = None
+        self._token = self._outer = None
+
+    @property
+    def seconds(self) -> float:
+        """Wall time of the block, up to now where it has not ended."""
+        running = 0.0 if self._token is None else (time.perf_counter_ns() - self._begin) / 1e9
+        return self._seconds + running
 
     # -- what reports to it --------------------------------------------------------------------------------------------
 
     def take(self, spans: bytes, row_classes: bytes, lost: int) -> None:
         """See `Recorder`."""
+        if self._outer is not None:
+            self._outer.take(spans, row_classes, lost)
         found = np.frombuffer(spans, SPAN)
         for whole in found[found["thread"] < 0]:
             phase, begin, end, n = (int(whole[name]) for name in ("phase", "begin", "end", "n_threads"))
@@ -106,7 +120,8 @@ class Profile:
         call = Call(*self._label, name, time.perf_counter_ns(), 0)
         self._open.append(call)
         try:
-            yield
+            with nullcontext() if self._outer is None else self._outer.phase(name):
+                yield
         finally:
             self._open.pop()
             call.end = time.perf_counter_ns()
@@ -119,7 +134,8 @@ class Profile:
         """See `Recorder`."""
         before, self._label = self._label, (iteration, side)
         try:
-            yield
+            with nullcontext() if self._outer is None else self._outer.at(iteration, side):
+                yield
         finally:
             self._label = before
 
@@ -129,12 +145,12 @@ class Profile:
     def peaks(self) -> dict[str, float]:
         """What this machine does at most with as many threads: multiply_adds (1e9 a second); near, stream, gather (GB/s).
 
-        Measured at the first use, which takes some seconds.
+        Measured at the first use, which takes some seconds, on the machine that this is.
         """
         if self._peaks is None:
             token = active.set(None)
             try:
-                self._peaks = measure_peaks(self.n_threads)
+                self._peaks = measure_peaks(resolve(self.n_threads))
             finally:
                 active.reset(token)
         return self._peaks
@@ -181,6 +197,11 @@ class Profile:
         ----------
         peaks : bool
             Also tell the shares of this machine's peaks, which are measured for it.
+
+        Returns
+        -------
+        list of dict
+            Seconds; "gflop" and "gbyte" in 1e9; None where nothing is to be said.
         """
         limits = self.peaks if peaks else None
         sums = self._summed(lambda call: (call.iteration, call.side))
@@ -191,7 +212,17 @@ class Profile:
         ]
 
     def summary(self, peaks: bool = True) -> list[dict[str, Any]]:
-        """The same over all iterations."""
+        """The same over all iterations.
+
+        Parameters
+        ----------
+        peaks : bool
+            As in `phases`.
+
+        Returns
+        -------
+        list of dict
+        """
         limits = self.peaks if peaks else None
         sums = self._summed(lambda call: (call.side,))
         sums["", "rest"] = self._rest(sums.values())
@@ -201,7 +232,13 @@ class Profile:
         return Sum(1e9 * self.seconds - sum(part.time for part in sums))
 
     def row_classes(self) -> list[dict[str, Any]]:
-        """How rows were solved, by iteration, side, length (powers of two) and solver, summed over threads."""
+        """How rows were solved, by iteration, side, length (powers of two) and solver, summed over threads.
+
+        Returns
+        -------
+        list of dict
+            "least" and "most" are entries of a row; "retried" rows were solved again, exactly or in float64.
+        """
         sums: dict[tuple[Any, ...], dict[str, Any]] = {}
         for call in self._calls:
             for row in call.row_classes:
@@ -225,6 +262,10 @@ class Profile:
         ----------
         peaks : bool
             Also tell the shares of this machine's peaks, which are measured for it.
+
+        Returns
+        -------
+        dict
         """
         return {
             "seconds": self.seconds,
@@ -245,6 +286,10 @@ class Profile:
             By iteration, side and phase; by side and phase; how rows of each length were solved.
         peaks : bool
             Also tell the shares of this machine's peaks, which are measured for it.
+
+        Returns
+        -------
+        DataFrame
         """
         one_of("what", what, ("phases", "summary", "row_classes"))
         return frame(self.row_classes() if what == "row_classes" else getattr(self, what)(peaks))
@@ -259,17 +304,18 @@ class Profile:
         peaks : bool
             Also tell the shares of this machine's peaks, which are measured for it.
         """
-        rows = [row for row in self.summary(peaks) if row["seconds"] >= 5e-4 * self.seconds]
+        seconds = max(self.seconds, 1e-9)
+        rows = [row for row in self.summary(peaks) if row["seconds"] >= 5e-4 * seconds]
         columns = ["side", "phase", "calls", "seconds", "of_all", "thread_min", "thread_max", "rows", "entries", "cg_steps"]
         columns += ["gflop_per_s", "gb_per_s", "flop_per_byte"] + ["of_peak_flops", "of_peak_bytes"] * peaks
         lines = [
-            {name: _short(name, row["seconds"] / self.seconds if name == "of_all" else row[name]) for name in columns}
+            {name: _short(name, row["seconds"] / seconds if name == "of_all" else row[name]) for name in columns}
             for row in rows
         ]
         heads = {name: name.replace("_per_", "/").replace("_", " ") for name in columns}
         width = {name: max(len(line[name]) for line in [heads, *lines]) for name in columns}
         out = file or sys.stdout
-        print(f"{self.seconds:.3f} s, {self.n_threads} threads, {self.simd}", file=out)
+        print(f"{seconds:.3f} s, {self.n_threads} threads, {self.simd}", file=out)
         for line in [heads, *lines]:
             cells = (line[n].ljust(width[n]) if n in ("side", "phase") else line[n].rjust(width[n]) for n in columns)
             print("  ".join(cells).rstrip(), file=out)

@@ -56,7 +56,7 @@ def eigenbasis(gram: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[
     """Eigenvalues, at least 0, largest first, and eigenvectors, each with its largest entry positive."""
     if not np.isfinite(gram).all():
         raise ValueError("factors grew beyond their dtype: scale init down, raise regularization, or use dtype='float64'")
-    with phase("eigh"), single_blas_thread():
+    with single_blas_thread(), phase("eigh"):  # without waiting for others, and without what the first call loads
         values, vectors = np.linalg.eigh(gram)
     spectrum, basis = np.empty_like(values), np.empty_like(gram)
     _core.basis(values, np.ascontiguousarray(vectors.T), 1.0, spectrum, basis)
@@ -155,7 +155,9 @@ class Basis:
         """Solutions of `rows`, in the basis that the factors came in."""
         solved = np.zeros((rows.shape[0], self.fixed.shape[1]), self.fixed.dtype)
         rows = less(rows, self.offsets)
-        if rows.shape[0] == 1:  # without work for all of the fixed side
+        objective = settings.objective
+        # Without work for all of the fixed side, which alone tells how large a ridge is where there is none at all.
+        if rows.shape[0] == 1 and (objective.unobserved_weight > 0 or objective.regularization > 0):
             _solve_row(rows, self.fixed, self.spectrum, solved[0], settings)
         else:
             solve_rows(rows, self.fixed, self.spectrum, solved, settings)

@@ -32,12 +32,10 @@ def start(
             width = min(to.shape[1], factors.shape[1])  # either model may be without biases
             to[rows >= 0, :width] = factors[rows[rows >= 0], :width]
         return x, y
-    try:
-        given = [np.from_dlpack(side) if _speaks_dlpack_alone(side) else np.asarray(side) for side in init]
-    except (TypeError, ValueError):
-        given = []
-    if len(given) != 2:
+    sides = list(init) if isinstance(init, (tuple, list)) else []
+    if len(sides) != 2:
         raise TypeError(f"init must be (X0, Y0) or a fitted ALS, got {type(init).__name__}")
+    given = [_array(name, side) for name, side in zip(("X0", "Y0"), sides, strict=True)]
     for name, side, n in zip(("X0", "Y0"), given, data.shape, strict=True):
         if side.shape != (n, rank) or side.dtype.kind not in "iuf":
             raise ValueError(f"init: {name} must be numbers of shape {(n, rank)}, got {side.dtype} of {side.shape}")
@@ -49,8 +47,14 @@ def start(
     return x, y
 
 
-def _speaks_dlpack_alone(side: Any) -> bool:
-    return hasattr(side, "__dlpack__") and not hasattr(side, "__array__")
+def _array(name: str, side: Any) -> NDArray[Any]:
+    """A side as an array, be it of another library."""
+    try:
+        if hasattr(side, "__dlpack__") and not hasattr(side, "__array__"):
+            return np.from_dlpack(side)
+        return np.asarray(side)
+    except (TypeError, ValueError, RuntimeError, BufferError) as error:
+        raise TypeError(f"init: {name} must be an array in this machine's memory: {error}") from None
 
 
 def _noise(rng: Any, n: int, rank: int, dtype: Any, biases: bool) -> NDArray[Any]:

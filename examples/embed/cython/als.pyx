@@ -19,7 +19,7 @@ cdef cymbals_solve_options options = cymbals_solve_options(
 cdef int check(int32_t status, cymbals_workspace *workspace) except -1 nogil:
     if status != CYMBALS_OK:
         with gil:
-            raise RuntimeError((cymbals_workspace_message(workspace) or cymbals_status_message(status)).decode())
+            raise RuntimeError(cymbals_workspace_message(workspace).decode())
     return 0
 
 
@@ -35,7 +35,9 @@ cdef int half_step(cymbals_workspace *workspace, const cymbals_csr *rows, cymbal
     cdef cymbals_solve_info info
     check(cymbals_gram(workspace, fixed, gram), workspace)
     dsyevd(b"V", b"L", &f, gram, &f, values, work, &lwork, iwork, &liwork, &failed)
-    check(CYMBALS_BAD_VALUE if failed else CYMBALS_OK, workspace)
+    if failed:
+        with gil:
+            raise RuntimeError(f"dsyevd failed: {failed}")
     check(cymbals_basis(workspace, f, values, gram, objective.alpha0, spectrum, basis), workspace)
     check(cymbals_rotate(workspace, fixed, basis), workspace)
     check(cymbals_rotate(workspace, solved, basis), workspace)

@@ -13,7 +13,8 @@ CONFIDENCES = {"linear": CYMBALS_LINEAR, "log": CYMBALS_LOG, "binary": CYMBALS_B
 
 cdef int check(int32_t status, cymbals_workspace *workspace) except -1:
     if status != CYMBALS_OK:
-        raise ValueError((cymbals_workspace_message(workspace) or cymbals_status_message(status)).decode())
+        raise ValueError((cymbals_status_message(status) if workspace == NULL else
+                          cymbals_workspace_message(workspace)).decode())
     return 0
 
 
@@ -91,7 +92,11 @@ cdef class Session:
         cdef cymbals_matrix x = cymbals_matrix(sizeof(cymbals_matrix), &self.x[0], 1, f, f, CYMBALS_FLOAT32)
         cdef cymbals_csr seen
         cdef cymbals_solve_info info
+        cdef int64_t i
         cdef int32_t status
+        for i in range(1, n):
+            if items[i] <= items[i - 1]:
+                raise ValueError(f"items must be rising, got {items[i - 1]} before {items[i]}")
         if n == 0 or values.shape[0] != n:
             raise ValueError(f"items and values must be equally long and not empty, got {n} and {values.shape[0]}")
         indptr[:] = [0, n]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import statistics
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -54,14 +55,18 @@ def profile(
     **params: Any,
 ) -> None:
     """Fit and show what every phase took: seconds, threads, flops, bytes, shares of this machine's limits."""
-    varied = dict(options.assigned("--sweep", text) for text in sweep)
+    varied = _varied(sweep)
     if varied and trace:
         raise click.UsageError("--trace goes without --sweep: it shows a single fit")
     if varied and not figure:
         figure = "scaling.svg"
+    if figure and figure == trace:
+        raise click.UsageError("--trace and --figure name the same file")
     for output in (trace, figure):
         if output:
             options.check_writable(output)
+    if figure:
+        _check_kind(figure)
     fixed = params | {"random_state": seed, "n_threads": threads}
     settings = [_setting(fixed, varied, values) for values in itertools.product(*varied.values())]
     for setting in settings:
@@ -69,8 +74,8 @@ def profile(
     data = source.load()
     if varied:
         table = _sweep(data, varied, settings, rounds)
-        picture: Figure | None = figures.scaling(frame(table), list(varied), "seconds an iteration")
         print_json(table) if as_json else show_tables(console(), {f"medians of {rounds} rounds": table})
+        picture: Figure | None = figures.scaling(frame(table), list(varied), "seconds an iteration")
     else:
         found = _fitted(data, fixed)
         if as_json:
@@ -85,6 +90,27 @@ def profile(
     if figure and picture:
         picture.savefig(figure)
         click.echo(f"wrote {figure}", err=True)
+
+
+def _varied(sweep: tuple[str, ...]) -> dict[str, list[Any]]:
+    """Values by parameter, "threads" being the model's n_threads."""
+    varied: dict[str, list[Any]] = {}
+    for text in sweep:
+        name, values = options.assigned("--sweep", text)
+        name = "threads" if name == "n_threads" else name
+        if name in varied:
+            raise click.UsageError(f"--sweep {name} is given twice; list its values in one: {name}=A,B")
+        varied[name] = values
+    return varied
+
+
+def _check_kind(figure: str) -> None:
+    """Before minutes of work, whether matplotlib is there and can write such a file."""
+    from matplotlib.figure import Figure
+
+    kinds = Figure().canvas.get_supported_filetypes()
+    if Path(figure).suffix.removeprefix(".") not in kinds:
+        raise click.UsageError(f"--figure {figure}: its name must end in one of .{', .'.join(sorted(kinds))}")
 
 
 def _setting(fixed: dict[str, Any], varied: dict[str, Any], values: tuple[Any, ...]) -> dict[str, Any]:

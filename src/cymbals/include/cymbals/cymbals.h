@@ -180,7 +180,8 @@ CYMBALS_API int32_t cymbals_half_step_bytes(cymbals_workspace *workspace, const 
                                             int64_t *bytes);
 /* One row, of n entries, on the calling thread: solved (f numbers of fixed's type) as half_step would have it but for
  * the last bits, without work for the columns that it does not touch and, once the workspace has met a row as long,
- * without an allocation, second attempts aside. Indices are checked. options->reg counts, row_reg must be null. */
+ * without an allocation, second attempts aside. Indices are checked. options->reg counts, row_reg must be null. With
+ * EXPLICIT and reg 0 the least ridge there is is relative to the row's own entries, not to all of `fixed`. */
 CYMBALS_API int32_t cymbals_solve_row(cymbals_workspace *workspace, int64_t n, const void *indices, int32_t index_type,
                                       const void *values, int32_t value_type, const cymbals_objective *objective,
                                       const cymbals_matrix *fixed, const double *spectrum, void *solved,

@@ -58,6 +58,9 @@ Buffer<T> large_buffer(int64_t n) {
     return buffer<T>(n);
 }
 
+template <class T>
+constexpr int64_t kLine = 64 / (int64_t)sizeof(T);  // elements of a cache line
+
 inline int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 
 template <class T>

@@ -39,18 +39,16 @@ struct Layout {
 
     Layout(int64_t f, int64_t pad, int64_t longest) {
         padded = round_up(f, pad);
-        ld = padded + (padded * sizeof(T) % 512 == 0 ? kLine : 0);  // keeps columns out of one cache set
+        ld = padded + (padded * sizeof(T) % 512 == 0 ? kLine<T> : 0);  // keeps columns out of one cache set
         side = round_up(padded, 32);
         const int64_t fitting = std::min<int64_t>(kTileBytes / (ld * sizeof(T)), longest);
         tile_rows = round_up(std::max(fitting, padded), kGroup) + kGroup;
-        entries = round_up(longest + most_ahead(longest) + kGroup, kLine);
+        entries = round_up(longest + most_ahead(longest) + kGroup, kLine<T>);
     }
     int64_t bytes() const {
-        const int64_t numbers = round_up(tile_rows * ld, kLine) + side * side + 12 * side + 4 * entries;
+        const int64_t numbers = round_up(tile_rows * ld, kLine<T>) + side * side + 12 * side + 4 * entries;
         return numbers * (int64_t)sizeof(T) + 2 * entries * (int64_t)sizeof(int64_t);
     }
-
-    static constexpr int64_t kLine = 64 / (int64_t)sizeof(T);
 };
 
 // A thread's memory, and what it records of the chunk and the row in hand.
@@ -66,7 +64,7 @@ struct Space {
     Amount done;                     // of a chunk
 
     bool allocate(Slot &slot, const Layout<T> &layout) {
-        const int64_t vector = layout.side, line = Layout<T>::kLine;
+        const int64_t vector = layout.side, line = kLine<T>;
         char *const memory = slot.take(layout.bytes());
         if (!memory) return false;
         work.padded = layout.padded, work.ld = layout.ld, work.side = layout.side, work.tile_rows = layout.tile_rows;
@@ -160,7 +158,7 @@ class HalfStep {
     void solve(int64_t place, int64_t stride, Space<T> &space, cymbals_solve_info *info, int32_t *failure) const;
     void solve_chunk(int64_t begin, int64_t end, int64_t stride, Space<T> &space, cymbals_solve_info *info,
                      int32_t *failure) const;
-    void account(Space<T> &space, int64_t n, int32_t way, bool solved, int64_t retried, const RowWork &work,
+    void account(Space<T> &space, int64_t n, Way way, bool solved, int64_t retried, const RowWork &work,
                  int32_t cg_steps) const;
     int64_t length(int64_t r) const { return rows.indptr[r + 1] - rows.indptr[r]; }
     CgWork cg_work(const Row<T> &row, const Work<T> &work) const {
@@ -176,7 +174,7 @@ class HalfStep {
     // What short rows of each length count for, from the matrix itself and from its copy: looking it up is a good part
     // of what the record of a row takes. Only where there is a record.
     Buffer<CgWork> short_rows;
-    Solve exact(const Row<T> &row, T trace, const Work<T> &work, int32_t solver, T *x, cymbals_solve_info *info) const;
+    Solve exact(const Row<T> &row, T trace, const Work<T> &work, Way way, T *x, cymbals_solve_info *info) const;
     Solve in_double(const Row<T> &row, T *x) const;
 };
 
@@ -321,7 +319,7 @@ void HalfStep<T>::solve(int64_t place, int64_t stride, Space<T> &space, cymbals_
             info->rows_cg += outcome == Solve::done;
             info->rows_retried += outcome != Solve::done;
             if (space.log)
-                account(space, row.n, 0, outcome == Solve::done, outcome != Solve::done,
+                account(space, row.n, kCg, outcome == Solve::done, outcome != Solve::done,
                         cg_work(row, space.work).of(steps), steps.all);
             solver = CYMBALS_EXACT;
         }
@@ -329,12 +327,11 @@ void HalfStep<T>::solve(int64_t place, int64_t stride, Space<T> &space, cymbals_
         row.compact.rows = nullptr;
         if (outcome != Solve::done) {
             const int64_t retried = info->rows_retried;
-            outcome = exact(row, trace, space.work, solver, x, info);
-            if (space.log) {
-                const bool dual_way = solver == CYMBALS_DUAL && row.n_positive == row.n && row.n <= f;
-                account(space, row.n, dual_way ? 1 : 2, outcome == Solve::done, info->rows_retried - retried,
-                        dual_way ? model.dual(row.n) : model.primal(row.n), 0);
-            }
+            const Way way = solver == CYMBALS_DUAL && row.n_positive == row.n && row.n <= f ? kDual : kPrimal;
+            outcome = exact(row, trace, space.work, way, x, info);
+            if (space.log)
+                account(space, row.n, way, outcome == Solve::done, info->rows_retried - retried,
+                        way == kDual ? model.dual(row.n) : model.primal(row.n), 0);
         }
     }
     const T by = (T)relaxation;
@@ -351,7 +348,7 @@ void HalfStep<T>::solve(int64_t place, int64_t stride, Space<T> &space, cymbals_
 
 // Notes a row, or an attempt at it, that ends here.
 template <class T>
-void HalfStep<T>::account(Space<T> &space, int64_t n, int32_t way, bool solved, int64_t retried, const RowWork &work,
+void HalfStep<T>::account(Space<T> &space, int64_t n, Way way, bool solved, int64_t retried, const RowWork &work,
                           int32_t cg_steps) const {
     const int64_t now = ticks();
     RowSums &sums = space.log->ticking[63 - __builtin_clzll((uint64_t)n)][way];
@@ -384,9 +381,9 @@ void HalfStep<T>::solve_chunk(int64_t begin, int64_t end, int64_t stride, Space<
 }
 
 template <class T>
-Solve HalfStep<T>::exact(const Row<T> &row, T trace, const Work<T> &work, int32_t solver, T *x,
+Solve HalfStep<T>::exact(const Row<T> &row, T trace, const Work<T> &work, Way way, T *x,
                          cymbals_solve_info *info) const {
-    const bool dual = solver == CYMBALS_DUAL && row.n_positive == row.n && row.n <= f;
+    const bool dual = way == kDual;
     // beyond this the identity in I + W'W drowns in the rounding of W'W, which nothing afterwards would tell
     const bool hopeless = sizeof(T) == sizeof(float) && trace * std::numeric_limits<T>::epsilon() > T(0.1);
     Solve outcome = Solve::indefinite;

@@ -17,7 +17,8 @@ inline int64_t nanoseconds() {
         .count();
 }
 
-constexpr int32_t kLengths = 64, kWays = 3;  // powers of two that a row's length can lie at; CG, dual and primal
+constexpr int32_t kLengths = 64;  // powers of two that a row's length can lie at
+enum Way : int32_t { kCg, kDual, kPrimal, kWays };
 
 // Rows of one class. Times are in ticks until their thread's part of a half-step ends.
 struct RowSums {

@@ -13,7 +13,7 @@ constexpr int64_t kRows = 64;
 template <class T>
 int32_t rotate(cymbals_matrix &x, const double *basis, const Kernels<T> &kernels, Call &call) {
     const int64_t f = x.n_cols, padded = round_up(f, kernels.pad);
-    const int64_t ld = padded + 64 / (int64_t)sizeof(T);  // keeps a strip of the basis out of one cache set
+    const int64_t ld = padded + kLine<T>;  // keeps a strip of the basis out of one cache set
     Buffer<T> q = buffer<T>(f * ld);
     if (!q) return CYMBALS_NO_MEMORY;
     for (int64_t i = 0; i < f; i++)

@@ -14,7 +14,6 @@ namespace cymbals {
 template <class T>
 class FixedSide {
  public:
-    static constexpr int64_t kLineElements = 64 / sizeof(T);
     static constexpr int64_t kPairs = 32;  // elements of the 16-bit copy are whole cache lines of these
     FixedSide(const cymbals_matrix &matrix, const double *spectrum, const Kernels<T> &kernels)
         : matrix_(matrix), spectrum_(spectrum), kernels_(kernels), padded_(round_up(matrix.n_cols, kernels.pad)) {}
@@ -67,7 +66,9 @@ class FixedSide {
         }
     }
     void set_floor(double least_reg, double most_reg, double longest);
-    bool has_gramian() const { return *std::max_element(spectrum_, spectrum_ + matrix_.n_cols) > 0; }
+    double largest() const { return *std::max_element(spectrum_, spectrum_ + matrix_.n_cols); }
+    // More than what is lost beside the regularization.
+    bool has_gramian(double most_reg) const { return largest() + most_reg > most_reg; }
     void norms(int64_t begin, int64_t count, const T *scale, T *to) const {
         kernels_.row_norms(to, row_of<T>(matrix_, begin), stride(), count, matrix_.n_cols, scale);
     }
@@ -89,12 +90,11 @@ void FixedSide<T>::set_floor(double least_reg, double most_reg, double longest) 
     // whitening would make weights of it. More would regularize directions that the data do determine.
     constexpr double epsilon = std::numeric_limits<T>::epsilon();
     const double f = (double)matrix_.n_cols;
-    const double largest = *std::max_element(spectrum_, spectrum_ + matrix_.n_cols) + most_reg;
     least_reg_ = least_reg;
     // Nor can a decomposition in float64 tell eigenvalues below its own rounding from 0.
     constexpr double unresolved = std::numeric_limits<double>::epsilon();
-    floor_ = largest * f * std::max(16 * epsilon * epsilon, unresolved);
-    if (!(largest > most_reg)) {  // no Gramian: relative to the rows themselves, and a ridge if nothing else is there
+    floor_ = (largest() + most_reg) * f * std::max(16 * epsilon * epsilon, unresolved);
+    if (!has_gramian(most_reg)) {  // relative to the rows themselves, and a ridge if nothing else is there
         floor_ = std::max(floor_, longest * f * epsilon * (most_reg > 0 ? epsilon : 1));
         if (!(floor_ > 0)) floor_ = 1;
     }
@@ -109,7 +109,7 @@ int32_t FixedSide<T>::prepare(double least_reg, double most_reg, bool compact, C
     if (compact) compact_ = reinterpret_cast<int32_t *>(call.workspace().compact.take(compact_bytes(matrix_)));
     if (!memory || !leverage_ || (compact && !compact_)) return CYMBALS_NO_MEMORY;
     double longest = 0;
-    if (!has_gramian()) {
+    if (!has_gramian(most_reg)) {
         for_blocks(call, model.whiten(false, false),
                    [&](int64_t begin, int64_t count) { norms(begin, count, nullptr, leverage_ + begin); });
         for (int64_t i = 0; i < n; i++) longest = std::max(longest, (double)leverage_[i]);
@@ -128,13 +128,13 @@ int32_t FixedSide<T>::prepare(double least_reg, double most_reg, bool compact, C
 
 template <class T>
 int32_t FixedSide<T>::prepare_row(double reg, const int64_t *where, int64_t n, Call &call) {
-    const int64_t room = round_up(padded_, kLineElements);
+    const int64_t room = round_up(padded_, kLine<T>);
     T *const memory = call.workspace().leverage.take_array<T>(3 * room + n);
     if (!memory) return CYMBALS_NO_MEMORY;
     of_one_row_ = true;
     leverage_ = memory + 3 * room;
     double longest = 0;
-    if (!has_gramian())
+    if (!has_gramian(reg))
         for (int64_t i = 0; i < n; i++) {
             norms(where[i], 1, nullptr, leverage_ + i);
             longest = std::max(longest, (double)leverage_[i]);

@@ -94,20 +94,18 @@ int32_t Call::end(int32_t status, int64_t row) {
     return status;
 }
 
-bool Call::start(int64_t total) {
+void Call::start(int64_t total) {
     const cymbals_workspace_options &options = workspace_->options;
     if (options.progress && options.progress(options.progress_context, 0, total))
         cancelled_.store(true, std::memory_order_relaxed);
-    return !cancelled();
 }
 
-bool Call::advance(int64_t rows, int64_t total) {
+void Call::advance(int64_t rows, int64_t total) {
     const cymbals_workspace_options &options = workspace_->options;
-    if (!options.progress) return true;
+    if (!options.progress) return;
     const int64_t done = done_.fetch_add(rows, std::memory_order_relaxed) + rows;
     if (omp_get_thread_num() == 0 && !cancelled() && options.progress(options.progress_context, done, total))
         cancelled_.store(true, std::memory_order_relaxed);
-    return !cancelled();
 }
 
 }  // namespace cymbals

@@ -84,10 +84,10 @@ class Call {
     Stretch stretch() { return stretch(phase_); }
     Log *log() { return workspace_->logs ? &workspace_->logs[omp_get_thread_num()] : nullptr; }
 
-    // Before the first row of so many, and in a parallel region, when some are done: false where the caller wants no
-    // more.
-    bool start(int64_t total);
-    bool advance(int64_t rows, int64_t total);
+    // Tell the caller's progress function, which may cancel: before the first row of so many, and in a parallel region,
+    // when some are done.
+    void start(int64_t total);
+    void advance(int64_t rows, int64_t total);
     bool cancelled() const { return cancelled_.load(std::memory_order_relaxed); }
 
  private:

@@ -49,6 +49,8 @@ def solve_row(
     solved: Any,
     reg: float,
     solver: int,
+    cg_steps: int,
+    cg_tolerance: float,
     how: How,
     simd: int = 0,
 ) -> None: ...

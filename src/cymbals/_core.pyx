@@ -94,7 +94,7 @@ cdef cymbals_objective objective_of(values) except *:
     return o
 
 
-cdef raise_for(int32_t status, int64_t row=-1):
+cdef raise_for(int32_t status, int64_t row=-1, str detail=""):
     if status == CYMBALS_OK:
         return
     message = cymbals_status_message(status).decode()
@@ -104,7 +104,7 @@ cdef raise_for(int32_t status, int64_t row=-1):
         raise RuntimeError(message)
     if row >= 0:
         raise SolveError(message, row)
-    raise ValueError(message)
+    raise ValueError(detail or message)
 
 
 cdef class Workspace:
@@ -158,9 +158,7 @@ cdef class Workspace:
             spans, lost = self.spans()
             self.recorder.take(spans, self.row_classes(), lost)
             self.forget()
-        if status == CYMBALS_BAD_ARGUMENT or (status == CYMBALS_BAD_VALUE and row < 0):
-            raise ValueError(message)
-        raise_for(status, row)
+        raise_for(status, row, message)
 
 
 cdef Workspace workspace_for(how, int simd=0):
@@ -215,7 +213,7 @@ def basis(values, vectors, double alpha0, spectrum, out):
     cdef Buffer v = Buffer(values, "d", 1), rows = Buffer(vectors, "d", 2).need(v.size(), v.size())
     cdef Buffer s = Buffer(spectrum, "d", 1, True).need(v.size()), b = Buffer(out, "d", 2, True).need(v.size(), v.size())
     w.end(cymbals_basis(w.c, v.size(), <const double *>v.view.buf, <const double *>rows.view.buf, alpha0,
-                            <double *>s.view.buf, <double *>b.view.buf))
+                        <double *>s.view.buf, <double *>b.view.buf))
 
 
 def rotate(x, vectors, how, int simd=0):
@@ -280,14 +278,15 @@ def half_step_bytes(rows, fixed, int solver, int cg_steps, int compact, how, int
     return result
 
 
-def solve_row(indices, values, objective, fixed, spectrum, solved, double reg, int solver, how, int simd=0):
+def solve_row(indices, values, objective, fixed, spectrum, solved, double reg, int solver, int cg_steps,
+              double cg_tolerance, how, int simd=0):
     """One row into `solved` (f), in the basis of `fixed`."""
     cdef Workspace w = workspace_for(how, simd)
     cdef Buffer i = Buffer(indices, "iq", 1), v = Buffer(values, "fd", 1).need(i.size())
     cdef cymbals_objective o = objective_of(objective)
     cdef Matrix y = Matrix(fixed)
     cdef Buffer d = Buffer(spectrum, "d", 1).need(y.c.n_cols), x = Buffer(solved, "fd", 1, True).need(y.c.n_cols)
-    cdef Options options = Options(reg, solver, 3, 0.016, 1, CYMBALS_COMPACT_NEVER, 1)
+    cdef Options options = Options(reg, solver, cg_steps, cg_tolerance, 1, CYMBALS_COMPACT_NEVER, 1)
     cdef cymbals_solve_info info
     cdef int32_t status
     info.failed_row = -1

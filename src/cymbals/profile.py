@@ -7,7 +7,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from contextvars import Token
 from typing import IO, TYPE_CHECKING, Any, Self
@@ -155,12 +155,20 @@ class Profile:
                 active.reset(token)
         return self._peaks
 
-    def _summed(self, key: Callable[[Call], tuple[Any, ...]]) -> dict[tuple[Any, ...], Sum]:
+    def _rows(self, by: tuple[str, ...], peaks: bool) -> list[dict[str, Any]]:
+        """A row for each of what calls belong to and phase, in the order of the work; what remains, in Python, is last."""
+        limits = self.peaks if peaks else None
         sums: dict[tuple[Any, ...], Sum] = {}
         for call in self._calls:
+            belongs = tuple(getattr(call, name) for name in by)
             for phase, part in call.sums().items():
-                sums.setdefault((*key(call), phase), Sum()).add(part)
-        return sums
+                sums.setdefault((*belongs, phase), Sum()).add(part)
+        nothing = tuple({"iteration": 0, "side": ""}[name] for name in by)
+        sums[*nothing, "rest"] = Sum(1e9 * self.seconds - sum(part.time for part in sums.values()))
+        return [
+            {**dict(zip(by, belongs, strict=True)), **self._row(part, phase, limits)}
+            for (*belongs, phase), part in sums.items()
+        ]
 
     def _row(self, part: Sum, phase: str, peaks: dict[str, float] | None) -> dict[str, Any]:
         seconds = part.time / 1e9
@@ -203,13 +211,7 @@ class Profile:
         list of dict
             Seconds; "gflop" and "gbyte" in 1e9; None where nothing is to be said.
         """
-        limits = self.peaks if peaks else None
-        sums = self._summed(lambda call: (call.iteration, call.side))
-        sums[0, "", "rest"] = self._rest(sums.values())
-        return [
-            {"iteration": iteration, "side": side, **self._row(part, phase, limits)}
-            for (iteration, side, phase), part in sums.items()
-        ]
+        return self._rows(("iteration", "side"), peaks)
 
     def summary(self, peaks: bool = True) -> list[dict[str, Any]]:
         """The same over all iterations.
@@ -223,13 +225,7 @@ class Profile:
         -------
         list of dict
         """
-        limits = self.peaks if peaks else None
-        sums = self._summed(lambda call: (call.side,))
-        sums["", "rest"] = self._rest(sums.values())
-        return [{"side": side, **self._row(part, phase, limits)} for (side, phase), part in sums.items()]
-
-    def _rest(self, sums: Iterable[Sum]) -> Sum:
-        return Sum(1e9 * self.seconds - sum(part.time for part in sums))
+        return self._rows(("side",), peaks)
 
     def row_classes(self) -> list[dict[str, Any]]:
         """How rows were solved, by iteration, side, length (powers of two) and solver, summed over threads.
@@ -239,17 +235,16 @@ class Profile:
         list of dict
             "least" and "most" are entries of a row; "retried" rows were solved again, exactly or in float64.
         """
+        counts, times = ("rows", "entries", "cg_steps", "retried"), ("gather", "solve")
         sums: dict[tuple[Any, ...], dict[str, Any]] = {}
         for call in self._calls:
             for row in call.row_classes:
                 key = (call.iteration, call.side, int(row["length"]), SOLVERS[int(row["solver"])])
-                total = sums.setdefault(key, dict.fromkeys(("rows", "entries", "cg_steps", "retried"), 0))
-                for name in total:
-                    total[name] += int(row[name]) if name in row.dtype.names else 0
-                for name in ("gather", "solve"):
-                    at = f"{name}_thread_seconds"
-                    total.setdefault(at, 0.0)
-                    total[at] += float(row[f"{name}_time"]) / 1e9
+                total = sums.setdefault(key, dict.fromkeys(counts, 0) | {f"{name}_thread_seconds": 0.0 for name in times})
+                for name in counts:
+                    total[name] += int(row[name])
+                for name in times:
+                    total[f"{name}_thread_seconds"] += float(row[f"{name}_time"]) / 1e9
         return [
             {"iteration": i, "side": side, "least": 2**length, "most": 2 ** (length + 1) - 1, "solver": solver, **total}
             for (i, side, length, solver), total in sorted(sums.items(), key=lambda pair: pair[0])

@@ -12,7 +12,7 @@ from . import _core
 from .csr import Csr
 
 MOST_PLACES = 10_000_000  # for one query
-LEAST_CHOICE = 16  # items for each place: with fewer, an index is of no use
+LEAST_CHOICE = 16  # items for each place: with fewer, csrc/topk.cpp makes no use of an index
 FEW_QUERIES = 256  # for which an index, kept from call to call, is worth its memory
 BYTE_BUDGET = 64 * 1024 * 1024  # of a block's own copies: query rows and lists of items left out
 

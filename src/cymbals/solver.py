@@ -97,6 +97,8 @@ def _solve_row(
         solved,
         float(np.atleast_1d(objective.row_regularization(row.indptr, row.shape[1]))[0]),
         SOLVERS[settings.solver],
+        settings.cg_steps,
+        settings.cg_tolerance,
         settings.how,
     )
 

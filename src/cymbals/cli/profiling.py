@@ -33,7 +33,7 @@ _SHOWN = ("gram", "eigh", "rotate", "whiten", "gather", "cg", "dual", "primal", 
     metavar="NAME=A,B,...",
     help="Values of a parameter of the model, or of threads; all combinations are fitted in turn.",
 )
-@click.option("--rounds", type=click.IntRange(1), default=3, show_default=True, help="Of a sweep; medians are shown.")
+@click.option("--rounds", type=click.IntRange(1), help="Of a sweep, 3 if not given; medians are shown.")
 @click.option("--trace", type=click.Path(dir_okay=False), help="Trace events (.json) to write, for ui.perfetto.dev.")
 @click.option(
     "--figure",
@@ -46,7 +46,7 @@ _SHOWN = ("gram", "eigh", "rotate", "whiten", "gather", "cg", "dual", "primal", 
 def profile(
     source: options.Source,
     sweep: tuple[str, ...],
-    rounds: int,
+    rounds: int | None,
     trace: str | None,
     figure: str | None,
     seed: int,
@@ -58,6 +58,8 @@ def profile(
     varied = _varied(sweep)
     if varied and trace:
         raise click.UsageError("--trace goes without --sweep: it shows a single fit")
+    if rounds and not varied:
+        raise click.UsageError("--rounds goes with --sweep: a single fit has none")
     if varied and not figure:
         figure = "scaling.svg"
     if figure and figure == trace:
@@ -73,6 +75,7 @@ def profile(
         ALS(**setting).check_params()
     data = source.load()
     if varied:
+        rounds = rounds or 3
         table = _sweep(data, varied, settings, rounds)
         print_json(table) if as_json else show_tables(console(), {f"medians of {rounds} rounds": table})
         picture: Figure | None = figures.scaling(frame(table), list(varied), "seconds an iteration")
@@ -150,13 +153,10 @@ def _an_iteration(profile: Profile) -> dict[str, float]:
     return {"seconds an iteration": seconds, **parts, "GFLOP/s": gflop / seconds}
 
 
-def _by_length(profile: Profile) -> list[dict[str, Any]]:
-    """Row classes over all iterations."""
-    sums: dict[tuple[Any, ...], dict[str, Any]] = {}
-    for row in profile.row_classes():
-        key = (row["side"], row["least"], row["solver"])
-        into = sums.setdefault(key, {"side": row["side"], "entries of a row": f"{row['least']}–{row['most']}"})
-        into |= {name: value for name, value in row.items() if name == "solver"}
-        for name in ("rows", "entries", "cg_steps", "retried", "gather_thread_seconds", "solve_thread_seconds"):
-            into[name] = into.get(name, 0) + row[name]
-    return [sums[key] for key in sorted(sums, key=lambda key: (key[0] != "users", key[1:]))]
+def _by_length(profile: Profile) -> Any:
+    """Row classes over all iterations, as a data frame; users first."""
+    table = profile.to_frame("row_classes").drop(columns="iteration")
+    table["side"] = table["side"].astype("category").cat.set_categories(["users", "items", ""])
+    table = table.groupby(["side", "least", "most", "solver"], observed=True).sum().reset_index()
+    table.insert(1, "entries of a row", table.pop("least").astype(str) + "–" + table.pop("most").astype(str))
+    return table

@@ -120,6 +120,21 @@ int cg_budget(const Cost &cost, double trace, double exact, bool fits) {
     return affordable < 1 || expected > 1.6 * affordable || expected > kMostSteps ? 0 : (int)std::min(affordable, 1e9);
 }
 
+// Whether the identity in I + W'W, of this trace, drowns in the rounding of W'W in float32, which nothing afterwards
+// would tell. Such rows are solved in float64.
+template <class T>
+bool drowns(T trace) {
+    return sizeof(T) == sizeof(float) && trace * std::numeric_limits<T>::epsilon() > T(0.1);
+}
+
+// Whether an implicit row's targets add up to so much that the rounding of its scores alone costs a good part of a
+// cell's loss: no solution in T is right then.
+template <class T>
+bool too_heavy(T constant) {
+    constexpr T epsilon = std::numeric_limits<T>::epsilon();
+    return constant * epsilon * epsilon > T(0.1);
+}
+
 template <class T>
 class HalfStep {
  public:
@@ -175,7 +190,7 @@ class HalfStep {
     // of what the record of a row takes. Only where there is a record.
     Buffer<CgWork> short_rows;
     Solve exact(const Row<T> &row, T trace, const Work<T> &work, Way way, T *x, cymbals_solve_info *info) const;
-    Solve in_double(const Row<T> &row, T *x) const;
+    Solve in_double(const Row<T> &row, Way way, T *x) const;
 };
 
 // Whether CG reads a copy of the fixed side in 16 bits.
@@ -300,13 +315,17 @@ void HalfStep<T>::solve(int64_t place, int64_t stride, Space<T> &space, cymbals_
                                                    : load<int64_t, double>(place, stride, space, &row, &trace));
     std::copy_n(x, f, space.start);
     Solve outcome = Solve::not_converged;
-    if (finite) {
+    if (finite && objective.kind != CYMBALS_EXPLICIT && too_heavy(row.constant)) {
+        outcome = Solve::indefinite;
+    } else if (finite) {
         const Cost cost{(double)row.n, (double)f};
         const double dual = row.n <= f ? cost.dual() : std::numeric_limits<double>::infinity();
         const double exact_cost = std::min(dual, cost.primal());
         int32_t solver = options.solver;
         Stop stop = {options.cg_steps, options.cg_steps, 0, 0, 0};
-        if (solver == CYMBALS_SOLVER_AUTO) {
+        if (solver == CYMBALS_SOLVER_AUTO && drowns(trace)) {
+            solver = CYMBALS_EXACT;
+        } else if (solver == CYMBALS_SOLVER_AUTO) {
             const int budget = cg_budget(cost, trace, exact_cost, row.n + kGroup <= space.work.tile_rows);
             stop = {std::max(budget, options.cg_steps), options.cg_steps, options.cg_tolerance,
                     options.cg_tolerance / 8, std::min(12.5 * options.cg_tolerance, 1.0)};
@@ -384,21 +403,19 @@ template <class T>
 Solve HalfStep<T>::exact(const Row<T> &row, T trace, const Work<T> &work, Way way, T *x,
                          cymbals_solve_info *info) const {
     const bool dual = way == kDual;
-    // beyond this the identity in I + W'W drowns in the rounding of W'W, which nothing afterwards would tell
-    const bool hopeless = sizeof(T) == sizeof(float) && trace * std::numeric_limits<T>::epsilon() > T(0.1);
     Solve outcome = Solve::indefinite;
-    if (!hopeless) outcome = dual ? kernels.solve_dual(row, work, x) : kernels.solve_primal(row, work, x);
+    if (!drowns(trace)) outcome = dual ? kernels.solve_dual(row, work, x) : kernels.solve_primal(row, work, x);
     if (outcome == Solve::indefinite && sizeof(T) == sizeof(float)) {
         info->rows_retried++;
-        outcome = in_double(row, x);
+        outcome = in_double(row, way, x);
     }
     (dual ? info->rows_dual : info->rows_primal) += outcome == Solve::done;
     return outcome;
 }
 
-// The primal in float64, for a row whose float32 system does not hold what it should.
+// In float64, for a row whose float32 system does not hold what it should.
 template <class T>
-Solve HalfStep<T>::in_double(const Row<T> &row, T *x) const {
+Solve HalfStep<T>::in_double(const Row<T> &row, Way way, T *x) const {
     const Kernels<double> &precise = table.f64;
     Slot memory;
     Space<double> space;
@@ -421,7 +438,8 @@ Solve HalfStep<T>::in_double(const Row<T> &row, T *x) const {
                               space.where, space.q,
                               row.n,       row.n_positive,
                               0,           0};
-    const Solve outcome = precise.solve_primal(wide, space.work, x_copy.get());
+    const auto solve = way == kDual ? precise.solve_dual : precise.solve_primal;
+    const Solve outcome = solve(wide, space.work, x_copy.get());
     if (outcome == Solve::done) std::copy_n(x_copy.get(), f, x);
     return outcome;
 }
@@ -504,7 +522,8 @@ int32_t HalfStep<T>::run_row(cymbals_solve_info *info) {
     int64_t *const where = call.workspace().order.take_array<int64_t>(n);
     if (!where || !space.allocate(call.workspace().threads[0], Layout<T>(f, kernels.pad, n))) return CYMBALS_NO_MEMORY;
     for (int64_t i = 0; i < n; i++) where[i] = index_at(rows, i);
-    if (fixed.prepare_row(options.reg, where, n, call) != CYMBALS_OK) return CYMBALS_NO_MEMORY;
+    const int32_t prepared = fixed.prepare_row(options.reg, where, n, call);
+    if (prepared != CYMBALS_OK) return prepared;
     if (fixed.resolved()) relaxation = options.relaxation;
     int32_t failure = CYMBALS_OK;
     fixed.diagonal(options.reg, space.scale, space.root, space.rescale);

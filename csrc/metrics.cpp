@@ -17,6 +17,7 @@ constexpr int64_t kUsers = 128, kItems = 384;  // of a block and of a tile: 196 
 constexpr int64_t kAtOnce = 32;                // positives of a user
 constexpr int64_t kColumn = kItems + 16;  // from one column of a tile to the next: an odd number of cache lines, so
                                           // that a strip of them does not crowd into a few cache sets
+constexpr int64_t kMostCutoffs = 100'000;
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
 // A user while his block meets the items. Arrays are borrowed; positives stand by falling score in `value`, by rising
@@ -57,6 +58,7 @@ struct Evaluation {
     int32_t run();
 
  private:
+    int64_t figures() const { return 2 + 4 * (int64_t)n_k; }  // of a user
     void block(int64_t first, int64_t n, Scratch<T> &scratch);
     void find_positives(int64_t u, Ranking<T> &ranking) const;
     void score_positives(const T *user, Scratch<T> &scratch, Ranking<T> &ranking) const;
@@ -118,7 +120,7 @@ void Evaluation<T>::meet(int64_t u, int64_t begin, T *scores, Ranking<T> &rankin
 
 template <class T>
 void Evaluation<T>::finish(int64_t u, Ranking<T> &ranking, const Scored<T> *best) const {
-    double *row = out + u * (2 + 4 * n_k);
+    double *row = out + u * figures();
     const int64_t n_positive = ranking.n_positive, n_negative = items.n_rows - ranking.n_left_out - n_positive;
     int64_t twice = 0;  // negatives below a positive, ties counted half
     for (int64_t i = 0; i < n_positive; i++) twice += ranking.less[i] + ranking.not_more[i];
@@ -154,7 +156,7 @@ void Evaluation<T>::block(int64_t first, int64_t n, Scratch<T> &scratch) {
     Ranking<T> rankings[kUsers];
     int64_t user[kUsers], active = 0;  // those with a positive
     for (int64_t u = first; u < first + n; u++) {
-        std::fill_n(out + u * (2 + 4 * n_k), 2 + 4 * n_k, kNaN);
+        std::fill_n(out + u * figures(), figures(), kNaN);
         Ranking<T> &ranking = rankings[active];
         const int64_t at = test.indptr[u] - begin_test;
         ranking = Ranking<T>();
@@ -230,9 +232,9 @@ extern "C" int32_t cymbals_rank_metrics(cymbals_workspace *workspace, const cymb
     using namespace cymbals;
     Call call(workspace, CYMBALS_PHASE_METRICS);
     if (!call.ready() || !call.matrix("users", users) || !call.matrix("items", items) ||
-        !call.csr("train", train, false) || !call.csr("test", test, true) || !call.between("n_k", n_k, 1) ||
-        !call.given("k", k) || !call.given("out", out) || !call.given("covered", covered) ||
-        !call.equal("users->type", users->type, "items->type", items->type) ||
+        !call.csr("train", train, false) || !call.csr("test", test, true) ||
+        !call.between("n_k", n_k, 1, kMostCutoffs) || !call.given("k", k) || !call.given("out", out) ||
+        !call.given("covered", covered) || !call.equal("users->type", users->type, "items->type", items->type) ||
         !call.equal("users->n_cols", users->n_cols, "items->n_cols", items->n_cols) ||
         !call.equal("train->n_rows", train->n_rows, "users->n_rows", users->n_rows) ||
         !call.equal("test->n_rows", test->n_rows, "users->n_rows", users->n_rows) ||

@@ -37,11 +37,11 @@ class Screen {
     int64_t item(int64_t place) const { return order_[place]; }  // by falling length
     const int8_t *groups(int64_t block) const { return packed_.get() + block * block_bytes(); }
 
-    // Writes 4 * quads() bytes. False: not finite, or all zeros, which no scale can be chosen for.
+    // Writes 4 * quads() bytes. False: all zeros, or numbers whose squares would leave float64.
     bool encode(const T *x, uint8_t *bytes, Query *query) const;
     // Whether any item from this block on can score `least`.
     bool reaches(const Query &query, int64_t block, double least) const {
-        return !(query.length * blocks_[block].length * (1 + slack()) < least);
+        return !(query.length * blocks_[block].length * (1 + slack()) + underflow_ < least);
     }
     // What the product of integers must be at least where the score may be `least`.
     int32_t needed(const Query &query, int64_t block, double least) const;
@@ -55,11 +55,14 @@ class Screen {
 
     // Rounding of a score in T, and of the bounds themselves.
     double slack() const { return 2 * (double)(columns_ + 8) * std::numeric_limits<T>::epsilon(); }
+    // Whether squares and products of such numbers stay far inside float64, as the bounds assume.
+    static bool measurable(double largest) { return largest >= 1e-140 && largest <= 1e140; }
     void pack(const cymbals_matrix &items, const T *scale, int64_t block);
 
     const int64_t columns_, quads_;
     int64_t n_ = 0;
     double most_half_ = 1;  // of all blocks
+    double underflow_ = 0;  // of a score in T: what its products and sums lose below the smallest number
     Buffer<int64_t> order_;
     Buffer<int8_t> packed_;
     Buffer<Block> blocks_;
@@ -74,17 +77,27 @@ int32_t Screen<T>::prepare(const cymbals_matrix &items, const int64_t *list, int
     blocks_ = buffer<Block>(blocks());
     packed_ = large_buffer<int8_t>(blocks() * kGroups * screen_bytes(quads_));
     if (!length || !order_ || !blocks_ || !packed_) return CYMBALS_NO_MEMORY;
-#pragma omp parallel for schedule(static) num_threads(n_threads)
+    bool all_measurable = true;
+    double most_scale = scale ? 0 : 1;
+#pragma omp parallel for schedule(static) num_threads(n_threads) reduction(&& : all_measurable) \
+    reduction(max : most_scale)
     for (int64_t i = 0; i < n; i++) {
         const int64_t item = list ? list[i] : i;
         const T *y = row_of<T>(items, item);
-        double total = 0;
-        for (int64_t j = 0; j < columns_; j++) total += (double)y[j] * y[j];
-        length[item] = std::sqrt(total) * (scale ? std::abs((double)scale[item]) : 1);
+        const double by = scale ? std::abs((double)scale[item]) : 1;
+        double total = 0, largest = 0;
+        for (int64_t j = 0; j < columns_; j++) {
+            total += (double)y[j] * y[j];
+            largest = std::max(largest, std::abs((double)y[j]));
+        }
+        all_measurable = all_measurable && std::isfinite(total * by) &&
+                         (largest == 0 || (measurable(largest) && (by == 0 || measurable(largest * by))));
+        most_scale = std::max(most_scale, by);
+        length[item] = std::sqrt(total) * by;
         order_[i] = item;
     }
-    for (int64_t i = 0; i < n; i++)
-        if (!std::isfinite(length[order_[i]])) return CYMBALS_BAD_VALUE;
+    if (!all_measurable) return CYMBALS_BAD_VALUE;
+    underflow_ = (double)(columns_ + 8) * std::numeric_limits<T>::denorm_min() * most_scale;
     std::sort(order_.get(), order_.get() + n,
               [&](int64_t a, int64_t b) { return length[a] != length[b] ? length[a] > length[b] : a < b; });
 #pragma omp parallel for schedule(static) num_threads(n_threads)
@@ -156,7 +169,7 @@ bool Screen<T>::encode(const T *x, uint8_t *bytes, Query *query) const {
         half = std::max({half, part[0], part[1]});
     }
     query->length = std::sqrt(total);
-    if (!(total > 0 && std::isfinite(total))) return false;
+    if (!measurable(largest) || !std::isfinite(total)) return false;
     // No sum may leave 16 bits: |x^| is at most |x| / u and what rounding adds.
     const double rounding = std::sqrt(2.0 * kScreenSegment) / 2;
     query->unit = std::max(largest / kMostQuery, std::sqrt(half) / (32767 / most_half_ - rounding));
@@ -173,7 +186,7 @@ bool Screen<T>::encode(const T *x, uint8_t *bytes, Query *query) const {
 template <class T>
 int32_t Screen<T>::needed(const Query &query, int64_t block, double least) const {
     const Block &b = blocks_[block];
-    const double bound = query.error * b.rounded + query.length * (b.error + slack() * b.length),
+    const double bound = query.error * b.rounded + query.length * (b.error + slack() * b.length) + underflow_,
                  unit = query.unit * b.unit, least_product = unit > 0 ? std::floor((least - bound) / unit) - 1 : 0;
     return (int32_t)std::clamp(least_product, -2147483647.0, 2147483647.0);
 }

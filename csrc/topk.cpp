@@ -256,7 +256,7 @@ int32_t run(const Search<T> &search) {
         Screen<T> screen(search.queries.n_cols);
         const int32_t prepared = screen.prepare(search.items, search.list, search.n_items, search.scale, search.call);
         if (prepared == CYMBALS_OK) return run_screened(search, screen);
-        if (prepared != CYMBALS_BAD_VALUE) return prepared;  // else factors are not finite, which has no bounds
+        if (prepared != CYMBALS_BAD_VALUE) return prepared;  // else some factors have no bounds
     }
     return run_plain(search);
 }

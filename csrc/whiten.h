@@ -67,8 +67,21 @@ class FixedSide {
     }
     void set_floor(double least_reg, double most_reg, double longest);
     double largest() const { return *std::max_element(spectrum_, spectrum_ + matrix_.n_cols); }
+    // Whether T holds what whitens: beyond it, columns would be scaled by 0.
+    bool representable(Call &call) const {
+        return call.that(
+            std::max(largest(), floor_) <= (double)std::numeric_limits<T>::max(),
+            "fixed: the squares of its factors are beyond its type: scale the values down, or use float64");
+    }
     // More than what is lost beside the regularization.
     bool has_gramian(double most_reg) const { return largest() + most_reg > most_reg; }
+    // Of a row's squares, which T may not hold.
+    double squared_length(int64_t row) const {
+        double total = 0;
+        for (int64_t j = 0; j < matrix_.n_cols; j++)
+            total += (double)row_of<T>(matrix_, row)[j] * row_of<T>(matrix_, row)[j];
+        return total;
+    }
     void norms(int64_t begin, int64_t count, const T *scale, T *to) const {
         kernels_.row_norms(to, row_of<T>(matrix_, begin), stride(), count, matrix_.n_cols, scale);
     }
@@ -112,9 +125,11 @@ int32_t FixedSide<T>::prepare(double least_reg, double most_reg, bool compact, C
     if (!has_gramian(most_reg)) {
         for_blocks(call, model.whiten(false, false),
                    [&](int64_t begin, int64_t count) { norms(begin, count, nullptr, leverage_ + begin); });
-        for (int64_t i = 0; i < n; i++) longest = std::max(longest, (double)leverage_[i]);
+        for (int64_t i = 0; i < n; i++)
+            longest = std::max(longest, std::isfinite(leverage_[i]) ? (double)leverage_[i] : squared_length(i));
     }
     set_floor(least_reg, most_reg, longest);
+    if (!representable(call)) return CYMBALS_BAD_VALUE;
     T *const scale = memory.get();
     diagonal(least_reg, scale, scale + padded_, scale + 2 * padded_);
     for_blocks(call, model.whiten(true, compact), [&](int64_t begin, int64_t count) {
@@ -137,9 +152,10 @@ int32_t FixedSide<T>::prepare_row(double reg, const int64_t *where, int64_t n, C
     if (!has_gramian(reg))
         for (int64_t i = 0; i < n; i++) {
             norms(where[i], 1, nullptr, leverage_ + i);
-            longest = std::max(longest, (double)leverage_[i]);
+            longest = std::max(longest, std::isfinite(leverage_[i]) ? (double)leverage_[i] : squared_length(where[i]));
         }
     set_floor(reg, reg, longest);
+    if (!representable(call)) return CYMBALS_BAD_VALUE;
     diagonal(reg, memory, memory + room, memory + 2 * room);
     for (int64_t i = 0; i < n; i++) norms(where[i], 1, memory, leverage_ + i);
     return CYMBALS_OK;

@@ -11,7 +11,7 @@ Call::Call(cymbals_workspace *workspace, int32_t phase) : workspace_(workspace),
     if (workspace_ && workspace_->busy.exchange(true, std::memory_order_acquire)) workspace_ = nullptr;
     if (!workspace_) return;
     workspace_->message[0] = 0;
-    n_threads_ = std::min(workspace_->options.n_threads, (int32_t)omp_get_thread_limit());
+    if (!forked_after_parallel()) n_threads_ = std::min(workspace_->options.n_threads, (int32_t)omp_get_thread_limit());
     if (phase_ != kNoPhase) CYMBALS_PROBE(call_begin, phase_, n_threads_);
     if (workspace_->logs && phase_ != kNoPhase) begin_ = nanoseconds();
 }
@@ -25,7 +25,19 @@ Call::~Call() {
     workspace_->busy.store(false, std::memory_order_release);
 }
 
-bool Call::ready() { return workspace_ != nullptr; }
+bool Call::ready() {
+    if (!workspace_) return false;
+    const bool forked = workspace_->options.n_threads > 1 && forked_after_parallel() && workspace_->forks != forks();
+    return that(!forked, "workspace: it was made before a fork, which its threads do not survive: make a new one");
+}
+
+int32_t Call::threads() {
+    if (startable_) return n_threads_;
+    startable_ = true;
+    const int32_t there = startable(n_threads_);
+    if (there < n_threads_) workspace_->startable = std::min(workspace_->startable, there);
+    return n_threads_ = there;
+}
 
 bool Call::that(bool holds, const char *format, ...) {
     if (holds) return true;
@@ -126,6 +138,8 @@ extern "C" int32_t cymbals_workspace_create(const cymbals_workspace_options *opt
     if (!made) return CYMBALS_NO_MEMORY;
     made->options = *options;
     made->table = table;
+    made->forks = forks();
+    made->startable = options->n_threads;
     made->threads.reset(new (std::nothrow) Slot[options->n_threads]);
     if (options->record) made->logs.reset(new (std::nothrow) Log[options->n_threads + 1]);
     if (!made->threads || (options->record && !made->logs)) return CYMBALS_NO_MEMORY;
@@ -137,6 +151,10 @@ extern "C" void cymbals_workspace_destroy(cymbals_workspace *workspace) { delete
 
 extern "C" const char *cymbals_workspace_message(const cymbals_workspace *workspace) {
     return workspace ? workspace->message : "workspace is null";
+}
+
+extern "C" int32_t cymbals_workspace_threads(const cymbals_workspace *workspace) {
+    return workspace ? workspace->startable : 0;
 }
 
 extern "C" int64_t cymbals_workspace_bytes(const cymbals_workspace *workspace) {

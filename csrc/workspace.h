@@ -9,6 +9,7 @@
 
 #include "common.h"
 #include "record.h"
+#include "threads.h"
 
 namespace cymbals {
 
@@ -40,6 +41,8 @@ class Slot {
 struct cymbals_workspace {
     cymbals_workspace_options options;
     const cymbals::KernelTable *table;
+    int32_t forks;      // when it was made
+    int32_t startable;  // threads: fewer than asked for where the system refused some
     std::unique_ptr<cymbals::Slot[]> threads;
     cymbals::Slot order, leverage, compact;  // of half-steps
     std::unique_ptr<cymbals::Log[]> logs;    // one a thread and one for whole calls; null where nothing is recorded
@@ -61,7 +64,7 @@ class Call {
     Call &operator=(const Call &) = delete;
 
     // Each is false, and has said why, where an argument will not do.
-    bool ready();  // there is a workspace, and no other call uses it
+    bool ready();  // there is a workspace whose threads are here, and no other call uses it
     bool given(const char *name, const void *pointer);
     bool between(const char *name, int64_t value, int64_t least, int64_t most = INT64_MAX);
     bool equal(const char *name, int64_t value, const char *other, int64_t wanted);
@@ -75,7 +78,8 @@ class Call {
 
     // How many threads work: no more than so many multiply-adds are worth, for a call that may be short.
     int32_t threads(double multiply_adds) { return n_threads_ = worth(n_threads_, multiply_adds); }
-    int32_t threads() const { return n_threads_; }
+    // The same without a word on the work. Before a parallel region: it makes sure that the threads can be had.
+    int32_t threads();
     cymbals_workspace &workspace() { return *workspace_; }
     const KernelTable &table() const { return *workspace_->table; }
 
@@ -94,6 +98,7 @@ class Call {
     cymbals_workspace *workspace_;  // null where another call has it
     const int32_t phase_;
     int32_t n_threads_ = 1;
+    bool startable_ = false;  // as many as n_threads_
     int64_t begin_ = 0;
     std::atomic<int64_t> done_{0};
     std::atomic<bool> cancelled_{false};

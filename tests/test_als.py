@@ -420,13 +420,16 @@ def test_what_is_seen_stays_read_only(model):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_more_factors_than_rank_and_hardly_any_regularization(dtype, how):
     """The Gramian's smallest eigenvalues are lost in rounding; what they penalize must not come back as scores."""
+    worst = []
     for seed in range(4):
         pattern = sp.random(45, 40, 0.09, format="csr", random_state=seed)
         pattern.data[:] = 1
         for regularization in (0.0, 1e-14, 1e-12):
             model = ALS(factors=64, regularization=regularization, iterations=6, dtype=dtype, solver=how, random_state=0)
-            losses = [h["loss"] for h in model.fit(pattern, compute_loss=True).history_]
-            assert max(losses) < 0.01
+            worst.append(max(h["loss"] for h in model.fit(pattern, compute_loss=True).history_))
+    # in float32 the directions that nothing determines drift: one fit in 240 has been seen to pass .01, and none .05
+    assert np.median(worst) < 1e-3
+    assert max(worst) < (0.05 if dtype == "float32" else 1e-5)
 
 
 def test_empty_rows_leave_the_choice_of_solver_alone():

@@ -68,6 +68,11 @@ inline T scale_add_norm(T *y, T a, const T *x, int64_t n) {
     return sum<T>(squares);
 }
 
+// A last step whose residual is not computed may leave this many times the excess loss that a computed |r|^2 may: twice
+// the tolerance. A proof of as little as that would cost one pass more for every tenth row.
+template <class T>
+constexpr T kProven = 4;
+
 template <class T, class Passes>
 Solve iterate(Passes passes, const Stop &stop, T *x, CgSteps *steps) {
     const Row<T> &row = passes.row;
@@ -84,35 +89,58 @@ Solve iterate(Passes passes, const Stop &stop, T *x, CgSteps *steps) {
     *steps = {0, 0};
     const T share = rr < bz / 4 ? (T)(stop.share * stop.share) : 0;
     T gained = 0;
-    // Whether |r|^2 is small enough after so many steps. Below a few units of rounding, or of the smallest number,
-    // there is nothing left to gain.
-    const auto enough = [&](T residual, int after) {
+    // Whether an upper bound of the row's excess loss, such as |r|^2, is small enough after so many steps. Below a few
+    // units of rounding, or of the smallest number, there is nothing left to gain.
+    const auto enough = [&](T excess, int after) {
         const double tolerance = after < stop.wanted ? stop.tight : stop.tolerance;
         const T t = tolerance > 4 * kEpsilon<T> ? (T)tolerance : 4 * kEpsilon<T>;
-        // what remains drowns in rounding where nearly all is explained
-        const T left = row.constant - bz, least = T(1e-3) * bz, part = left > bz ? bz : (left > least ? left : least);
-        return residual <= t * t * part || residual <= share * gained ||
-               residual < kSmallest<T>;  // false for a NaN, which goes
-    };  // on and is found out
+        // What remains is the part that counts. Below a thousandth of what targets of 1 and weights of 1 would make, it
+        // is no loss worth a step, and below rounding it is not known.
+        const T left = row.constant - bz, unit = (T)row.n, rounding = 8 * kEpsilon<T> * row.constant;
+        const T worth = T(1e-3) * (bz < unit ? bz : unit), least = worth > rounding ? worth : rounding;
+        const T part = left > bz ? bz : (left > least ? left : least);
+        return excess <= t * t * part || excess <= share * gained || excess < kSmallest<T>;
+    };
     T ratio = 1;  // by which the last step reduced |r|^2
-    while (!enough(rr, taken)) {
+    // The excess loss r'A^-1 r is at most radau |r|^2, and radau - alpha times it after the step (Golub and Meurant
+    // 1994), since no eigenvalue of A is below 1. Negative weights and rounding end that.
+    T radau = 1, alpha = 0;
+    bool bounded = row.n_positive == row.n;
+    const auto proven = [&](int after) { return bounded && enough(rr * (radau - alpha) / kProven<T>, after); };
+    for (;;) {
+        if (!__builtin_isfinite(rr + bz + gained + row.constant)) return Solve::not_converged;  // squares overflow
+        if (enough(rr, taken)) break;
         if (taken == stop.most) return Solve::not_converged;
-        // The last step needs no new residual: the last by number, or one that does as well as that before it.
-        const bool last = taken + 1 == stop.most && stop.tolerance == 0, likely = enough(rr * ratio, taken + 1);
+        // The last step needs no new residual: the last by number, or one that is expected to do as well as that before
+        // it and to leave a proof that it did.
+        const bool last = taken + 1 == stop.most && stop.tolerance == 0,
+                   likely = enough(rr * ratio, taken + 1) && proven(taken + 1);
         T bp;
         const T pap = curvature(passes, p, pp, last || likely ? nullptr : ap, &bp);
         if (!(pap > 0 && pap < __builtin_inf())) return Solve::indefinite;
-        const T alpha = rr / pap;
+        alpha = rr / pap;
+        bounded = bounded && alpha < radau;
         add_scaled(z, alpha, p, n);
         ++taken;
         *steps = {taken, last || likely};
-        if (last || likely) break;
+        if (last) break;
         bz += alpha * bp;
         gained += alpha * rr;
-        const T next = add_scaled_norm(r, -alpha, ap, n);
+        if (likely && proven(taken)) break;
+        T next;
+        if (likely) {  // expected, but not proven
+            steps->short_passes = 0;
+            bz = residual(passes, z, r);
+            next = dot(r, r, n);
+        } else {
+            next = add_scaled_norm(r, -alpha, ap, n);
+        }
         ratio = next / rr;
         rr = next;
-        pp = scale_add_norm(p, ratio, r, n);
+        // A residual that grew when it was computed anew says that rounding has spoilt the directions so far.
+        const bool anew = likely && ratio > 1;
+        radau = anew ? 1 : (radau - alpha) / (radau - alpha + ratio);
+        pp = scale_add_norm(p, anew ? 0 : ratio, r, n);
     }
     multiply(z, z, row.full.scale, n);
     for (int64_t j = 0; j < row.f; j++) x[j] = z[j];

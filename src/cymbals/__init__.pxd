@@ -105,6 +105,7 @@ cdef extern from "cymbals/cymbals.h" nogil:
                                      cymbals_workspace **workspace) noexcept
     void cymbals_workspace_destroy(cymbals_workspace *workspace) noexcept
     const char *cymbals_workspace_message(const cymbals_workspace *workspace) noexcept
+    int32_t cymbals_workspace_threads(const cymbals_workspace *workspace) noexcept
     int64_t cymbals_workspace_bytes(const cymbals_workspace *workspace) noexcept
     int32_t cymbals_gram(cymbals_workspace *workspace, const cymbals_matrix *matrix, double *gram) noexcept
     int32_t cymbals_basis(cymbals_workspace *workspace, int64_t f, const double *values, const double *vectors,

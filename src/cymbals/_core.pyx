@@ -2,7 +2,7 @@
 """libcymbals for Python: buffers to pointers, GIL off, status to exception. No arithmetic, no checks of
 meaning: those stand at the Python door. CSR matrices are anything with shape, indptr (int64), indices and data."""
 
-from libc.stdint cimport int32_t, int64_t, uint8_t
+from libc.stdint cimport INT32_MAX, int32_t, int64_t, uint8_t
 
 from cpython.pycapsule cimport PyCapsule_New
 from cpython.buffer cimport (PyBUF_FORMAT, PyBUF_SIMPLE, PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_IsContiguous,
@@ -11,6 +11,7 @@ from cpython.buffer cimport (PyBUF_FORMAT, PyBUF_SIMPLE, PyBUF_STRIDES, PyBUF_WR
 from cymbals cimport *
 
 from cymbals._record import current as recorder
+from cymbals.threads import warn_of_fewer
 
 # See "Without linking" in cymbals.h.
 _C_API = PyCapsule_New(<void *>cymbals_functions(), b"cymbals._core._C_API", NULL)
@@ -159,6 +160,8 @@ cdef class Workspace:
             self.recorder.take(spans, self.row_classes(), lost)
             self.forget()
         raise_for(status, row, message)
+        if cymbals_workspace_threads(self.c) < self.n_threads:
+            warn_of_fewer(cymbals_workspace_threads(self.c), self.n_threads)
 
 
 cdef Workspace workspace_for(how, int simd=0):
@@ -453,12 +456,12 @@ def rank_metrics(users, items, train, test, k, out, covered, how, int simd=0):
     cdef Csr seen = Csr(train), held_out = Csr(test)
     cdef Buffer ks = Buffer(k, "q", 1), o = Buffer(out, "d", 2, True).need(u.c.n_rows)
     cdef Buffer c = Buffer(covered, "B", 2, True).need(ks.size())
-    cdef int32_t status
+    cdef int32_t status, n_k = <int32_t>min(ks.size(), INT32_MAX)
     if o.size(1) != 2 + 4 * ks.size() or c.size(1) != m.c.n_rows:
         raise ValueError("out must have 2 + 4 len(k) columns, covered a column an item")
     with nogil:
         status = cymbals_rank_metrics(w.c, &u.c, &m.c, &seen.c, &held_out.c, <const int64_t *>ks.view.buf,
-                                      <int32_t>ks.size(), <double *>o.view.buf, <uint8_t *>c.view.buf)
+                                      n_k, <double *>o.view.buf, <uint8_t *>c.view.buf)
     w.end(status)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import inspect
 import os
 import time
@@ -12,7 +11,6 @@ from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
-import scipy.linalg
 from numpy.typing import NDArray
 
 from . import _core, solver, split, updates
@@ -33,7 +31,7 @@ from .start import start
 # Relaxation where it is not given: of the second iteration, growth an iteration, and the most there is.
 _RELAXATION = (1.3, 0.1, 1.8)
 _OF_OBJECTIVE = tuple(inspect.signature(Objective.checked).parameters)
-_FITTED = ("_state", "_fitted", "n_iter_", "history_", "report_", "profile_")  # what a fit sets
+_FITTED = ("_state", "n_iter_", "history_", "report_", "profile_")  # what a fit sets
 
 
 class ALS(FactorModel):
@@ -119,7 +117,6 @@ class ALS(FactorModel):
     array(['blur'], dtype=object)
     """
 
-    _fitted: dict[str, Any]  # constructor arguments as of the fit
     n_iter_: int
     history_: list[dict[str, Any]]
     report_: dict[str, Any]
@@ -192,7 +189,7 @@ class ALS(FactorModel):
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in changed.items())})"
 
     def _settings(self, params: dict[str, Any], n_threads: int | None = None, **changes: Any) -> solver.Settings:
-        """Constructor arguments, checked: this estimator's for a fit, those of its fit (`_fitted`) for a model."""
+        """Constructor arguments, checked: this estimator's for a fit, those of its fit (`State.fitted`) for a model."""
         settings = solver.Settings(
             objective=Objective.checked(**{name: params[name] for name in _OF_OBJECTIVE}),
             solver=one_of("solver", params["solver"], ("auto", "cg", "exact")),
@@ -265,6 +262,8 @@ class ALS(FactorModel):
                 settings = replace(settings, mean=_mean(seen, dtype))
             rows = _transformed(seen, settings.objective)
             columns = data.by_item(settings.n_threads) if rows is data.csr else rows.transposed(settings.n_threads)
+            for side in (rows, columns):  # raises now what would be raised after the first half-step
+                settings.objective.row_regularization(side.indptr, side.shape[1])
         with phase("start"):
             x, y = start(init, data, rank, settings.objective.biases, dtype, rng)
         settings = replace(settings, workspace=_core.Workspace(settings.n_threads))
@@ -272,14 +271,24 @@ class ALS(FactorModel):
         before = {k: v for k, v in vars(self).items() if k in _FITTED}
         report = {"stored_zeros_dropped": data.csr.nnz - seen.nnz}
         history: list[dict[str, Any]] = []
+        published: list[State] = []  # of this fit, the last alone
 
         def publish(x: NDArray[Any], y: NDArray[Any]) -> None:
             mean = settings.mean
             x, y = user_rows(x, mean), item_rows(y, mean)
-            self._state = State(x, y, data.users, data.items, data.item_names, seen, mean)
-            self._fitted = params
-            vars(self).pop("profile_", None)  # it was of another fit
-            self.n_iter_, self.history_, self.report_ = len(history), list(history), dict(report)
+            published[:] = [State(x, y, data.users, data.items, data.item_names, seen, mean, params)]
+            with self._writing:
+                (self._state,) = published
+                vars(self).pop("profile_", None)  # it was of another fit
+                self.n_iter_, self.history_, self.report_ = len(history), list(history), dict(report)
+
+        def take_back() -> None:
+            """The factors in hand are neither old nor new: what this fit has published gives way to what was before it."""
+            with self._writing:
+                if published and self._state is published[0]:
+                    for name in _FITTED:
+                        vars(self).pop(name, None)
+                    vars(self).update(before)
 
         def half_step(part: Csr, fixed: NDArray[Any], solved: NDArray[Any], axis: Ids, relaxation: float) -> None:
             # from noise the usual tolerance stops a little early
@@ -288,10 +297,8 @@ class ALS(FactorModel):
                 with _naming(axis), at(len(history) + 1, f"{axis.what}s"):
                     how = replace(settings, relaxation=relaxation, cg_tolerance=tolerance)
                     info = solver.half_step(part, fixed, solved, how)
-            except BaseException:  # the factors in hand are neither old nor new: back to before
-                for name in _FITTED:
-                    vars(self).pop(name, None)
-                vars(self).update(before)
+            except BaseException:
+                take_back()
                 raise
             for name, count in info.items():
                 report[name] = report.get(name, 0) + count
@@ -300,8 +307,10 @@ class ALS(FactorModel):
             with phase("keep"):
                 publish(x.copy(), y.copy())  # what is kept must not change under its keeper
 
+        process, converged = os.getpid(), False
         with interruptible(publish_copies) as checkpoint, progress_bar(progress, iterations, "fit") as advance:
             for iteration, by in enumerate(relaxation, 1):
+                by = 1.0 if converged else by
                 started = time.perf_counter()
                 half_step(rows, y, x, data.users, by)
                 checkpoint()
@@ -315,11 +324,19 @@ class ALS(FactorModel):
                 if callback is not None:
                     publish_copies()
                     answer = callback(self, iteration)
+                    if os.getpid() != process:
+                        raise RuntimeError(
+                            "this process was forked in the fit's callback, and only its parent can go on with the fit: "
+                            "leave the child with os._exit, or start it with 'spawn' or 'forkserver'"
+                        )
                     if isinstance(answer, (bool, np.bool_)) and answer:
                         return self  # as the callback leaves it
+                if converged:
+                    break
                 if tol is not None and iteration > 1:
                     last = history[-2]["loss"]
-                    if last - entry["loss"] < tol * abs(last):
+                    converged = last - entry["loss"] < tol * abs(last)
+                    if converged and by == 1:  # after an over-relaxed iteration one more ends at the solution
                         break
             publish(x, y)
         return self
@@ -341,7 +358,8 @@ class ALS(FactorModel):
 
     def set_back(self, state: State, n_iter: int) -> None:
         """Take `state_` as it was after an earlier iteration; for a callback that keeps the best one and stops the fit."""
-        self._state, self.n_iter_, self.history_ = state, n_iter, self.history_[:n_iter]
+        with self._writing:
+            self._state, self.n_iter_, self.history_ = state, n_iter, self.history_[:n_iter]
 
     def _relaxations(self, iterations: int) -> list[float]:
         """How far each iteration goes. The first is far from where going further is any use, the last must end at the
@@ -368,16 +386,16 @@ class ALS(FactorModel):
 
     def _raw_rows(self, name: str, rows: Any, state: State, n_threads: int, *, by_item: bool = False) -> Csr:
         csr = super()._raw_rows(name, rows, state, n_threads, by_item=by_item)
-        return self._entries(name, csr, self._settings(self._fitted, n_threads))
+        return self._entries(name, csr, self._settings(state.fitted, n_threads))
 
     def entries(self, csr: Csr) -> Csr:
         """What of a matrix says that a user has had an item: in "explicit" a rating of 0 does, too."""
-        return _taken(self._fitted["objective"], csr)
+        return _taken(self.state_.fitted["objective"], csr)
 
     @property
     def predicts_values(self) -> bool:
         """Whether scores estimate the values themselves: with "explicit" they do."""
-        return bool(self._fitted["objective"] == "explicit")
+        return bool(self.state_.fitted["objective"] == "explicit")
 
     def loss(self, data: Any, n_threads: int | None = None) -> float:
         """The objective on `data`, regularization included, over the number of cells (explicit: of entries).
@@ -392,7 +410,8 @@ class ALS(FactorModel):
         -------
         float
         """
-        state, settings = self.state_, self._settings(self._fitted, n_threads)
+        state = self.state_
+        settings = self._settings(state.fitted, n_threads)
         csr = as_interactions("data", data, settings.n_threads).csr
         if csr.shape != (state.x.shape[0], state.y.shape[0]):
             raise ValueError(f"data must have the model's shape {(state.x.shape[0], state.y.shape[0])}, got {csr.shape}")
@@ -431,7 +450,7 @@ class ALS(FactorModel):
         given = self._raw_rows("rows", rows, state, n)
         users = Ids("user", given.shape[0])
         rest, held_out = split.random(Interactions(given, users, state.items), 0.1, seed=0)
-        guest = copy.copy(self)._copy_state(x=self._fold_in(state, rest.csr, n), users=users, seen=rest.csr)
+        guest = self.snapshot()._replace(state, x=self._fold_in(state, rest.csr, n), users=users, seen=rest.csr)
         found = evaluate(guest, rest, held_out, n_threads=n)
         return -found["rmse"] if self.predicts_values else found["auc"]
 
@@ -456,11 +475,11 @@ class ALS(FactorModel):
         return users if state.mean is None else users[:, :-2].copy()
 
     def _fold_in(self, state: State, rows: Csr, n_threads: int) -> NDArray[Any]:
-        solved = self._solve(rows, state.item_basis(n_threads), Ids("row", rows.shape[0]), n_threads)
+        solved = self._solve(state, rows, state.item_basis(n_threads), Ids("row", rows.shape[0]), n_threads)
         return user_rows(solved, state.mean)
 
-    def _solve(self, rows: Csr, basis: solver.Basis, axis: Ids, n_threads: int) -> NDArray[Any]:
-        settings = self._settings(self._fitted, n_threads, solver="exact")
+    def _solve(self, state: State, rows: Csr, basis: solver.Basis, axis: Ids, n_threads: int) -> NDArray[Any]:
+        settings = self._settings(state.fitted, n_threads, solver="exact")
         with _naming(axis):
             return basis.solve(_transformed(rows, settings.objective), settings)
 
@@ -477,14 +496,15 @@ class ALS(FactorModel):
             The whole raw rows of these users, items in the model's row order.
         n_threads : int, optional
         """
-        state, n = self._with_interactions(), self._threads(n_threads)
-        assert state.seen is not None
-        rows = self._raw_rows("rows", rows, state, n)
-        users, at = updates.placed(state.users, "ids", ids, rows.shape[0])
-        solved = self._solve(rows, state.item_basis(n), Ids(users.what, at.size, users.of(at)), n)
-        x = updates.with_rows(state.x, at, user_rows(solved, state.mean), users.n)
-        seen = updates.with_seen(state.seen, at, rows, users.n, n)
-        self._copy_state(x=x, users=users, seen=seen)
+        with self._writing:
+            state, n = self._with_interactions(), self._threads(n_threads)
+            assert state.seen is not None
+            rows = self._raw_rows("rows", rows, state, n)
+            users, at = updates.placed(state.users, "ids", ids, rows.shape[0])
+            solved = self._solve(state, rows, state.item_basis(n), Ids(users.what, at.size, users.of(at)), n)
+            x = updates.with_rows(state.x, at, user_rows(solved, state.mean), users.n)
+            seen = updates.with_seen(state.seen, at, rows, users.n, n)
+            self._replace(state, x=x, users=users, seen=seen)
 
     def update_items(self, ids: Any, rows: Any, n_threads: int | None = None) -> None:
         """Replace who used some items, and solve them again; unknown ids become new items.
@@ -497,16 +517,17 @@ class ALS(FactorModel):
             The whole raw rows of these items, users in the model's row order.
         n_threads : int, optional
         """
-        state, n = self._with_interactions(), self._threads(n_threads)
-        rows = self._raw_rows("rows", rows, state, n, by_item=True)
-        items, at = updates.placed(state.items, "ids", ids, rows.shape[0])
-        solved = self._solve(rows, state.user_basis(n), Ids(items.what, at.size, items.of(at)), n)
-        y = updates.with_rows(state.y, at, item_rows(solved, state.mean), items.n)
-        seen = updates.with_seen(state.seen_by_item(n), at, rows, items.n, n)
-        names = state.names
-        if names is not None:
-            names = np.concatenate([names, np.full(items.n - names.size, None, dtype=object)])
-        self._copy_state(y=y, items=items, names=names, seen=seen.transposed(n))
+        with self._writing:
+            state, n = self._with_interactions(), self._threads(n_threads)
+            rows = self._raw_rows("rows", rows, state, n, by_item=True)
+            items, at = updates.placed(state.items, "ids", ids, rows.shape[0])
+            solved = self._solve(state, rows, state.user_basis(n), Ids(items.what, at.size, items.of(at)), n)
+            y = updates.with_rows(state.y, at, item_rows(solved, state.mean), items.n)
+            seen = updates.with_seen(state.seen_by_item(n), at, rows, items.n, n)
+            names = state.names
+            if names is not None:
+                names = np.concatenate([names, np.full(items.n - names.size, None, dtype=object)])
+            self._replace(state, y=y, items=items, names=names, seen=seen.transposed(n))
 
     def explain(self, user: Any, item: Any, n: int | None = 10) -> Explanation:
         """How much each item of a user's history contributes to the score of an item.
@@ -526,20 +547,14 @@ class ALS(FactorModel):
         Explanation
             `total` is the sum of all contributions, with biases the score less mean and item bias.
         """
-        state, settings = self._with_interactions(), self._settings(self._fitted)
+        state = self._with_interactions()
         assert state.seen is not None
+        settings = self._settings(state.fitted)
         u, i = state.users.rows("user", [user])[0], state.items.rows("item", [item])[0]
         k = None if n is None else whole_number("n", n, 1)
         row = state.seen.take(np.array([u]))
-        objective = settings.objective
-        y, offsets = solver.against(state.solved_items().astype(np.float64), state.mean)
-        row = solver.less(row, offsets)
-        a, b = objective.weights(objective.apply(row.data).astype(np.float64))
-        own = y[row.indices]
-        ridge = np.atleast_1d(objective.row_regularization(row.indptr, y.shape[0]))[0]
-        system = objective.unobserved_weight * (y.T @ y) + own.T @ (a[:, None] * own) + ridge * np.eye(y.shape[1])
-        solved = scipy.linalg.lstsq(system, y[i])[0] if ridge == 0 else scipy.linalg.solve(system, y[i], assume_a="sym")
-        parts = b * (own @ solved)
+        with _naming(Ids(state.users.what, 1, state.users.of(np.array([u])))):
+            parts = state.item_basis(settings.n_threads).parts(_transformed(row, settings.objective), i, settings.objective)
         order = np.argsort(-parts, kind="stable")[:k]
         ids = state.items.of(row.indices[order].astype(np.int64))
         return Explanation(float(parts.sum()), [(i, float(p)) for i, p in zip(ids.tolist(), parts[order], strict=True)])
@@ -556,9 +571,9 @@ class ALS(FactorModel):
             Keep the training matrix: recommending without what was seen, explaining and updating need it.
         """
         dtype = self.item_factors_.dtype.name
-        if callable(self._fitted["confidence"]):
+        if callable(self.state_.fitted["confidence"]):
             raise ValueError("confidence is a function, which a model file cannot hold; pickle the model instead")
-        params = {name: plain(value) for name, value in self._fitted.items()} | {"dtype": dtype}
+        params = {name: plain(value) for name, value in self.state_.fitted.items()} | {"dtype": dtype}
         if not isinstance(params["random_state"], int):
             params["random_state"] = None  # a generator's state is of no use to a fitted model
         facts = {"params": params, "n_iter": self.n_iter_, "history": self.history_, "report": self.report_}
@@ -569,7 +584,7 @@ class ALS(FactorModel):
         facts, state = cls._read_state(path, mmap)
         model, known = facts["model"], cls._defaults()
         out = cls(**{k: v for k, v in model["params"].items() if k in known})
-        out._state, out._fitted = state, out.get_params()
+        out._state = replace(state, fitted=out.get_params())
         out.n_iter_, out.history_, out.report_ = model["n_iter"], model["history"], model["report"]
         return out
 

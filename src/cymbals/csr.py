@@ -5,7 +5,7 @@ scipy keeps indptr and indices in one type; here they differ, so that an entry c
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -80,6 +80,13 @@ class Csr:
         """The entries that are not 0; itself where there are none."""
         keep = self.data != 0
         return self if keep.all() else self.where(keep)
+
+    def owned(self) -> Csr:
+        """A checked copy, of one whose arrays are a file's: whoever writes to the file changes them."""
+        csr = Csr(self.indptr.copy(), self.indices.copy(), self.data.copy(), self.shape)
+        if _core.check_csr(csr, 1)[0] in (_INDPTR, _INDEX, _NAN, _UNSORTED):
+            raise ValueError("the interactions in the model's file are no longer what was saved: load the model again")
+        return csr
 
     def to_scipy(self) -> sp.csr_array:
         """A scipy CSR array with int64 indptr and indices."""
@@ -161,7 +168,7 @@ def _is_number(value: Any) -> bool:
 
 
 def from_scipy(name: str, matrix: Any, n_threads: int) -> Csr:
-    """A checked Csr from any scipy sparse matrix or array; it shares memory with what nobody can write to, alone."""
+    """A checked Csr from any scipy sparse matrix or array. It shares no memory that anybody else can write to."""
     if not sp.issparse(matrix):
         raise TypeError(
             f"{name} must be a scipy sparse matrix or array, or Interactions; got {type(matrix).__name__} "
@@ -172,34 +179,38 @@ def from_scipy(name: str, matrix: Any, n_threads: int) -> Csr:
     if matrix.ndim != 2:
         raise ValueError(f"{name} must have two dimensions, got shape {matrix.shape}")
     shape = (int(matrix.shape[0]), int(matrix.shape[1]))
-    if matrix.format == "bsr":  # its blocks hold zeros that nobody stored as entries
-        matrix = matrix.tocsr()
-        matrix.eliminate_zeros()
-    if matrix.format not in ("csr", "csc"):
-        matrix = matrix.tocoo()
-        values = values_array(name, matrix.data)
-        _check_triplets(name, matrix.row, matrix.col, values, shape)
-        return summed(matrix.row, matrix.col, values, shape, n_threads)
-    lines = shape if matrix.format == "csr" else shape[::-1]
-    csr = _checked(name, matrix, lines, n_threads)
-    return csr if matrix.format == "csr" else csr.transposed(n_threads)
+    if matrix.format in ("csr", "csc"):
+        csr = _from_compressed(name, matrix, shape if matrix.format == "csr" else shape[::-1], n_threads)
+        return csr if matrix.format == "csr" else csr.transposed(n_threads)
+    blocks = matrix.format == "bsr"
+    matrix = matrix.tocoo()
+    rows, cols = own(matrix.row, matrix.row), own(matrix.col, matrix.col)
+    values = own(values_array(name, matrix.data), matrix.data)
+    _check_triplets(name, rows, cols, values, shape)
+    if blocks:  # they hold zeros that nobody stored as entries
+        stored = values != 0
+        rows, cols, values = rows[stored], cols[stored], values[stored]
+    return summed(rows, cols, values, shape, n_threads)
 
 
-def _checked(name: str, matrix: Any, shape: tuple[int, int], n_threads: int) -> Csr:
-    """A compressed matrix as a Csr of `shape` (a CSC's transposed), sorted and merged where it is not."""
+def _from_compressed(name: str, matrix: Any, shape: tuple[int, int], n_threads: int) -> Csr:
+    """A compressed matrix as a Csr of `shape` (a CSC's transposed), sorted and merged where it is not.
+
+    Everything is copied before it is checked: the caller may change their arrays at any time, from another thread too.
+    """
     by_column = matrix.format == "csc"
+    parts = {part: np.asarray(getattr(matrix, part)) for part in ("indptr", "indices", "data")}
     for part in ("indptr", "indices"):
-        if np.asarray(getattr(matrix, part)).dtype.kind not in "iu":
-            raise TypeError(f"{name}.{part} must hold whole numbers, got {getattr(matrix, part).dtype}")
-    indptr = np.ascontiguousarray(matrix.indptr, dtype=np.int64)
-    if indptr.shape != (shape[0] + 1,):
-        raise ValueError(f"{name}.indptr must hold {shape[0] + 1} numbers, got {indptr.size}")
-    if matrix.indices.shape != matrix.data.shape:
-        raise ValueError(f"{name} has {matrix.indices.size} indices but {matrix.data.size} values")
-    indices = np.asarray(matrix.indices)
-    if indices.dtype not in (np.dtype(np.int32), np.dtype(np.int64)):
-        indices = indices.astype(np.int64)
-    csr = Csr(indptr, np.ascontiguousarray(indices), values_array(name, matrix.data), shape)
+        if parts[part].dtype.kind not in "iu":
+            raise TypeError(f"{name}.{part} must hold whole numbers, got {parts[part].dtype}")
+    if parts["indptr"].shape != (shape[0] + 1,):
+        raise ValueError(f"{name}.indptr must hold {shape[0] + 1} numbers, got {parts['indptr'].size}")
+    if parts["indices"].shape != parts["data"].shape:
+        raise ValueError(f"{name} has {parts['indices'].size} indices but {parts['data'].size} values")
+    index = parts["indices"].dtype if parts["indices"].dtype in (np.int32, np.int64) else np.int64
+    indptr = own(np.ascontiguousarray(parts["indptr"], dtype=np.int64), parts["indptr"])
+    indices = own(np.ascontiguousarray(parts["indices"], dtype=index), parts["indices"])
+    csr = Csr(indptr, indices, own(values_array(name, matrix.data), parts["data"]), shape)
     problem, row, position = _core.check_csr(csr, n_threads)
     if problem == _INDPTR:
         raise ValueError(f"{name}.indptr must start at 0, never fall and end within the entries; see position {position}")
@@ -215,28 +226,25 @@ def _checked(name: str, matrix: Any, shape: tuple[int, int], n_threads: int) -> 
     csr = Csr(csr.indptr, csr.indices[:n], csr.data[:n], shape)
     if problem == _UNSORTED:
         return summed(csr.row_numbers(), csr.indices, csr.data, shape, n_threads)
-    indices = csr.indices.astype(index_type(shape[1]), copy=False)
-    return Csr(_own(csr.indptr, matrix.indptr), _own(indices, matrix.indices), _own(csr.data, matrix.data), shape)
+    return replace(csr, indices=csr.indices.astype(index_type(shape[1]), copy=False))
 
 
-def _own(array: NDArray[Any], source: Any) -> NDArray[Any]:
-    """A copy where the caller could write to `source` afterwards, which must not reach what was checked."""
-    return array.copy() if np.may_share_memory(array, source) and not _frozen(source) else array
+def own(array: NDArray[Any], source: Any) -> NDArray[Any]:
+    """`array`, or a copy of it where it is memory of the caller's `source` that somebody can write to."""
+    if isinstance(source, (list, tuple)):  # numpy has made a new array of it
+        return array
+    source = np.asarray(source)
+    return array.copy() if np.may_share_memory(array, source) and not _immutable(source) else array
 
 
-def _frozen(array: Any) -> bool:
-    """Whether an array is a view of what nobody can write to: bytes, or a file mapped to be read.
+def _immutable(array: Any) -> bool:
+    """Whether an array's memory belongs to a bytes object.
 
-    An array that owns its numbers is not, however its flags stand: they, and views from before, can change.
+    A read-only flag says little: the array that owns the memory can be written to, and so can a file mapped to be read.
     """
-    while isinstance(array, np.ndarray):
-        if array.flags.writeable:
-            return False
-        array = array.base
-    try:
-        return memoryview(array).readonly
-    except TypeError:  # it owns its numbers, or belongs to what does not say
-        return False
+    while isinstance(array, (np.ndarray, memoryview)):
+        array = array.base if isinstance(array, np.ndarray) else array.obj
+    return isinstance(array, bytes)
 
 
 def _check_triplets(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -11,12 +12,13 @@ from numpy.typing import NDArray
 from . import _core, retrieval
 from ._validation import whole_number
 from .csr import Csr
-from .ids import listed
+from .ids import is_one, listed
 from .interactions import Interactions, as_interactions
 from .threads import resolve
 
 _AT_K = ("precision", "recall", "map", "ndcg")
 _ERRORS = ("rmse", "mae")
+MOST_CUTOFFS = 100_000  # as csrc/metrics.cpp has it
 
 
 class Metrics(Mapping[str, float]):
@@ -98,9 +100,9 @@ def evaluate(
     >>> 0 <= m["auc"] <= 1 and 0 <= m["ndcg@5"] <= 1
     True
     """
-    n = resolve(n_threads)
+    n, model = resolve(n_threads), model.snapshot()
     cutoffs = _cutoffs(k)
-    x, y = model.state_.x, model.state_.y
+    x, y = model.state_.x, model.state_.scored_items
     seen, held_out = (aligned(name, part, model, n) for name, part in (("train", train), ("test", test)))
     rows = None
     if users is not None:
@@ -112,7 +114,7 @@ def evaluate(
     names = ["auc", "mrr"] + [f"{name}@{c}" for c in cutoffs for name in _AT_K]
     together = {f"coverage@{c}": float(covered[i].mean()) if y.shape[0] else 0.0 for i, c in enumerate(cutoffs)}
     if model.predicts_values:
-        scores = model.state_.with_mean(retrieval.pair_scores(x, y, held_out.row_numbers(), held_out.indices))
+        scores = retrieval.pair_scores(x, y, held_out.row_numbers(), held_out.indices)
         of_users, of_all = _errors(scores, held_out)
         names += _ERRORS
         figures = np.column_stack([figures, of_users])
@@ -138,9 +140,11 @@ def _errors(scores: NDArray[Any], held_out: Csr) -> tuple[NDArray[np.float64], N
 
 
 def _cutoffs(k: Any) -> NDArray[np.int64]:
-    values = [k] if np.ndim(k) == 0 else list(k)
+    values = list(itertools.islice([k] if is_one(k) else k, MOST_CUTOFFS + 1))
     if not values:
         raise ValueError("k must name at least one cut-off, got none")
+    if len(values) > MOST_CUTOFFS:
+        raise ValueError(f"k must name at most {MOST_CUTOFFS:,} cut-offs, got more; score them in several calls")
     return np.array([whole_number("k", v, 1) for v in values], np.int64)
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ._arrow import columns_of
 from ._pandas import frame
 from ._validation import instance, whole_number
-from .csr import Csr, from_scipy, summed, values_array
+from .csr import Csr, from_scipy, index_type, own, summed, values_array
 from .ids import Ids, distinct, id_array
 from .threads import resolve
 from .times import checked as times_of_events
@@ -202,13 +202,8 @@ class Interactions:
         if np.ndim(shape) != 1 or len(shape) != 2:
             raise TypeError(f"shape must be (users, items), got {shape!r}")
         n_users, n_items = (whole_number("shape", n, 0, 2**63 - 1) for n in shape)
-        rows, cols = id_array("users", users), id_array("items", items)
-        for name, array, n in (("users", rows, n_users), ("items", cols, n_items)):
-            if array.dtype.kind != "i":
-                raise TypeError(f"{name} must be row numbers where shape is given, got {array[0]!r}")
-            bad = np.flatnonzero((array < 0) | (array >= n))
-            if bad.size:
-                raise ValueError(f"{name}: entry {bad[0]} is {array[bad[0]]}, outside [0, {n})")
+        index = index_type(max(n_users, n_items))
+        rows, cols = _row_numbers("users", users, n_users, index), _row_numbers("items", items, n_items, index)
         checked, when = _values("values", values, rows, cols), times_of_events("times", times, rows.size)
         csr = summed(rows, cols, checked, (n_users, n_items), resolve(None))
         item_map = Ids("item", n_items)
@@ -219,8 +214,8 @@ class Interactions:
     def from_csr(cls, matrix: Any, user_ids: Any = None, item_ids: Any = None, item_names: Any = None) -> Interactions:
         """From any scipy sparse matrix or array, users in rows, items in columns.
 
-        Duplicate entries are summed, rows sorted. The input is copied, but for sorted int32 indices and float32 or float64
-        values that are views of what nobody can write to, bytes or a file mapped to be read: those are used in place.
+        Duplicate entries are summed, rows sorted. The input is copied and the copy checked, so that later changes of the
+        input do no harm. Only arrays over a ``bytes`` object, which nobody can change, are used in place.
 
         Parameters
         ----------
@@ -360,13 +355,24 @@ def like(data: Any, made: Interactions, dtype: Any = None) -> Any:
     return out if data.dtype.kind not in "biuf" else out.astype(dtype, copy=False)
 
 
+def _row_numbers(name: str, rows: Any, n: int, index: Any) -> NDArray[Any]:
+    """A copy of row numbers that a caller passes, each below n."""
+    array = id_array(name, rows)
+    if array.dtype.kind != "i":
+        raise TypeError(f"{name} must be row numbers where shape is given, got {array[0]!r}")
+    bad = np.flatnonzero((array < 0) | (array >= n))
+    if bad.size:
+        raise ValueError(f"{name}: entry {bad[0]} is {array[bad[0]]}, outside [0, {n})")
+    return array.astype(index)
+
+
 def _values(name: str, values: Any, users: NDArray[Any], items: NDArray[Any]) -> NDArray[Any]:
-    """Values of events as floats; one that is not finite is named with its row, user and item."""
+    """Values of events as floats that nobody else can change; one that is not finite is named with its place."""
     if users.size != items.size:
         raise ValueError(f"users and items must be equally long, got {users.size} and {items.size}")
     if values is None:
         return np.ones(users.size, np.float32)
-    array = values_array(name, values)
+    array = own(values_array(name, values), values)
     if array.shape != users.shape:
         raise ValueError(f"{name} must be as long as the ids, {users.size}; got shape {array.shape}")
     bad = np.flatnonzero(~np.isfinite(array))

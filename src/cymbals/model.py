@@ -1,13 +1,14 @@
 """A fitted model: factors, ids, names and what was seen; everything that reads it. Reading methods are thread-safe.
 
-What a model knows stands in one immutable `State`; updates put a new one in its place.
+What a model knows stands in one immutable `State`; updates put a new one in its place, one update at a time.
 """
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any, Self, TypeVar
 
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from . import _core, container, retrieval
 from ._validation import whole_number
+from ._writing import Writing
 from .csr import Csr, from_scipy
 from .ids import Ids, id_array, is_one, listed
 from .solver import Basis
@@ -32,7 +34,8 @@ class NotFittedError(ValueError, AttributeError):
 class State:
     """Factors and what they belong to. `seen` is None in a model that was saved without interactions.
 
-    A score is x.y. A model with biases has a `mean`: its rows are [x, b_u, 1] and [y, 1, b_i], and a score is mean + x.y.
+    A model with biases has a `mean`: its rows are [x, b_u, 1] and [y, 1, b_i]. A score is the product of a row of `x` and
+    one of `scored_items`.
     """
 
     x: NDArray[Any]
@@ -42,6 +45,7 @@ class State:
     names: NDArray[Any] | None
     seen: Csr | None
     mean: float | None = None
+    fitted: dict[str, Any] = field(default_factory=dict)  # the estimator's arguments as of the fit
 
     def solved_users(self) -> NDArray[Any]:
         """What a half-step solves: [x, b_u], or x without biases."""
@@ -59,14 +63,19 @@ class State:
     def item_factors(self) -> NDArray[Any]:
         return self.y if self.mean is None else self.y[:, :-2].copy()
 
-    def with_mean(self, scores: NDArray[Any]) -> NDArray[Any]:
-        """Products x.y as scores."""
-        return scores if self.mean is None else scores + self.mean
+    @cached_property
+    def scored_items(self) -> NDArray[Any]:
+        """Items as scores take them: `y`, with biases [y, 1, mean + b_i], so that ties are those of the scores returned."""
+        if self.mean is None:
+            return self.y
+        scored = self.y.copy()
+        scored[:, -1] += self.mean
+        return scored
 
     def seen_by_item(self, n_threads: int) -> Csr:
         assert self.seen is not None
         seen = self.seen
-        return self._once("seen by item", lambda: seen.transposed(n_threads))
+        return self._once("seen by item", lambda: seen.owned().transposed(n_threads))
 
     def item_basis(self, n_threads: int) -> Basis:
         return self._once("item basis", lambda: Basis.of(self.solved_items(), n_threads, self.mean))
@@ -75,7 +84,7 @@ class State:
         return self._once("user basis", lambda: Basis.of(self.solved_users(), n_threads, self.mean))
 
     def item_index(self, n_threads: int) -> _core.Index:
-        return self._once("item index", lambda: _core.Index(self.y, None, None, n_threads))
+        return self._once("item index", lambda: _core.Index(self.scored_items, None, None, n_threads))
 
     @cached_property
     def audience(self) -> NDArray[Any]:
@@ -85,12 +94,12 @@ class State:
         return counts.astype(self.y.dtype)[:, None]
 
     @cached_property
-    def item_inverse_norms(self) -> NDArray[Any]:
-        return retrieval.inverse_norms(self.item_factors)
+    def item_directions(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        return retrieval.directions(self.item_factors)
 
     @cached_property
-    def user_inverse_norms(self) -> NDArray[Any]:
-        return retrieval.inverse_norms(self.user_factors)
+    def user_directions(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        return retrieval.directions(self.user_factors)
 
     def _once(self, name: str, make: Callable[[], Made]) -> Made:
         """What `make` returns, made at the first call; two threads at once may both make it, and get the same."""
@@ -133,7 +142,13 @@ class FactorModel:
     """Recommendations, similarities and storage on top of two factor matrices."""
 
     _state: State | None = None
+    _writing: Writing  # held while the state is replaced
     n_threads: int | None = None
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        model = super().__new__(cls)
+        model._writing = Writing()
+        return model
 
     @property
     def state_(self) -> State:
@@ -141,6 +156,10 @@ class FactorModel:
         if self._state is None:
             raise NotFittedError(f"this {type(self).__name__} is not fitted yet; call fit first")
         return self._state
+
+    def snapshot(self) -> Self:
+        """This model as it is now: later updates leave it alone."""
+        return copy.copy(self)
 
     @property
     def user_factors_(self) -> NDArray[Any]:
@@ -292,8 +311,8 @@ class FactorModel:
         skipping = skip if mask is not None or exclude_seen else None
         few = n_queries < retrieval.FEW_QUERIES and competing is None and k <= state.y.shape[0] // retrieval.LEAST_CHOICE
         index = state.item_index(threads_used) if few else None
-        best, scores = retrieval.topk(factors, state.y, n_queries, k, threads_used, skipping, competing, index=index)
-        scores = state.with_mean(scores)
+        items = state.scored_items
+        best, scores = retrieval.topk(factors, items, n_queries, k, threads_used, skipping, competing, index=index)
         newcomers = np.flatnonzero(history == 0)
         if newcomers.size and state.seen is not None:
             best[newcomers], scores[newcomers] = retrieval.topk(
@@ -358,7 +377,7 @@ class FactorModel:
             Places that cannot be filled hold -1 (None) and -inf.
         """
         state = self.state_
-        return self._similar("items", items, n, n_threads, state.item_factors, state.items, state.item_inverse_norms)
+        return self._similar("items", items, n, n_threads, state.item_directions, state.items)
 
     def similar_users(self, users: Any, n: int = 10, n_threads: int | None = None) -> tuple[NDArray[Any], NDArray[Any]]:
         """The users whose factors point the same way; takes and returns what `similar_items` does.
@@ -374,11 +393,12 @@ class FactorModel:
         ids, scores : ndarray, shape (n,) or (m, n)
         """
         state = self.state_
-        return self._similar("users", users, n, n_threads, state.user_factors, state.users, state.user_inverse_norms)
+        return self._similar("users", users, n, n_threads, state.user_directions, state.users)
 
     def _similar(
-        self, name: str, wanted: Any, n: Any, n_threads: Any, factors: NDArray[Any], ids: Ids, inverse: NDArray[Any]
+        self, name: str, wanted: Any, n: Any, n_threads: Any, directions: tuple[NDArray[Any], NDArray[Any]], ids: Ids
     ) -> tuple[NDArray[Any], NDArray[Any]]:
+        factors, inverse = directions
         k, one, n_threads = _places(n), is_one(wanted), self._threads(n_threads)
         at = ids.rows(name, [wanted] if one else wanted)
 
@@ -420,8 +440,8 @@ class FactorModel:
         rows = np.unique(state.items.rows("items", listed(items)))
         if not rows.size:
             return state.items.of(rows), np.empty(0, state.y.dtype)
-        best, scores = retrieval.topk(lambda _: state.x[at], state.y, 1, rows.size, 1, None, rows)
-        return state.items.of(best[0]), state.with_mean(scores[0])
+        best, scores = retrieval.topk(lambda _: state.x[at], state.scored_items, 1, rows.size, 1, None, rows)
+        return state.items.of(best[0]), scores[0]
 
     def predict(self, users: Any, items: Any) -> NDArray[Any]:
         """Scores of (user, item) pairs.
@@ -440,7 +460,7 @@ class FactorModel:
         u, i = state.users.rows("users", listed(users)), state.items.rows("items", listed(items))
         if u.size != i.size:
             raise ValueError(f"users and items must be equally long, got {u.size} and {i.size}")
-        return state.with_mean(retrieval.pair_scores(state.x, state.y, u, i))
+        return retrieval.pair_scores(state.x, state.scored_items, u, i)
 
     # -- storage -----------------------------------------------------------------------------------------------------
 
@@ -514,12 +534,13 @@ class FactorModel:
     def _threads(self, n_threads: int | None) -> int:
         return resolve(self.n_threads if n_threads is None else n_threads)
 
-    def _copy_state(self, **changes: Any) -> Self:
-        before = self.state_
-        self._state = replace(before, **changes)
-        for side, names in (("x", ("user basis",)), ("y", ("item basis", "item index"))):
+    def _replace(self, before: State, **changes: Any) -> Self:
+        """Put a changed state in the place of `before`; the caller holds `_writing` since it read that."""
+        state = replace(before, **changes)
+        for side, names in (("x", ("user basis",)), ("y", ("item basis", "item index", "scored_items"))):
             if side not in changes:  # what was made of it stays true
-                vars(self._state).update({name: vars(before)[name] for name in names if name in vars(before)})
+                vars(state).update({name: vars(before)[name] for name in names if name in vars(before)})
+        self._state = state
         return self
 
 

@@ -98,8 +98,17 @@ class Objective:
         """Regularization of each row, or one number for all: lambda (n + alpha0 N)^nu, explicit lambda n^nu."""
         if self.nu == 0:
             return self.regularization
-        scale = np.diff(indptr) + self.unobserved_weight * n_others
-        return np.ascontiguousarray(self.regularization * scale.astype(np.float64) ** self.nu)
+        lengths = np.diff(indptr)
+        scale = lengths + self.unobserved_weight * n_others
+        with np.errstate(over="ignore", invalid="ignore"):
+            out = np.ascontiguousarray(self.regularization * scale.astype(np.float64) ** self.nu)
+        bad = np.flatnonzero(~np.isfinite(out))
+        if bad.size:
+            raise ValueError(
+                f"nu={self.nu:g} is too large: the regularization of a row of {lengths[bad[0]]} entries, "
+                f"{self.regularization:g} * {scale[bad[0]]:g}^{self.nu:g}, overflows"
+            )
+        return out
 
     def weights(self, values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """a and b of transformed values: what the kernels compute on the fly, for the few places that need them outside."""

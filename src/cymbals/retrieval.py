@@ -84,8 +84,16 @@ def union(a: Csr, b: Csr, n_threads: int) -> Csr:
     return Csr.from_triplets(rows, cols, np.ones(rows.size, np.float32), a.shape, n_threads)
 
 
-def inverse_norms(factors: NDArray[Any]) -> NDArray[Any]:
-    """1 / length of each row, 0 for rows of zeros."""
+def directions(factors: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Rows, and 1 / length of each, 0 for rows of zeros.
+
+    Rows whose squares would leave the dtype's range are scaled by powers of two, in a copy; else they are `factors` itself.
+    """
+    largest = np.maximum(factors.max(axis=1, initial=0), -factors.min(axis=1, initial=0))
+    exponent = np.frexp(largest)[1]
+    far = np.abs(exponent) > np.finfo(factors.dtype).maxexp * 3 // 8
+    if far.any():
+        factors = np.ldexp(factors, np.where(far, -exponent, 0)[:, None])
     length = np.sqrt(np.einsum("ij,ij->i", factors, factors))
-    out: NDArray[Any] = np.divide(1, length, out=np.zeros_like(length), where=length > 0)
-    return out
+    inverse: NDArray[Any] = np.divide(1, length, out=np.zeros_like(length), where=length > 0)
+    return factors, inverse

@@ -21,7 +21,7 @@ MOST = 4096  # threads of a call
 
 _parallel_ran = False
 _forked_after_parallel = False
-_warned = False
+_warned = _warned_of_fewer = False
 _blas_lock = threading.Lock()
 _blas: threadpoolctl.ThreadpoolController | None = None
 
@@ -81,6 +81,19 @@ def resolve(n_threads: int | None) -> int:
     if n > 1:
         _parallel_ran = True
     return n
+
+
+def warn_of_fewer(started: int, asked: int) -> None:
+    """Say once that the system refused to start some of the threads asked for."""
+    global _warned_of_fewer
+    if not _warned_of_fewer:
+        _warned_of_fewer = True
+        warnings.warn(
+            f"only {started} of {asked} threads can be started here, so cymbals goes on with {started}: raise the limit on "
+            "processes or memory, or set CYMBALS_NUM_THREADS",
+            RuntimeWarning,
+            stacklevel=2,
+        )
 
 
 def _after_fork() -> None:

@@ -76,13 +76,28 @@ def moment(name: str, value: Any, times: NDArray[Any]) -> Any:
     return out
 
 
-def span(name: str, value: Any, times: NDArray[Any]) -> Any:
-    """A length of time above 0: a number where `times` are numbers, else a time difference."""
+def passed(moment: Any, times: NDArray[Any]) -> NDArray[np.float64]:
+    """Time from each of `times` to a moment, 0 where it is later: in the times' unit, nanoseconds of dates."""
+    if times.dtype == _DATES:
+        moment, times = np.asarray(moment).astype(_DATES).astype(np.int64), times.astype(np.int64)
+    if times.dtype.kind == "f" or np.asarray(moment).dtype.kind == "f":
+        with np.errstate(over="ignore"):  # of numbers near the largest: for ever ago
+            return np.maximum(moment - times, 0).astype(np.float64)
+    # a difference of two int64 may need 64 bits without a sign
+    difference = np.asarray(moment).astype(np.uint64) - times.astype(np.uint64)
+    return np.where(times <= moment, difference, 0).astype(np.float64)
+
+
+def span(name: str, value: Any, times: NDArray[Any]) -> float:
+    """A length of time above 0: a number where `times` are numbers, else a time difference, in nanoseconds."""
     if times.dtype != _DATES:
         return real_number(name, value, open_end=True)
     if not isinstance(value, (np.timedelta64, timedelta)):
         raise TypeError(f"{name} must be a timedelta, as the times are dates; got {value!r}")
-    out = np.timedelta64(value).astype("timedelta64[ns]")
+    given = np.timedelta64(value)
+    out = given.astype("timedelta64[ns]")
+    if out.astype(given.dtype) != given:  # NaT, too
+        raise ValueError(f"{name} must be below 292 years, got {value!r}")
     if not out > np.timedelta64(0, "ns"):
         raise ValueError(f"{name} must be above 0, got {value!r}")
-    return out
+    return float(out.astype(np.int64))

@@ -66,14 +66,14 @@ def sampled_auc(
     True
     """
     kind, each = one_of("negatives", negatives, NEGATIVES), whole_number("n_samples", n_samples, 1)
-    rng, n = generator(seed), resolve(None)
+    rng, n, model = generator(seed), resolve(None), model.snapshot()
     seen, held_out = aligned("train", train, model, n), aligned("test", test, model, n)
     held_out = held_out.where((held_out.data > 0) & ~_Places(seen).hold(held_out.row_numbers(), held_out.indices))
     users, items = held_out.row_numbers(), held_out.indices.astype(np.int64)
     there = _drawable(kind, seen, held_out)[users] > 0
     users, items = np.repeat(users[there], each), np.repeat(items[there], each)
     others = _draw(kind, users, seen, held_out, rng)
-    x, y = model.state_.x, model.state_.y
+    x, y = model.state_.x, model.state_.scored_items
     ahead = retrieval.pair_scores(x, y, users, items) - retrieval.pair_scores(x, y, users, others)
     won = np.bincount(users, (np.sign(ahead) + 1) / 2, seen.shape[0])
     compared = np.bincount(users, minlength=seen.shape[0])
@@ -288,7 +288,7 @@ def popularity_bias(
         an entry of these users in train; "top_percent" and "top_percent_train", the share of recommendations, and of
         these users' entries, that falls on the hundredth of the catalogue with the largest audience.
     """
-    threads = resolve(n_threads)
+    threads, model = resolve(n_threads), model.snapshot()
     seen = aligned("train", train, model, threads)
     audience = np.bincount(seen.indices, minlength=seen.shape[1])
     rows = np.flatnonzero(np.diff(seen.indptr)) if users is None else np.unique(model.users_.rows("users", listed(users)))

@@ -142,7 +142,8 @@ def time_decay(data: Interactions, half_life: Any, now: Any = None) -> Interacti
     step = times.span("half_life", half_life, when)
     if not when.size:
         return data
-    age = np.maximum(((when.max() if now is None else times.moment("now", now, when)) - when) / step, 0)
+    latest = when.max() if now is None else times.moment("now", now, when)
+    age = times.passed(latest, when) / step
     return data.with_values((data.csr.data * 0.5**age).astype(data.csr.data.dtype))
 
 

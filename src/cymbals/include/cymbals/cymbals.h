@@ -10,7 +10,8 @@
  *     cymbals_rotate(fixed); cymbals_rotate(solved); cymbals_half_step(rows, fixed, solved).
  *
  * Null pointers, sizes, shapes, types and options that will not do are CYMBALS_BAD_ARGUMENT, with nothing written where
- * no function says otherwise; so is a workspace that another call uses. It is the caller's duty that memory is as large
+ * no function says otherwise; so is a workspace that another call uses, or that was made before a fork in whose child
+ * its threads are gone. Workspaces that such a child makes itself work on one thread. It is the caller's duty that memory is as large
  * as sizes say, that outputs overlap nothing, and that CSR matrices are good: functions trust indptr and indices, and
  * cymbals_check_csr tells whether they may.
  *
@@ -95,6 +96,8 @@ CYMBALS_API void cymbals_workspace_destroy(cymbals_workspace *workspace);
 /* What the last call with this workspace has to say beyond its status; valid until the next. A call that found the
  * workspace in use says nothing. */
 CYMBALS_API const char *cymbals_workspace_message(const cymbals_workspace *workspace);
+/* Threads that its calls have at most: options.n_threads, or fewer once a call found that the system starts no more. */
+CYMBALS_API int32_t cymbals_workspace_threads(const cymbals_workspace *workspace);
 /* Bytes that it holds from one call to the next; a half-step leaves cymbals_half_step_bytes, or more from before. */
 CYMBALS_API int64_t cymbals_workspace_bytes(const cymbals_workspace *workspace);
 
@@ -247,7 +250,7 @@ CYMBALS_API int32_t cymbals_index_topk(cymbals_workspace *workspace, const cymba
                                        void *scores);
 /* Ranking quality of each user. train and test are CSR, users x items, valid and sorted; entries of test that stand
  * in train too, or whose value is not above 0, do not count. out is n_users x (2 + 4 n_k): auc, mrr, then for
- * every k precision, recall, map, ndcg; NaN where undefined. covered is n_k x n_items bytes: set to 1 where an item is
+ * every k precision, recall, map, ndcg; NaN where undefined. n_k is at most 100,000. covered is n_k x n_items bytes: set to 1 where an item is
  * in a top k. */
 CYMBALS_API int32_t cymbals_rank_metrics(cymbals_workspace *workspace, const cymbals_matrix *users,
                                          const cymbals_matrix *items, const cymbals_csr *train, const cymbals_csr *test,
@@ -353,7 +356,8 @@ CYMBALS_API void cymbals_workspace_forget(cymbals_workspace *workspace);
     X(workspace_destroy) X(workspace_message) X(workspace_bytes) X(gram) X(basis) X(rotate) X(half_step) \
     X(half_step_bytes) X(solve_row) X(loss) X(transpose) X(from_triplets) X(check_csr) X(topk) X(index_create) \
     X(index_destroy) X(index_bytes) X(index_topk) X(rank_metrics) X(parse_numbers) X(parse_names) X(number_ids) \
-    X(look_up_ids) X(measure_peaks) X(workspace_spans) X(workspace_row_classes) X(workspace_forget)
+    X(look_up_ids) X(measure_peaks) X(workspace_spans) X(workspace_row_classes) X(workspace_forget) \
+    X(workspace_threads)
 /* clang-format on */
 #define CYMBALS_POINTER(name) __typeof__(cymbals_##name) *name;
 typedef struct cymbals_api {

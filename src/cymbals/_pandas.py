@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -19,5 +21,13 @@ def pandas() -> Any:
 
 def frame(content: dict[str, Any] | list[dict[str, Any]]) -> pd.DataFrame:
     """A data frame of columns, or of rows."""
-    out: pd.DataFrame = pandas().DataFrame(content)
+    make = pandas()
+    try:
+        out: pd.DataFrame = make.DataFrame(content)
+    except UnicodeEncodeError:  # half of a surrogate pair, which pandas' own strings cannot hold
+        if not isinstance(content, dict):
+            raise
+        texts = {name for name, column in content.items() if np.asarray(column).dtype.kind in "OU"}
+        columns = {name: make.Series(c, dtype=object if name in texts else None) for name, c in content.items()}
+        out = make.DataFrame(columns)
     return out

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ._format import cell, is_number
+from ._format import UNPRINTABLE, cell, is_number, printable
 
 
 def console() -> Console:
@@ -32,18 +32,23 @@ def show_tables(out: Console, found: Mapping[str, Any]) -> None:
     for title, given in found.items():
         rows = records(given)
         if not rows:
-            out.print(Text(f"{title}: nothing"))
+            out.print(Text(f"{printable(title)}: nothing"))
             continue
-        table = Table(title=Text(title), title_justify="left")
+        table = Table(title=Text(printable(title)), title_justify="left")
         for column in rows[0]:
-            table.add_column(Text(column), justify="right" if is_number(rows[0][column]) else "left")
+            table.add_column(Text(printable(column)), justify="right" if is_number(rows[0][column]) else "left")
         for row in rows:
             table.add_row(*(Text(cell(column, value)) for column, value in row.items()))
         out.print(table, markup=False)
 
 
+def echo(text: object, err: bool = False) -> None:
+    """A line on stdout or stderr."""
+    click.echo(printable(str(text)), err=err)
+
+
 def print_json(value: Any) -> None:
-    """JSON on stdout; data frames as lists of rows, what is no number as null."""
+    """JSON on stdout; data frames as lists of rows, what is no number as null; `UNPRINTABLE` characters as JSON escapes."""
 
     def plain(x: Any) -> Any:
         if isinstance(x, Mapping):
@@ -55,4 +60,5 @@ def print_json(value: Any) -> None:
         value = x.item() if isinstance(x, np.generic) else x
         return None if isinstance(value, float) and not np.isfinite(value) else value
 
-    click.echo(json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False))
+    lines = json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False).split("\n")
+    click.echo("\n".join(UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", line) for line in lines))

@@ -12,6 +12,32 @@ import numpy as np
 Kind = TypeVar("Kind")
 
 
+def shown(value: Any) -> str:
+    """repr(value) for a message; Python does not print whole numbers of thousands of digits."""
+    try:
+        return repr(value)
+    except ValueError:
+        return f"<{type(value).__name__} too large to print>"
+
+
+def refuse_masked(name: str, values: Any) -> None:
+    """Raises where entries of a numpy.ma array are masked: `np.asarray` would take what is under the mask."""
+    if not isinstance(values, np.ma.MaskedArray) or not (masked := np.ma.getmaskarray(values)).any():
+        return
+    first = np.argwhere(np.atleast_1d(masked))[0, 0]
+    raise ValueError(
+        f"{name}: {np.count_nonzero(masked):,} of {masked.size:,} values are masked, the first at row {first}; "
+        "masked values are missing values: drop such rows, or fill them in with numpy.ma.filled"
+    )
+
+
+def is_missing(value: Any) -> bool:
+    """Whether a value stands for none: None, NaN, NaT, pandas' NA, numpy's masked."""
+    if value is None or value is np.ma.masked or type(value).__name__ in ("NAType", "NaTType"):
+        return True
+    return np.ndim(value) == 0 and bool(value != value)
+
+
 def whole_number(name: str, value: Any, least: int, most: int = 2**31 - 1) -> int:
     """`value` as an int in [least, most]."""
     try:
@@ -19,17 +45,20 @@ def whole_number(name: str, value: Any, least: int, most: int = 2**31 - 1) -> in
             raise TypeError
         number = operator.index(value)
     except TypeError:
-        raise TypeError(f"{name} must be a whole number, got {value!r}") from None
+        raise TypeError(f"{name} must be a whole number, got {shown(value)}") from None
     if not least <= number <= most:
-        raise ValueError(f"{name} must be from {least} to {most}, got {number}")
+        raise ValueError(f"{name} must be from {least} to {most}, got {shown(number)}")
     return number
 
 
 def real_number(name: str, value: Any, *, least: float = 0.0, open_end: bool = False) -> float:
     """`value` as a finite float of at least (or, with open_end, above) `least`."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
-        raise TypeError(f"{name} must be a number, got {value!r}")
-    number = float(value)
+        raise TypeError(f"{name} must be a number, got {shown(value)}")
+    try:
+        number = float(value)
+    except OverflowError:  # of whole numbers and fractions
+        raise ValueError(f"{name} must be finite; the {type(value).__name__} given is beyond a float's 1.8e308") from None
     if not math.isfinite(number) or number < least or (open_end and number == least):
         bound = f" and {'above' if open_end else 'at least'} {least:g}" if least > -math.inf else ""
         raise ValueError(f"{name} must be finite{bound}, got {number}")
@@ -47,14 +76,14 @@ def share(name: str, value: Any) -> float:
 def boolean(name: str, value: Any) -> bool:
     """`value`, which must be True or False."""
     if not isinstance(value, (bool, np.bool_)):
-        raise TypeError(f"{name} must be True or False, got {value!r}")
+        raise TypeError(f"{name} must be True or False, got {shown(value)}")
     return bool(value)
 
 
 def instance(name: str, value: Any, kind: type[Kind]) -> Kind:
     """`value`, which must be of a type."""
     if not isinstance(value, kind):
-        raise TypeError(f"{name} must be {kind.__name__}, got {value!r}")
+        raise TypeError(f"{name} must be {kind.__name__}, got {shown(value)}")
     return value
 
 
@@ -66,13 +95,16 @@ def plain(value: Any) -> Any:
         return value
     if isinstance(value, numbers.Integral):
         return int(value)
-    return float(value) if isinstance(value, numbers.Real) else value
+    try:
+        return float(value) if isinstance(value, numbers.Real) else value
+    except OverflowError:
+        return value  # real_number refuses it by name
 
 
 def one_of(name: str, value: Any, choices: tuple[str, ...]) -> str:
     """`value`, which must be one of `choices`."""
     if not isinstance(value, str) or value not in choices:
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}; got {value!r}")
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}; got {shown(value)}")
     return value
 
 
@@ -84,5 +116,5 @@ def generator(random_state: Any) -> np.random.Generator | np.random.RandomState:
         return np.random.default_rng(whole_number("random_state", random_state, 0, 2**64 - 1))
     except TypeError:
         raise TypeError(
-            f"random_state must be None, a whole number, a numpy Generator or RandomState; got {random_state!r}"
+            f"random_state must be None, a whole number, a numpy Generator or RandomState; got {shown(random_state)}"
         ) from None

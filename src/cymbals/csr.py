@@ -13,6 +13,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from . import _core
+from ._validation import is_missing, refuse_masked, shown
 
 _INDPTR, _INDEX, _NAN, _UNSORTED, _NEGATIVE, _ZERO = range(1, 7)
 
@@ -138,18 +139,32 @@ def _largest(values: NDArray[Any]) -> float:
 
 def values_array(name: str, values: Any) -> NDArray[Any]:
     """Numbers as float32 or float64: floats keep their width, whole numbers take float32 where it holds them exactly."""
+    refuse_masked(name, values)
     array = np.asarray(values)
     if array.dtype.kind == "O":
-        try:
-            array = array.astype(np.float64)
-        except (TypeError, ValueError):
-            bad = next((v for v in array.ravel() if not _is_number(v)), None)
-            raise TypeError(f"{name} must hold numbers, got {bad!r}") from None
+        array = _numbers(name, array)
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{name} must hold numbers, got {array.dtype}")
     if array.dtype.kind == "f":
         return np.ascontiguousarray(array, dtype=np.float32 if array.dtype.itemsize <= 4 else np.float64)
     return exact(np.ascontiguousarray(array, dtype=np.float64))
+
+
+def _numbers(name: str, objects: NDArray[Any]) -> NDArray[np.float64]:
+    """Objects as float64: numbers of any kind, and texts that are numbers."""
+    try:
+        numbers = objects.astype(np.float64)
+    except (TypeError, ValueError, OverflowError):
+        row = next((row for row, value in enumerate(objects.flat) if not _is_number(value)), 0)
+    else:  # float() takes "1_000" for 1000
+        texts = ((row, value) for row, value in enumerate(objects.flat) if isinstance(value, (str, bytes)))
+        row = next((row for row, text in texts if not _is_number(text)), -1)
+        if row < 0:
+            return numbers
+    value = objects.flat[row]
+    if is_missing(value):
+        raise ValueError(f"{name}: row {row} has no number ({value}); drop such rows, or fill them in")
+    raise TypeError(f"{name} must hold numbers within a float's range; row {row} holds {shown(value)}")
 
 
 def exact(values: NDArray[np.float64]) -> NDArray[Any]:
@@ -162,9 +177,9 @@ def exact(values: NDArray[np.float64]) -> NDArray[Any]:
 def _is_number(value: Any) -> bool:
     try:
         float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return False
-    return True
+    return not (isinstance(value, (str, bytes)) and "_" in str(value))
 
 
 def from_scipy(name: str, matrix: Any, n_threads: int) -> Csr:

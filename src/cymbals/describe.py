@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import figures
+from ._format import printable_lines
 from ._pandas import frame
 from ._validation import instance, whole_number
 from .audioscrobbler import RawEvents
@@ -59,12 +60,13 @@ class Description:
         }
         for title, table in self.tables.items():
             if title.startswith("top ") and len(table):
-                names = table["name" if "name" in table else table.columns[0]].astype(str)
-                out[title] = figures.bars(names.tolist(), table.iloc[:, -1], table.columns[-1], title.capitalize())
+                names = [str(name) for name in table["name" if "name" in table else table.columns[0]]]
+                out[title] = figures.bars(names, table.iloc[:, -1], table.columns[-1], title.capitalize())
         return out
 
     def __str__(self) -> str:
-        return "\n\n".join(f"{title}\n{table.to_string(index=False)}" for title, table in self.tables.items())
+        tables = (f"{title}\n{table.to_string(index=False)}" for title, table in self.tables.items())
+        return printable_lines("\n\n".join(tables))
 
     def _repr_html_(self) -> str:
         return "".join(f"<h4>{title}</h4>{table.to_html(index=False)}" for title, table in self.tables.items())

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._format import is_number
+from ._format import is_number, printable
+from ._validation import refuse_masked
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,7 +39,7 @@ def ecdf(values: Any, what: str, title: str) -> Figure:
     matplotlib Figure
     """
     figure, axes = _figure(title, what, "share at most this")
-    array = np.sort(np.asarray(values, np.float64))
+    array = np.sort(_floats(values))
     array = array[array > 0]
     if array.size:
         _log_axis(axes, array[0], array[-1])
@@ -63,8 +64,8 @@ def bars(names: Sequence[str], values: Any, what: str, title: str) -> Figure:
     matplotlib Figure
     """
     figure, axes = _figure(title, what, "")
-    array = np.asarray(values, np.float64)
-    lines = [" ".join(name.split()) for name in names]
+    array = _floats(values)
+    lines = [printable(" ".join(name.split())) for name in names]
     short = [line if len(line) <= 28 else f"{line[:27]}…" for line in lines]
     places = np.arange(array.size)
     axes.barh(places, array, color=_BLUE)
@@ -94,13 +95,13 @@ def distribution(values: Any, what: str, title: str) -> Figure:
     """
     from matplotlib.figure import Figure
 
-    array = np.sort(np.asarray(values, np.float64))
+    array = np.sort(_floats(values))
     array = array[~np.isnan(array)]
     figure = Figure(figsize=(_WIDTH, 4.8), layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True)
-    figure.suptitle(title, fontsize=11)
+    figure.suptitle(printable(title), fontsize=11)
     upper.set(ylabel="users")
-    lower.set(xlabel=what, ylabel="share at most this")
+    lower.set(xlabel=printable(what), ylabel="share at most this")
     for axes in (upper, lower):
         _tidy(axes)
     figure.set_label(f"{title}: no values.")
@@ -255,13 +256,18 @@ def scaling(table: pd.DataFrame, names: Sequence[str], what: str) -> Figure:
     return figure
 
 
+def _floats(values: Any) -> NDArray[np.float64]:
+    refuse_masked("values", values)
+    return np.asarray(values, np.float64)
+
+
 def _figure(title: str, x: str, y: str) -> tuple[Figure, Axes]:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(_WIDTH, 3.0), layout="constrained", label=f"{title}: no values.")
     axes = figure.subplots()
-    axes.set_title(title, fontsize=11)
-    axes.set(xlabel=x, ylabel=y)
+    axes.set_title(printable(title), fontsize=11)
+    axes.set(xlabel=printable(x), ylabel=printable(y))
     _tidy(axes)
     return figure, axes
 

@@ -9,12 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _core
+from ._format import first_few
+from ._validation import is_missing, refuse_masked, shown
 
 
 def id_array(name: str, ids: Any) -> NDArray[Any]:
     """One-dimensional ids as int64 or as an object array of str; anything else is refused."""
     if isinstance(ids, (set, frozenset)):
         raise TypeError(f"{name} is a set, which has no order; pass a list")
+    refuse_masked(name, ids)
     array = np.asarray(ids)
     if array.dtype.kind == "U" and not isinstance(ids, np.ndarray):
         array = np.array(list(ids), dtype=object)  # numpy makes strings of what stands beside them
@@ -51,7 +54,7 @@ def _whole_numbers(name: str, objects: NDArray[Any]) -> NDArray[np.int64]:
         if not isinstance(value, (int, np.integer)) or isinstance(value, bool):
             raise _not_an_id(name, row, value)
         if not -(2**63) <= int(value) < 2**63:
-            raise ValueError(f"{name}: row {row} holds {value}, too large for 63 bits; use strings")
+            raise ValueError(f"{name}: row {row} holds {shown(value)}, too large for 63 bits; use strings")
     return objects.astype(np.int64)
 
 
@@ -105,9 +108,9 @@ def table_over(ids: NDArray[Any], most: int) -> tuple[int, NDArray[np.int32]] | 
 
 
 def _not_an_id(name: str, row: int, value: Any) -> Exception:
-    if value is None or type(value).__name__ in ("NAType", "NaTType") or bool(value != value):
+    if is_missing(value):
         return ValueError(f"{name}: row {row} has no id ({value}); drop such rows")
-    return TypeError(f"{name}: row {row} holds {value!r}; ids must be all whole numbers or all strings")
+    return TypeError(f"{name}: row {row} holds {shown(value)}; ids must be all whole numbers or all strings")
 
 
 class Ids:
@@ -177,12 +180,12 @@ class Ids:
         """The rows of ids; one that is not known raises KeyError."""
         array = id_array(name, wanted)
         rows = self.find(array)
-        unknown = np.flatnonzero(rows < 0)
-        if unknown.size:
+        unknown = rows < 0
+        if unknown.any():
+            missing = [repr(one) for one in dict.fromkeys(array[unknown].tolist())]
+            several = f"{len(missing):,} unknown {self.what} ids: " if len(missing) > 1 else f"no {self.what} "
             kind = f"{self.what} ids" if self.array is not None else f"{self.what} row numbers, 0 to {self.n - 1},"
-            raise KeyError(
-                f"{name}: no {self.what} {array[unknown[:1]].tolist()[0]!r}; the model knows {self.n} {kind} from its fit"
-            )
+            raise KeyError(f"{name}: {several}{first_few(missing)}; the model knows {self.n} {kind} from its fit")
         return rows.astype(np.int64, copy=False)
 
     def of(self, rows: NDArray[np.int64]) -> NDArray[Any]:

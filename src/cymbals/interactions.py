@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ._arrow import columns_of
 from ._pandas import frame
-from ._validation import instance, whole_number
+from ._validation import instance, is_missing, whole_number
 from .csr import Csr, from_scipy, index_type, own, summed, values_array
 from .ids import Ids, distinct, id_array
 from .threads import resolve
@@ -123,7 +123,7 @@ class Interactions:
                 known = ", ".join(map(str, getattr(df, "columns", [])))
                 fix = "; value=None (--value '') counts every row as 1" if argument == "value" else ""
                 raise KeyError(f"{argument}={column!r}: no such column; the table has {known}{fix}") from None
-            columns[argument] = series.to_numpy() if hasattr(series, "to_numpy") else np.asarray(series)
+            columns[argument] = series.to_numpy() if hasattr(series, "to_numpy") else np.asanyarray(series)
         return cls._from_events(
             columns["user"], columns["item"], columns["value"], columns["time"], item_names, (user, item, value, time)
         )
@@ -393,7 +393,7 @@ def _names(names: Any, items: Ids) -> NDArray[Any] | None:
         raise TypeError(f"item_names must map item ids to names, got {type(names).__name__}")
     pairs: Iterable[tuple[Any, Any]] = names.items()
     out = np.full(items.n, None, dtype=object)
-    known = [(key, str(name)) for key, name in pairs if name is not None and name == name]
+    known = [(key, str(name)) for key, name in pairs if isinstance(name, str) or not is_missing(name)]
     if known:
         keys = id_array("item_names", [key for key, _ in known])
         if items.n and (keys.dtype.kind == "i") != items.whole:

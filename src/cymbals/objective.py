@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._validation import boolean, one_of, real_number
+from ._validation import boolean, one_of, real_number, refuse_masked
 
 OBJECTIVES = ("hu", "ials", "explicit")
 CONFIDENCES = ("linear", "log", "binary")
@@ -78,7 +78,9 @@ class Objective:
         """The values that the kernels see: a callable confidence is applied here, once."""
         if self.transform is None or not values.size:
             return values
-        out = np.asarray(self.transform(values))
+        returned = self.transform(values)
+        refuse_masked("what confidence returned", returned)
+        out = np.asarray(returned)
         if out.shape != values.shape or out.dtype.kind not in "biuf":
             raise ValueError(
                 f"confidence must map the {values.shape[0]} values to as many numbers; "

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import sections, spaces, split
 from ._files import beside, check_writable
-from ._format import cell, is_number
+from ._format import cell, is_number, printable
 from ._validation import share, whole_number
 from .als import ALS
 from .audioscrobbler import RawEvents
@@ -178,5 +178,12 @@ def _template() -> Any:
     except ImportError as error:
         raise ImportError(f"a report needs {error.name}: pip install 'cymbals[lab]'") from None
     loader = jinja2.FileSystemLoader(Path(__file__).parent)
-    environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment = jinja2.Environment(
+        loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True, finalize=_printable
+    )
     return environment.get_template("report.html")
+
+
+def _printable(value: Any) -> Any:
+    """What the template writes: texts as a file can hold them, markup as it is."""
+    return printable(value) if isinstance(value, str) and not hasattr(value, "__html__") else value

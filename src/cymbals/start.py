@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ._validation import refuse_masked
 from .interactions import Interactions
 from .model import FactorModel
 
@@ -49,6 +50,7 @@ def start(
 
 def _array(name: str, side: Any) -> NDArray[Any]:
     """A side as an array, be it of another library."""
+    refuse_masked(f"init: {name}", side)
     try:
         if hasattr(side, "__dlpack__") and not hasattr(side, "__array__"):
             return np.from_dlpack(side)

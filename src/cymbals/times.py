@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._validation import real_number
+from ._validation import is_missing, real_number, refuse_masked, shown
 
 _DATES = np.dtype("datetime64[ns]")
 
@@ -17,11 +17,15 @@ def checked(name: str, times: Any, n: int) -> NDArray[Any] | None:
     """Times of `n` events; one that is missing or out of range is named with its row."""
     if times is None:
         return None
+    refuse_masked(name, times)
     array = np.asarray(times)
     if array.shape != (n,):
         raise ValueError(f"{name} must be as long as the ids, {n}; got shape {array.shape}")
     if array.dtype.kind not in "iufM":
-        example = f", e.g. {array[0]!r}" if n else ""
+        for row, value in enumerate(array.tolist() if array.dtype.kind == "O" else []):
+            if is_missing(value):
+                raise ValueError(f"column {name!r}, row {row} has no time ({value}); drop such rows")
+        example = f", e.g. {shown(array[0])}" if n else ""
         raise TypeError(
             f"{name} must hold numbers or datetime64, got {array.dtype}{example}; pandas.to_datetime makes them of texts, "
             ".dt.tz_convert(None) of times with a zone"

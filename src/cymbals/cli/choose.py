@@ -12,7 +12,7 @@ import click
 import numpy as np
 
 from .. import split, validation
-from .._terminal import console, print_json, show_tables
+from .._terminal import console, echo, print_json, show_tables
 from ..als import ALS
 from ..audioscrobbler import RawEvents
 from ..baselines import contenders
@@ -198,7 +198,7 @@ def report(
         **tried,
         **fixed,
     )
-    click.echo(f"wrote {output}")
+    echo(f"wrote {output}")
 
 
 def _cache() -> Path | None:
@@ -208,5 +208,5 @@ def _cache() -> Path | None:
         folder.mkdir(parents=True, exist_ok=True)
     if os.access(folder, os.W_OK):
         return folder
-    click.echo(f"{folder} cannot be written to: an interrupted search will start anew (--journal FILE notes it)", err=True)
+    echo(f"{folder} cannot be written to: an interrupted search will start anew (--journal FILE notes it)", err=True)
     return None

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from .._terminal import console, print_json, show_tables
+from .._terminal import console, echo, print_json, show_tables
 from ..audioscrobbler import RawEvents
 from ..describe import describe as description_of
 from ..doctor import doctor as examine
@@ -30,7 +30,9 @@ def demo(listeners: int, seed: int, threads: int | None) -> None:
 @options.data
 @click.option("--top", type=click.IntRange(1), default=10, show_default=True, help="Length of the top lists.")
 @click.option("--find", help="List the items whose name contains this, instead.")
-@click.option("--resolve", multiple=True, type=int, help="Tell what an artist id stands for, instead.")
+@click.option(
+    "--resolve", multiple=True, type=options.whole_id, metavar="ID", help="Tell what an artist stands for, instead."
+)
 @click.option("--figures", type=click.Path(file_okay=False), help="Folder to write the pictures to, as .svg files.")
 @options.as_json
 def describe(
@@ -55,7 +57,7 @@ def describe(
             pictures = description.figures()
             for name, picture in pictures.items():
                 picture.savefig(folder / f"{name.replace(' ', '-')}.svg")
-            click.echo(f"wrote {len(pictures)} pictures to {figures}", err=True)
+            echo(f"wrote {len(pictures)} pictures to {figures}", err=True)
     if as_json:
         print_json(found)
     else:
@@ -75,4 +77,4 @@ def doctor(peaks: bool, as_json: bool) -> None:
         return
     for name, fact in facts.items():
         text = ", ".join(map(str, fact)) if isinstance(fact, list) else f"{fact:.1f}" if isinstance(fact, float) else fact
-        click.echo(f"{name:18} {text}")
+        echo(f"{name:18} {text}")

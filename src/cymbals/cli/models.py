@@ -9,8 +9,9 @@ import click
 import numpy as np
 
 from .._files import beside
-from .._terminal import console, print_json, show_tables
+from .._terminal import console, echo, print_json, show_tables
 from ..als import ALS, load
+from ..ids import Ids
 from ..retrieval import MOST_PLACES
 from . import options
 from .group import cli
@@ -35,7 +36,7 @@ def fit(source: options.Source, output: str, seed: int, threads: int | None, as_
     seconds = sum(entry["seconds"] for entry in model.history_)
     last = model.history_[-1]
     click.echo(f"fitted {model} in {seconds:.2f} s, {last['iteration']} iterations, loss {last['loss']:.6f}")
-    click.echo(f"saved {output}")
+    echo(f"saved {output}")
 
 
 @cli.command()
@@ -124,11 +125,14 @@ def _stream(model: ALS, n: int, output: str, threads: int | None) -> None:
     import pyarrow.parquet
 
     options.check_writable(output)
+    for side in (model.users_, model.items_):
+        _check_storable(side)
     users = model.users_.all()
     kinds = [pa.int64() if ids.whole else pa.string() for ids in (model.users_, model.items_)]
     schema = pa.schema([("user", kinds[0]), ("rank", pa.int32()), ("item", kinds[1]), ("score", pa.float64())])
     open_writer = pyarrow.parquet.ParquetWriter if output.endswith(".parquet") else pyarrow.csv.CSVWriter
-    with beside(output) as unfinished, open_writer(str(unfinished), schema) as writer:
+    # an open file, for pyarrow refuses names that are not UTF-8
+    with beside(output) as unfinished, open(unfinished, "wb") as file, open_writer(file, schema) as writer:
         for begin in range(0, users.size, 8192):
             block = users[begin : begin + 8192]
             ids, scores = model.recommend(block, n, n_threads=threads)
@@ -136,4 +140,15 @@ def _stream(model: ALS, n: int, output: str, threads: int | None) -> None:
             columns = (np.repeat(block, n), np.tile(np.arange(1, n + 1, dtype=np.int32), block.size), ids, scores)
             arrays = [pa.array(c.reshape(-1)[kept], t) for c, t in zip(columns, schema.types, strict=True)]
             writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
-    click.echo(f"wrote {output}: {users.size:,} users", err=True)
+    echo(f"wrote {output}: {users.size:,} users", err=True)
+
+
+def _check_storable(ids: Ids) -> None:
+    """Refuses ids that UTF-8, and so a table, cannot hold."""
+    for one in [] if ids.whole else ids.all():
+        try:
+            one.encode()
+        except UnicodeEncodeError:
+            raise ValueError(
+                f"the {ids.what} id {one!r} holds half of a surrogate pair, which no table can; ask with --user and --json"
+            ) from None

@@ -153,8 +153,8 @@ def _drawn(name: str, values: list[Any]) -> Any:
 
 
 def _value(text: str) -> Any:
-    """A whole number, a number, true or false, or a text."""
-    for kind in (int, float):
+    """A whole number, a number, true or false, or a text; "1_000" is a text, though Python takes it for 1000."""
+    for kind in (int, float) if "_" not in text else ():
         try:
             return kind(text)
         except ValueError:
@@ -170,10 +170,17 @@ def check_writable(output: str) -> None:
         raise click.UsageError(str(error)) from None
 
 
+def whole_id(text: str) -> int:
+    """An id in digits; int() takes "1_000" for 1000."""
+    if "_" in text:
+        raise ValueError(text)
+    return int(text)
+
+
 def one_id(whole: bool, text: str) -> Any:
     if not whole:
         return text
     try:
-        return int(text)
+        return whole_id(text)
     except ValueError:
         raise KeyError(f"no id {text!r}; this model's ids are whole numbers") from None

@@ -11,7 +11,7 @@ import click
 
 from .. import figures
 from .._pandas import frame
-from .._terminal import console, print_json, show_tables
+from .._terminal import console, echo, print_json, show_tables
 from ..als import ALS
 from ..interactions import Interactions
 from ..profile import Profile
@@ -88,11 +88,11 @@ def profile(
             show_tables(console(), {"rows by length and solver": _by_length(found)})
         if trace:
             found.to_chrome_trace(trace)
-            click.echo(f"wrote {trace}: open it at ui.perfetto.dev", err=True)
+            echo(f"wrote {trace}: open it at ui.perfetto.dev", err=True)
         picture = found.roofline() if figure else None
     if figure and picture:
         picture.savefig(figure)
-        click.echo(f"wrote {figure}", err=True)
+        echo(f"wrote {figure}", err=True)
 
 
 def _varied(sweep: tuple[str, ...]) -> dict[str, list[Any]]:

@@ -28,6 +28,9 @@ def load(
     user, item, value, time : str
         Columns of a .csv, .tsv or .parquet file; value None: every row counts 1; time None: no times.
 
+    Rejected lines are counted in ``report["lines_rejected"]``. In HetRec's, .csv and .tsv files these are rows with more
+    or fewer fields than the header, which a warning names; in Audioscrobbler's files all lines that cannot be parsed.
+
     Returns
     -------
     Interactions

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from .._pandas import pandas
 from ..interactions import Interactions
+from . import delimited
 
 _WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,18})(\.0+)?")  # as programs write them: no leading zeros
 
@@ -24,6 +25,10 @@ def load(
     time: str | None = None,
 ) -> Interactions:
     """Read a .csv, .tsv or .parquet file.
+
+    A row of a .csv or .tsv file that has more or fewer fields than the header is rejected. ``report["lines_rejected"]``
+    counts such rows, and a warning names the line numbers of the first five. An empty field counts as a field, so
+    ``1,2,`` is not rejected: its missing value is an error. Blank lines are skipped and not counted.
 
     Parameters
     ----------
@@ -40,7 +45,7 @@ def load(
     Raises
     ------
     ValueError
-        Another kind of file, or one that cannot be read as what its name says.
+        Another kind of file, one that cannot be read as what its name says, or one whose rows are all rejected.
     KeyError
         A column that is not there.
     """
@@ -48,6 +53,7 @@ def load(
     kind = place.suffix.lower()
     if kind not in (".csv", ".tsv", ".parquet"):
         raise ValueError(f"{place}: must end in .csv, .tsv or .parquet")
+    rejected = {}
     try:
         if kind == ".parquet":
             frame = pd.read_parquet(place)
@@ -55,16 +61,19 @@ def load(
             # an id such as "NA" or "007" is an id
             text = dict.fromkeys((user, item), str)
             separator = "," if kind == ".csv" else "\t"
-            frame = pd.read_csv(place, sep=separator, dtype=text, keep_default_na=False, na_values=[""])
+            frame, lines = delimited.read(place, separator, dtype=text, keep_default_na=False, na_values=[""])
+            rejected["lines_rejected"] = lines
             for column in frame.columns.intersection([user, item]):
                 frame[column] = _ids(*pd.factorize(frame[column]))
         if time in frame and not pd.api.types.is_numeric_dtype(frame[time]):
             frame[time] = pd.to_datetime(frame[time], utc=True, format="ISO8601").dt.tz_convert(None)
-    except FileNotFoundError:
+    except (FileNotFoundError, Warning):
         raise
     except Exception as error:  # pandas and Arrow raise many kinds
         raise ValueError(f"{place}: cannot be read as {kind[1:]}: {error}") from error
-    return Interactions.from_frame(frame, user=user, item=item, value=value, time=time)
+    data = Interactions.from_frame(frame, user=user, item=item, value=value, time=time)
+    data.report |= rejected
+    return data
 
 
 def _ids(codes: NDArray[Any], distinct: Any) -> NDArray[Any]:

@@ -13,7 +13,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _core, solver, split, updates
+from . import _core, _json, container, solver, split, updates
 from ._core import SolveError
 from ._interrupt import interruptible
 from ._progress import progress_bar
@@ -27,6 +27,7 @@ from .model import Explanation, FactorModel, State, item_rows, user_rows
 from .objective import Objective
 from .profile import Profile
 from .start import start
+from .threads import MOST
 
 # Relaxation where it is not given: of the second iteration, growth an iteration, and the most there is.
 _RELAXATION = (1.3, 0.1, 1.8)
@@ -564,6 +565,8 @@ class ALS(FactorModel):
     def save(self, path: str | os.PathLike[str], include_interactions: bool = True) -> None:
         """Writes the model to one file: no pickle, checksummed, written beside `path` and renamed.
 
+        A file that is replaced hands its permissions on, and its owner and group where the process may set them.
+
         Parameters
         ----------
         path : path-like
@@ -582,11 +585,29 @@ class ALS(FactorModel):
     @classmethod
     def _load(cls, path: str | os.PathLike[str], mmap: bool) -> ALS:
         facts, state = cls._read_state(path, mmap)
-        model, known = facts["model"], cls._defaults()
-        out = cls(**{k: v for k, v in model["params"].items() if k in known})
+        with container.refusing(path):
+            (model, params), known = _stored_facts(facts), cls._defaults()
+            out = cls(**{name: value for name, value in params.items() if name in known})
+            out._check_stored(state)
         out._state = replace(state, fitted=out.get_params())
         out.n_iter_, out.history_, out.report_ = model["n_iter"], model["history"], model["report"]
         return out
+
+    def _check_stored(self, state: State) -> None:
+        """Refuses arguments that do not go with the factors, or that `fit` would refuse."""
+        rank = state.x.shape[1] - (0 if state.mean is None else 2)
+        fitted = {"factors": rank, "dtype": state.x.dtype.name, "biases": state.mean is not None}
+        for name, value in fitted.items():
+            if getattr(self, name) != value:
+                raise ValueError(f"{name} is {getattr(self, name)!r} among the parameters, but {value!r} by the arrays")
+        whole_number("iterations", self.iterations, 1)
+        if self.n_threads is not None:
+            whole_number("n_threads", self.n_threads, 1, MOST)
+        short = copy.copy(self)  # check_params takes memory for each iteration, and counts as work of its threads
+        short.iterations = short.n_threads = 1
+        short.check_params()
+        if state.seen is not None and self.objective == "ials":
+            refuse_negative("seen", state.seen, "objective 'ials'", 1)
 
 
 def load(path: str | os.PathLike[str], mmap: bool = False) -> ALS:
@@ -596,7 +617,9 @@ def load(path: str | os.PathLike[str], mmap: bool = False) -> ALS:
     ----------
     path : path-like
     mmap : bool
-        Map the file instead of reading it into memory: processes share it, and its arrays are read-only.
+        Map the file instead of reading it into memory: processes share it, and its arrays are read-only. Replace such a
+        file only by renaming another one onto it, as `ALS.save` does. Whoever writes into it changes the factors of
+        every process that has it mapped, and whoever shortens it ends these processes with SIGBUS.
 
     Returns
     -------
@@ -605,9 +628,39 @@ def load(path: str | os.PathLike[str], mmap: bool = False) -> ALS:
     Raises
     ------
     ModelFileError
-        Not a model file, of another format version, truncated, or altered since it was written.
+        Not a model file, of another format version, truncated, altered since it was written, or with content that no
+        fit leaves.
     """
     return ALS._load(path, mmap)
+
+
+def _stored_facts(facts: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The facts that `ALS.save` wrote, and the constructor arguments among them; ValueError for anything else."""
+    kinds: list[type[ALS]] = [ALS, *ALS.__subclasses__()]
+    known = [kind.__name__ for kind in kinds]
+    if facts.get("class") not in known:
+        raise ValueError(f"it holds {facts.get('class')!r}, not {' or '.join(known)}")
+    model = facts.get("model")
+    if not isinstance(model, dict) or not isinstance(model.get("params"), dict):
+        raise ValueError("its parameters are missing")
+    if not _json.is_whole(model.get("n_iter")):
+        raise ValueError(f"n_iter must be a whole number of at least 0, got {model.get('n_iter')!r}")
+    history, report = model.get("history"), model.get("report")
+    if not isinstance(history, list) or not all(map(_is_iteration, history)):
+        raise ValueError("history must be a list of iterations, each with its number, its seconds and perhaps its loss")
+    if not isinstance(report, dict) or not all(map(_json.is_number, report.values())):
+        raise ValueError("report must hold numbers")
+    return model, model["params"]
+
+
+def _is_iteration(entry: Any) -> bool:
+    """Whether this is an entry of `ALS.history_`; callbacks may have added others."""
+    return (
+        isinstance(entry, dict)
+        and _json.is_whole(entry.get("iteration"), 1)
+        and _json.is_number(entry.get("seconds"))
+        and _json.is_number(entry.get("loss", 0))
+    )
 
 
 def _dtype(dtype: Any) -> np.dtype[Any]:

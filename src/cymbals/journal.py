@@ -1,21 +1,24 @@
 """What a search has found so far, in a file: one JSON line a setting, after one line that says which search it is.
 
-A line counts once its newline is written, so a process may be killed at any time. Processes that share the file share
-the work: each locks the settings it works on (POSIX record locks, which end with their process) and appends under a lock.
+A line counts once its newline is written, so a process may be killed at any time. Processes and threads that share the
+file share the work: each locks the setting it works on, which ends with it, and appends under a lock.
 """
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import stat
+import threading
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+
+from . import _json
+from ._locks import locked
 
 FORMAT = 1
 _BEGINNING = json.dumps({"cymbals search": FORMAT})[:-1].encode()
@@ -64,14 +67,28 @@ class Trial:
     def of_line(cls, line: bytes) -> Trial:
         """From a journal's line; ValueError where it is not one that was written."""
         try:
-            out = cls(**json.loads(line))
+            out = cls(**_json.parse(line))
         except TypeError as error:
             raise ValueError(str(error)) from None
-        numbers = all(isinstance(n, (int, float)) for n in (out.iterations, out.seconds, out.number, *out.trace))
-        scored = out.score is None if out.status == "failed" else isinstance(out.score, (int, float))
-        if not (isinstance(out.params, dict) and out.status in ("done", "pruned", "failed") and numbers and scored):
-            raise ValueError("fields of other types")
+        wrong = [name for name, right in out._fields_are_right().items() if not right]
+        if wrong:
+            raise ValueError(f"{wrong[0]} is {getattr(out, wrong[0])!r:.80}")
         return out
+
+    def _fields_are_right(self) -> dict[str, bool]:
+        """Whether each field is of its type and in its range, which a file need not keep to."""
+        failed, number = self.status == "failed", _json.is_number
+        return {
+            "params": isinstance(self.params, dict),
+            "status": self.status in ("done", "pruned", "failed"),
+            "score": self.score is None if failed else number(self.score),
+            "iterations": _json.is_whole(self.iterations, 0 if failed else 1, 2**31 - 1),
+            "seconds": number(self.seconds),
+            "metrics": isinstance(self.metrics, dict) and all(map(number, self.metrics.values())),
+            "trace": isinstance(self.trace, list) and all(map(number, self.trace)),
+            "error": isinstance(self.error, str),
+            "number": _json.is_whole(self.number, -1),
+        }
 
 
 def key_of(params: dict[str, Any]) -> str:
@@ -86,6 +103,7 @@ class Journal:
         self._trials: dict[str, Trial] = {}
         self._read, self._n_lines = 0, 1  # bytes of the file that are in _trials, and lines, the first of which is none
         self._file = -1
+        self._reading = threading.Lock()
         self.temporary = path is not None and os.path.isdir(path)
         if self.temporary:
             path = os.path.join(str(path), f"search-{zlib.crc32(json.dumps(search).encode()):08x}.jsonl")
@@ -125,15 +143,16 @@ class Journal:
 
     def trials(self) -> dict[str, Trial]:
         """All that any process has finished, by setting."""
-        for line in self._lines():
-            self._n_lines += 1
-            try:
-                trial = Trial.of_line(line)
-            except ValueError as error:
-                where = f"journal {self.path}: line {self._n_lines}"
-                raise ValueError(f"{where} is no finished setting ({error}): delete it, or name another file") from None
-            self._trials.setdefault(trial.key, trial)
-        return self._trials
+        with self._reading:
+            for line in self._lines():
+                try:
+                    trial = Trial.of_line(line)
+                except ValueError as error:
+                    where = f"journal {self.path}: line {self._n_lines + 1}"
+                    raise ValueError(f"{where} is no finished setting ({error}): delete it, or name another file") from None
+                self._trials.setdefault(trial.key, trial)
+                self._read, self._n_lines = self._read + len(line) + 1, self._n_lines + 1
+            return dict(self._trials)
 
     def append(self, trial: Trial) -> None:
         """Adds a trial."""
@@ -145,29 +164,17 @@ class Journal:
 
     @contextmanager
     def claim(self, key: str, wait: bool) -> Iterator[bool]:
-        """Yields whether the setting is this process's alone until the block ends; with `wait` it is, sooner or later."""
+        """Yields whether the setting is this block's alone, among processes and threads; with `wait` it is in the end."""
         if self._file < 0:
             yield True
             return
-        place = _CLAIMS + zlib.crc32(key.encode())
-        try:
-            fcntl.lockf(self._file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB), 1, place)
-        except BlockingIOError:
-            yield False
-            return
-        try:
-            yield True
-        finally:
-            if self._file >= 0:
-                fcntl.lockf(self._file, fcntl.LOCK_UN, 1, place)
+        with locked(self._file, _CLAIMS + zlib.crc32(key.encode()), wait) as mine:
+            yield mine
 
     @contextmanager
     def _appending(self) -> Iterator[None]:
-        fcntl.lockf(self._file, fcntl.LOCK_EX, 1, _APPENDING)
-        try:
+        with locked(self._file, _APPENDING, wait=True):
             yield
-        finally:
-            fcntl.lockf(self._file, fcntl.LOCK_UN, 1, _APPENDING)
 
     def _write(self, record: dict[str, Any]) -> None:
         size = os.fstat(self._file).st_size
@@ -184,16 +191,14 @@ class Journal:
         if self._file < 0:
             return []
         text = os.pread(self._file, os.fstat(self._file).st_size - self._read, self._read)
-        whole = text[: text.rfind(b"\n") + 1]
-        self._read += len(whole)
-        return whole.splitlines()
+        return text.split(b"\n")[:-1]
 
     def _check(self, search: dict[str, Any]) -> None:
         """Refuses a file that is no journal, or another search's; stands behind the first line afterwards."""
         text = os.pread(self._file, os.fstat(self._file).st_size, 0)
         first, newline, _ = text.partition(b"\n")
         try:
-            found = json.loads(first) if newline else None
+            found = _json.parse(first) if newline else None
         except ValueError:
             found = None
         if not isinstance(found, dict) or found.get("cymbals search") != FORMAT:

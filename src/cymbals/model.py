@@ -15,11 +15,11 @@ from typing import Any, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _core, container, retrieval
+from . import _core, _json, container, retrieval
 from ._validation import whole_number
 from ._writing import Writing
 from .csr import Csr, from_scipy
-from .ids import Ids, id_array, is_one, listed
+from .ids import Ids, is_one, listed
 from .solver import Basis
 from .threads import resolve
 
@@ -466,7 +466,8 @@ class FactorModel:
 
     def _write_state(self, path: str | os.PathLike[str], facts: dict[str, Any], include_interactions: bool) -> None:
         state = self.state_
-        facts = {"class": type(self).__name__, "cymbals": _core.version(), "model": facts, "mean": state.mean}
+        # "ALS" also of a subclass: that is what `load` makes of it
+        facts = {"class": "ALS", "cymbals": _core.version(), "model": facts, "mean": state.mean}
         arrays = {"x": state.x, "y": state.y}
         for name, ids in (("users", state.users), ("items", state.items)):
             if ids.array is not None and ids.whole:
@@ -482,27 +483,8 @@ class FactorModel:
     @staticmethod
     def _read_state(path: str | os.PathLike[str], mmap: bool) -> tuple[dict[str, Any], State]:
         facts, arrays = container.read(path, mmap=mmap)
-        try:
-            x, y = arrays["x"], arrays["y"]
-            users, items = (
-                Ids.checked(what, _stored_ids(arrays, name), n)
-                for what, name, n in (("user", "users", x.shape[0]), ("item", "items", y.shape[0]))
-            )
-            names = _stored_ids(arrays, "names")
-            seen = None
-            if "seen.indptr" in arrays:
-                indptr, indices, values = (arrays[f"seen.{part}"] for part in ("indptr", "indices", "data"))
-                seen = Csr(indptr, indices, values, (x.shape[0], y.shape[0]))
-                if _core.check_csr(seen, 1)[0] in (1, 2, 3, 4):
-                    raise ValueError("interactions out of order")
-            mean = None if facts.get("mean") is None else float(facts["mean"])
-            if mean is not None and min(x.shape[1], y.shape[1]) < 3:
-                raise ValueError("biases without factors")
-            if x.shape[1] != y.shape[1] or x.dtype != y.dtype or (names is not None and names.size != items.n):
-                raise ValueError("factors and names that do not fit each other")
-        except (KeyError, IndexError, ValueError, TypeError, UnicodeDecodeError) as error:
-            raise container.ModelFileError(f"{path}: not a whole cymbals model: {error}") from None
-        return facts, State(x, y, users, items, names, seen, mean)
+        with container.refusing(path):
+            return facts, _stored_state(facts, arrays)
 
     # -- shared with the estimator ------------------------------------------------------------------------------------
 
@@ -548,9 +530,73 @@ def _places(n: Any) -> int:
     return whole_number("n", n, 1, retrieval.MOST_PLACES)
 
 
+def _stored_state(facts: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> State:
+    """What `_write_state` wrote; ValueError or TypeError for anything else."""
+    x, y = (_stored(arrays, name, ("float32", "float64"), 2) for name in ("x", "y"))
+    if x.shape[1] != y.shape[1] or x.dtype != y.dtype:
+        raise ValueError(f"x and y must be alike, got {x.shape[1]} and {y.shape[1]} columns of {x.dtype} and {y.dtype}")
+    if not (x.size and y.size):
+        raise ValueError(f"x and y must not be empty, got shapes {x.shape} and {y.shape}")
+    for name, factors in (("x", x), ("y", y)):
+        if not _all_finite(factors):
+            raise ValueError(f"{name} holds numbers that are not finite")
+    mean = _stored_mean(facts.get("mean"), x, y)
+    users = Ids.checked("user", _stored_ids(arrays, "users"), x.shape[0])
+    items = Ids.checked("item", _stored_ids(arrays, "items"), y.shape[0])
+    names = _stored_strings(arrays, "names")
+    if names is not None and names.size != items.n:
+        raise ValueError(f"names must hold one for each of the {items.n} items, got {names.size}")
+    return State(x, y, users, items, names, _stored_seen(arrays, (x.shape[0], y.shape[0])), mean)
+
+
+def _all_finite(factors: NDArray[Any]) -> bool:
+    """Reads each row once from memory: blocks stay in the cache from the lowest number to the highest."""
+    step = max(1, 2**18 // factors.shape[1])
+    blocks = (factors[begin : begin + step] for begin in range(0, factors.shape[0], step))
+    return all(np.isfinite([block.min(), block.max()]).all() for block in blocks)
+
+
+def _stored(arrays: dict[str, NDArray[Any]], name: str, types: tuple[str, ...], ndim: int = 1) -> NDArray[Any]:
+    if name not in arrays:
+        raise ValueError(f"array {name!r} is missing")
+    array = arrays[name]
+    if array.dtype.name not in types or array.ndim != ndim:
+        kinds = f"{' or '.join(types)} in {ndim} dimension{'s' if ndim > 1 else ''}"
+        raise ValueError(f"array {name!r} must hold {kinds}, got {array.dtype} of shape {array.shape}")
+    return array
+
+
+def _stored_mean(mean: Any, x: NDArray[Any], y: NDArray[Any]) -> float | None:
+    if mean is None:
+        return None
+    with np.errstate(over="ignore"):
+        if not _json.is_number(mean) or not np.isfinite(x.dtype.type(mean)):
+            raise ValueError(f"mean must be a number that {x.dtype} holds, got {mean!r}")
+    if x.shape[1] < 3 or np.any(x[:, -1] != 1) or np.any(y[:, -2] != 1):
+        raise ValueError("x and y must have columns of ones beside the other side's biases")
+    return float(mean)
+
+
 def _stored_ids(arrays: dict[str, NDArray[Any]], name: str) -> NDArray[Any] | None:
-    if name in arrays:
-        return id_array(name, arrays[name])
-    if f"{name}.length" in arrays:
-        return container.unpack_strings({part: arrays[f"{name}.{part}"] for part in ("length", "bytes")})
-    return None
+    return _stored(arrays, name, ("int64",)) if name in arrays else _stored_strings(arrays, name)
+
+
+def _stored_strings(arrays: dict[str, NDArray[Any]], name: str) -> NDArray[Any] | None:
+    parts = {"length": "int64", "bytes": "uint8"}
+    if not any(f"{name}.{part}" in arrays for part in parts):
+        return None
+    return container.unpack_strings({part: _stored(arrays, f"{name}.{part}", (kind,)) for part, kind in parts.items()})
+
+
+def _stored_seen(arrays: dict[str, NDArray[Any]], shape: tuple[int, int]) -> Csr | None:
+    parts = {"indptr": ("int64",), "indices": ("int32", "int64"), "data": ("float32", "float64")}
+    if not any(f"seen.{part}" in arrays for part in parts):
+        return None
+    indptr, indices, data = (_stored(arrays, f"seen.{part}", types) for part, types in parts.items())
+    # the core reads memory by these, so they come before its own check
+    if indptr.size != shape[0] + 1 or indptr[-1] != indices.size or indices.size != data.size:
+        raise ValueError(f"seen.indptr, seen.indices and seen.data do not fit each other and {shape[0]} users")
+    seen = Csr(indptr, indices, data, shape)
+    if _core.check_csr(seen, 1)[0] in (1, 2, 3, 4):
+        raise ValueError("interactions out of order")
+    return seen

@@ -118,8 +118,8 @@ def search(
         Of the split, the draws and, where `als` has no random_state, each fit.
     journal : path-like, optional
         File in which each finished setting is noted. A search that is run again with it goes on where it stopped, and
-        several processes that are given the same file share the settings among them. In a folder, a file of this search's
-        own, which is removed when the search is done.
+        several processes or threads that are given the same file share the settings among them. In a folder, a file of
+        this search's own, which is removed when the search is done.
     backend : {None, "optuna"}
         "optuna" proposes each of the `n` settings of `random` in the light of those before.
     patience : int, optional

@@ -1,0 +1,49 @@
+"""JSON from files that anybody may have written or changed."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+_DEEPEST = 64  # levels: far more than anything written here has, far fewer than Python's stack
+
+
+def parse(text: bytes) -> Any:
+    """A value from UTF-8; ValueError for anything but JSON whose numbers a float holds and whose nesting is moderate."""
+    try:
+        value = json.loads(text.decode(), parse_float=_finite, parse_int=_whole, parse_constant=_finite)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    _check_depth(value, _DEEPEST)
+    return value
+
+
+def is_number(value: Any) -> bool:
+    """Whether a parsed value is a number; true and false are none. `parse` lets no NaN and no infinity through."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def is_whole(value: Any, least: int = 0, most: int = 2**63 - 1) -> bool:
+    """Whether a parsed value is a whole number in [least, most]."""
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text[:20]} is not a finite number")
+    return number
+
+
+def _whole(text: str) -> int:
+    _finite(text)
+    return int(text)
+
+
+def _check_depth(value: Any, levels: int) -> None:
+    if isinstance(value, (dict, list)):
+        if not levels:
+            raise ValueError("nested too deeply")
+        for part in value.values() if isinstance(value, dict) else value:
+            _check_depth(part, levels - 1)

@@ -74,6 +74,12 @@ def run(*command, **options):
     return done.stdout
 
 
+def run_python(code, **environment):
+    """What a program prints in a process of its own, which must not crash."""
+    env = {name: value for name, value in os.environ.items() if name not in ("CYMBALS_NUM_THREADS", "OMP_NUM_THREADS")}
+    return run(sys.executable, "-c", code, env=env | environment)
+
+
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory):
     """Of the sdist, and repaired."""

@@ -302,8 +302,8 @@ def test_from_arrow():
         Interactions.from_arrow({"user": [1]})
 
 
-def test_read_only_input_is_used_in_place(tmp_path):
-    """A matrix in files mapped to be read, or in bytes; whatever could be written to by any way is copied."""
+def test_only_what_nobody_can_write_to_is_shared(tmp_path):
+    """Arrays over bytes are; read-only views, mapped files and Arrow's buffers can be written to by others."""
     matrix = random_matrix((30, 20))
     matrix.sort_indices()
     parts = {"data": matrix.data, "indices": matrix.indices.astype(np.int32), "indptr": matrix.indptr.astype(np.int32)}
@@ -314,19 +314,17 @@ def test_read_only_input_is_used_in_place(tmp_path):
     for array in frozen:
         array.setflags(write=False)
     of_bytes = [np.frombuffer(array.tobytes(), array.dtype) for array in parts.values()]
-    for arrays in (mapped, of_bytes):
-        given = sp.csr_array(tuple(arrays), shape=matrix.shape)
-        data = Interactions.from_csr(given)
-        assert np.shares_memory(data.csr.data, arrays[0])
-        assert np.shares_memory(data.csr.indices, arrays[1])
-        assert (data.user_items != matrix).nnz == 0
+    data = Interactions.from_csr(sp.csr_array(tuple(of_bytes), shape=matrix.shape))
+    assert np.shares_memory(data.csr.data, of_bytes[0])
+    assert np.shares_memory(data.csr.indices, of_bytes[1])
+    assert (data.user_items != matrix).nnz == 0
     views = [array.copy()[:] for array in parts.values()]
     for array in views:
         array.setflags(write=False)  # what it is a view of can be written to
     writeable = [array.copy() for array in parts.values()]
     appended = [np.load(tmp_path / f"{name}.npy", mmap_mode="r+") for name in parts]
     of_arrow = [pytest.importorskip("pyarrow").array(array).to_numpy() for array in parts.values()]
-    for arrays in (frozen, views, writeable, appended, of_arrow):
+    for arrays in (mapped, frozen, views, writeable, appended, of_arrow):
         data = Interactions.from_csr(sp.csr_array(tuple(arrays), shape=matrix.shape))
         assert not np.shares_memory(data.csr.data, arrays[0])
         assert not np.shares_memory(data.csr.indices, arrays[1])

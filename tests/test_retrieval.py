@@ -163,7 +163,7 @@ def test_ties_go_to_the_lower_row():
     model = ALS(factors=2, random_state=0).fit(data)
     ids, _ = model.recommend(0, 5, exclude_seen=False)
     assert set(ids[:2].tolist()) == {0, 1}
-    model._copy_state(y=np.ones((5, 2), np.float32), x=np.ones((2, 2), np.float32))
+    model._replace(model.state_, y=np.ones((5, 2), np.float32), x=np.ones((2, 2), np.float32))
     assert model.recommend(0, 5, exclude_seen=False)[0].tolist() == [0, 1, 2, 3, 4]
     assert model.recommend(0, 2)[0].tolist() == [2, 3]
 

@@ -603,7 +603,7 @@ class ALS(FactorModel):
         whole_number("iterations", self.iterations, 1)
         if self.n_threads is not None:
             whole_number("n_threads", self.n_threads, 1, MOST)
-        short = copy.copy(self)  # check_params takes memory for each iteration, and counts as work of its threads
+        short = self.snapshot()  # check_params takes memory for each iteration, and counts as work of its threads
         short.iterations = short.n_threads = 1
         short.check_params()
         if state.seen is not None and self.objective == "ials":

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from . import _core, retrieval
 from ._validation import whole_number
 from .csr import Csr
-from .ids import is_one, listed
+from .ids import listed
 from .interactions import Interactions, as_interactions
 from .threads import resolve
 
@@ -140,7 +140,10 @@ def _errors(scores: NDArray[Any], held_out: Csr) -> tuple[NDArray[np.float64], N
 
 
 def _cutoffs(k: Any) -> NDArray[np.int64]:
-    values = list(itertools.islice([k] if is_one(k) else k, MOST_CUTOFFS + 1))
+    try:
+        values = list(itertools.islice(k, MOST_CUTOFFS + 1))
+    except TypeError:  # a single one
+        values = [k]
     if not values:
         raise ValueError("k must name at least one cut-off, got none")
     if len(values) > MOST_CUTOFFS:

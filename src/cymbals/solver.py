@@ -189,9 +189,9 @@ class Basis:
             return np.asarray(b * (own @ solved))
         u, s, v = scipy.linalg.svd(whitened, full_matrices=False)
         along = v @ target
-        solved = target - v.T @ (s**2 / (1 + s**2) * along)
+        light = own @ (target - v.T @ (s**2 / (1 + s**2) * along))
         heavy = np.divide(u @ (s / (1 + s**2) * along), root, out=np.zeros_like(root), where=root > 0)
-        return np.asarray(b * np.where(a > 1, heavy, own @ solved))
+        return np.asarray(b * np.where(np.einsum("ij,ij->i", whitened, whitened) > 1, heavy, light))
 
     def _diagonal(self, row: Csr, ridge: float, objective: Objective) -> NDArray[np.float64]:
         """D of csrc/whiten.h, its floor included."""

@@ -86,7 +86,7 @@ def passed(moment: Any, times: NDArray[Any]) -> NDArray[np.float64]:
         moment, times = np.asarray(moment).astype(_DATES).astype(np.int64), times.astype(np.int64)
     if times.dtype.kind == "f" or np.asarray(moment).dtype.kind == "f":
         with np.errstate(over="ignore"):  # of numbers near the largest: for ever ago
-            return np.maximum(moment - times, 0).astype(np.float64)
+            return np.asarray(np.maximum(moment - times, 0), np.float64)
     # a difference of two int64 may need 64 bits without a sign
     difference = np.asarray(moment).astype(np.uint64) - times.astype(np.uint64)
     return np.where(times <= moment, difference, 0).astype(np.float64)

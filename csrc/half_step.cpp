@@ -190,7 +190,7 @@ class HalfStep {
     // of what the record of a row takes. Only where there is a record.
     Buffer<CgWork> short_rows;
     Solve exact(const Row<T> &row, T trace, const Work<T> &work, Way way, T *x, cymbals_solve_info *info) const;
-    Solve in_double(const Row<T> &row, Way way, T *x) const;
+    Solve in_double(const Row<T> &row, T *x) const;
 };
 
 // Whether CG reads a copy of the fixed side in 16 bits.
@@ -407,15 +407,15 @@ Solve HalfStep<T>::exact(const Row<T> &row, T trace, const Work<T> &work, Way wa
     if (!drowns(trace)) outcome = dual ? kernels.solve_dual(row, work, x) : kernels.solve_primal(row, work, x);
     if (outcome == Solve::indefinite && sizeof(T) == sizeof(float)) {
         info->rows_retried++;
-        outcome = in_double(row, way, x);
+        outcome = in_double(row, x);
     }
     (dual ? info->rows_dual : info->rows_primal) += outcome == Solve::done;
     return outcome;
 }
 
-// In float64, for a row whose float32 system does not hold what it should.
+// The primal in float64, for a row whose float32 system does not hold what it should.
 template <class T>
-Solve HalfStep<T>::in_double(const Row<T> &row, Way way, T *x) const {
+Solve HalfStep<T>::in_double(const Row<T> &row, T *x) const {
     const Kernels<double> &precise = table.f64;
     Slot memory;
     Space<double> space;
@@ -438,8 +438,7 @@ Solve HalfStep<T>::in_double(const Row<T> &row, Way way, T *x) const {
                               space.where, space.q,
                               row.n,       row.n_positive,
                               0,           0};
-    const auto solve = way == kDual ? precise.solve_dual : precise.solve_primal;
-    const Solve outcome = solve(wide, space.work, x_copy.get());
+    const Solve outcome = precise.solve_primal(wide, space.work, x_copy.get());
     if (outcome == Solve::done) std::copy_n(x_copy.get(), f, x);
     return outcome;
 }

@@ -89,15 +89,18 @@ Solve iterate(Passes passes, const Stop &stop, T *x, CgSteps *steps) {
     *steps = {0, 0};
     const T share = rr < bz / 4 ? (T)(stop.share * stop.share) : 0;
     T gained = 0;
+    const bool fixed_number = stop.tolerance == 0;
     // Whether an upper bound of the row's excess loss, such as |r|^2, is small enough after so many steps. Below a few
     // units of rounding, or of the smallest number, there is nothing left to gain.
     const auto enough = [&](T excess, int after) {
         const double tolerance = after < stop.wanted ? stop.tight : stop.tolerance;
         const T t = tolerance > 4 * kEpsilon<T> ? (T)tolerance : 4 * kEpsilon<T>;
-        // What remains is the part that counts. Below a thousandth of what targets of 1 and weights of 1 would make, it
-        // is no loss worth a step, and below rounding it is not known.
-        const T left = row.constant - bz, unit = (T)row.n, rounding = 8 * kEpsilon<T> * row.constant;
-        const T worth = T(1e-3) * (bz < unit ? bz : unit), least = worth > rounding ? worth : rounding;
+        // What remains counts, or the smallest part that is worth a step. Heavy weights explain so much that a
+        // thousandth of it is more than there is to gain: there it is a thousandth of what weights of 1 would explain,
+        // and no less than the rounding of what remains. A fixed number of steps is cut short by rounding alone.
+        const T left = row.constant - bz, light = (T)row.n, rounding = 8 * kEpsilon<T> * row.constant;
+        T least = T(1e-3) * (fixed_number || bz < light ? bz : light);
+        if (!fixed_number && least < rounding) least = rounding;
         const T part = left > bz ? bz : (left > least ? left : least);
         return excess <= t * t * part || excess <= share * gained || excess < kSmallest<T>;
     };
@@ -106,14 +109,16 @@ Solve iterate(Passes passes, const Stop &stop, T *x, CgSteps *steps) {
     // 1994), since no eigenvalue of A is below 1. Negative weights and rounding end that.
     T radau = 1, alpha = 0;
     bool bounded = row.n_positive == row.n;
-    const auto proven = [&](int after) { return bounded && enough(rr * (radau - alpha) / kProven<T>, after); };
+    const auto proven = [&](int after) {
+        return fixed_number || (bounded && enough(rr * (radau - alpha) / kProven<T>, after));
+    };
     for (;;) {
         if (!__builtin_isfinite(rr + bz + gained + row.constant)) return Solve::not_converged;  // squares overflow
         if (enough(rr, taken)) break;
         if (taken == stop.most) return Solve::not_converged;
         // The last step needs no new residual: the last by number, or one that is expected to do as well as that before
         // it and to leave a proof that it did.
-        const bool last = taken + 1 == stop.most && stop.tolerance == 0,
+        const bool last = taken + 1 == stop.most && fixed_number,
                    likely = enough(rr * ratio, taken + 1) && proven(taken + 1);
         T bp;
         const T pap = curvature(passes, p, pp, last || likely ? nullptr : ap, &bp);

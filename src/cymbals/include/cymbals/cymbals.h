@@ -96,8 +96,6 @@ CYMBALS_API void cymbals_workspace_destroy(cymbals_workspace *workspace);
 /* What the last call with this workspace has to say beyond its status; valid until the next. A call that found the
  * workspace in use says nothing. */
 CYMBALS_API const char *cymbals_workspace_message(const cymbals_workspace *workspace);
-/* Threads that its calls have at most: options.n_threads, or fewer once a call found that the system starts no more. */
-CYMBALS_API int32_t cymbals_workspace_threads(const cymbals_workspace *workspace);
 /* Bytes that it holds from one call to the next; a half-step leaves cymbals_half_step_bytes, or more from before. */
 CYMBALS_API int64_t cymbals_workspace_bytes(const cymbals_workspace *workspace);
 
@@ -345,6 +343,11 @@ CYMBALS_API int32_t cymbals_workspace_row_classes(cymbals_workspace *workspace, 
                                                   int64_t *n);
 CYMBALS_API void cymbals_workspace_forget(cymbals_workspace *workspace);
 
+/* -- Threads ------------------------------------------------------------------------------------------------------ */
+
+/* Threads that its calls have at most: options.n_threads, or fewer once a call found that the system starts no more. */
+CYMBALS_API int32_t cymbals_workspace_threads(const cymbals_workspace *workspace);
+
 /* -- Without linking ---------------------------------------------------------------------------------------------- */
 
 /* All functions by pointer. A Python extension that defines CYMBALS_USE_CAPSULE before it includes this file, after
@@ -414,6 +417,7 @@ static inline int cymbals_import(void) {
 #define cymbals_workspace_spans (*cymbals_table->workspace_spans)
 #define cymbals_workspace_row_classes (*cymbals_table->workspace_row_classes)
 #define cymbals_workspace_forget (*cymbals_table->workspace_forget)
+#define cymbals_workspace_threads (*cymbals_table->workspace_threads)
 #endif
 
 #ifdef __cplusplus

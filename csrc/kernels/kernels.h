@@ -78,7 +78,8 @@ struct CgSteps {
 // When conjugate gradients end: at `most` steps, or once |r|^2, which bounds what there is left to gain, is at most t^2
 // times the part of the row's loss that is explained, b'z, and times that which remains. t is `tight` up to `wanted`
 // steps and `tolerance` from there on. From a start that explained most already, as the last iteration's does, it is
-// also enough if |r|^2 is at most share^2 times what the steps have gained. With a tolerance of 0 reaching `most` is
+// also enough if |r|^2 is at most share^2 times what the steps have gained. The last step may go without a new residual
+// where another bound proves that no more than four times as much is left. With a tolerance of 0 reaching `most` is
 // success.
 struct Stop {
     int most, wanted;

@@ -108,13 +108,13 @@ def one_of(name: str, value: Any, choices: tuple[str, ...]) -> str:
     return value
 
 
-def generator(random_state: Any) -> np.random.Generator | np.random.RandomState:
+def generator(random_state: Any, name: str = "random_state") -> np.random.Generator | np.random.RandomState:
     """A random generator from None, a seed, a Generator or a RandomState."""
     if random_state is None or isinstance(random_state, (np.random.Generator, np.random.RandomState)):
         return np.random.default_rng() if random_state is None else random_state
     try:
-        return np.random.default_rng(whole_number("random_state", random_state, 0, 2**64 - 1))
+        return np.random.default_rng(whole_number(name, random_state, 0, 2**64 - 1))
     except TypeError:
         raise TypeError(
-            f"random_state must be None, a whole number, a numpy Generator or RandomState; got {shown(random_state)}"
+            f"{name} must be None, a whole number, a numpy Generator or RandomState; got {shown(random_state)}"
         ) from None

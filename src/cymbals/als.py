@@ -18,7 +18,7 @@ from ._core import SolveError
 from ._interrupt import interruptible
 from ._progress import progress_bar
 from ._record import at, phase
-from ._validation import boolean, generator, one_of, plain, real_number, whole_number
+from ._validation import boolean, generator, one_of, plain, real_number, shown, whole_number
 from .csr import Csr, refuse_negative
 from .evaluation import evaluate
 from .ids import Ids
@@ -252,6 +252,10 @@ class ALS(FactorModel):
             finally:
                 if self._state is not before_it:  # there is a model, be it of a fit that was broken off
                     self.profile_ = recorded
+        for name, value in (("compute_loss", compute_loss), ("progress", progress)):
+            boolean(name, value)
+        if callback is not None and not callable(callback):
+            raise TypeError(f"callback must be a function of the model and the iteration, got {shown(callback)}")
         settings, rank, relaxation, tol, dtype, rng = self._checked()
         params, iterations = self.get_params(), len(relaxation)
         with phase("data"):
@@ -555,7 +559,7 @@ class ALS(FactorModel):
         k = None if n is None else whole_number("n", n, 1)
         row = state.seen.take(np.array([u]))
         with _naming(Ids(state.users.what, 1, state.users.of(np.array([u])))):
-            parts = state.item_basis(settings.n_threads).parts(_transformed(row, settings.objective), i, settings.objective)
+            parts = state.item_explainer(settings.n_threads).parts(row, i, settings.objective)
         order = np.argsort(-parts, kind="stable")[:k]
         ids = state.items.of(row.indices[order].astype(np.int64))
         return Explanation(float(parts.sum()), [(i, float(p)) for i, p in zip(ids.tolist(), parts[order], strict=True)])
@@ -573,6 +577,7 @@ class ALS(FactorModel):
         include_interactions : bool
             Keep the training matrix: recommending without what was seen, explaining and updating need it.
         """
+        boolean("include_interactions", include_interactions)
         dtype = self.item_factors_.dtype.name
         if callable(self.state_.fitted["confidence"]):
             raise ValueError("confidence is a function, which a model file cannot hold; pickle the model instead")
@@ -631,7 +636,7 @@ def load(path: str | os.PathLike[str], mmap: bool = False) -> ALS:
         Not a model file, of another format version, truncated, altered since it was written, or with content that no
         fit leaves.
     """
-    return ALS._load(path, mmap)
+    return ALS._load(path, boolean("mmap", mmap))
 
 
 def _stored_facts(facts: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

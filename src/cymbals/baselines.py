@@ -59,7 +59,7 @@ class Random(FactorModel):
 
     def fit(self, train: Any) -> Self:
         """Draw the factors; takes what `ALS.fit` takes."""
-        data, rng = as_interactions("train", train, resolve(None)), generator(self.seed)
+        data, rng = as_interactions("train", train, resolve(None)), generator(self.seed, "seed")
         x, y = (rng.standard_normal((n, self._RANK)).astype(np.float32) for n in data.shape)
         self._state = State(x, y, data.users, data.items, data.item_names, data.csr)
         return self

@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _core, retrieval
-from ._validation import whole_number
+from ._validation import instance, whole_number
 from .csr import Csr
 from .ids import listed
 from .interactions import Interactions, as_interactions
+from .model import FactorModel
 from .threads import resolve
 
 _AT_K = ("precision", "recall", "map", "ndcg")
@@ -100,7 +101,7 @@ def evaluate(
     >>> 0 <= m["auc"] <= 1 and 0 <= m["ndcg@5"] <= 1
     True
     """
-    n, model = resolve(n_threads), model.snapshot()
+    n, model = resolve(n_threads), instance("model", model, FactorModel).snapshot()
     cutoffs = _cutoffs(k)
     x, y = model.state_.x, model.state_.scored_items
     seen, held_out = (aligned(name, part, model, n) for name, part in (("train", train), ("test", test)))

@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _core, _json, container, retrieval
-from ._validation import whole_number
+from ._validation import boolean, whole_number
 from ._writing import Writing
 from .csr import Csr, from_scipy
+from .explanation import Explainer
 from .ids import Ids, is_one, listed
 from .solver import Basis
 from .threads import resolve
@@ -79,6 +80,9 @@ class State:
 
     def item_basis(self, n_threads: int) -> Basis:
         return self._once("item basis", lambda: Basis.of(self.solved_items(), n_threads, self.mean))
+
+    def item_explainer(self, n_threads: int) -> Explainer:
+        return self._once("item explainer", lambda: Explainer.of(self.solved_items(), self.mean, n_threads))
 
     def user_basis(self, n_threads: int) -> Basis:
         return self._once("user basis", lambda: Basis.of(self.solved_users(), n_threads, self.mean))
@@ -272,7 +276,7 @@ class FactorModel:
         ((3,), (3,))
         """
         state, k = self.state_, _places(n)
-        threads_used = self._threads(n_threads)
+        threads_used, exclude_seen = self._threads(n_threads), boolean("exclude_seen", exclude_seen)
         if (users is None) == (rows is None):
             raise TypeError("recommend takes either users or rows, not " + ("both" if rows is not None else "neither"))
         if rows is not None:
@@ -519,7 +523,7 @@ class FactorModel:
     def _replace(self, before: State, **changes: Any) -> Self:
         """Put a changed state in the place of `before`; the caller holds `_writing` since it read that."""
         state = replace(before, **changes)
-        for side, names in (("x", ("user basis",)), ("y", ("item basis", "item index", "scored_items"))):
+        for side, names in (("x", ("user basis",)), ("y", ("item basis", "item explainer", "item index", "scored_items"))):
             if side not in changes:  # what was made of it stays true
                 vars(state).update({name: vars(before)[name] for name in names if name in vars(before)})
         self._state = state

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import scipy.linalg
 from numpy.typing import NDArray
 
 from . import _core
@@ -166,43 +165,6 @@ class Basis:
             solve_rows(rows, self.fixed, self.spectrum, solved, settings)
         _core.rotate(solved, np.ascontiguousarray(self.vectors.T), settings.n_threads)
         return solved
-
-    def parts(self, row: Csr, item: int, objective: Objective) -> NDArray[np.float64]:
-        """What each entry of one row adds to the score that the row's solution gives an item of the fixed side.
-
-        The solution is A^-1 sum_j b_j y_j, so that entry j adds b_j y_j'A^-1 y. Whitened, A is I + W'SW as in a half-step:
-        with W = U diag(s) V', (I + W'W)^-1 = I - V diag(s^2 / (1 + s^2)) V', which loses no digits to heavy weights.
-        """
-        row = less(row, self.offsets)
-        a, b = objective.weights(objective.apply(row.data).astype(np.float64))
-        ridge = float(np.atleast_1d(objective.row_regularization(row.indptr, self.fixed.shape[0]))[0])
-        scale = 1 / np.sqrt(self._diagonal(row, ridge, objective))
-        own, target = self.fixed[row.indices] * scale, self.fixed[item] * scale
-        root = np.sqrt(np.abs(a))
-        whitened = root[:, None] * own
-        if np.any(a < 0):
-            system = np.eye(scale.size) + whitened.T @ (np.sign(a)[:, None] * whitened)
-            try:
-                solved = scipy.linalg.cho_solve(scipy.linalg.cho_factor(system), target)
-            except np.linalg.LinAlgError:
-                raise _core.SolveError("a row's system is not positive definite", 0) from None
-            return np.asarray(b * (own @ solved))
-        u, s, v = scipy.linalg.svd(whitened, full_matrices=False)
-        along = v @ target
-        light = own @ (target - v.T @ (s**2 / (1 + s**2) * along))
-        heavy = np.divide(u @ (s / (1 + s**2) * along), root, out=np.zeros_like(root), where=root > 0)
-        return np.asarray(b * np.where(np.einsum("ij,ij->i", whitened, whitened) > 1, heavy, light))
-
-    def _diagonal(self, row: Csr, ridge: float, objective: Objective) -> NDArray[np.float64]:
-        """D of csrc/whiten.h, its floor included."""
-        spectrum, f = objective.unobserved_weight * self.spectrum, self.spectrum.size
-        kind, precise = np.finfo(self.fixed.dtype), np.finfo(np.float64)
-        floor = (spectrum.max() + ridge) * f * max(16 * float(kind.eps) ** 2, precise.eps)
-        if not spectrum.max() + ridge > ridge:  # no Gramian
-            rows = (self.fixed[row.indices] if ridge > 0 else self.fixed).astype(np.float64)
-            longest = np.einsum("ij,ij->i", rows, rows).max(initial=0.0)
-            floor = max(floor, longest * f * float(kind.eps) * (float(kind.eps) if ridge > 0 else 1)) or 1.0
-        return np.asarray(np.maximum(spectrum + ridge, floor))
 
 
 def loss(

@@ -43,7 +43,7 @@ def random(data: Data, test_fraction: float = 0.1, seed: Any = 0) -> tuple[Data,
     fraction = share("test_fraction", test_fraction)
     interactions = as_interactions("data", data, resolve(None))
     held_out = np.zeros(interactions.nnz, dtype=bool)
-    order = generator(seed).permutation(interactions.nnz)
+    order = generator(seed, "seed").permutation(interactions.nnz)
     held_out[order[: round(fraction * interactions.nnz)]] = True
     return _cut(data, interactions, held_out)
 
@@ -76,7 +76,7 @@ def leave_k_out(data: Data, k: int = 1, seed: Any = 0) -> tuple[Data, Data]:
     interactions = as_interactions("data", data, resolve(None))
     csr = interactions.csr
     users = csr.row_numbers()
-    order = np.lexsort((generator(seed).random(csr.nnz), users))
+    order = np.lexsort((generator(seed, "seed").random(csr.nnz), users))
     place = np.empty(csr.nnz, np.int64)  # of each entry in its user's random order
     place[order] = np.arange(csr.nnz) - csr.indptr[:-1][users]
     held_out = (place < k) & (np.diff(csr.indptr)[users] > k)
@@ -110,7 +110,7 @@ def k_fold(data: Data, k: int = 5, seed: Any = 0) -> Iterator[tuple[Data, Data]]
     if whole_number("k", k, 2) > interactions.nnz:
         raise ValueError(f"k must be at most the number of entries, {interactions.nnz}; got {k}")
     part = np.empty(interactions.nnz, np.int64)
-    part[generator(seed).permutation(interactions.nnz)] = np.arange(interactions.nnz) % k
+    part[generator(seed, "seed").permutation(interactions.nnz)] = np.arange(interactions.nnz) % k
     return (_cut(data, interactions, part == fold) for fold in range(k))
 
 

@@ -15,6 +15,7 @@ from ._validation import generator, instance, one_of, share, whole_number
 from .csr import Csr
 from .evaluation import Metrics, aligned
 from .ids import listed
+from .model import FactorModel
 from .threads import resolve
 
 NEGATIVES = ("unseen", "catalogue", "train")
@@ -66,7 +67,7 @@ def sampled_auc(
     True
     """
     kind, each = one_of("negatives", negatives, NEGATIVES), whole_number("n_samples", n_samples, 1)
-    rng, n, model = generator(seed), resolve(None), model.snapshot()
+    rng, n, model = generator(seed, "seed"), resolve(None), instance("model", model, FactorModel).snapshot()
     seen, held_out = aligned("train", train, model, n), aligned("test", test, model, n)
     held_out = held_out.where((held_out.data > 0) & ~_Places(seen).hold(held_out.row_numbers(), held_out.indices))
     users, items = held_out.row_numbers(), held_out.indices.astype(np.int64)
@@ -170,7 +171,7 @@ def _of_users(name: str, metrics: Metrics, metric: str) -> NDArray[np.float64]:
 
 def _bootstrap(values: NDArray[np.float64], level: float, seed: Any, n_draws: int) -> tuple[float, float]:
     inside = share("level", level)
-    rng, n_draws = generator(seed), whole_number("n_draws", n_draws, 1)
+    rng, n_draws = generator(seed, "seed"), whole_number("n_draws", n_draws, 1)
     values = values[~np.isnan(values)]
     if not values.size:
         return float("nan"), float("nan")
@@ -288,7 +289,7 @@ def popularity_bias(
         an entry of these users in train; "top_percent" and "top_percent_train", the share of recommendations, and of
         these users' entries, that falls on the hundredth of the catalogue with the largest audience.
     """
-    threads, model = resolve(n_threads), model.snapshot()
+    threads, model = resolve(n_threads), instance("model", model, FactorModel).snapshot()
     seen = aligned("train", train, model, threads)
     audience = np.bincount(seen.indices, minlength=seen.shape[1])
     rows = np.flatnonzero(np.diff(seen.indptr)) if users is None else np.unique(model.users_.rows("users", listed(users)))

@@ -1,0 +1,152 @@
+"""For random_programs.py: random matrices and arguments, and the reference's answers with the rounding they allow."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import scipy.sparse as sp
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+import reference
+
+VALUES = {  # how stored values are drawn, and the dtypes that hold them
+    "counts": (lambda rng, shape: rng.integers(1, 100, shape), "int8 uint8 int16 int32 int64 uint64 float32 float64"),
+    "ratings": (lambda rng, shape: rng.integers(1, 11, shape) / 2, "float32 float64"),
+    "signed": (lambda rng, shape: rng.integers(1, 9, shape) * rng.choice([-1, 1], shape), "int8 int64 float32 float64"),
+    "binary": (lambda rng, shape: np.ones(shape), "bool uint8 int32 float32"),
+    "fractional": (lambda rng, shape: 0.01 + rng.random(shape), "float32 float64"),
+    "large": (lambda rng, shape: 10 ** rng.uniform(-6, 7, shape), "float32 float64"),
+}
+PARAMS = {
+    "factors": tuple(range(1, 41)), "objective": ("hu", "ials", "explicit"), "confidence": ("linear", "log", "binary"),
+    "alpha": (0.0, 0.1, 1.0, 40.0), "unobserved_weight": (0.0, 0.1, 1.0, 1.8), "nu": (0.0, 0.5, 1.0),
+    "regularization": (0.0, 1e-3, 0.1, 1.0, 10.0), "biases": (False, True), "solver": ("auto", "cg", "exact", "exact"),
+    "cg_steps": (1, 3, 9), "tol": (None, None, 1e-2), "iterations": (1, 2, 3, 5), "dtype": ("float32", "float64"),
+    "relaxation": (None, 1.0, 1.5), "n_threads": (1, 2, 3), "compact": (True, False), "random_state": (0, 7),
+}  # fmt: skip
+NAMES = {"kind": "objective", "reg": "regularization", "nu": "nu", "alpha": "alpha", "alpha0": "unobserved_weight"}
+SLACK = 30  # times what rounding does to the reference's scores
+LARGE_SLACK = 300  # without a ridge, where rounding decides what the data leave open; in float64, as the reference is
+
+
+def pick(rng, choices):
+    return choices[rng.integers(len(choices))]
+
+
+def ids(rng, n):
+    """None, whole numbers or strings."""
+    numbers = rng.permutation(3 * n)[:n]
+    return pick(rng, (None, numbers, np.array([f"id{number}" for number in numbers], object)))
+
+
+def matrix(rng, kind, shape):
+    """A scipy matrix of any format, and what it holds, NaN where nothing is stored."""
+    draw, dtypes = VALUES[kind]
+    values = draw(rng, shape).astype(pick(rng, dtypes.split()))
+    values[rng.random(shape) < pick(rng, (0, 0, 0.1))] = 0
+    stored = rng.random(shape) < pick(rng, (0.02, 0.2, 0.6, 1))
+    stored &= (rng.random((shape[0], 1)) < 0.9) & (rng.random(shape[1]) < 0.9)  # empty rows and columns
+    if rng.random() < 0.3:  # two items that tie
+        values[:, -1], stored[:, -1] = values[:, 0], stored[:, 0]
+    rows, cols = rng.permutation(np.argwhere(stored)).T  # in no order
+    data = values[rows, cols]
+    if rng.random() < 0.2 and data.dtype != bool:  # repeated entries, which are summed
+        rows, cols, data = np.tile(rows, 2), np.tile(cols, 2), np.concatenate([data // 3, data - data // 3])
+    form, ending = pick(rng, ("csr", "csc", "coo", "lil", "bsr")), pick(rng, ("array", "matrix"))
+    made = getattr(sp, f"coo_{ending}")((data, (rows, cols)), shape=shape)
+    if form in ("csr", "csc"):  # by hand, because scipy would sort and sum
+        along, across = (rows, cols) if form == "csr" else (cols, rows)
+        order, index = np.argsort(along, kind="stable"), pick(rng, (np.int32, np.int64))
+        indptr = np.searchsorted(along[order], np.arange(shape[form == "csc"] + 1))
+        made = getattr(sp, f"{form}_{ending}")((data[order], across[order], indptr), shape=shape)
+        made.indices, made.indptr = made.indices.astype(index), made.indptr.astype(index)
+        for array in (made.data, made.indices, made.indptr):
+            array.flags.writeable = bool(rng.random() < 0.7)
+    dense = np.where(stored, values.astype(float), np.nan)
+    return made.asformat(form), np.where(dense == 0, np.nan, dense) if form == "bsr" else dense  # zeros fill blocks
+
+
+def stored(dense):
+    """The CSR array of all that is not NaN."""
+    at = np.nonzero(~np.isnan(dense))
+    return sp.csr_array((dense[at], at), shape=dense.shape)
+
+
+def scores(x, y, mean=None):
+    """Scores of [x, b_u] and [y, b_i]; without a mean, of x and y."""
+    return x @ y.T if mean is None else mean + x[:, -1:] + y[:, -1] + x[:, :-1] @ y[:, :-1].T
+
+
+class Reference:
+    """tests/reference.py with the arguments of one model, and how far rounding may take a solver from it."""
+
+    def __init__(self, params, rng, dense):
+        self.rng, self.eps, self.biases = rng, np.finfo(params["dtype"]).eps, params["biases"]
+        self.how = {name: params[of] for name, of in NAMES.items()} | {"confidence": params["confidence"]}
+        self.size = np.nanmax(np.abs(dense)) if params["objective"] == "explicit" else 1.0  # of a target
+        self.slack = SLACK if params["regularization"] > 0 and params["dtype"] == "float32" else LARGE_SLACK
+
+    def solve(self, dense, fixed, mean, ridge=0.0):
+        """Solutions of rows. `ridge`, relative to the largest system, is added to the regularization."""
+        if mean is not None:
+            dense, fixed = dense - mean - fixed[:, -1], np.column_stack([fixed[:, :-1], np.ones(len(fixed))])
+        size = fixed.shape[1] * np.sum(fixed**2) * max(1, self.weights(dense).max())
+        try:
+            return reference.solve(dense, fixed, **self.how | {"reg": self.how["reg"] + ridge * size})
+        except np.linalg.LinAlgError:
+            return reference.solve(dense, fixed, **self.how | {"reg": 1e-12 * size + 1e-300, "nu": 0.0})
+
+    def weights(self, dense):
+        """What each cell's squared error counts for."""
+        how = {name: value for name, value in self.how.items() if name not in ("reg", "nu")}
+        of_all = 0.0 if how["kind"] == "explicit" else how["alpha0"]
+        of_stored = reference.weights(dense, **how | {"alpha0": of_all})[0]
+        return np.where(np.isnan(dense), 0, of_stored) + of_all
+
+    def loss(self, dense, x, y):
+        if self.biases:
+            return reference.loss_biased(dense, x, y, self.how["reg"], self.how["nu"])
+        return reference.loss(dense, x, y, **self.how)
+
+    def rounded(self, side, eps):
+        """Factors rounded in another basis, relative to the longest row; equal rows stay equal."""
+        grid = 2 * eps * np.linalg.norm(side, axis=1).max()
+        basis = np.linalg.qr(self.rng.standard_normal((side.shape[1],) * 2))[0]
+        return np.round(side @ basis / grid) * grid @ basis.T if grid else side
+
+    def least_ridge(self, eps=None):
+        """What a solver adds at least, so that the rounding of factors counts for nothing."""
+        return max(16 * (eps or self.eps) ** 2, 2e-16)
+
+    def problems(self, eps=None):
+        """Pairs of a rounding and a ridge: none, then what solvers of this precision may do."""
+        eps = eps or self.eps
+        return (0, 0), (eps, self.least_ridge(eps)), (eps, self.least_ridge(eps)), (eps, eps)
+
+    def answers(self, dense, fixed, mean, score, eps=None):
+        """`score` of the rows' solutions, and of those of slightly different problems."""
+        return [score(self.solve(dense, self.rounded(fixed, e), mean, ridge)) for e, ridge in self.problems(eps)]
+
+    def iteration(self, dense, y, mean):
+        """Scores after an iteration from y, and those of slightly different problems."""
+        users = ((self.rounded(self.solve(dense, self.rounded(y, e), mean, r), e), r) for e, r in self.problems())
+        return [scores(x, self.solve(dense.T, x, mean, ridge), mean) for x, ridge in users]
+
+    def room(self, answers, eps=None):
+        """How far each row of scores may be from `answers[0]`: any distance if rounding moves those by 0.1 %."""
+        moved = np.max([np.abs(other - answers[0]) for other in answers], axis=(0, 2), initial=0)
+        size = np.abs(answers[0]).max(axis=1, initial=0) + self.size
+        return np.where(moved > 1e-3 * size, np.inf, self.slack * (moved + 20 * (eps or self.eps) * size))
+
+    def room_of_products(self, x, y, mean):
+        """How far each score of given factors may be from `scores`."""
+        size = np.linalg.norm(x, axis=1)[:, None] * np.linalg.norm(y, axis=1)
+        size = size if mean is None else size + abs(mean) + abs(x[:, -1:]) + abs(y[:, -1])
+        return 4 * (x.shape[1] + 8) * self.eps * size + 1e-36
+
+    def room_of_loss(self, dense, x, y, mean):
+        """How far a loss may be from `loss`, for the rounding of scores and of sums."""
+        cells = np.sum(~np.isnan(dense)) if self.how["kind"] == "explicit" else dense.size
+        moved = np.sum(self.weights(dense) * self.room_of_products(x, y, mean) ** 2) / cells
+        want, none = self.loss(dense, x, y), self.loss(dense, 0 * x, 0 * y) + np.square(mean or 0.0)
+        return 1e3 * self.eps * (want + none) + 2 * np.sqrt(want * moved) + moved + 1e-30

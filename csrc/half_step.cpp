@@ -190,7 +190,7 @@ class HalfStep {
     // of what the record of a row takes. Only where there is a record.
     Buffer<CgWork> short_rows;
     Solve exact(const Row<T> &row, T trace, const Work<T> &work, Way way, T *x, cymbals_solve_info *info) const;
-    Solve in_double(const Row<T> &row, T *x) const;
+    Solve in_double(const Row<T> &row, double ridge, T *x) const;
 };
 
 // Whether CG reads a copy of the fixed side in 16 bits.
@@ -407,15 +407,21 @@ Solve HalfStep<T>::exact(const Row<T> &row, T trace, const Work<T> &work, Way wa
     if (!drowns(trace)) outcome = dual ? kernels.solve_dual(row, work, x) : kernels.solve_primal(row, work, x);
     if (outcome == Solve::indefinite && sizeof(T) == sizeof(float)) {
         info->rows_retried++;
-        outcome = in_double(row, x);
+        outcome = in_double(row, 0, x);
+    }
+    // Without negative weights only rounding can have made it so: a ridge of that size makes up for it.
+    if (outcome == Solve::indefinite && row.n_positive == row.n && std::isfinite(trace)) {
+        info->rows_retried++;
+        outcome = in_double(row, 64 * (double)trace * std::numeric_limits<double>::epsilon(), x);
     }
     (dual ? info->rows_dual : info->rows_primal) += outcome == Solve::done;
     return outcome;
 }
 
-// The primal in float64, for a row whose float32 system does not hold what it should.
+// The primal in float64, for a row whose system does not hold what it should in T. `ridge` joins the identity in I +
+// W'W: as that divided by 1 + ridge, W and q are divided by the root.
 template <class T>
-Solve HalfStep<T>::in_double(const Row<T> &row, T *x) const {
+Solve HalfStep<T>::in_double(const Row<T> &row, double ridge, T *x) const {
     const Kernels<double> &precise = table.f64;
     Slot memory;
     Space<double> space;
@@ -424,8 +430,8 @@ Solve HalfStep<T>::in_double(const Row<T> &row, T *x) const {
         return Solve::indefinite;
     for (int64_t i = 0; i < row.n; i++) {
         space.where[i] = i;
-        space.weight[i] = row.full.weight[i];
-        space.q[i] = row.q[i];
+        space.weight[i] = row.full.weight[i] / std::sqrt(1 + ridge);
+        space.q[i] = row.q[i] / std::sqrt(1 + ridge);
         std::copy_n(row.full.rows + row.where[i] * row.full.stride, f, rows_copy.get() + i * f);
     }
     std::fill_n(space.q + row.n, kGroup, 0.0);

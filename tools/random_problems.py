@@ -85,6 +85,11 @@ class Reference:
         self.how = {name: params[of] for name, of in NAMES.items()} | {"confidence": params["confidence"]}
         self.size = np.nanmax(np.abs(dense)) if params["objective"] == "explicit" else 1.0  # of a target
         self.slack = SLACK if params["regularization"] > 0 and params["dtype"] == "float32" else LARGE_SLACK
+        # Rounding decides without a Gramian, where the regularization drowns beside the rows, and in float32 without any.
+        explicit, reg = params["objective"] == "explicit", params["regularization"]
+        heaviest = self.size**2 if explicit else params["alpha"] * np.nanmax(np.abs(dense))
+        free = explicit or params["unobserved_weight"] == 0
+        self.vague = (free and reg <= 1e-6 * heaviest) or (reg == 0 and params["dtype"] == "float32")
 
     def solve(self, dense, fixed, mean, ridge=0.0):
         """Solutions of rows. `ridge`, relative to the largest system, is added to the regularization."""
@@ -114,29 +119,28 @@ class Reference:
         basis = np.linalg.qr(self.rng.standard_normal((side.shape[1],) * 2))[0]
         return np.round(side @ basis / grid) * grid @ basis.T if grid else side
 
-    def least_ridge(self, eps=None):
+    def least_ridge(self):
         """What a solver adds at least, so that the rounding of factors counts for nothing."""
-        return max(16 * (eps or self.eps) ** 2, 2e-16)
+        return max(16 * self.eps**2, 2e-16)
 
-    def problems(self, eps=None):
+    def problems(self):
         """Pairs of a rounding and a ridge: none, then what solvers of this precision may do."""
-        eps = eps or self.eps
-        return (0, 0), (eps, self.least_ridge(eps)), (eps, self.least_ridge(eps)), (eps, eps)
+        return (0, 0), (self.eps, self.least_ridge()), (self.eps, self.least_ridge()), (self.eps, self.eps)
 
-    def answers(self, dense, fixed, mean, score, eps=None):
+    def answers(self, dense, fixed, mean, score):
         """`score` of the rows' solutions, and of those of slightly different problems."""
-        return [score(self.solve(dense, self.rounded(fixed, e), mean, ridge)) for e, ridge in self.problems(eps)]
+        return [score(self.solve(dense, self.rounded(fixed, e), mean, ridge)) for e, ridge in self.problems()]
 
     def iteration(self, dense, y, mean):
         """Scores after an iteration from y, and those of slightly different problems."""
         users = ((self.rounded(self.solve(dense, self.rounded(y, e), mean, r), e), r) for e, r in self.problems())
         return [scores(x, self.solve(dense.T, x, mean, ridge), mean) for x, ridge in users]
 
-    def room(self, answers, eps=None):
+    def room(self, answers):
         """How far each row of scores may be from `answers[0]`: any distance if rounding moves those by 0.1 %."""
         moved = np.max([np.abs(other - answers[0]) for other in answers], axis=(0, 2), initial=0)
         size = np.abs(answers[0]).max(axis=1, initial=0) + self.size
-        return np.where(moved > 1e-3 * size, np.inf, self.slack * (moved + 20 * (eps or self.eps) * size))
+        return np.where((moved > 1e-3 * size) | self.vague, np.inf, self.slack * (moved + 20 * self.eps * size))
 
     def room_of_products(self, x, y, mean):
         """How far each score of given factors may be from `scores`."""
@@ -148,5 +152,5 @@ class Reference:
         """How far a loss may be from `loss`, for the rounding of scores and of sums."""
         cells = np.sum(~np.isnan(dense)) if self.how["kind"] == "explicit" else dense.size
         moved = np.sum(self.weights(dense) * self.room_of_products(x, y, mean) ** 2) / cells
-        want, none = self.loss(dense, x, y), self.loss(dense, 0 * x, 0 * y) + np.square(mean or 0.0)
+        want, none = abs(self.loss(dense, x, y)), self.loss(dense, 0 * x, 0 * y) + np.square(mean or 0.0)
         return 1e3 * self.eps * (want + none) + 2 * np.sqrt(want * moved) + moved + 1e-30

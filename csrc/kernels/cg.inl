@@ -90,36 +90,35 @@ Solve iterate(Passes passes, const Stop &stop, T *x, CgSteps *steps) {
     const T share = rr < bz / 4 ? (T)(stop.share * stop.share) : 0;
     T gained = 0;
     const bool fixed_number = stop.tolerance == 0;
-    // Whether an upper bound of the row's excess loss, such as |r|^2, is small enough after so many steps. Below a few
-    // units of rounding, or of the smallest number, there is nothing left to gain.
-    const auto enough = [&](T excess, int after) {
-        const double tolerance = after < stop.wanted ? stop.tight : stop.tolerance;
-        const T t = tolerance > 4 * kEpsilon<T> ? (T)tolerance : 4 * kEpsilon<T>;
+    const T least_tolerance = 4 * kEpsilon<T>,  // below a few units of rounding there is nothing left to gain
+        tight = stop.tight > least_tolerance ? (T)stop.tight : least_tolerance,
+            loose = stop.tolerance > least_tolerance ? (T)stop.tolerance : least_tolerance;
+    // The excess loss that a row may be left with after so many steps; |r|^2 is an upper bound of it.
+    const auto allowed = [&](int after) {
         // What remains counts, or the smallest part that is worth a step. Heavy weights explain so much that a
         // thousandth of it is more than there is to gain: there it is a thousandth of what weights of 1 would explain,
         // and no less than the rounding of what remains. A fixed number of steps is cut short by rounding alone.
         const T left = row.constant - bz, light = (T)row.n, rounding = 8 * kEpsilon<T> * row.constant;
         T least = T(1e-3) * (fixed_number || bz < light ? bz : light);
         if (!fixed_number && least < rounding) least = rounding;
-        const T part = left > bz ? bz : (left > least ? left : least);
-        return excess <= t * t * part || excess <= share * gained || excess < kSmallest<T>;
+        const T part = left > bz ? bz : (left > least ? left : least), t = after < stop.wanted ? tight : loose;
+        const T of_part = t * t * part, of_gain = share * gained, most = of_part > of_gain ? of_part : of_gain;
+        return most > kSmallest<T> ? most : kSmallest<T>;
     };
     T ratio = 1;  // by which the last step reduced |r|^2
     // The excess loss r'A^-1 r is at most radau |r|^2, and radau - alpha times it after the step (Golub and Meurant
     // 1994), since no eigenvalue of A is below 1. Negative weights and rounding end that.
     T radau = 1, alpha = 0;
     bool bounded = row.n_positive == row.n;
-    const auto proven = [&](int after) {
-        return fixed_number || (bounded && enough(rr * (radau - alpha) / kProven<T>, after));
-    };
+    const auto proven = [&](T most) { return fixed_number || (bounded && rr * (radau - alpha) <= kProven<T> * most); };
     for (;;) {
         if (!__builtin_isfinite(rr + bz + gained + row.constant)) return Solve::not_converged;  // squares overflow
-        if (enough(rr, taken)) break;
+        const T now = allowed(taken), then = taken + 1 == stop.wanted ? allowed(taken + 1) : now;
+        if (rr <= now) break;
         if (taken == stop.most) return Solve::not_converged;
         // The last step needs no new residual: the last by number, or one that is expected to do as well as that before
         // it and to leave a proof that it did.
-        const bool last = taken + 1 == stop.most && fixed_number,
-                   likely = enough(rr * ratio, taken + 1) && proven(taken + 1);
+        const bool last = taken + 1 == stop.most && fixed_number, likely = rr * ratio <= then && proven(then);
         T bp;
         const T pap = curvature(passes, p, pp, last || likely ? nullptr : ap, &bp);
         if (!(pap > 0 && pap < __builtin_inf())) return Solve::indefinite;
@@ -131,7 +130,7 @@ Solve iterate(Passes passes, const Stop &stop, T *x, CgSteps *steps) {
         if (last) break;
         bz += alpha * bp;
         gained += alpha * rr;
-        if (likely && proven(taken)) break;
+        if (likely && proven(allowed(taken))) break;
         T next;
         if (likely) {  // expected, but not proven
             steps->short_passes = 0;

@@ -35,7 +35,10 @@ def is_missing(value: Any) -> bool:
     """Whether a value stands for none: None, NaN, NaT, pandas' NA, numpy's masked."""
     if value is None or value is np.ma.masked or type(value).__name__ in ("NAType", "NaTType"):
         return True
-    return np.ndim(value) == 0 and bool(value != value)
+    try:
+        return bool(value != value)
+    except (TypeError, ValueError):  # of what compares as an array does
+        return False
 
 
 def whole_number(name: str, value: Any, least: int, most: int = 2**31 - 1) -> int:
@@ -53,7 +56,7 @@ def whole_number(name: str, value: Any, least: int, most: int = 2**31 - 1) -> in
 
 def real_number(name: str, value: Any, *, least: float = 0.0, open_end: bool = False) -> float:
     """`value` as a finite float of at least (or, with open_end, above) `least`."""
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
+    if isinstance(value, (bool, np.bool_, np.timedelta64)) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} must be a number, got {shown(value)}")
     try:
         number = float(value)

@@ -670,10 +670,10 @@ def _is_iteration(entry: Any) -> bool:
 
 def _dtype(dtype: Any) -> np.dtype[Any]:
     try:
-        out: np.dtype[Any] = np.dtype(dtype)
+        out: np.dtype[Any] = np.dtype(dtype if isinstance(dtype, (str, type, np.dtype)) else object)
     except TypeError:
         out = np.dtype(object)
-    if dtype is None or out not in (np.dtype(np.float32), np.dtype(np.float64)):
+    if out not in (np.dtype(np.float32), np.dtype(np.float64)):
         raise ValueError(f"dtype must be 'float32' or 'float64', got {dtype!r}")
     return out
 

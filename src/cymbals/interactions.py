@@ -359,7 +359,7 @@ def _row_numbers(name: str, rows: Any, n: int, index: Any) -> NDArray[Any]:
     """A copy of row numbers that a caller passes, each below n."""
     array = id_array(name, rows)
     if array.dtype.kind != "i":
-        raise TypeError(f"{name} must be row numbers where shape is given, got {array[0]!r}")
+        raise TypeError(f"{name} must be row numbers where shape is given, got {array.dtype}")
     bad = np.flatnonzero((array < 0) | (array >= n))
     if bad.size:
         raise ValueError(f"{name}: entry {bad[0]} is {array[bad[0]]}, outside [0, {n})")

@@ -17,7 +17,7 @@ from . import spaces, split
 from ._core import version
 from ._pandas import frame
 from ._progress import progress_bar
-from ._validation import boolean, share, whole_number
+from ._validation import boolean, share, shown, whole_number
 from .als import ALS
 from .early_stopping import LOWER_IS_BETTER, EarlyStopping, cutoffs, is_better
 from .evaluation import evaluate
@@ -160,8 +160,10 @@ def search(
         boolean(name, value)
     if patience is not None:
         whole_number("patience", patience, 1)
-    if backend not in (None, "optuna"):
+    if backend is not None and (not isinstance(backend, str) or backend != "optuna"):
         raise ValueError(f"backend must be None or 'optuna', got {backend!r}")
+    if journal is not None and not isinstance(journal, (str, os.PathLike)):
+        raise TypeError(f"journal must be a path, got {shown(journal)}")
     seed, n, k, watched = whole_number("seed", seed, 0), whole_number("n", n, 1), cutoffs(metric), prune or bool(patience)
     fixed = {"random_state": seed} | ({"relaxation": 1.0} if watched else {}) | als
     if grid is None and random is None:

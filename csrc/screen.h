@@ -37,7 +37,7 @@ class Screen {
     int64_t item(int64_t place) const { return order_[place]; }  // by falling length
     const int8_t *groups(int64_t block) const { return packed_.get() + block * block_bytes(); }
 
-    // Writes 4 * quads() bytes. False: all zeros, or numbers whose squares would leave float64.
+    // Writes 4 * quads() bytes. False: all zeros, or numbers for which the bounds do not hold.
     bool encode(const T *x, uint8_t *bytes, Query *query) const;
     // Whether any item from this block on can score `least`.
     bool reaches(const Query &query, int64_t block, double least) const {
@@ -62,6 +62,8 @@ class Screen {
     const int64_t columns_, quads_;
     int64_t n_ = 0;
     double most_half_ = 1;  // of all blocks
+    double longest_ = 0;    // item, without its scale
+    double most_scale_ = 1;
     double underflow_ = 0;  // of a score in T: what its products and sums lose below the smallest number
     Buffer<int64_t> order_;
     Buffer<int8_t> packed_;
@@ -78,9 +80,9 @@ int32_t Screen<T>::prepare(const cymbals_matrix &items, const int64_t *list, int
     packed_ = large_buffer<int8_t>(blocks() * kGroups * screen_bytes(quads_));
     if (!length || !order_ || !blocks_ || !packed_) return CYMBALS_NO_MEMORY;
     bool all_measurable = true;
-    double most_scale = scale ? 0 : 1;
+    double longest = 0, most_scale = 1;
 #pragma omp parallel for schedule(static) num_threads(n_threads) reduction(&& : all_measurable) \
-    reduction(max : most_scale)
+    reduction(max : longest, most_scale)
     for (int64_t i = 0; i < n; i++) {
         const int64_t item = list ? list[i] : i;
         const T *y = row_of<T>(items, item);
@@ -92,11 +94,13 @@ int32_t Screen<T>::prepare(const cymbals_matrix &items, const int64_t *list, int
         }
         all_measurable = all_measurable && std::isfinite(total * by) &&
                          (largest == 0 || (measurable(largest) && (by == 0 || measurable(largest * by))));
+        longest = std::max(longest, std::sqrt(total));
         most_scale = std::max(most_scale, by);
         length[item] = std::sqrt(total) * by;
         order_[i] = item;
     }
     if (!all_measurable) return CYMBALS_BAD_VALUE;
+    longest_ = longest, most_scale_ = most_scale;
     underflow_ = (double)(columns_ + 8) * std::numeric_limits<T>::denorm_min() * most_scale;
     std::sort(order_.get(), order_.get() + n,
               [&](int64_t a, int64_t b) { return length[a] != length[b] ? length[a] > length[b] : a < b; });
@@ -170,6 +174,8 @@ bool Screen<T>::encode(const T *x, uint8_t *bytes, Query *query) const {
     }
     query->length = std::sqrt(total);
     if (!measurable(largest) || !std::isfinite(total)) return false;
+    // nor may a score, or a part of its sum, leave T
+    if (!(query->length * longest_ * most_scale_ * (1 + slack()) < (double)std::numeric_limits<T>::max())) return false;
     // No sum may leave 16 bits: |x^| is at most |x| / u and what rounding adds.
     const double rounding = std::sqrt(2.0 * kScreenSegment) / 2;
     query->unit = std::max(largest / kMostQuery, std::sqrt(half) / (32767 / most_half_ - rounding));

@@ -69,9 +69,9 @@ class FixedSide {
     double largest() const { return *std::max_element(spectrum_, spectrum_ + matrix_.n_cols); }
     // Whether T holds what whitens: beyond it, columns would be scaled by 0.
     bool representable(Call &call) const {
-        return call.that(
-            std::max(largest(), floor_) <= (double)std::numeric_limits<T>::max(),
-            "fixed: the squares of its factors are beyond its type: scale the values down, or use float64");
+        return call.that(std::max(largest(), floor_) <= (double)std::numeric_limits<T>::max(),
+                         "fixed: the squares of its factors are beyond its type: scale the values down%s",
+                         sizeof(T) == sizeof(float) ? ", or use float64" : "");
     }
     // More than what is lost beside the regularization.
     bool has_gramian(double most_reg) const { return largest() + most_reg > most_reg; }

@@ -40,6 +40,8 @@ def factors(n_users, n_items, rank, dtype, seed=0):
         ("float32", 1e-23, 1e-23),
         ("float32", 1e-38, 1e-3),
         ("float32", 1e19, 1e-19),
+        ("float32", 3e18, 3e18),
+        ("float32", 1e19, 1e19),
     ],
 )
 def test_index_screen_and_plain_search_agree_on_tiny_factors(dtype, user_scale, item_scale):

@@ -1,5 +1,6 @@
 """Threads that update one model: no update is lost, and nobody sees half of one."""
 
+import copy
 import os
 import pickle
 import signal
@@ -10,6 +11,7 @@ import pytest
 import scipy.sparse as sp
 from conftest import random_matrix
 
+import cymbals
 from cymbals import ALS, Interactions, evaluate, solver
 from cymbals._writing import Writing
 
@@ -152,9 +154,23 @@ def test_a_forked_child_can_write_though_a_thread_of_its_parent_was_writing():
     assert status == 0
 
 
+def test_a_file_holds_the_model_of_one_moment(model, tmp_path, monkeypatch):
+    """A fit that ends while the model is saved must not mix its factors with the settings of the one before."""
+    write = ALS._write_state
+
+    def refit_and_write(self, *args):
+        model.set_params(factors=7).fit(M)
+        write(self, *args)
+
+    monkeypatch.setattr(ALS, "_write_state", refit_and_write)
+    model.save(tmp_path / "m")
+    assert cymbals.load(tmp_path / "m").item_factors_.shape == (30, 4)
+
+
 def test_copies_are_updated_apart(model):
     back = pickle.loads(pickle.dumps(model))
     add_users(back, "b", 1)
     frozen = model.snapshot()
+    assert len({id(each._writing) for each in (model, back, frozen, copy.copy(model))}) == 4
     add_users(model, "a", 1)
     assert (back.users_.n, model.users_.n, frozen.users_.n) == (41, 41, 40)

@@ -1,4 +1,6 @@
-"""Locks on single bytes of files, which exclude other processes and other threads of this one, and end with their holder.
+"""Locks on single bytes of files, which exclude other processes and other threads of this one.
+
+A lock ends with the block that holds it, or with its process and the children that were forked inside the block.
 
 The only module that knows fcntl. Locked bytes may lie far behind a file's end: where locks are mandatory (SMB), they then
 keep nobody from reading or writing the file.
@@ -22,7 +24,7 @@ _changed = threading.Condition()
 @contextmanager
 def locked(file: int, byte: int, wait: bool) -> Iterator[bool]:
     """Yields whether `byte` of an open, writable file is locked for this block; with `wait` it is, sooner or later."""
-    status = os.fstat(file)
+    status, process = os.fstat(file), os.getpid()
     mine = (status.st_dev, status.st_ino, byte)
     with _changed:
         free = _changed.wait_for(lambda: mine not in _held) if wait else mine not in _held
@@ -38,7 +40,8 @@ def locked(file: int, byte: int, wait: bool) -> Iterator[bool]:
         try:
             yield True
         finally:
-            _set_lock(file, fcntl.F_UNLCK, byte, wait)
+            if os.getpid() == process:  # a forked child shares the open file, and would unlock it for its parent
+                _set_lock(file, fcntl.F_UNLCK, byte, wait)
     finally:
         with _changed:
             _held.discard(mine)

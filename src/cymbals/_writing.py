@@ -1,4 +1,4 @@
-"""One writer at a time for what several threads share. Copies, pickles and forked children are free to write at once."""
+"""One writer at a time for what several threads share. A forked child is free to write at once."""
 
 from __future__ import annotations
 
@@ -20,9 +20,6 @@ class Writing:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._lock.release()
-
-    def __reduce__(self) -> tuple[type[Writing], tuple[()]]:
-        return Writing, ()
 
 
 _all: weakref.WeakSet[Writing] = weakref.WeakSet()

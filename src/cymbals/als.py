@@ -578,14 +578,16 @@ class ALS(FactorModel):
             Keep the training matrix: recommending without what was seen, explaining and updating need it.
         """
         boolean("include_interactions", include_interactions)
-        dtype = self.item_factors_.dtype.name
-        if callable(self.state_.fitted["confidence"]):
+        with self._writing:
+            model = self.snapshot()  # all of one moment, whatever is fitted or updated meanwhile
+        fitted, dtype = model.state_.fitted, model.item_factors_.dtype.name
+        if callable(fitted["confidence"]):
             raise ValueError("confidence is a function, which a model file cannot hold; pickle the model instead")
-        params = {name: plain(value) for name, value in self.state_.fitted.items()} | {"dtype": dtype}
+        params = {name: plain(value) for name, value in fitted.items()} | {"dtype": dtype}
         if not isinstance(params["random_state"], int):
             params["random_state"] = None  # a generator's state is of no use to a fitted model
-        facts = {"params": params, "n_iter": self.n_iter_, "history": self.history_, "report": self.report_}
-        self._write_state(path, facts, include_interactions)
+        facts = {"params": params, "n_iter": model.n_iter_, "history": model.history_, "report": model.report_}
+        model._write_state(path, facts, include_interactions)
 
     @classmethod
     def _load(cls, path: str | os.PathLike[str], mmap: bool) -> ALS:

@@ -214,7 +214,8 @@ def _from_compressed(name: str, matrix: Any, shape: tuple[int, int], n_threads: 
     Everything is copied before it is checked: the caller may change their arrays at any time, from another thread too.
     """
     by_column = matrix.format == "csc"
-    parts = {part: np.asarray(getattr(matrix, part)) for part in ("indptr", "indices", "data")}
+    given = matrix.data  # read once, for it may be replaced, too
+    parts = {"indptr": np.asarray(matrix.indptr), "indices": np.asarray(matrix.indices), "data": np.asarray(given)}
     for part in ("indptr", "indices"):
         if parts[part].dtype.kind not in "iu":
             raise TypeError(f"{name}.{part} must hold whole numbers, got {parts[part].dtype}")
@@ -225,7 +226,7 @@ def _from_compressed(name: str, matrix: Any, shape: tuple[int, int], n_threads: 
     index = parts["indices"].dtype if parts["indices"].dtype in (np.int32, np.int64) else np.int64
     indptr = own(np.ascontiguousarray(parts["indptr"], dtype=np.int64), parts["indptr"])
     indices = own(np.ascontiguousarray(parts["indices"], dtype=index), parts["indices"])
-    csr = Csr(indptr, indices, own(values_array(name, matrix.data), parts["data"]), shape)
+    csr = Csr(indptr, indices, own(values_array(name, given), parts["data"]), shape)
     problem, row, position = _core.check_csr(csr, n_threads)
     if problem == _INDPTR:
         raise ValueError(f"{name}.indptr must start at 0, never fall and end within the entries; see position {position}")

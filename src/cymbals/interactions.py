@@ -357,13 +357,13 @@ def like(data: Any, made: Interactions, dtype: Any = None) -> Any:
 
 def _row_numbers(name: str, rows: Any, n: int, index: Any) -> NDArray[Any]:
     """A copy of row numbers that a caller passes, each below n."""
-    array = id_array(name, rows)
+    array = own(id_array(name, rows), rows)
     if array.dtype.kind != "i":
         raise TypeError(f"{name} must be row numbers where shape is given, got {array.dtype}")
     bad = np.flatnonzero((array < 0) | (array >= n))
     if bad.size:
         raise ValueError(f"{name}: entry {bad[0]} is {array[bad[0]]}, outside [0, {n})")
-    return array.astype(index)
+    return array.astype(index, copy=False)
 
 
 def _values(name: str, values: Any, users: NDArray[Any], items: NDArray[Any]) -> NDArray[Any]:

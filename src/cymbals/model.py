@@ -154,6 +154,9 @@ class FactorModel:
         model._writing = Writing()
         return model
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_writing"}  # copies have their own
+
     @property
     def state_(self) -> State:
         """All that the model knows; raises NotFittedError before a fit."""

@@ -100,7 +100,7 @@ def span(name: str, value: Any, times: NDArray[Any]) -> float:
         raise TypeError(f"{name} must be a timedelta, as the times are dates; got {value!r}")
     given = np.timedelta64(value)
     out = given.astype("timedelta64[ns]")
-    if out.astype(given.dtype) != given:  # NaT, too
+    if not np.isnat(given) and abs(given) > np.timedelta64(2**63 - 1, "ns"):
         raise ValueError(f"{name} must be below 292 years, got {value!r}")
     if not out > np.timedelta64(0, "ns"):
         raise ValueError(f"{name} must be above 0, got {value!r}")

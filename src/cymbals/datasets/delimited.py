@@ -101,6 +101,8 @@ def _ragged(file: TextIO, separator: str, quotes: bool) -> tuple[list[str], list
                 else:
                     header = row
             row_starts, first_line = first_line, reader.line_num + 1
+    except csv.Error as error:
+        raise ValueError(f"line {reader.line_num}: {error}") from None
     finally:
         csv.field_size_limit(before)
     if row:  # the added line break became part of a quoted field

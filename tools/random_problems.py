@@ -29,6 +29,9 @@ SLACK = 30  # times what rounding does to the reference's scores
 LARGE_SLACK = 300  # without a ridge, where rounding decides what the data leave open; in float64, as the reference is
 
 
+LARGEST = {"counts": 100, "ratings": 5, "signed": 8, "binary": 1, "fractional": 1.01, "large": 1e7}
+
+
 def pick(rng, choices):
     return choices[rng.integers(len(choices))]
 
@@ -80,16 +83,16 @@ def scores(x, y, mean=None):
 class Reference:
     """tests/reference.py with the arguments of one model, and how far rounding may take a solver from it."""
 
-    def __init__(self, params, rng, dense):
+    def __init__(self, params, rng, largest):
         self.rng, self.eps, self.biases = rng, np.finfo(params["dtype"]).eps, params["biases"]
         self.how = {name: params[of] for name, of in NAMES.items()} | {"confidence": params["confidence"]}
-        self.size = np.nanmax(np.abs(dense)) if params["objective"] == "explicit" else 1.0  # of a target
+        self.size = largest if params["objective"] == "explicit" else 1.0  # of a target
         self.slack = SLACK if params["regularization"] > 0 and params["dtype"] == "float32" else LARGE_SLACK
         # Rounding decides without a Gramian, where the regularization drowns beside the rows, and in float32 without any.
         explicit, reg = params["objective"] == "explicit", params["regularization"]
-        heaviest = self.size**2 if explicit else params["alpha"] * np.nanmax(np.abs(dense))
-        free = explicit or params["unobserved_weight"] == 0
-        self.vague = (free and reg <= 1e-6 * heaviest) or (reg == 0 and params["dtype"] == "float32")
+        heaviest = self.size**2 if explicit else params["alpha"] * largest
+        drowned = reg <= (1e-6 if params["dtype"] == "float64" else 1e-4) * heaviest
+        self.vague = (drowned and (explicit or params["unobserved_weight"] == 0)) or (reg == 0 and self.eps > 1e-10)
 
     def solve(self, dense, fixed, mean, ridge=0.0):
         """Solutions of rows. `ridge`, relative to the largest system, is added to the regularization."""

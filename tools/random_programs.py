@@ -134,7 +134,7 @@ class Program:
             start.append(0.3 * self.rng.standard_normal((n, p["factors"])))
         self.numbered = [ids is None for ids in given]
         self.ids = [np.arange(n) if ids is None else ids for n, ids in zip(self.dense.shape, given, strict=True)]
-        self.model, self.reference = ALS(**p), problems.Reference(p, self.rng, self.dense)
+        self.model, self.reference = ALS(**p), problems.Reference(p, self.rng, problems.LARGEST[self.values])
         arguments = {"train": Interactions.from_csr(made, *given), "init": start, "compute_loss": True}
         self.ask(self.model.fit, **arguments, callback=lambda model, _: steps.append(self.sides(model)))
         self.check_fit(np.pad(start[1], ((0, 0), (0, int(p["biases"])))), steps[-self.model.n_iter_ :])

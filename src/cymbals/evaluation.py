@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -141,10 +141,8 @@ def _errors(scores: NDArray[Any], held_out: Csr) -> tuple[NDArray[np.float64], N
 
 
 def _cutoffs(k: Any) -> NDArray[np.int64]:
-    try:
-        values = list(itertools.islice(k, MOST_CUTOFFS + 1))
-    except TypeError:  # a single one
-        values = [k]
+    several = isinstance(k, Iterable) and not isinstance(k, (str, bytes)) and getattr(k, "ndim", 1) > 0
+    values = list(itertools.islice(k, MOST_CUTOFFS + 1)) if several else [k]
     if not values:
         raise ValueError("k must name at least one cut-off, got none")
     if len(values) > MOST_CUTOFFS:

@@ -199,8 +199,8 @@ def from_scipy(name: str, matrix: Any, n_threads: int) -> Csr:
         return csr if matrix.format == "csr" else csr.transposed(n_threads)
     blocks = matrix.format == "bsr"
     matrix = matrix.tocoo()
-    rows, cols = own(matrix.row, matrix.row), own(matrix.col, matrix.col)
-    values = own(values_array(name, matrix.data), matrix.data)
+    given_rows, given_cols, given = matrix.row, matrix.col, matrix.data  # read once, for they may be replaced, too
+    rows, cols, values = own(given_rows, given_rows), own(given_cols, given_cols), own(values_array(name, given), given)
     _check_triplets(name, rows, cols, values, shape)
     if blocks:  # they hold zeros that nobody stored as entries
         stored = values != 0

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import stat
-import threading
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from typing import Any
 
 from . import _json
 from ._locks import locked
+from ._writing import Writing
 
 FORMAT = 1
 _BEGINNING = json.dumps({"cymbals search": FORMAT})[:-1].encode()
@@ -103,7 +103,7 @@ class Journal:
         self._trials: dict[str, Trial] = {}
         self._read, self._n_lines = 0, 1  # bytes of the file that are in _trials, and lines, the first of which is none
         self._file = -1
-        self._reading = threading.Lock()
+        self._reading = Writing()
         self.temporary = path is not None and os.path.isdir(path)
         if self.temporary:
             path = os.path.join(str(path), f"search-{zlib.crc32(json.dumps(search).encode()):08x}.jsonl")

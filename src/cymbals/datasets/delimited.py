@@ -12,13 +12,19 @@ import itertools
 import os
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
 from .._format import first_few
 from .._pandas import pandas
+from .._writing import Writing
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+_field_limit = Writing()  # csv has one limit for all threads
 
 
 class _Ragged(NamedTuple):
@@ -87,27 +93,36 @@ def _ragged(file: TextIO, separator: str, quotes: bool) -> tuple[list[str], list
     header: list[str] = []
     ragged = []
     first_line, row = 1, list[str]()
-    before = csv.field_size_limit(sys.maxsize)  # pandas has no limit
     try:
-        reader = csv.reader(
-            itertools.chain(file, ["\n"]),
-            delimiter=separator,
-            quoting=csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE,
-        )
-        for row in reader:
-            if len(row) != len(header) and not _is_blank(row):
-                if header:
-                    ragged.append(_Ragged(first_line, reader.line_num, len(row)))
-                else:
-                    header = row
-            row_starts, first_line = first_line, reader.line_num + 1
+        with _no_field_limit():
+            reader = csv.reader(
+                itertools.chain(file, ["\n"]),
+                delimiter=separator,
+                quoting=csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE,
+            )
+            for row in reader:
+                if len(row) != len(header) and not _is_blank(row):
+                    if header:
+                        ragged.append(_Ragged(first_line, reader.line_num, len(row)))
+                    else:
+                        header = row
+                row_starts, first_line = first_line, reader.line_num + 1
     except csv.Error as error:
         raise ValueError(f"line {reader.line_num}: {error}") from None
-    finally:
-        csv.field_size_limit(before)
     if row:  # the added line break became part of a quoted field
         raise ValueError(f"a quoted field does not end in the row that starts on line {row_starts}")
     return header, ragged
+
+
+@contextmanager
+def _no_field_limit() -> Iterator[None]:
+    """Lets the csv module read fields of any length, as pandas does, and restores its limit."""
+    with _field_limit:
+        before = csv.field_size_limit(sys.maxsize)
+        try:
+            yield
+        finally:
+            csv.field_size_limit(before)
 
 
 def _is_blank(row: list[str]) -> bool:

@@ -18,7 +18,7 @@ import numpy as np
 
 import cymbals
 from cymbals import Interactions
-from cymbals.baselines import Popularity
+from cymbals.evaluation.baselines import Popularity
 
 
 def main() -> None:

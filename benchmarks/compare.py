@@ -20,8 +20,8 @@ import numpy as np
 from shapes import SHAPES, generate
 
 import cymbals
-from cymbals import solver
-from cymbals.objective import Objective
+from cymbals.metrics.loss import loss
+from cymbals.solve.objective import Objective
 
 OBJECTIVE = Objective.checked(
     objective="hu",
@@ -62,9 +62,7 @@ def main() -> None:
             def report(iteration, elapsed, x, y, name=name, round_=round_):
                 seconds[name][round_, iteration - 1] = elapsed
                 if round_ == 0 and x is not None:
-                    losses[name][iteration - 1] = solver.loss(
-                        data.csr, x, y, OBJECTIVE, data.by_item().indptr, args.threads
-                    )
+                    losses[name][iteration - 1] = loss(data.csr, x, y, OBJECTIVE, data.by_item().indptr, args.threads)
 
             peers.SYSTEMS[name](data, start, args.iterations, args.threads, report)
         print(f"round {round_ + 1} of {args.rounds} done", file=sys.stderr, flush=True)

@@ -19,7 +19,7 @@ import numpy as np
 from compare import OBJECTIVE
 
 import cymbals
-from cymbals import solver
+from cymbals.metrics.loss import loss
 
 MOST = 40
 
@@ -45,7 +45,7 @@ def _compare(data: cymbals.Interactions, factors: int, rounds: int, threads: int
 
         def report(_, elapsed, x, y):
             seconds.append(elapsed)
-            losses.append(solver.loss(data.csr, x, y, OBJECTIVE, data.by_item().indptr, threads))
+            losses.append(loss(data.csr, x, y, OBJECTIVE, data.by_item().indptr, threads))
 
         peers.SYSTEMS[name](data, start, iterations, threads, report)
         return seconds, losses

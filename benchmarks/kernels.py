@@ -22,8 +22,10 @@ from compare import OBJECTIVE
 from shapes import generate
 
 import cymbals
-from cymbals import _core, solver
-from cymbals.doctor import supported
+from cymbals import _core
+from cymbals.profiling.doctor import supported
+from cymbals.solve.basis import eigenbasis, gramian
+from cymbals.solve.half_step import ALWAYS, Settings, half_step, solve_rows
 
 
 def main() -> None:
@@ -67,7 +69,7 @@ def _shares(args) -> None:
     steps = {}
     for n_rows in (near_rows, far_rows):
         side = rng.standard_normal((n_rows, f), dtype=np.float32) * np.float32(0.1)
-        spectrum, vectors = solver.eigenbasis(solver.gramian(side, threads))
+        spectrum, vectors = eigenbasis(gramian(side, threads))
         _core.rotate(side, vectors, threads)
         rows = SimpleNamespace(
             indptr=np.arange(0, entries + 1, length),
@@ -79,17 +81,19 @@ def _shares(args) -> None:
         workspace = _core.Workspace(threads)
 
         def run(n, rows=rows, side=side, spectrum=spectrum, start=start, workspace=workspace):
-            settings = solver.Settings(OBJECTIVE, "cg", n, threads, compact=solver.ALWAYS, workspace=workspace)
-            return lambda: solver.solve_rows(rows, side, spectrum, start.copy(), settings)
+            settings = Settings(OBJECTIVE, "cg", n, compact=ALWAYS)
+            return lambda: solve_rows(rows, side, spectrum, start.copy(), settings, workspace)
 
         one, three, five = _median(args.rounds, run(1), run(3), run(5))
         empty = SimpleNamespace(
             indptr=np.zeros(2, np.int64), indices=rows.indices[:0], data=rows.data[:0], shape=(1, n_rows)
         )
-        settings = solver.Settings(OBJECTIVE, "cg", 1, threads, compact=solver.ALWAYS, workspace=workspace)
-        copying = _median(
-            args.rounds, lambda e=empty, s=settings, y=side, v=spectrum: solver.solve_rows(e, y, v, y[:1].copy(), s)
-        )[0]
+        settings = Settings(OBJECTIVE, "cg", 1, compact=ALWAYS)
+
+        def copy(rows=empty, settings=settings, side=side, spectrum=spectrum, workspace=workspace):
+            return solve_rows(rows, side, spectrum, side[:1].copy(), settings, workspace)
+
+        copying = _median(args.rounds, copy)[0]
         steps[n_rows] = ((five - three) / 2, one - copying)
     # the better of before and after: what neighbours take from a limit is not the kernel's merit
     fma, near, stream, gather = map(max, before, _core.measure_peaks(threads))
@@ -122,10 +126,10 @@ def _scaling(shape: str, args) -> None:
 
         def run():
             a, b = x.copy(), y.copy()
-            settings = solver.Settings(OBJECTIVE, "auto", 3, threads, simd, workspace=workspace)
+            settings = Settings(OBJECTIVE)
             begin = time.perf_counter()
-            solver.half_step(rows, b, a, settings)
-            solver.half_step(columns, a, b, settings)
+            half_step(rows, b, a, settings, workspace)
+            half_step(columns, a, b, settings, workspace)
             seconds.append(time.perf_counter() - begin)
 
         seconds: list[float] = []

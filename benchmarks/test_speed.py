@@ -12,7 +12,9 @@ from compare import OBJECTIVE
 from shapes import generate
 
 import cymbals
-from cymbals import _core, solver
+from cymbals import _core
+from cymbals.solve.basis import eigenbasis, gramian
+from cymbals.solve.half_step import Settings, solve_rows
 
 THREADS = cymbals.threads()
 
@@ -35,16 +37,16 @@ def test_half_step(benchmark, data, side, how, factors):
     rng = np.random.default_rng(0)
     x, y = ((rng.standard_normal((n, factors)) * 0.1 / np.sqrt(factors)).astype(np.float32) for n in data.shape)
     rows, fixed, solved = (data.csr, y, x) if side == "users" else (data.by_item(), x, y)
-    settings = solver.Settings(OBJECTIVE, how, 3, THREADS)
-    spectrum, basis = solver.eigenbasis(solver.gramian(fixed, THREADS))
+    settings = Settings(OBJECTIVE, how)
+    spectrum, basis = eigenbasis(gramian(fixed, THREADS))
     _core.rotate(fixed, basis, THREADS)
-    benchmark(lambda: solver.solve_rows(rows, fixed, spectrum, solved.copy(), settings))
+    benchmark(lambda: solve_rows(rows, fixed, spectrum, solved.copy(), settings, THREADS))
 
 
 @pytest.mark.parametrize("factors", [64, 128, 256])
 def test_gramian(benchmark, factors):
     y = np.random.default_rng(0).standard_normal((100_000, factors), dtype=np.float32)
-    benchmark(solver.gramian, y, THREADS)
+    benchmark(gramian, y, THREADS)
 
 
 @pytest.mark.parametrize("factors", [64, 128, 256])

@@ -24,7 +24,7 @@ import scipy.sparse as sp
 import scipy.stats
 
 import cymbals
-from cymbals.baselines import Popularity
+from cymbals.evaluation.baselines import Popularity
 
 DATA = Path(os.environ.get("CYMBALS_DATA", "../shared/data"))
 # Rendle's objective with its frequency-scaled regularization; two steps stop a little short of each row's optimum

@@ -17,7 +17,7 @@ from typing import Any
 
 import cymbals
 from cymbals import weighting
-from cymbals.baselines import Popularity
+from cymbals.evaluation.baselines import Popularity
 
 # values and confidence of each; alpha scales whatever comes out
 WEIGHTINGS: dict[str, tuple[Callable[[Any], Any], str]] = {

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from cymbals.csr import Csr, from_scipy
-from cymbals.objective import Objective
+from cymbals.data.csr import Csr, from_scipy
+from cymbals.solve.objective import Objective
 
 ROOT = Path(__file__).parents[1]
 DATA = Path(os.environ.get("CYMBALS_DATA", ROOT.parent / "shared" / "data"))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import cymbals
-from cymbals._calls import PHASES, ROW_CLASS, SPAN
+from cymbals.profiling.calls import PHASES, ROW_CLASS, SPAN
 
 abi = pytest.importorskip("abi", reason="pycparser absent", exc_type=ImportError)
 ROOT = Path(__file__).parents[1]

@@ -18,7 +18,9 @@ from conftest import dense_of, random_matrix
 
 import cymbals
 from cymbals import ALS, Interactions
-from cymbals.objective import Objective
+from cymbals.solve import loop
+from cymbals.solve.half_step import Settings, solve_rows
+from cymbals.solve.objective import Objective
 
 
 @pytest.fixture(scope="module")
@@ -209,8 +211,8 @@ def test_a_half_step_that_dies_leaves_the_model_before(matrix, monkeypatch):
             raise MemoryError
         return real(*args)
 
-    real = cymbals.solver.half_step
-    monkeypatch.setattr(cymbals.solver, "half_step", dying)
+    real = loop.half_step
+    monkeypatch.setattr(loop, "half_step", dying)
     with pytest.raises(MemoryError):
         model.set_params(random_state=9).fit(matrix)
     assert np.array_equal(model.recommend(5)[0], want)
@@ -379,7 +381,7 @@ def test_a_model_answers_as_it_was_fitted(tmp_path, matrix, through_file):
 
 
 def test_a_models_own_threads_serve_its_reading(matrix, monkeypatch):
-    from cymbals import model as module
+    from cymbals.model import factor_model as module
 
     model = ALS(factors=4, n_threads=3, random_state=0).fit(matrix)
     asked = []
@@ -533,7 +535,7 @@ def test_a_row_that_overflows_leaves_the_others_alone():
     results = []
     for n_threads in (1, 2, 5):
         x = np.zeros((300, 17), np.float32)
-        info = cymbals.solver.solve_rows(data.csr, y, np.zeros(17), x, cymbals.solver.Settings(goal, "cg", 3, n_threads))
+        info = solve_rows(data.csr, y, np.zeros(17), x, Settings(goal, "cg"), n_threads)
         assert info["rows_cg"] > 250
         results.append(x)
     assert all(np.array_equal(results[0], x) for x in results[1:])

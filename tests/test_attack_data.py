@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 
 import cymbals
 from cymbals import ALS, Interactions, audioscrobbler, datasets, figures
-from cymbals._validation import boolean, generator, instance, one_of, real_number, share, whole_number
+from cymbals.base.checks import boolean, generator, instance, one_of, real_number, share, whole_number
 from cymbals.cli import cli, options
-from cymbals.datasets import delimited
+from cymbals.data.datasets import delimited
 
 HEADER = "user,item,value\n"
 

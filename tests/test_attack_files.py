@@ -22,9 +22,12 @@ import pytest
 from conftest import ROOT, random_matrix
 
 import cymbals
-from cymbals import ALS, Interactions, ModelFileError, _files, _locks, container, search
-from cymbals._files import beside, check_writable
-from cymbals.journal import Journal, Trial, key_of
+from cymbals import ALS, Interactions, ModelFileError, search
+from cymbals.base import files as _files
+from cymbals.base import locks as _locks
+from cymbals.base.files import beside, check_writable
+from cymbals.choose.journal import Journal, Trial, key_of
+from cymbals.model import container
 
 M = random_matrix((12, 8), 0.4)
 RATED = Interactions.from_csr(
@@ -217,7 +220,7 @@ def test_target_with_several_names_is_refused(tmp_path):
 
 WRITER = """
 import sys
-from cymbals._files import beside
+from cymbals.base.files import beside
 with beside(sys.argv[1]) as part:
     part.write_bytes(b"from the child")
     print(flush=True)
@@ -820,7 +823,7 @@ def test_threads_exclude_each_other(tmp_path, journals):
 def test_closing_another_journal_of_the_file_ends_no_claim(tmp_path):
     """Locks of POSIX end when the process closes any descriptor of the file."""
     script = (
-        "from cymbals.journal import Journal\n"
+        "from cymbals.choose.journal import Journal\n"
         f"with Journal({str(tmp_path / 'j')!r}, {{}}) as notes, notes.claim('a', False) as mine: print(mine)\n"
     )
     with Journal(tmp_path / "j", {}) as notes, notes.claim("a", False):

@@ -7,7 +7,8 @@ import scipy.sparse as sp
 from conftest import random_matrix, run_python
 
 import cymbals
-from cymbals import ALS, Interactions, csr, interactions
+from cymbals import ALS, Interactions
+from cymbals.data import csr, interactions
 
 M = random_matrix((30, 20), 0.3)
 OUTSIDE = 2**31 - 1
@@ -44,7 +45,7 @@ def test_a_file_mapped_for_reading_is_copied(tmp_path):
 def test_a_write_right_after_the_check_changes_nothing(make, monkeypatch):
     """A thread that writes all the time hits this moment now and then; here it is hit each time."""
     matrix = make(M, copy=True)
-    check = csr._core.check_csr
+    check = csr.check_csr
 
     def check_and_write(*args):
         found = check(*args)
@@ -52,7 +53,7 @@ def test_a_write_right_after_the_check_changes_nothing(make, monkeypatch):
             getattr(matrix, name)[:] = OUTSIDE
         return found
 
-    monkeypatch.setattr(csr._core, "check_csr", check_and_write)
+    monkeypatch.setattr(csr, "check_csr", check_and_write)
     data = Interactions.from_csr(matrix)
     assert (data.user_items != M).nnz == 0
 
@@ -111,7 +112,7 @@ def test_interactions_of_a_mapped_model_are_bounded(tmp_path):
     """Whoever writes to the file breaks the rule of `mmap=True`; a kernel must still not gather outside its arrays."""
     code = f"""
 import numpy as np, cymbals
-from cymbals import container
+from cymbals.model import container
 path = {str(tmp_path / "m")!r}
 matrix = __import__("scipy.sparse").sparse.random_array((900, 800), density=0.05, format="csr", rng=0)
 cymbals.ALS(factors=4, iterations=1, random_state=0).fit(matrix).save(path)

@@ -17,7 +17,7 @@ def test_a_regularization_that_overflows_names_nu(how):
 
 
 def test_nu_is_refused_before_the_first_half_step(monkeypatch):
-    monkeypatch.setattr("cymbals.solver.half_step", lambda *args: pytest.fail("a half-step ran"))
+    monkeypatch.setattr("cymbals.solve.loop.half_step", lambda *args: pytest.fail("a half-step ran"))
     with pytest.raises(ValueError, match="nu"):
         ALS(factors=2, nu=300).fit(M)
 

@@ -8,9 +8,11 @@ import reference
 import scipy.sparse as sp
 from conftest import FLOATS, csr_of, dense_of, objective, random_matrix
 
-from cymbals import ALS, Interactions, SolveError, solver, weighting
-from cymbals.ids import Ids
-from cymbals.model import FactorModel, State
+from cymbals import ALS, Interactions, SolveError, weighting
+from cymbals.data.ids import Ids
+from cymbals.model.factor_model import FactorModel
+from cymbals.model.state import State
+from cymbals.solve.half_step import Settings, half_step
 
 M = random_matrix((60, 40), 0.1, seed=1)
 
@@ -169,8 +171,8 @@ def test_each_row_is_as_near_its_best_as_the_tolerance_says(largest, dtype):
     matrix.data[:] = np.exp(np.random.default_rng(0).uniform(0, np.log(largest), matrix.nnz))
     y = np.random.default_rng(0).standard_normal((200, 24)) * 0.5
     fixed, x, tolerance = y.astype(dtype), np.zeros((300, 24), dtype), 0.016
-    settings = solver.Settings(objective(), "auto", 3, 2, cg_tolerance=tolerance)
-    info = solver.half_step(csr_of(matrix), fixed, x, settings)  # which rotates `fixed`, and so the basis of x
+    settings = Settings(objective(), cg_tolerance=tolerance)
+    info = half_step(csr_of(matrix), fixed, x, settings, 2)  # which rotates `fixed`, and so the basis of x
     assert info["rows_cg"] > 0
     want = reference.solve(dense_of(matrix), fixed.astype(np.float64), "hu")
     excess, explained, left, n = excess_and_explained(matrix, fixed.astype(np.float64), x, want)

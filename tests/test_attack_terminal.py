@@ -17,9 +17,9 @@ from click.testing import CliRunner
 
 import cymbals
 from cymbals import ALS, Interactions, figures
-from cymbals._format import printable
-from cymbals._terminal import console, print_json, show_tables
+from cymbals.base.format import printable
 from cymbals.cli import cli
+from cymbals.cli.terminal import console, print_json, show_tables
 
 # C0, DEL, C1, bidi embeddings, overrides and isolates, line separators, lone surrogates, what XML refuses
 STEERING = [

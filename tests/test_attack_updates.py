@@ -12,8 +12,10 @@ import scipy.sparse as sp
 from conftest import random_matrix
 
 import cymbals
-from cymbals import ALS, Interactions, evaluate, solver
-from cymbals._writing import Writing
+from cymbals import ALS, Interactions, evaluate
+from cymbals.base.writing import Writing
+from cymbals.model import stored
+from cymbals.solve import loop
 
 M = random_matrix((40, 30), 0.3)
 
@@ -117,7 +119,7 @@ def test_a_fit_that_fails_takes_no_update_back(model, monkeypatch):
         add_users(model, "meanwhile", 1)
         raise ArithmeticError("no solution")
 
-    monkeypatch.setattr(solver, "half_step", update_and_fail)
+    monkeypatch.setattr(loop, "half_step", update_and_fail)
     with pytest.raises(ArithmeticError):
         model.fit(M)
     assert "meanwhile0" in set(model.users_.all())
@@ -156,13 +158,13 @@ def test_a_forked_child_can_write_though_a_thread_of_its_parent_was_writing():
 
 def test_a_file_holds_the_model_of_one_moment(model, tmp_path, monkeypatch):
     """A fit that ends while the model is saved must not mix its factors with the settings of the one before."""
-    write = ALS._write_state
+    write = stored.write
 
-    def refit_and_write(self, *args):
+    def refit_and_write(*args):
         model.set_params(factors=7).fit(M)
-        write(self, *args)
+        write(*args)
 
-    monkeypatch.setattr(ALS, "_write_state", refit_and_write)
+    monkeypatch.setattr(stored, "write", refit_and_write)
     model.save(tmp_path / "m")
     assert cymbals.load(tmp_path / "m").item_factors_.shape == (30, 4)
 

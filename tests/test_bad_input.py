@@ -13,7 +13,8 @@ import scipy.sparse as sp
 from conftest import random_matrix
 
 import cymbals
-from cymbals import ALS, Interactions, audioscrobbler, container, datasets, evaluate, split
+from cymbals import ALS, Interactions, audioscrobbler, datasets, evaluate, split
+from cymbals.model import container
 
 ERRORS = (ArithmeticError, KeyError, MemoryError, OSError, TypeError, ValueError)
 M = random_matrix((20, 12), 0.3)

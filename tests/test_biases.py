@@ -12,7 +12,7 @@ from conftest import dense_of, random_matrix
 
 import cymbals
 from cymbals import ALS, Interactions, evaluate
-from cymbals.threads import single_blas_thread
+from cymbals.base.threads import single_blas_thread
 
 TOLERANCE = {"float32": 2e-3, "float64": 1e-8}
 

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 import cymbals
 from cymbals import Interactions, audioscrobbler, describe, figures
-from cymbals.datasets import synthetic
+from cymbals.data.datasets import synthetic
 
 
 @pytest.fixture(params=["made up", "real"])

@@ -8,8 +8,10 @@ from sklearn.metrics import roc_auc_score
 
 import cymbals
 from cymbals import ALS, Interactions, evaluate, split
-from cymbals.baselines import Popularity
-from cymbals.model import FactorModel, State
+from cymbals.data.ids import Ids
+from cymbals.evaluation.baselines import Popularity
+from cymbals.model.factor_model import FactorModel
+from cymbals.model.state import State
 
 
 def slow(scores, train, test, cutoffs):
@@ -41,7 +43,7 @@ def slow(scores, train, test, cutoffs):
 
 
 def model_of(x, y):
-    users, items = (cymbals.ids.Ids(what, side.shape[0]) for what, side in (("user", x), ("item", y)))
+    users, items = (Ids(what, side.shape[0]) for what, side in (("user", x), ("item", y)))
     model = FactorModel()
     model._state = State(x, y, users, items, None, None)
     return model

@@ -11,7 +11,7 @@ from conftest import random_matrix
 
 import cymbals
 from cymbals import Interactions, datasets, split
-from cymbals.ids import Ids
+from cymbals.data.ids import Ids
 
 
 def test_frame_pairs_are_summed_and_ids_kept():

@@ -7,9 +7,13 @@ import pytest
 import reference
 from conftest import csr_of, dense_of, objective, random_matrix
 
-from cymbals import SolveError, _core, solver
-from cymbals.csr import Csr
-from cymbals.doctor import supported
+from cymbals import SolveError, _core
+from cymbals._core import Workspace
+from cymbals.data.csr import Csr
+from cymbals.metrics.loss import loss
+from cymbals.profiling.doctor import supported
+from cymbals.solve.basis import gramian
+from cymbals.solve.half_step import ALWAYS, Settings, half_step, solve_rows
 
 SETS = list(supported().values())
 RANKS = [*range(1, 18), 23, 31, 32, 33, 47, 48, 63, 64, 65, 96, 100, 127, 128, 129, 130, 257]
@@ -24,8 +28,8 @@ def scores_of(kind, solve, simd, dtype, rank, matrix, *, alpha=2.0, alpha0=0.7, 
     want = reference.solve(dense_of(matrix), y.astype(np.float64), kind, reg, nu, alpha, alpha0) @ y.T.astype(np.float64)
     tolerance = 1e-11 if dtype == "float64" else 1e-6
     goal = objective(kind, alpha, alpha0, reg, nu)
-    settings = solver.Settings(goal, solve, 400, 2, simd, tolerance, compact=solver.ALWAYS * compact)
-    info = solver.half_step(csr_of(matrix, index), y, x, settings)
+    settings = Settings(goal, solve, 400, tolerance, compact=ALWAYS * compact)
+    info = half_step(csr_of(matrix, index), y, x, settings, Workspace(2, simd))
     return x @ y.T, want, info
 
 
@@ -63,8 +67,8 @@ def test_confidences(kind, confidence):
     y = np.random.default_rng(0).standard_normal((SHAPE[1], 20)) * 0.3
     want = reference.solve(dense_of(matrix), y, kind, 0.1, 0.0, 3.0, 0.5, confidence) @ y.T
     x = np.zeros((SHAPE[0], 20))
-    settings = solver.Settings(objective(kind, 3.0, 0.5, 0.1, 0.0, confidence), "exact", 3, 2)
-    solver.half_step(csr_of(matrix), y, x, settings)
+    settings = Settings(objective(kind, 3.0, 0.5, 0.1, 0.0, confidence), "exact")
+    half_step(csr_of(matrix), y, x, settings, 2)
     assert_close(x @ y.T, want, "float64")
 
 
@@ -91,9 +95,9 @@ def test_confidence_below_unobserved_weight(simd):
     few = np.repeat(y[:1], SHAPE[1], axis=0)  # all items alike: subtracting too much leaves nothing
     x = np.zeros((SHAPE[0], 12))
     spectrum = np.zeros(12)
-    settings = solver.Settings(objective("hu", 0.5, 5.0, 0.01), "exact", 3, 2, simd)
+    settings = Settings(objective("hu", 0.5, 5.0, 0.01), "exact")
     with pytest.raises(SolveError, match="positive definite") as failure:
-        solver.solve_rows(csr_of(matrix), few, spectrum, x, settings)
+        solve_rows(csr_of(matrix), few, spectrum, x, settings, Workspace(2, simd))
     assert failure.value.row == 0
 
 
@@ -111,12 +115,8 @@ def test_compact_rows_change_float32_cg_alone(simd, nu):
             y = (rng.standard_normal((90, rank)) * 0.3).astype(dtype)
             x = (rng.standard_normal((30, rank)) * 0.3).astype(dtype)
             goal = objective("hu", alpha, 1.0, 0.1, nu)
-            solver.half_step(
-                csr_of(matrix),
-                y,
-                x,
-                solver.Settings(goal, solve, 5, 2, simd, compact=solver.ALWAYS * compact),
-            )
+            settings = Settings(goal, solve, 5, compact=ALWAYS * compact)
+            half_step(csr_of(matrix), y, x, settings, Workspace(2, simd))
             got[dtype, solve, alpha, compact] = x @ y.T
         for dtype, solve, alpha in {key[:3] for key in got}:
             with_copy, without = got[dtype, solve, alpha, True], got[dtype, solve, alpha, False]
@@ -138,8 +138,8 @@ def test_compact_rows_that_lose_nothing(solve, simd):
             x = {compact: np.zeros((SHAPE[0], rank), np.float32) for compact in (True, False)}
             for compact, solved in x.items():
                 goal = objective("hu", 0.1, 1.0, 1.0, 0.0)
-                settings = solver.Settings(goal, solve, 6, 2, simd, 1e-6, compact=solver.ALWAYS * compact)
-                info = solver.solve_rows(csr_of(matrix), y, np.zeros(rank), solved, settings)
+                settings = Settings(goal, solve, 6, 1e-6, compact=ALWAYS * compact)
+                info = solve_rows(csr_of(matrix), y, np.zeros(rank), solved, settings, Workspace(2, simd))
                 assert info["rows_cg"] > 0 or rank < 4
             scores = {compact: solved @ y.T for compact, solved in x.items()}
             assert np.abs(scores[True] - scores[False]).max() < 2e-5 * np.abs(scores[False]).max()
@@ -172,7 +172,7 @@ def test_unregularized():
         for kind, alpha0 in (("hu", 1.0), ("explicit", 0.0)):
             rng = np.random.default_rng(0)
             y, x = rng.standard_normal((8, 12)).astype(dtype), np.zeros((30, 12), dtype)
-            solver.half_step(csr_of(matrix), y, x, solver.Settings(objective(kind, reg=0.0, alpha0=alpha0), "auto", 3, 2))
+            half_step(csr_of(matrix), y, x, Settings(objective(kind, reg=0.0, alpha0=alpha0)), 2)
             assert np.isfinite(x).all()
             if kind == "explicit":  # eight items at most, twelve factors: ratings are met exactly
                 dense = dense_of(matrix)
@@ -204,7 +204,7 @@ def test_gramian_and_rotation(dtype, simd):
         for n in (0, 1, 5, 255, 256, 257, 1500):
             y = rng.standard_normal((n, rank)).astype(dtype)
             exact = y.astype(np.float64)
-            gram = solver.gramian(y, _core.Workspace(2, simd))
+            gram = gramian(y, Workspace(2, simd))
             tolerance = 1e-12 if dtype == "float64" else 1e-5
             assert np.abs(gram - exact.T @ exact).max() <= tolerance * max(n, 1)
             assert np.array_equal(gram, gram.T)
@@ -223,7 +223,7 @@ def test_loss(kind, simd):
             x, y = (rng.standard_normal((n, rank)).astype(dtype) for n in SHAPE)
             goal = objective(kind, 2.0, 0.3, 0.1, 0.5)
             csr = csr_of(matrix)
-            got = solver.loss(csr, x, y, goal, csr.transposed(1).indptr, 2)
+            got = loss(csr, x, y, goal, csr.transposed(1).indptr, 2)
             want = reference.loss(dense_of(matrix), x.astype(float), y.astype(float), kind, 0.1, 0.5, 2.0, 0.3)
             assert got == pytest.approx(want, rel=1e-9 if dtype == "float64" else 1e-5)
 
@@ -303,17 +303,17 @@ def test_instruction_set_that_is_not_here_is_an_error():
     missing = [n for n in (2, 3) if n not in SETS]
     for number in [*missing, 9, -1]:
         with pytest.raises(RuntimeError, match="instruction set"):
-            solver.gramian(np.ones((3, 2)), _core.Workspace(1, number))
+            gramian(np.ones((3, 2)), Workspace(1, number))
 
 
 def test_binding_refuses_what_it_cannot_borrow():
     y = np.ones((4, 6))
     with pytest.raises(ValueError, match="C-contiguous"):
-        solver.gramian(y.T, 1)
+        gramian(y.T, 1)
     with pytest.raises(ValueError, match="type"):
-        solver.gramian(y.astype(np.int32), 1)
+        gramian(y.astype(np.int32), 1)
     y.flags.writeable = False
-    assert solver.gramian(y, 1)[0, 0] == 4
+    assert gramian(y, 1)[0, 0] == 4
     with pytest.raises((BufferError, ValueError), match=r"read-only|writable"):
         _core.rotate(y, np.eye(6), 1)
     with pytest.raises(ValueError, match="expected 4"):

@@ -9,7 +9,8 @@ import scipy.sparse as sp
 from conftest import csr_of, dense_of, objective, random_matrix
 
 import cymbals
-from cymbals import solver
+from cymbals.metrics.loss import loss
+from cymbals.solve.half_step import Settings, half_step
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 oracle = pytest.importorskip("implicit.cpu.als", reason="implicit is not installed")
@@ -96,9 +97,9 @@ def test_iterations_follow_the_reference(kind, rank):
         solver="exact", dtype="float64",
     )  # fmt: skip
     model.fit(matrix, init=(x, y), callback=lambda m, _: got.append((m.user_factors_ @ m.item_factors_.T, m.loss(matrix))))
-    for (a, b), (scores, loss) in zip(want, got, strict=True):
+    for (a, b), (scores, got_loss) in zip(want, got, strict=True):
         assert np.abs(scores - a @ b.T).max() <= 1e-8 * np.abs(a @ b.T).max()
-        assert loss == pytest.approx(reference.loss(dense_of(matrix), a, b, **how), rel=1e-9)
+        assert got_loss == pytest.approx(reference.loss(dense_of(matrix), a, b, **how), rel=1e-9)
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -115,11 +116,11 @@ def test_one_exact_half_step_is_never_above_implicits(dtype):
             theirs, y, 0.05, num_threads=1,
         )  # fmt: skip
         ours, fixed = x.copy(), y.copy()
-        solver.half_step(csr, fixed, ours, solver.Settings(goal, "exact", 3, 2))
+        half_step(csr, fixed, ours, Settings(goal, "exact"), 2)
         columns = csr.transposed(1).indptr
         slack = 1 + (1e-12 if dtype == "float64" else 1e-6)  # rounding of the loss itself
         wide = [a.astype(np.float64) for a in (ours, fixed, theirs, y)]
-        assert solver.loss(csr, *wide[:2], goal, columns, 1) <= slack * solver.loss(csr, *wide[2:], goal, columns, 1)
+        assert loss(csr, *wide[:2], goal, columns, 1) <= slack * loss(csr, *wide[2:], goal, columns, 1)
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -131,11 +132,11 @@ def test_raw_counts_of_hetrec(data_folder):
     goal = objective(reg=0.01)
     columns = data.by_item().indptr
 
-    def loss(factors):
-        return solver.loss(data.csr, *factors, goal, columns, 2)
+    def loss_of(factors):
+        return loss(data.csr, *factors, goal, columns, 2)
 
-    exact, auto = (loss(our_factors(matrix, 1.0, x, y, 5, reg=0.01, solver=s)[-1]) for s in ("exact", "auto"))
-    theirs = loss(implicit_factors(matrix, 1.0, x, y, 5, reg=0.01, use_cg=True)[-1])
+    exact, auto = (loss_of(our_factors(matrix, 1.0, x, y, 5, reg=0.01, solver=s)[-1]) for s in ("exact", "auto"))
+    theirs = loss_of(implicit_factors(matrix, 1.0, x, y, 5, reg=0.01, use_cg=True)[-1])
     assert auto <= 1.002 * exact
     assert auto < theirs
 

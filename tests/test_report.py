@@ -15,8 +15,8 @@ from test_evaluation import slow
 
 import cymbals
 from cymbals import ALS, datasets, split, validation
-from cymbals.baselines import Popularity, Random
-from cymbals.datasets import synthetic
+from cymbals.data.datasets import synthetic
+from cymbals.evaluation.baselines import Popularity, Random
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 SMALL = {"n": 3, "n_users": 120, "iterations": 4, "listeners": None}

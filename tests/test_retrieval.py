@@ -5,7 +5,8 @@ import pytest
 import scipy.sparse as sp
 from conftest import csr_of, random_matrix
 
-from cymbals import ALS, Interactions, _core, retrieval
+from cymbals import ALS, Interactions, _core
+from cymbals.base import blocks
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +74,7 @@ def test_one_user_and_all_blocks(model, matrix, monkeypatch):
     assert ids.shape == scores.shape == (3,)
     everyone = model.recommend(np.arange(60), 3)
     assert np.array_equal(everyone[0][5], ids)
-    monkeypatch.setattr(retrieval, "BYTE_BUDGET", 10_000)  # several blocks
+    monkeypatch.setattr(blocks, "BYTE_BUDGET", 10_000)  # several blocks
     again = model.recommend(np.arange(60), 3)
     assert np.array_equal(again[0], everyone[0])
     assert np.array_equal(again[1], everyone[1])
@@ -163,7 +164,7 @@ def test_ties_go_to_the_lower_row():
     model = ALS(factors=2, random_state=0).fit(data)
     ids, _ = model.recommend(0, 5, exclude_seen=False)
     assert set(ids[:2].tolist()) == {0, 1}
-    model._replace(model.state_, y=np.ones((5, 2), np.float32), x=np.ones((2, 2), np.float32))
+    model.replace_state(model.state_.changed(y=np.ones((5, 2), np.float32), x=np.ones((2, 2), np.float32)))
     assert model.recommend(0, 5, exclude_seen=False)[0].tolist() == [0, 1, 2, 3, 4]
     assert model.recommend(0, 2)[0].tolist() == [2, 3]
 

@@ -15,7 +15,7 @@ from sklearn.model_selection import GridSearchCV, ParameterGrid
 
 import cymbals
 from cymbals import ALS, EarlyStopping, evaluate, search, split
-from cymbals.journal import Journal, Trial, key_of
+from cymbals.choose.journal import Journal, Trial, key_of
 
 GRID = {"factors": [2, 5], "regularization": [0.1, 10.0], "alpha": [1.0, 20.0]}
 
@@ -235,7 +235,7 @@ def test_two_journals_of_one_file_share_claims(tmp_path):
     """Locks are a process's, so the other one is a child."""
     path = tmp_path / "j"
     script = (
-        "import sys; from cymbals.journal import Journal\n"
+        "import sys; from cymbals.choose.journal import Journal\n"
         f"with Journal({str(path)!r}, {{}}) as notes, notes.claim('a', False) as mine, notes.claim('b', False) as other:\n"
         "    print(mine, other, flush=True); sys.stdin.read()\n"
     )

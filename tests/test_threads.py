@@ -10,7 +10,7 @@ from conftest import random_matrix
 
 import cymbals
 from cymbals import ALS
-from cymbals.threads import _cgroup_quota
+from cymbals.base.threads import _cgroup_quota
 
 MATRICES = {
     "wide": random_matrix((90, 700), 0.15, seed=1, values=(1, 100)),

@@ -6,8 +6,9 @@ import scipy.sparse as sp
 import scipy.stats
 from conftest import csr_of, random_matrix
 
-from cymbals import ALS, Interactions, evaluate, evaluation, split, validation
-from cymbals.baselines import Popularity, Random
+from cymbals import ALS, Interactions, evaluate, split, validation
+from cymbals.evaluation import evaluate as evaluation
+from cymbals.evaluation.baselines import Popularity, Random
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ import numpy as np
 import scipy.sparse as sp
 
 import cymbals
-from cymbals import container
+from cymbals.model import container
 
 BATCH = 500
 DATA = sp.csr_array(np.random.default_rng(0).poisson(0.6, (12, 9)).astype(np.float32))

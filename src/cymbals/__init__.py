@@ -2,21 +2,24 @@
 
 from pathlib import Path as _Path
 
-from . import audioscrobbler, baselines, datasets, split, validation, weighting
 from ._core import SolveError
 from ._core import version as _version
-from .als import ALS, load
-from .container import ModelFileError
-from .describe import describe
-from .doctor import doctor, simd
-from .early_stopping import EarlyStopping
-from .evaluation import Metrics, evaluate
-from .interactions import Interactions
-from .model import Explanation, NotFittedError
-from .profile import Profile
-from .report import report
-from .search import search
-from .threads import threads
+from .base.threads import threads
+from .choose.search import SearchResult, search
+from .data import audioscrobbler, datasets, split, weighting
+from .data.interactions import Interactions
+from .evaluation import baselines, validation
+from .evaluation.early_stopping import EarlyStopping
+from .evaluation.evaluate import Metrics, evaluate
+from .lab import figures
+from .lab.describe import describe
+from .lab.report import report
+from .model.als import ALS, load
+from .model.container import ModelFileError
+from .model.factor_model import NotFittedError
+from .model.solving_model import Explanation
+from .profiling.doctor import doctor, simd
+from .profiling.profile import Profile
 
 __version__ = _version()
 __all__ = [
@@ -28,6 +31,7 @@ __all__ = [
     "ModelFileError",
     "NotFittedError",
     "Profile",
+    "SearchResult",
     "SolveError",
     "audioscrobbler",
     "baselines",
@@ -35,6 +39,7 @@ __all__ = [
     "describe",
     "doctor",
     "evaluate",
+    "figures",
     "get_include",
     "get_library_dir",
     "load",

@@ -10,8 +10,8 @@ from cpython.buffer cimport (PyBUF_FORMAT, PyBUF_SIMPLE, PyBUF_STRIDES, PyBUF_WR
 
 from cymbals cimport *
 
-from cymbals._record import current as recorder
-from cymbals.threads import warn_of_fewer
+from cymbals.base.recorder import current as recorder
+from cymbals.base.threads import warn_of_fewer
 
 # See "Without linking" in cymbals.h.
 _C_API = PyCapsule_New(<void *>cymbals_functions(), b"cymbals._core._C_API", NULL)

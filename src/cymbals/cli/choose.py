@@ -11,19 +11,20 @@ from typing import Any
 import click
 import numpy as np
 
-from .. import split, validation
-from .._terminal import console, echo, print_json, show_tables
-from ..als import ALS
-from ..audioscrobbler import RawEvents
-from ..baselines import contenders
-from ..evaluation import Metrics
-from ..evaluation import evaluate as score
-from ..interactions import Interactions
-from ..report import report as write_report
-from ..search import search as try_settings
+from ..choose.search import search as try_settings
+from ..data import split
+from ..data.audioscrobbler import RawEvents
+from ..data.interactions import Interactions
+from ..evaluation import validation
+from ..evaluation.baselines import contenders
+from ..evaluation.evaluate import Metrics
+from ..evaluation.evaluate import evaluate as score
+from ..lab.report import report as write_report
+from ..model.als import ALS
 from . import options
 from .group import cli
 from .models import lists, save, show_lists
+from .terminal import console, echo, print_json, show_tables
 
 
 @cli.command()

@@ -10,8 +10,8 @@ from typing import Any
 import click
 
 from .._core import version
-from .._format import printable_lines
-from .._terminal import echo
+from ..base.format import printable_lines
+from .terminal import echo
 
 # Everything that bad input, a full disk or a missing library can raise; anything else is our mistake and shows its trace.
 _FAILURES = (ArithmeticError, ImportError, KeyError, MemoryError, OSError, RuntimeError, TypeError, ValueError)

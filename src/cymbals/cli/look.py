@@ -7,12 +7,12 @@ from typing import Any
 
 import click
 
-from .._terminal import console, echo, print_json, show_tables
-from ..audioscrobbler import RawEvents
-from ..describe import describe as description_of
-from ..doctor import doctor as examine
+from ..data.audioscrobbler import RawEvents
+from ..lab.describe import describe as description_of
+from ..profiling.doctor import doctor as examine
 from . import options
 from .group import cli
+from .terminal import console, echo, print_json, show_tables
 
 
 @cli.command()
@@ -21,7 +21,7 @@ from .group import cli
 @options.threads
 def demo(listeners: int, seed: int, threads: int | None) -> None:
     """Make a data set, and run the whole laboratory on it."""
-    from ..demo import run
+    from ..lab.demo import run
 
     run(console(), listeners, seed, threads, show_tables)
 

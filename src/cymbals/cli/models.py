@@ -8,13 +8,13 @@ from typing import Any
 import click
 import numpy as np
 
-from .._files import beside
-from .._terminal import console, echo, print_json, show_tables
-from ..als import ALS, load
-from ..ids import Ids
-from ..retrieval import MOST_PLACES
+from ..base.files import beside
+from ..data.ids import Ids
+from ..model.als import ALS, load
+from ..model.retrieval import MOST_PLACES
 from . import options
 from .group import cli
+from .terminal import console, echo, print_json, show_tables
 
 
 @cli.command()

@@ -10,11 +10,13 @@ from typing import Any
 import click
 import scipy.stats
 
-from .. import _files, datasets, spaces
-from ..als import ALS
-from ..audioscrobbler import RawEvents
-from ..interactions import Interactions
-from ..objective import CONFIDENCES, OBJECTIVES
+from ..base import files as _files
+from ..choose import spaces
+from ..data import datasets
+from ..data.audioscrobbler import RawEvents
+from ..data.interactions import Interactions
+from ..model.als import ALS
+from ..solve.objective import CONFIDENCES, OBJECTIVES
 
 
 @dataclass(frozen=True)

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .. import figures
-from .._pandas import frame
-from .._terminal import console, echo, print_json, show_tables
-from ..als import ALS
-from ..interactions import Interactions
-from ..profile import Profile
+from ..base.optional import frame
+from ..data.interactions import Interactions
+from ..lab import figures
+from ..model.als import ALS
+from ..profiling.profile import Profile
 from . import options
 from .group import cli
+from .terminal import console, echo, print_json, show_tables
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -1,0 +1,1 @@
+"""From raw events to `Interactions`: ids, CSR matrices, times, readers, splits, weighting."""

@@ -1,0 +1,238 @@
+"""Original ids and row numbers, both directions. Ids are whole numbers or strings; without ids, row numbers are the ids."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._core import look_up_ids, number_ids
+from ..base.checks import is_missing, refuse_masked, shown
+from ..base.format import first_few
+
+
+def id_array(name: str, ids: Any) -> NDArray[Any]:
+    """One-dimensional ids as int64 or as an object array of str; anything else is refused."""
+    if isinstance(ids, (set, frozenset)):
+        raise TypeError(f"{name} is a set, which has no order; pass a list")
+    refuse_masked(name, ids)
+    array = np.asarray(ids)
+    if array.dtype.kind == "U" and not isinstance(ids, np.ndarray):
+        array = np.array(list(ids), dtype=object)  # numpy makes strings of what stands beside them
+    if array.ndim != 1:
+        raise ValueError(f"{name} must have one dimension, got shape {array.shape}")
+    if array.dtype.kind == "i" or (array.dtype.kind == "u" and array.dtype.itemsize < 8):
+        return array.astype(np.int64, copy=False)
+    if array.dtype.kind == "u":
+        big = np.flatnonzero(array > np.uint64(np.iinfo(np.int64).max))
+        if big.size:
+            raise ValueError(f"{name}: row {big[0]} holds {array[big[0]]}, too large for 63 bits; use strings")
+        return array.astype(np.int64)
+    if array.dtype.kind == "f":  # what pandas makes of whole numbers with a gap
+        bad = np.flatnonzero(~np.isfinite(array))
+        if bad.size:
+            raise ValueError(f"{name}: row {bad[0]} has no id ({array[bad[0]]}); drop such rows")
+        bad = np.flatnonzero((array != np.floor(array)) | (np.abs(array) > 2**53))
+        if bad.size:
+            raise ValueError(f"{name}: row {bad[0]} holds {array[bad[0]]}; ids must be whole numbers or strings")
+        return array.astype(np.int64)
+    if array.dtype.kind in "UT" or array.dtype.kind == "O":
+        objects = array.astype(object)
+        if objects.size and isinstance(objects[0], (int, np.integer)) and not isinstance(objects[0], bool):
+            return _whole_numbers(name, objects)
+        for row, value in enumerate(objects):
+            if not isinstance(value, str):
+                raise _not_an_id(name, row, value)
+        return objects
+    raise TypeError(f"{name} must hold whole numbers or strings, got {array.dtype}")
+
+
+def _whole_numbers(name: str, objects: NDArray[Any]) -> NDArray[np.int64]:
+    for row, value in enumerate(objects):
+        if not isinstance(value, (int, np.integer)) or isinstance(value, bool):
+            raise _not_an_id(name, row, value)
+        if not -(2**63) <= int(value) < 2**63:
+            raise ValueError(f"{name}: row {row} holds {shown(value)}, too large for 63 bits; use strings")
+    return objects.astype(np.int64)
+
+
+class Places:
+    """Where ids stand among their distinct values, which rise; np.unique, but faster for whole numbers close together.
+
+    Attributes
+    ----------
+    values : ndarray
+        The distinct ids.
+    """
+
+    def __init__(self, ids: NDArray[Any], n_threads: int) -> None:
+        self._ids, self._n_threads = ids, n_threads
+        self._places: NDArray[Any] | None = None
+        self._table = table_over(ids, 8 * ids.size)
+        if self._table is None:
+            self.values, self._places = np.unique(ids, return_inverse=True)
+        else:
+            lowest, table = self._table
+            self._ids = np.ascontiguousarray(ids)
+            number_ids(self._ids, lowest, table, n_threads)
+            self.values = np.flatnonzero(table >= 0) + lowest
+
+    def of_ids(self, renumbered: NDArray[np.int64] | None = None) -> NDArray[Any]:
+        """The place of each id; `renumbered` puts other numbers in the places' stead. Can be called once."""
+        if self._table is None:
+            assert self._places is not None
+            return self._places if renumbered is None else renumbered[self._places]
+        lowest, table = self._table
+        if renumbered is not None:
+            table[self.values - lowest] = renumbered
+        places = np.empty(self._ids.size, np.int32)
+        look_up_ids(self._ids, lowest, table, places, self._n_threads)
+        return places
+
+
+def distinct(ids: NDArray[Any], n_threads: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    """The distinct ids in rising order, and each id's place among them."""
+    places = Places(ids, n_threads)
+    return places.values, places.of_ids()
+
+
+def table_over(ids: NDArray[Any], most: int) -> tuple[int, NDArray[np.int32]] | None:
+    """The lowest id, and room for a number for each from there to the highest; None where that is out of proportion."""
+    if ids.dtype != np.int64 or ids.size == 0:
+        return None
+    lowest = int(ids.min())
+    span = int(ids.max()) - lowest + 1
+    return (lowest, np.empty(span, np.int32)) if span <= min(most + 65_536, 2**31 - 1) else None
+
+
+def _not_an_id(name: str, row: int, value: Any) -> Exception:
+    if is_missing(value):
+        return ValueError(f"{name}: row {row} has no id ({value}); drop such rows")
+    return TypeError(f"{name}: row {row} holds {shown(value)}; ids must be all whole numbers or all strings")
+
+
+class Ids:
+    """Distinct ids in row order; `array` is None where row numbers are the ids."""
+
+    def __init__(self, what: str, n: int, array: NDArray[Any] | None = None) -> None:
+        self.what, self.n = what, n
+        if array is not None:
+            array = array.view()
+            array.flags.writeable = False
+        self.array = array
+
+    @classmethod
+    def checked(cls, what: str, ids: Any, n: int) -> Ids:
+        """From what a caller passes: None, or n distinct ids."""
+        if ids is None:
+            return cls(what, n)
+        array = id_array(f"{what}_ids", ids).copy()
+        if array.size != n:
+            raise ValueError(f"{what}_ids must hold {n} ids, one for each {what}; got {array.size}")
+        values, counts = np.unique(array, return_counts=True)
+        if values.size != n:
+            raise ValueError(f"{what}_ids must be distinct; {values[counts > 1].tolist()[0]!r} stands more than once")
+        return cls(what, n, array)
+
+    @property
+    def whole(self) -> bool:
+        """Whether ids are whole numbers."""
+        return self.array is None or self.array.dtype.kind == "i"
+
+    @cached_property
+    def _sorted(self) -> tuple[NDArray[Any], NDArray[np.int64]]:
+        assert self.array is not None
+        order = np.argsort(self.array, kind="stable")
+        return self.array[order], order
+
+    @cached_property
+    def _rows(self) -> dict[str, int]:
+        assert self.array is not None
+        return {value: row for row, value in enumerate(self.array)}
+
+    def find(self, wanted: NDArray[Any]) -> NDArray[Any]:
+        """The rows of ids, -1 for those unknown."""
+        if self.array is None:
+            if wanted.dtype.kind != "i":
+                return np.full(wanted.size, -1)
+            return np.where((wanted >= 0) & (wanted < self.n), wanted, -1)
+        if self.whole != (wanted.dtype.kind == "i"):
+            return np.full(wanted.size, -1)
+        if not self.whole:
+            return np.fromiter((self._rows.get(w, -1) for w in wanted), np.int64, wanted.size)
+        assert self.array is not None
+        if 8 * wanted.size >= self.n and (over := table_over(self.array, 8 * wanted.size)) is not None:
+            lowest, table = over
+            table.fill(-1)
+            table[self.array - lowest] = np.arange(self.n)
+            places = np.empty(wanted.size, np.int32)
+            look_up_ids(np.ascontiguousarray(wanted), lowest, table, places, 1)
+            return places
+        values, order = self._sorted
+        if not values.size:
+            return np.full(wanted.size, -1)
+        at = np.minimum(np.searchsorted(values, wanted), values.size - 1)
+        return np.where(values[at] == wanted, order[at], -1)
+
+    def rows(self, name: str, wanted: Any) -> NDArray[np.int64]:
+        """The rows of ids; one that is not known raises KeyError."""
+        array = id_array(name, wanted)
+        rows = self.find(array)
+        unknown = rows < 0
+        if unknown.any():
+            missing = [repr(one) for one in dict.fromkeys(array[unknown].tolist())]
+            several = f"{len(missing):,} unknown {self.what} ids: " if len(missing) > 1 else f"no {self.what} "
+            kind = f"{self.what} ids" if self.array is not None else f"{self.what} row numbers, 0 to {self.n - 1},"
+            raise KeyError(f"{name}: {several}{first_few(missing)}; the model knows {self.n} {kind} from its fit")
+        return rows.astype(np.int64, copy=False)
+
+    def of(self, rows: NDArray[np.int64]) -> NDArray[Any]:
+        """Ids of rows; -1 gives -1, or None where ids are not whole numbers."""
+        if self.array is None:
+            return rows.copy()
+        if self.n == 0:
+            return rows.copy() if self.whole else np.full(rows.shape, None, dtype=object)
+        out = self.array[np.maximum(rows, 0)]
+        out[rows < 0] = -1 if self.whole else None
+        return out
+
+    def all(self) -> NDArray[Any]:
+        """The ids in row order."""
+        return np.arange(self.n) if self.array is None else self.array
+
+    def drawn(self, n: int, seed: int) -> NDArray[Any]:
+        """`n` ids drawn at random, in row order; all where there are no more."""
+        if n >= self.n:
+            return self.all()
+        return self.of(np.sort(np.random.default_rng(seed).choice(self.n, n, replace=False)))
+
+    def extended(self, new: NDArray[Any]) -> Ids:
+        """With new ids appended; row numbers can only go on where they stop."""
+        n = self.n + new.size
+        if self.array is None:
+            if not np.array_equal(new, np.arange(self.n, n)):
+                raise KeyError(f"new {self.what}s of a model without ids must be the row numbers {self.n} to {n - 1}")
+            return Ids(self.what, n)
+        if new.size and self.whole != (new.dtype.kind == "i"):
+            raise TypeError(f"{self.what} ids are {'whole numbers' if self.whole else 'strings'}, got {new.tolist()[0]!r}")
+        return Ids(self.what, n, np.concatenate([self.array, new]))
+
+    def same_as(self, other: Ids) -> bool:
+        """Whether both name the same things in the same order."""
+        if self.n != other.n or (self.array is None) != (other.array is None):
+            return False
+        if self.array is None or other.array is None:
+            return True
+        return self.array is other.array or bool(np.array_equal(self.array, other.array))
+
+
+def is_one(ids: Any) -> bool:
+    """Whether this is a single id rather than several."""
+    return isinstance(ids, str) or (np.ndim(ids) == 0 and not isinstance(ids, (set, frozenset)))
+
+
+def listed(ids: Any) -> Any:
+    """Several ids, also where a single one was given."""
+    return [ids] if is_one(ids) else ids

@@ -1,0 +1,107 @@
+"""When entries happened: int64, float64 or datetime64[ns], checked at the door; and moments to compare them with."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..base.checks import is_missing, real_number, refuse_masked, shown
+
+_DATES = np.dtype("datetime64[ns]")
+
+
+def checked(name: str, times: Any, n: int) -> NDArray[Any] | None:
+    """Times of `n` events; one that is missing or out of range is named with its row."""
+    if times is None:
+        return None
+    refuse_masked(name, times)
+    array = np.asarray(times)
+    if array.shape != (n,):
+        raise ValueError(f"{name} must be as long as the ids, {n}; got shape {array.shape}")
+    if array.dtype.kind not in "iufM":
+        for row, value in enumerate(array.tolist() if array.dtype.kind == "O" else []):
+            if is_missing(value):
+                raise ValueError(f"column {name!r}, row {row} has no time ({value}); drop such rows")
+        example = f", e.g. {shown(array[0])}" if n else ""
+        raise TypeError(
+            f"{name} must hold numbers or datetime64, got {array.dtype}{example}; pandas.to_datetime makes them of texts, "
+            ".dt.tz_convert(None) of times with a zone"
+        )
+    dates = array.dtype.kind == "M"
+    missing = np.flatnonzero(np.isnat(array) if dates else ~np.isfinite(array))
+    if missing.size:
+        raise ValueError(f"column {name!r}, row {missing[0]} has no time ({array[missing[0]]}); drop such rows")
+    kind = _DATES if dates else np.dtype("float64" if array.dtype.kind == "f" else "int64")
+    out: NDArray[Any] = np.ascontiguousarray(array, dtype=kind)
+    changed = np.flatnonzero(out.astype(array.dtype) != array) if dates else np.flatnonzero((out < 0) & (array > 0))
+    if changed.size:  # what does not fit has come round from the other end
+        reach = "the years 1678 to 2262" if dates else "63 bits"
+        raise ValueError(f"column {name!r}, row {changed[0]} holds {array[changed[0]]}, beyond {reach}; drop or replace it")
+    return out
+
+
+def latest(rows: NDArray[Any], cols: NDArray[Any], times: NDArray[Any] | None) -> NDArray[Any] | None:
+    """The last time of each distinct (row, column), in the order of a CSR matrix."""
+    if times is None or not times.size:
+        return times
+    order = np.lexsort((times, cols, rows))
+    rows, cols = rows[order], cols[order]
+    last = np.append((rows[1:] != rows[:-1]) | (cols[1:] != cols[:-1]), True)
+    out: NDArray[Any] = times[order[last]]
+    return out
+
+
+def of(data: Any) -> NDArray[Any]:
+    """The times of interactions, which must have them."""
+    times = getattr(data, "times", None)
+    if times is None:
+        raise ValueError("data must be Interactions with times: from_frame(..., time=column), --time at the command line")
+    out: NDArray[Any] = times
+    return out
+
+
+def moment(name: str, value: Any, times: NDArray[Any]) -> Any:
+    """A moment that a caller gives, to compare `times` with: a number where they are numbers, else a date."""
+    if times.dtype != _DATES:
+        return real_number(name, value, least=-np.inf)
+    dates = isinstance(value, (str, date, np.datetime64))
+    if not dates or (isinstance(value, datetime) and value.tzinfo is not None):
+        raise TypeError(f"{name} must be a date without a time zone, as the times are dates; got {value!r}")
+    try:
+        at = np.datetime64(value)
+        out = at.astype(_DATES)
+    except ValueError:
+        at = out = np.datetime64("NaT")
+    if np.isnat(out) or out.astype(at.dtype) != at:
+        raise ValueError(f"{name} must be a date such as '2005-05-31' from the years 1678 to 2262, got {value!r}")
+    return out
+
+
+def passed(moment: Any, times: NDArray[Any]) -> NDArray[np.float64]:
+    """Time from each of `times` to a moment, 0 where it is later: in the times' unit, nanoseconds of dates."""
+    if times.dtype == _DATES:
+        moment, times = np.asarray(moment).astype(_DATES).astype(np.int64), times.astype(np.int64)
+    if times.dtype.kind == "f" or np.asarray(moment).dtype.kind == "f":
+        with np.errstate(over="ignore"):  # of numbers near the largest: for ever ago
+            return np.asarray(np.maximum(moment - times, 0), np.float64)
+    # a difference of two int64 may need 64 bits without a sign
+    difference = np.asarray(moment).astype(np.uint64) - times.astype(np.uint64)
+    return np.where(times <= moment, difference, 0).astype(np.float64)
+
+
+def span(name: str, value: Any, times: NDArray[Any]) -> float:
+    """A length of time above 0: a number where `times` are numbers, else a time difference, in nanoseconds."""
+    if times.dtype != _DATES:
+        return real_number(name, value, open_end=True)
+    if not isinstance(value, (np.timedelta64, timedelta)):
+        raise TypeError(f"{name} must be a timedelta, as the times are dates; got {value!r}")
+    given = np.timedelta64(value)
+    out = given.astype("timedelta64[ns]")
+    if not np.isnat(given) and abs(given) > np.timedelta64(2**63 - 1, "ns"):
+        raise ValueError(f"{name} must be below 292 years, got {value!r}")
+    if not out > np.timedelta64(0, "ns"):
+        raise ValueError(f"{name} must be above 0, got {value!r}")
+    return float(out.astype(np.int64))

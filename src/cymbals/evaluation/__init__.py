@@ -1,0 +1,1 @@
+"""Judging a model on held-out data: metrics, their uncertainty, baselines, early stopping."""

@@ -1,0 +1,97 @@
+"""Stopping a fit when it no longer ranks held-out items better, and keeping the iteration that ranked them best."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from ..base.checks import whole_number
+from .evaluate import Metrics, evaluate
+
+LOWER_IS_BETTER = ("rmse", "mae")
+
+
+class EarlyStopping:
+    """A callback for `ALS.fit`: scores each iteration on a validation part, stops, and restores the best iteration.
+
+    Parameters
+    ----------
+    train, validation : Interactions or scipy sparse, shape (n_users, n_items)
+        What the model is fitted on, and what was held out of it; never the test part.
+    metric : str
+        One that `evaluate` gives: "auc", "ndcg@10", "recall@20" ..., or "rmse" and "mae", of which less is better.
+    patience : int
+        Iterations without a better one after which the fit stops.
+    users : array_like, optional
+        Ids of the users to score; all by default.
+
+    Attributes
+    ----------
+    best_iteration : int
+        The one that the model has been set back to.
+    best_score : float
+    trace : list of float
+        The score after each iteration.
+    metrics : Metrics
+        All figures of the best iteration.
+
+    Notes
+    -----
+    `tol`, too, would end a fit, and is refused. Solver "auto" over-relaxes, which fits sooner but may pass the best point
+    by; ``relaxation=1`` keeps to plain alternating least squares.
+
+    Examples
+    --------
+    >>> import cymbals, scipy.sparse
+    >>> data = scipy.sparse.random_array((90, 40), density=0.2, rng=0).tocsr()
+    >>> train, validation = cymbals.split.random(data, seed=0)
+    >>> stop = cymbals.EarlyStopping(train, validation, metric="ndcg@5", patience=2)
+    >>> model = cymbals.ALS(factors=8, relaxation=1, iterations=30, random_state=0).fit(train, callback=stop)
+    >>> model.n_iter_ == stop.best_iteration < 30
+    True
+    """
+
+    best_iteration: int
+    best_score: float
+    metrics: Metrics
+
+    def __init__(self, train: Any, validation: Any, metric: str = "ndcg@10", patience: int = 3, users: Any = None) -> None:
+        self.train, self.validation, self.metric, self.users = train, validation, metric, users
+        self.patience = whole_number("patience", patience, 1)
+        self.k = cutoffs(metric)
+        self.trace: list[float] = []
+        self._state: Any = None
+
+    def __call__(self, model: Any, iteration: int) -> bool:
+        if model.tol is not None:
+            raise ValueError(f"tol={model.tol} would end the fit before early stopping can set it back: leave tol out")
+        if iteration == 1:
+            self.trace = []
+        found = evaluate(model, self.train, self.validation, self.k, self.users, model.n_threads)
+        self.trace.append(found[self.metric])
+        if iteration == 1 or is_better(self.metric, self.trace[-1], self.best_score):
+            self.best_iteration, self.best_score, self.metrics, self._state = iteration, self.trace[-1], found, model.state_
+        if iteration - self.best_iteration < self.patience and iteration < model.iterations:
+            return False
+        model.set_back(self._state, self.best_iteration)
+        self._state = None  # not kept longer than needed
+        return True
+
+
+def cutoffs(metric: str) -> tuple[int, ...]:
+    """The usual cut-offs, and that of the metric."""
+    if not isinstance(metric, str) or not re.fullmatch(
+        r"(auc|mrr|rmse|mae|(precision|recall|map|ndcg|coverage)@[1-9]\d*)", metric
+    ):
+        raise ValueError(
+            "metric must be auc, mrr, rmse, mae, or one of precision@k, recall@k, map@k, ndcg@k, coverage@k with a whole "
+            f"number k; got {metric!r}"
+        )
+    return tuple(sorted({5, 10, 20} | ({int(metric.partition("@")[2])} if "@" in metric else set())))
+
+
+def is_better(metric: str, score: float, than: float) -> bool:
+    """Whether a score is better; one that is no number never is, and is worse than any."""
+    if score != score or than != than:
+        return score == score
+    return score < than if metric in LOWER_IS_BETTER else score > than

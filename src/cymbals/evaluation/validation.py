@@ -1,0 +1,325 @@
+"""Beyond a mean: how sure a figure is, whether two models differ, what sampling negatives does to AUC, and whether a
+model merely recommends what everybody has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..base.checks import generator, instance, one_of, share, whole_number
+from ..base.threads import resolve
+from ..data.csr import Csr
+from ..data.ids import listed
+from ..metrics.errors import pair_scores
+from ..model.factor_model import FactorModel
+from .evaluate import Metrics, aligned
+
+NEGATIVES = ("unseen", "catalogue", "train")
+_DRAWS = 1000  # with replacement, of all users
+_ROUNDS = 12  # of drawing items that a user does not have, before they are listed
+
+
+def sampled_auc(
+    model: Any, train: Any, test: Any, negatives: str = "unseen", n_samples: int = 1, seed: Any = 0
+) -> NDArray[np.float64]:
+    """AUC of each user estimated from drawn negatives, beside the exact one that `evaluate` gives.
+
+    Each held-out item is compared with `n_samples` others, ties counting one half. Where the others come from decides
+    what is estimated:
+
+    * "unseen": items neither in train nor in test. The exact AUC is the expectation; the noise of a user's figure falls
+      with the number of comparisons, that of the mean over users with their number as well.
+    * "catalogue": any item that is not in test. Items of train are among them, which a fitted model ranks high: a little
+      too low, the more the more of the catalogue a user has had.
+    * "train": items that the user has in train, as in the course's notebook. The model was told to rank exactly these
+      high, so held-out items lose to them: far too low, and lower for a model that fits its train part better. It
+      measures how alike held-out and train items score, not how well a model recommends.
+
+    Parameters
+    ----------
+    model : ALS
+        A fitted model.
+    train, test : Interactions or scipy sparse, shape (n_users, n_items)
+        As `evaluate` takes them.
+    negatives : {"unseen", "catalogue", "train"}
+    n_samples : int
+        Others for each held-out item.
+    seed : int, Generator or RandomState
+
+    Returns
+    -------
+    ndarray, shape (n_users,)
+        NaN for users without held-out items, or without items to draw from.
+
+    Examples
+    --------
+    >>> import cymbals, numpy, scipy.sparse
+    >>> data = scipy.sparse.random_array((300, 200), density=0.1, rng=0).tocsr()
+    >>> train, test = cymbals.split.random(data, seed=0)
+    >>> model = cymbals.ALS(factors=4, random_state=0).fit(train)
+    >>> exact = cymbals.evaluate(model, train, test)["auc"]
+    >>> drawn = cymbals.validation.sampled_auc(model, train, test, n_samples=50)
+    >>> bool(abs(numpy.nanmean(drawn) - exact) < 0.01)
+    True
+    """
+    kind, each = one_of("negatives", negatives, NEGATIVES), whole_number("n_samples", n_samples, 1)
+    rng, n, model = generator(seed, "seed"), resolve(None), instance("model", model, FactorModel).snapshot()
+    seen, held_out = aligned("train", train, model, n), aligned("test", test, model, n)
+    held_out = held_out.where((held_out.data > 0) & ~_Places(seen).hold(held_out.row_numbers(), held_out.indices))
+    users, items = held_out.row_numbers(), held_out.indices.astype(np.int64)
+    there = _drawable(kind, seen, held_out)[users] > 0
+    users, items = np.repeat(users[there], each), np.repeat(items[there], each)
+    others = _draw(kind, users, seen, held_out, rng)
+    x, y = model.state_.x, model.state_.scored_items
+    ahead = pair_scores(x, y, users, items) - pair_scores(x, y, users, others)
+    won = np.bincount(users, (np.sign(ahead) + 1) / 2, seen.shape[0])
+    compared = np.bincount(users, minlength=seen.shape[0])
+    out: NDArray[np.float64] = np.divide(won, compared, out=np.full(won.size, np.nan), where=compared > 0)
+    return out
+
+
+def _drawable(kind: str, seen: Csr, held_out: Csr) -> NDArray[np.int64]:
+    """How many items there are to draw from for each user."""
+    n_seen, n_held_out = np.diff(seen.indptr), np.diff(held_out.indptr)
+    if kind == "train":
+        return n_seen
+    out: NDArray[np.int64] = seen.shape[1] - n_held_out
+    return out - n_seen if kind == "unseen" else out
+
+
+def _draw(kind: str, users: NDArray[np.int64], seen: Csr, held_out: Csr, rng: Any) -> NDArray[np.int64]:
+    """An item for each of `users`, uniform over what the user's kind of negatives are."""
+    if kind == "train":
+        at = seen.indptr[users] + (rng.random(users.size) * np.diff(seen.indptr)[users]).astype(np.int64)
+        return np.asarray(seen.indices[at], np.int64)
+    refused = [_Places(held_out)] + ([_Places(seen)] if kind == "unseen" else [])
+    out = np.empty(users.size, np.int64)
+    left = np.arange(users.size)
+    for _ in range(_ROUNDS):  # draw again what may not be drawn
+        out[left] = (rng.random(left.size) * seen.shape[1]).astype(np.int64)
+        left = left[np.any([places.hold(users[left], out[left]) for places in refused], axis=0)]
+    for user in np.unique(users[left]).tolist():  # who has nearly all: from a list of the few others
+        everything = np.arange(seen.shape[1])
+        free = everything[~np.any([places.hold(np.full_like(everything, user), everything) for places in refused], axis=0)]
+        of_user = left[users[left] == user]
+        out[of_user] = free[(rng.random(of_user.size) * free.size).astype(np.int64)]
+    return out
+
+
+class _Places:
+    """Where a matrix has entries."""
+
+    def __init__(self, csr: Csr) -> None:
+        self.width = csr.shape[1]
+        self.keys = csr.row_numbers() * self.width + csr.indices  # rising, as rows are sorted
+
+    def hold(self, rows: NDArray[np.int64], columns: NDArray[Any]) -> NDArray[np.bool_]:
+        """Whether there are entries at these rows and columns."""
+        if not self.keys.size:
+            return np.zeros(rows.size, bool)
+        wanted = rows * self.width + columns
+        at = np.minimum(np.searchsorted(self.keys, wanted), self.keys.size - 1)
+        out: NDArray[np.bool_] = self.keys[at] == wanted
+        return out
+
+
+def interval(
+    metrics: Metrics, metric: str = "auc", level: float = 0.95, seed: Any = 0, n_draws: int = _DRAWS
+) -> tuple[float, float]:
+    """Bootstrap interval of a mean over users: what other users of the same kind would have given (Efron 1979).
+
+    Parameters
+    ----------
+    metrics : Metrics
+    metric : str
+        One that is a mean over users: not coverage, rmse or mae.
+    level : float
+        Above 0, below 1.
+    seed : int, Generator or RandomState
+    n_draws : int
+        Samples of all users, with replacement.
+
+    Returns
+    -------
+    low, high : float
+        NaN where the metric is defined for no user.
+
+    Examples
+    --------
+    >>> import cymbals, scipy.sparse
+    >>> data = scipy.sparse.random_array((50, 40), density=0.2, rng=0).tocsr()
+    >>> train, test = cymbals.split.random(data, seed=0)
+    >>> m = cymbals.evaluate(cymbals.ALS(factors=4, random_state=0).fit(train), train, test)
+    >>> low, high = cymbals.validation.interval(m, "auc")
+    >>> low < m["auc"] < high
+    True
+    """
+    return _bootstrap(_of_users("metrics", metrics, metric), level, seed, n_draws)
+
+
+def _of_users(name: str, metrics: Metrics, metric: str) -> NDArray[np.float64]:
+    instance(name, metrics, Metrics)
+    means = [m for m in metrics.per_user if m not in ("rmse", "mae")]  # those two weigh users by their entries
+    if metric not in means:
+        raise ValueError(f"metric must be a mean over users that {name} has: {', '.join(means)}; got {metric!r}")
+    return metrics.per_user[metric]
+
+
+def _bootstrap(values: NDArray[np.float64], level: float, seed: Any, n_draws: int) -> tuple[float, float]:
+    inside = share("level", level)
+    rng, n_draws = generator(seed, "seed"), whole_number("n_draws", n_draws, 1)
+    values = values[~np.isnan(values)]
+    if not values.size:
+        return float("nan"), float("nan")
+    means = [values[(rng.random(values.size) * values.size).astype(np.int64)].mean() for _ in range(n_draws)]
+    low, high = np.quantile(means, [(1 - inside) / 2, (1 + inside) / 2])
+    return float(low), float(high)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One model's figure less another's, user by user.
+
+    Attributes
+    ----------
+    metric : str
+    difference : float
+        Mean of first less second.
+    low, high : float
+        Bootstrap interval of it.
+    p_value : float
+        Of a paired t test: the chance of a mean at least so far from 0 if the models did not differ.
+    p_rank : float
+        Of Wilcoxon's signed-rank test, which looks at the order of the differences alone.
+    better, equal, worse : int
+        Users for whom the first is.
+    n_users : int
+    """
+
+    metric: str
+    difference: float
+    low: float
+    high: float
+    p_value: float
+    p_rank: float
+    better: int
+    equal: int
+    worse: int
+    n_users: int
+
+    def __str__(self) -> str:
+        p_value, p_rank = ("below 1e-99" if p < 1e-99 else f"{p:.2g}" for p in (self.p_value, self.p_rank))
+        return (
+            f"{self.metric}: {self.difference:+.4f} [{self.low:+.4f}, {self.high:+.4f}], p {p_value} "
+            f"(signed ranks {p_rank}); better for {self.better:,}, equal for {self.equal:,}, "
+            f"worse for {self.worse:,} of {self.n_users:,} users"
+        )
+
+
+def compare(first: Metrics, second: Metrics, metric: str = "auc", level: float = 0.95, seed: Any = 0) -> Comparison:
+    """Whether two models differ on the same users: paired, so that users who are hard for both do not blur it.
+
+    Parameters
+    ----------
+    first, second : Metrics
+        Of two models on the same train and test parts.
+    metric : str
+        One that is a mean over users.
+    level : float
+        Of the interval.
+    seed : int, Generator or RandomState
+
+    Returns
+    -------
+    Comparison
+
+    Examples
+    --------
+    >>> import cymbals, scipy.sparse
+    >>> data = scipy.sparse.random_array((90, 40), density=0.2, rng=0).tocsr()
+    >>> train, test = cymbals.split.random(data, seed=0)
+    >>> models = cymbals.baselines.Popularity().fit(train), cymbals.baselines.Random().fit(train)
+    >>> found = [cymbals.evaluate(model, train, test) for model in models]
+    >>> cymbals.validation.compare(*found).n_users == found[0].n_users
+    True
+    """
+    a, b = _of_users("first", first, metric), _of_users("second", second, metric)
+    if a.shape != b.shape or not np.array_equal(np.isnan(a), np.isnan(b)):
+        raise ValueError("first and second must be of the same users: evaluate both models on the same train and test")
+    import scipy.stats
+
+    differences = (a - b)[~np.isnan(a)]
+    low, high = _bootstrap(differences, level, seed, _DRAWS)
+    better, worse = int(np.sum(differences > 0)), int(np.sum(differences < 0))
+    p_value = p_rank = 1.0 if differences.size else float("nan")  # where no user differs
+    if better + worse and differences.size > 1:
+        p_rank = float(scipy.stats.wilcoxon(differences, method="approx").pvalue)
+        # differences that are all alike leave the t test nothing to go by
+        alike = differences.std() < 1e-9 * np.abs(differences).max()
+        p_value = p_rank if alike else float(scipy.stats.ttest_1samp(differences, 0.0).pvalue)
+    mean = float(differences.mean()) if differences.size else float("nan")
+    equal = differences.size - better - worse
+    return Comparison(metric, mean, low, high, p_value, p_rank, better, equal, worse, differences.size)
+
+
+def popularity_bias(
+    model: Any, train: Any, n: int = 10, users: Any = None, n_threads: int | None = None
+) -> dict[str, float]:
+    """How far a model's recommendations keep to what everybody has.
+
+    Parameters
+    ----------
+    model : ALS
+        A fitted model.
+    train : Interactions or scipy sparse, shape (n_users, n_items)
+        What it was fitted on.
+    n : int
+        Recommendations for each user.
+    users : array_like, optional
+        Ids; by default all who have entries in train.
+    n_threads : int, optional
+
+    Returns
+    -------
+    dict
+        "coverage", share of the catalogue that is recommended to anybody; "gini" of how often each item is recommended,
+        0 for all alike, 1 for one alone; "audience", mean number of users of a recommended item, and "audience_train", of
+        an entry of these users in train; "top_percent" and "top_percent_train", the share of recommendations, and of
+        these users' entries, that falls on the hundredth of the catalogue with the largest audience.
+    """
+    threads, model = resolve(n_threads), instance("model", model, FactorModel).snapshot()
+    seen = aligned("train", train, model, threads)
+    audience = np.bincount(seen.indices, minlength=seen.shape[1])
+    rows = np.flatnonzero(np.diff(seen.indptr)) if users is None else np.unique(model.users_.rows("users", listed(users)))
+    if not rows.size:
+        raise ValueError("users must name at least one user with entries in train")
+    ids, scores = model.recommend(model.users_.of(rows), n, n_threads=threads)
+    items = model.items_.find(ids[scores > -np.inf])
+    own = seen.take(rows).indices
+    popular = np.zeros(seen.shape[1], bool)
+    popular[np.argsort(-audience, kind="stable")[: max(1, seen.shape[1] // 100)]] = True
+    counts = np.bincount(items, minlength=seen.shape[1])
+    return {
+        "coverage": float(np.mean(counts > 0)),
+        "gini": _gini(counts),
+        "audience": _mean(audience[items]),
+        "audience_train": _mean(audience[own]),
+        "top_percent": _mean(popular[items]),
+        "top_percent_train": _mean(popular[own]),
+    }
+
+
+def _gini(counts: NDArray[np.int64]) -> float:
+    """Gini coefficient: mean distance of two counts over twice their mean."""
+    n, total = counts.size, counts.sum()
+    if not total:
+        return float("nan")
+    rank = np.arange(1, n + 1)
+    return float(2 * np.sum(rank * np.sort(counts)) / (n * total) - (n + 1) / n)
+
+
+def _mean(values: NDArray[Any]) -> float:
+    return float(values.mean()) if values.size else float("nan")

@@ -1,0 +1,1 @@
+"""The laboratory as tables, pictures and one report."""

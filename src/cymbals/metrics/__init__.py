@@ -1,0 +1,1 @@
+"""Ranking metrics and losses of arrays. Knows no model."""

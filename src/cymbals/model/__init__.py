@@ -1,0 +1,1 @@
+"""The estimator and the fitted model: recommending, updating, explaining, storing."""

@@ -1,0 +1,154 @@
+"""All that a fitted model knows, in one immutable state. An update puts a new state in the place of the old one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._core import Index
+from ..base.once import Once
+from ..data.csr import Csr
+from ..data.ids import Ids
+from ..profiling.profile import Profile
+from ..solve.explanation import Explainer
+from ..solve.fold_in import FixedSide
+from . import retrieval
+
+
+@dataclass(frozen=True)
+class FitRecord:
+    """What a fit tells about itself: see the attributes of `ALS`."""
+
+    n_iter: int
+    history: list[dict[str, Any]]
+    report: dict[str, Any]
+    params: dict[str, Any]  # the estimator's arguments as of the fit
+    profile: Profile | None = None
+
+
+@dataclass(frozen=True)
+class State:
+    """Factors and what they belong to. `seen` is None in a model that was saved without interactions.
+
+    A model with biases has a `mean`: its rows are [x, b_u, 1] and [y, 1, b_i]. A score is the product of a row of `x` and
+    one of `scored_items`. Baselines have no `fit`.
+    """
+
+    x: NDArray[Any]
+    y: NDArray[Any]
+    users: Ids
+    items: Ids
+    names: NDArray[Any] | None
+    seen: Csr | None
+    mean: float | None = None
+    fit: FitRecord | None = None
+
+    # Made from the fields above when first wanted; `changed` keeps those whose sources stay.
+    _seen_by_item: Once[Csr] = field(default_factory=Once, init=False, repr=False, compare=False)
+    _user_side: Once[FixedSide] = field(default_factory=Once, init=False, repr=False, compare=False)
+    _item_side: Once[FixedSide] = field(default_factory=Once, init=False, repr=False, compare=False)
+    _item_explainer: Once[Explainer] = field(default_factory=Once, init=False, repr=False, compare=False)
+    _item_index: Once[Index] = field(default_factory=Once, init=False, repr=False, compare=False)
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """The estimator's arguments as of the fit."""
+        assert self.fit is not None
+        return self.fit.params
+
+    def solved_users(self) -> NDArray[Any]:
+        """Users' rows as a half-step solves them: [x, b_u], or x without biases."""
+        return self.x if self.mean is None else np.delete(self.x, -1, axis=1)
+
+    def solved_items(self) -> NDArray[Any]:
+        """Items' rows as a half-step solves them: [y, b_i], or y without biases."""
+        return self.y if self.mean is None else np.delete(self.y, -2, axis=1)
+
+    @cached_property
+    def user_factors(self) -> NDArray[Any]:
+        return self.x if self.mean is None else self.x[:, :-2].copy()
+
+    @cached_property
+    def item_factors(self) -> NDArray[Any]:
+        return self.y if self.mean is None else self.y[:, :-2].copy()
+
+    @cached_property
+    def scored_items(self) -> NDArray[Any]:
+        """Items' rows for scoring: `y`, with biases [y, 1, mean + b_i]. Ties are then ties of the returned scores."""
+        if self.mean is None:
+            return self.y
+        scored = self.y.copy()
+        scored[:, -1] += self.mean
+        return scored
+
+    @cached_property
+    def audience(self) -> NDArray[Any]:
+        """Number of users with a value above 0, as one factor of each item."""
+        assert self.seen is not None
+        return audience(self.seen, self.y.dtype)
+
+    @cached_property
+    def item_directions(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        return retrieval.directions(self.item_factors)
+
+    @cached_property
+    def user_directions(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        return retrieval.directions(self.user_factors)
+
+    def seen_by_item(self, n_threads: int) -> Csr:
+        assert self.seen is not None
+        seen = self.seen
+        return self._seen_by_item(lambda: seen.owned().transposed(n_threads))
+
+    def user_side(self, n_threads: int) -> FixedSide:
+        """Users as the fixed side against which items are solved."""
+        return self._user_side(lambda: FixedSide.of(self.solved_users(), n_threads, self.mean))
+
+    def item_side(self, n_threads: int) -> FixedSide:
+        """Items as the fixed side against which users are solved."""
+        return self._item_side(lambda: FixedSide.of(self.solved_items(), n_threads, self.mean))
+
+    def item_explainer(self, n_threads: int) -> Explainer:
+        return self._item_explainer(lambda: Explainer.of(self.solved_items(), self.mean, n_threads))
+
+    def item_index(self, n_threads: int) -> Index:
+        return self._item_index(lambda: Index(self.scored_items, None, None, n_threads))
+
+    def changed(self, **changes: Any) -> Self:
+        """A state with some fields replaced."""
+        state = replace(self, **changes)
+        for source, made in _MADE_FROM.items():
+            if source not in changes:
+                vars(state).update({name: vars(self)[name] for name in made if name in vars(self)})
+        return state
+
+    def __reduce__(self) -> tuple[Callable[..., State], tuple[Any, ...]]:
+        return type(self), tuple(getattr(self, f.name) for f in fields(self) if f.init)  # the rest can be made again
+
+
+_MADE_FROM = {
+    "x": ("user_factors", "user_directions", "_user_side"),
+    "y": ("item_factors", "item_directions", "scored_items", "_item_side", "_item_explainer", "_item_index"),
+    "seen": ("audience", "_seen_by_item"),
+}
+
+
+def user_rows(solved: NDArray[Any], mean: float | None) -> NDArray[Any]:
+    """Users from a half-step as rows of `State.x`: with a mean, [x, b_u] becomes [x, b_u, 1]."""
+    return solved if mean is None else np.insert(solved, solved.shape[1], 1, axis=1)
+
+
+def item_rows(solved: NDArray[Any], mean: float | None) -> NDArray[Any]:
+    """Items from a half-step as rows of `State.y`: with a mean, [y, b_i] becomes [y, 1, b_i]."""
+    return solved if mean is None else np.insert(solved, -1, 1, axis=1)
+
+
+def audience(seen: Csr, dtype: Any) -> NDArray[Any]:
+    """How many users have a value above 0 for each item, shape (n_items, 1)."""
+    counts = np.bincount(seen.indices[seen.data > 0], minlength=seen.shape[1])
+    return counts.astype(dtype)[:, None]

@@ -1,0 +1,142 @@
+"""Models in files: what `ALS.save` writes, and everything that is checked when it is read again."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._core import check_csr, version
+from ..base import strict_json
+from ..data.csr import Csr
+from ..data.ids import Ids
+from . import container
+from .state import FitRecord, State
+
+
+def write(path: str | os.PathLike[str], state: State, params: dict[str, Any], include_interactions: bool) -> None:
+    """Writes a state to one file; `params` are the estimator's arguments as JSON takes them."""
+    assert state.fit is not None
+    model = {"params": params, "n_iter": state.fit.n_iter, "history": state.fit.history, "report": state.fit.report}
+    # The class is "ALS" for subclasses, too: `load` makes an ALS of any file.
+    facts = {"class": "ALS", "cymbals": version(), "model": model, "mean": state.mean}
+    arrays = {"x": state.x, "y": state.y}
+    for name, ids in (("users", state.users), ("items", state.items)):
+        if ids.array is not None and ids.whole:
+            arrays[name] = ids.array
+        elif ids.array is not None:
+            arrays |= {f"{name}.{part}": a for part, a in container.pack_strings(ids.array).items()}
+    if state.names is not None:
+        arrays |= {f"names.{part}": a for part, a in container.pack_strings(state.names).items()}
+    if include_interactions and state.seen is not None:
+        arrays |= {f"seen.{part}": getattr(state.seen, part) for part in ("indptr", "indices", "data")}
+    container.write(path, facts, arrays)
+
+
+def read(path: str | os.PathLike[str], mmap: bool, classes: tuple[str, ...]) -> State:
+    """The state in a file that `write` wrote for one of `classes`; ModelFileError for anything else."""
+    facts, arrays = container.read(path, mmap=mmap)
+    with container.refusing(path):
+        return replace(_stored_state(facts, arrays), fit=_stored_record(facts, classes))
+
+
+def _stored_record(facts: dict[str, Any], classes: tuple[str, ...]) -> FitRecord:
+    """What the fit told about itself; ValueError for anything that `write` does not write."""
+    if facts.get("class") not in classes:
+        raise ValueError(f"it holds {facts.get('class')!r}, not {' or '.join(classes)}")
+    model = facts.get("model")
+    if not isinstance(model, dict) or not isinstance(model.get("params"), dict):
+        raise ValueError("its parameters are missing")
+    if not strict_json.is_whole(model.get("n_iter")):
+        raise ValueError(f"n_iter must be a whole number of at least 0, got {model.get('n_iter')!r}")
+    history, report = model.get("history"), model.get("report")
+    if not isinstance(history, list) or not all(map(_is_iteration, history)):
+        raise ValueError("history must be a list of iterations, each with its number, its seconds and perhaps its loss")
+    if not isinstance(report, dict) or not all(map(strict_json.is_number, report.values())):
+        raise ValueError("report must hold numbers")
+    return FitRecord(model["n_iter"], history, report, model["params"])
+
+
+def _is_iteration(entry: Any) -> bool:
+    """Whether this is an entry of `ALS.history_`; callbacks may have added others."""
+    return (
+        isinstance(entry, dict)
+        and strict_json.is_whole(entry.get("iteration"), 1)
+        and strict_json.is_number(entry.get("seconds"))
+        and strict_json.is_number(entry.get("loss", 0))
+    )
+
+
+def _stored_state(facts: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> State:
+    """What `_write_state` wrote; ValueError or TypeError for anything else."""
+    x, y = (_stored(arrays, name, ("float32", "float64"), 2) for name in ("x", "y"))
+    if x.shape[1] != y.shape[1] or x.dtype != y.dtype:
+        raise ValueError(f"x and y must be alike, got {x.shape[1]} and {y.shape[1]} columns of {x.dtype} and {y.dtype}")
+    if not (x.size and y.size):
+        raise ValueError(f"x and y must not be empty, got shapes {x.shape} and {y.shape}")
+    for name, factors in (("x", x), ("y", y)):
+        if not _all_finite(factors):
+            raise ValueError(f"{name} holds numbers that are not finite")
+    mean = _stored_mean(facts.get("mean"), x, y)
+    users = Ids.checked("user", _stored_ids(arrays, "users"), x.shape[0])
+    items = Ids.checked("item", _stored_ids(arrays, "items"), y.shape[0])
+    names = _stored_strings(arrays, "names")
+    if names is not None and names.size != items.n:
+        raise ValueError(f"names must hold one for each of the {items.n} items, got {names.size}")
+    return State(x, y, users, items, names, _stored_seen(arrays, (x.shape[0], y.shape[0])), mean)
+
+
+def _all_finite(factors: NDArray[Any]) -> bool:
+    """Reads each row once from memory: blocks stay in the cache from the lowest number to the highest."""
+    step = max(1, 2**18 // factors.shape[1])
+    blocks = (factors[begin : begin + step] for begin in range(0, factors.shape[0], step))
+    return all(np.isfinite([block.min(), block.max()]).all() for block in blocks)
+
+
+def _stored(arrays: dict[str, NDArray[Any]], name: str, types: tuple[str, ...], ndim: int = 1) -> NDArray[Any]:
+    if name not in arrays:
+        raise ValueError(f"array {name!r} is missing")
+    array = arrays[name]
+    if array.dtype.name not in types or array.ndim != ndim:
+        kinds = f"{' or '.join(types)} in {ndim} dimension{'s' if ndim > 1 else ''}"
+        raise ValueError(f"array {name!r} must hold {kinds}, got {array.dtype} of shape {array.shape}")
+    return array
+
+
+def _stored_mean(mean: Any, x: NDArray[Any], y: NDArray[Any]) -> float | None:
+    if mean is None:
+        return None
+    with np.errstate(over="ignore"):
+        if not strict_json.is_number(mean) or not np.isfinite(x.dtype.type(mean)):
+            raise ValueError(f"mean must be a number that {x.dtype} holds, got {mean!r}")
+    if x.shape[1] < 3 or np.any(x[:, -1] != 1) or np.any(y[:, -2] != 1):
+        raise ValueError("x and y must have columns of ones beside the other side's biases")
+    return float(mean)
+
+
+def _stored_ids(arrays: dict[str, NDArray[Any]], name: str) -> NDArray[Any] | None:
+    return _stored(arrays, name, ("int64",)) if name in arrays else _stored_strings(arrays, name)
+
+
+def _stored_strings(arrays: dict[str, NDArray[Any]], name: str) -> NDArray[Any] | None:
+    parts = {"length": "int64", "bytes": "uint8"}
+    if not any(f"{name}.{part}" in arrays for part in parts):
+        return None
+    return container.unpack_strings({part: _stored(arrays, f"{name}.{part}", (kind,)) for part, kind in parts.items()})
+
+
+def _stored_seen(arrays: dict[str, NDArray[Any]], shape: tuple[int, int]) -> Csr | None:
+    parts = {"indptr": ("int64",), "indices": ("int32", "int64"), "data": ("float32", "float64")}
+    if not any(f"seen.{part}" in arrays for part in parts):
+        return None
+    indptr, indices, data = (_stored(arrays, f"seen.{part}", types) for part, types in parts.items())
+    # the core reads memory by these, so they come before its own check
+    if indptr.size != shape[0] + 1 or indptr[-1] != indices.size or indices.size != data.size:
+        raise ValueError(f"seen.indptr, seen.indices and seen.data do not fit each other and {shape[0]} users")
+    seen = Csr(indptr, indices, data, shape)
+    if check_csr(seen, 1)[0] in (1, 2, 3, 4):
+        raise ValueError("interactions out of order")
+    return seen

@@ -1,0 +1,1 @@
+"""Where time, flops and bytes go: profiles, and facts about this machine."""

@@ -1,0 +1,1 @@
+"""From `Interactions` to factors: the objective, half-steps in the eigenbasis, where a fit starts, the fit loop."""

@@ -1,0 +1,68 @@
+"""The score of a row's exact solution, taken apart by the row's entries."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import scipy.linalg
+from numpy.typing import NDArray
+
+from .._core import SolveError
+from ..data.csr import Csr
+from .basis import eigenbasis, gramian
+from .half_step import without_biases
+from .objective import Objective
+
+
+@dataclass(frozen=True)
+class Explainer:
+    """A fixed side and the eigenbasis of its Gramian, in float64 whatever its own type: sums of parts stay sums."""
+
+    factors: NDArray[Any]
+    mean: float | None
+    spectrum: NDArray[np.float64]
+    vectors: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, factors: NDArray[Any], mean: float | None, n_threads: int) -> Self:
+        """Of factors whose last column holds biases where there is a mean."""
+        fixed, _ = without_biases(factors.astype(np.float64), mean)
+        return cls(factors, mean, *eigenbasis(gramian(fixed, n_threads)))
+
+    def parts(self, row: Csr, item: int, objective: Objective) -> NDArray[np.float64]:
+        """What each entry of one row adds to the score that the row's solution gives an item.
+
+        The solution is A^-1 sum_j b_j y_j, so entry j adds b_j y_j'A^-1 y. Whitened, A is I + W'SW as in a half-step. With
+        W = U diag(s) V' and no negative weights, A^-1 = I - V diag(s^2 / (1 + s^2)) V', in which heavy ones cost no digits.
+        """
+        fixed, offsets = without_biases(self.factors[np.append(row.indices, item)].astype(np.float64), self.mean)
+        values = objective.apply(row.data).astype(np.float64)
+        a, b = objective.weights(values if offsets is None else values - offsets[:-1])
+        ridge = float(np.atleast_1d(objective.row_regularization(row.indptr, len(self.factors)))[0])
+        rotated = fixed @ self.vectors / np.sqrt(self._diagonal(fixed[:-1], ridge, objective))
+        own, target, root = rotated[:-1], rotated[-1], np.sqrt(np.abs(a))
+        whitened = root[:, None] * own
+        if np.any(a < 0):
+            system = np.eye(target.size) + whitened.T @ (np.sign(a)[:, None] * whitened)
+            try:
+                return np.asarray(b * (own @ scipy.linalg.cho_solve(scipy.linalg.cho_factor(system), target)))
+            except np.linalg.LinAlgError:
+                raise SolveError("a row's system is not positive definite", 0) from None
+        u, s, v = scipy.linalg.svd(whitened, full_matrices=False)
+        along = v @ target
+        light = own @ (target - v.T @ (s**2 / (1 + s**2) * along))
+        heavy = np.divide(u @ (s / (1 + s**2) * along), root, out=np.zeros_like(root), where=root > 0)
+        return np.asarray(b * np.where(np.einsum("ij,ij->i", whitened, whitened) > 1, heavy, light))
+
+    def _diagonal(self, own: NDArray[np.float64], ridge: float, objective: Objective) -> NDArray[np.float64]:
+        """D of csrc/whiten.h, with the floor that folding the row in would have."""
+        spectrum, eps = objective.unobserved_weight * self.spectrum, float(np.finfo(self.factors.dtype).eps)
+        f, largest = spectrum.size, float(spectrum.max())
+        floor = (largest + ridge) * f * max(16 * eps**2, float(np.finfo(np.float64).eps))
+        if not largest + ridge > ridge:  # no Gramian
+            rows = own if ridge > 0 else without_biases(self.factors.astype(np.float64), self.mean)[0]
+            longest = float(np.einsum("ij,ij->i", rows, rows).max(initial=0.0))
+            floor = max(floor, longest * f * eps * (eps if ridge > 0 else 1)) or 1.0
+        return np.asarray(np.maximum(spectrum + ridge, floor))

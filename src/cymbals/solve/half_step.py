@@ -1,0 +1,124 @@
+"""A half-step: rotate both sides into the eigenbasis of the fixed side, then solve every row of the other side.
+
+In that basis the Gramian is diagonal, so a row costs no f^2 work. This is the only place where a fit rotates factors.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._core import Workspace, rotate
+from .._core import half_step as core_half_step
+from ..data.csr import Csr
+from .basis import eigenbasis, gramian
+from .objective import Objective
+
+SOLVERS = {"auto": 0, "cg": 1, "exact": 2, "dual": 3, "primal": 4}
+NEVER, LARGE, ALWAYS = range(3)  # which fixed sides conjugate gradients read from a 16-bit copy
+# Where solver "auto" stops conjugate gradients: |r|^2 <= tolerance^2 b'z bounds a row's excess loss by tolerance^2 of the
+# part of the loss that the row explains.
+CG_TOLERANCE = 0.016
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a half-step solves rows."""
+
+    objective: Objective
+    solver: str = "auto"
+    cg_steps: int = 3
+    cg_tolerance: float = CG_TOLERANCE
+    compact: int = LARGE
+    relaxation: float = 1.0
+    mean: float | None = (
+        None  # the mean of all values in a model with biases, where the last column of each side is its bias
+    )
+
+
+def half_step(
+    rows: Csr, fixed: NDArray[Any], solved: NDArray[Any], settings: Settings, workspace: int | Workspace
+) -> dict[str, int]:
+    """Solve one side, given the other. Both arrays are changed in place.
+
+    Parameters
+    ----------
+    rows : Csr, shape (m, n)
+        Values of the rows to solve.
+    fixed : ndarray, shape (n, f)
+        Factors of the other side. They are rotated into the eigenbasis of their Gramian.
+    solved : ndarray, shape (m, f)
+        The previous factors of these rows, from which conjugate gradients start; replaced by the solution.
+    settings : Settings
+    workspace : int or Workspace
+        A number of threads, or a workspace.
+
+    Returns
+    -------
+    dict of str to int
+        Counts: rows by solver, steps of conjugate gradients, rows retried.
+
+    Raises
+    ------
+    SolveError
+        A row's system is not positive definite, or its values are too large for the dtype. The factors in both arrays are
+        of no use then.
+    """
+    fixed, offsets = without_biases(fixed, settings.mean)
+    rows = less_offsets(rows, offsets)
+    spectrum = np.zeros(fixed.shape[1])
+    if settings.objective.unobserved_weight > 0:
+        spectrum, basis = eigenbasis(gramian(fixed, workspace))
+        rotate(fixed, basis, workspace)
+        rotate(solved, basis, workspace)
+    return solve_rows(rows, fixed, spectrum, solved, settings, workspace)
+
+
+def solve_rows(
+    rows: Csr,
+    fixed: NDArray[Any],
+    spectrum: NDArray[np.float64],
+    solved: NDArray[Any],
+    settings: Settings,
+    workspace: int | Workspace,
+) -> dict[str, int]:
+    """Solves `rows` into `solved`, as `half_step` does, for a `fixed` side whose Gramian is diag(spectrum) already."""
+    objective = settings.objective
+    return core_half_step(
+        rows,
+        objective.code,
+        fixed,
+        np.ascontiguousarray(objective.unobserved_weight * spectrum),
+        solved,
+        objective.row_regularization(rows.indptr, rows.shape[1]),
+        SOLVERS[settings.solver],
+        settings.cg_steps,
+        settings.cg_tolerance,
+        settings.relaxation,
+        settings.compact,
+        workspace,
+    )
+
+
+def without_biases(fixed: NDArray[Any], mean: float | None) -> tuple[NDArray[Any], NDArray[Any] | None]:
+    """A side as the other one is solved against it, and what each of its rows adds to every score.
+
+    A model with biases scores mean + b_i + [x, b_u].[y, 1], so a bias is solved like one more factor: rows [y, b_i] become
+    [y, 1], and mean + b_i is the offset of item i. Without a mean there are no biases: `fixed` itself, and None.
+    """
+    if mean is None:
+        return fixed, None
+    ones = fixed.copy()
+    ones[:, -1] = 1
+    return ones, fixed[:, -1] + mean
+
+
+def less_offsets(rows: Csr, offsets: NDArray[Any] | None) -> Csr:
+    """`rows` with each value reduced by the offset of its column. Values that overflow here are refused by the kernels."""
+    if offsets is None:
+        return rows
+    with np.errstate(over="ignore", invalid="ignore"):
+        return replace(rows, data=rows.data - offsets.take(rows.indices))

@@ -1,0 +1,123 @@
+"""The objective that a model minimises: how a stored value becomes a confidence and a target.
+
+One objective, three conventions (w = alpha g(r)); ``cymbals.h`` has the table that the kernels follow, Hu, Koren
+and Volinsky (2008) the first, Rendle et al. (2021) the second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..base.checks import boolean, one_of, real_number, refuse_masked
+
+OBJECTIVES = ("hu", "ials", "explicit")
+CONFIDENCES = ("linear", "log", "binary")
+LOG_EPSILON = 1.0  # of confidence "log": g(r) = log(1 + r / LOG_EPSILON)
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A checked objective; everything but the data."""
+
+    kind: str
+    alpha: float
+    unobserved_weight: float
+    confidence: str
+    transform: Callable[[NDArray[Any]], Any] | None
+    regularization: float
+    nu: float
+    biases: bool
+
+    @classmethod
+    def checked(
+        cls,
+        *,
+        objective: Any,
+        alpha: Any,
+        unobserved_weight: Any,
+        confidence: Any,
+        regularization: Any,
+        nu: Any,
+        biases: Any = False,
+    ) -> Objective:
+        """From an estimator's arguments; what is wrong with them is raised."""
+        kind = one_of("objective", objective, OBJECTIVES)
+        if boolean("biases", biases) and kind != "explicit":
+            raise ValueError(
+                f"biases=True needs objective='explicit', got {kind!r}: leave biases out, or fit ratings with it"
+            )
+        transform = confidence if callable(confidence) and kind != "explicit" else None
+        return cls(
+            kind=kind,
+            alpha=real_number("alpha", alpha),
+            unobserved_weight=0.0 if kind == "explicit" else real_number("unobserved_weight", unobserved_weight),
+            confidence="linear" if callable(confidence) else one_of("confidence", confidence, CONFIDENCES),
+            transform=transform,
+            regularization=real_number("regularization", regularization),
+            nu=real_number("nu", nu),
+            biases=bool(biases),
+        )
+
+    @property
+    def code(self) -> tuple[int, int, float, float, float]:
+        """kind, confidence, alpha, epsilon, alpha0, as ``cymbals_objective`` has them."""
+        return (
+            OBJECTIVES.index(self.kind),
+            CONFIDENCES.index(self.confidence),
+            self.alpha,
+            LOG_EPSILON,
+            self.unobserved_weight,
+        )
+
+    def apply(self, values: NDArray[Any]) -> NDArray[Any]:
+        """The values that the kernels see: a callable confidence is applied here, once."""
+        if self.transform is None or not values.size:
+            return values
+        returned = self.transform(values)
+        refuse_masked("what confidence returned", returned)
+        out = np.asarray(returned)
+        if out.shape != values.shape or out.dtype.kind not in "biuf":
+            raise ValueError(
+                f"confidence must map the {values.shape[0]} values to as many numbers; "
+                f"it returned {out.dtype} of shape {out.shape}"
+            )
+        out = out.astype(values.dtype)
+        bad = np.flatnonzero(~np.isfinite(out) | (out * values < 0))
+        if bad.size:
+            raise ValueError(
+                f"confidence returned {out[bad[0]]} for the value {values[bad[0]]}; it must be finite and keep the sign"
+            )
+        # the kernels read like and dislike from the sign, which a confidence of 0 would lose
+        least = np.finfo(values.dtype).tiny
+        return np.where(values == 0, out, np.copysign(np.maximum(np.abs(out), least), values))
+
+    def row_regularization(self, indptr: NDArray[np.int64], n_others: int) -> float | NDArray[np.float64]:
+        """Regularization of each row, or one number for all: lambda (n + alpha0 N)^nu, explicit lambda n^nu."""
+        if self.nu == 0:
+            return self.regularization
+        lengths = np.diff(indptr)
+        scale = lengths + self.unobserved_weight * n_others
+        with np.errstate(over="ignore", invalid="ignore"):
+            out = np.ascontiguousarray(self.regularization * scale.astype(np.float64) ** self.nu)
+        bad = np.flatnonzero(~np.isfinite(out))
+        if bad.size:
+            raise ValueError(
+                f"nu={self.nu:g} is too large: the regularization of a row of {lengths[bad[0]]} entries, "
+                f"{self.regularization:g} * {scale[bad[0]]:g}^{self.nu:g}, overflows"
+            )
+        return out
+
+    def weights(self, values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """a and b of transformed values: what the kernels compute on the fly, for the few places that need them outside."""
+        if self.kind == "explicit":
+            return np.ones_like(values), values
+        size = np.abs(values)
+        g = {"linear": size, "log": np.log1p(size / LOG_EPSILON), "binary": (size > 0) * 1.0}[self.confidence]
+        if self.kind == "ials":
+            return self.alpha * g, self.alpha * g
+        return 1 + self.alpha * g - self.unobserved_weight, np.where(values > 0, 1 + self.alpha * g, 0.0)

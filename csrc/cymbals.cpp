@@ -30,6 +30,8 @@ extern "C" const char *cymbals_status_message(int32_t status) {
             return "a solution or a matrix is not finite";
         case CYMBALS_CANCELLED:
             return "cancelled by the progress function";
+        case CYMBALS_TOO_HEAVY:
+            return "a row's targets add up to more than its type can resolve";
         default:
             return "unknown status";
     }

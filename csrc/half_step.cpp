@@ -135,6 +135,20 @@ bool too_heavy(T constant) {
     return constant * epsilon * epsilon > T(0.1);
 }
 
+// Of a row that was not solved, or whose solution is not finite.
+int32_t status_of(Solve outcome) {
+    switch (outcome) {
+        case Solve::indefinite:
+            return CYMBALS_INDEFINITE;
+        case Solve::too_heavy:
+            return CYMBALS_TOO_HEAVY;
+        case Solve::no_memory:
+            return CYMBALS_NO_MEMORY;
+        default:
+            return CYMBALS_BAD_VALUE;
+    }
+}
+
 template <class T>
 class HalfStep {
  public:
@@ -316,7 +330,7 @@ void HalfStep<T>::solve(int64_t place, int64_t stride, Space<T> &space, cymbals_
     std::copy_n(x, f, space.start);
     Solve outcome = Solve::not_converged;
     if (finite && objective.kind != CYMBALS_EXPLICIT && too_heavy(row.constant)) {
-        outcome = Solve::indefinite;
+        outcome = Solve::too_heavy;
     } else if (finite) {
         const Cost cost{(double)row.n, (double)f};
         const double dual = row.n <= f ? cost.dual() : std::numeric_limits<double>::infinity();
@@ -362,7 +376,7 @@ void HalfStep<T>::solve(int64_t place, int64_t stride, Space<T> &space, cymbals_
     if (outcome == Solve::done && strange == 0) return;
     if (info->failed_row >= 0 && info->failed_row < r) return;
     info->failed_row = r;
-    *failure = outcome == Solve::indefinite ? CYMBALS_INDEFINITE : CYMBALS_BAD_VALUE;
+    *failure = status_of(outcome);
 }
 
 // Notes a row, or an attempt at it, that ends here.
@@ -427,7 +441,7 @@ Solve HalfStep<T>::in_double(const Row<T> &row, double ridge, T *x) const {
     Space<double> space;
     Buffer<double> rows_copy = buffer<double>(row.n * f), x_copy = buffer<double>(f);
     if (!rows_copy || !x_copy || !space.allocate(memory, Layout<double>(f, precise.pad, row.n)))
-        return Solve::indefinite;
+        return Solve::no_memory;
     for (int64_t i = 0; i < row.n; i++) {
         space.where[i] = i;
         space.weight[i] = row.full.weight[i] / std::sqrt(1 + ridge);

@@ -70,7 +70,8 @@ class FixedSide {
     // Whether T holds what whitens: beyond it, columns would be scaled by 0.
     bool representable(Call &call) const {
         return call.that(std::max(largest(), floor_) <= (double)std::numeric_limits<T>::max(),
-                         "fixed: the squares of its factors are beyond its type: scale the values down%s",
+                         "fixed: the squares of its factors times alpha0, or the regularization, are beyond its type: "
+                         "lower alpha0 or the regularization, or scale the values down%s",
                          sizeof(T) == sizeof(float) ? ", or use float64" : "");
     }
     // More than what is lost beside the regularization.

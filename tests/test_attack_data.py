@@ -21,6 +21,7 @@ import cymbals
 from cymbals import ALS, Interactions, audioscrobbler, datasets, figures
 from cymbals.base.checks import boolean, generator, instance, one_of, real_number, share, whole_number
 from cymbals.cli import cli, options
+from cymbals.data import interactions
 from cymbals.data.datasets import delimited
 
 HEADER = "user,item,value\n"
@@ -453,3 +454,73 @@ def test_up_to_five_unknown_ids_are_named():
         with pytest.raises(KeyError) as caught:
             call()
         assert caught.value.args[0].startswith(message)
+
+
+def test_ids_are_copied_before_they_are_looked_at(monkeypatch):
+    """Another thread may write to the arrays of ids while they are numbered."""
+    users, items = np.arange(40) % 7, np.arange(40) % 5
+    want = Interactions.from_arrays(users.copy(), items.copy()).user_items.toarray()
+    number = interactions.distinct
+
+    def write_and_number(ids, n_threads):
+        users[:], items[:] = 10**6, -3
+        return number(ids, n_threads)
+
+    monkeypatch.setattr(interactions, "distinct", write_and_number)
+    got = Interactions.from_arrays(users, items)
+    assert np.array_equal(got.user_items.toarray(), want)
+    assert got.user_ids.tolist() == list(range(7))
+
+
+def test_a_column_that_stands_twice_is_refused(tmp_path):
+    path = tmp_path / "twice.csv"
+    path.write_text("user,item,value,value\n1,1,5,9\n")
+    with pytest.raises(ValueError, match="more than once in the header: 'value'"):
+        datasets.load(path)
+
+
+def test_plays_with_a_byte_order_mark_lose_no_line(tmp_path):
+    (tmp_path / "user_artist_data.txt").write_text("\ufeff1 2 3\n4 5 6\n", encoding="utf-8")
+    (tmp_path / "artist_data.txt").write_text("\ufeff2\tBlur\n5\tPulp\n", encoding="utf-8")
+    data = audioscrobbler.load(tmp_path)
+    assert data.user_items.sum() == 9
+    assert data.item_names.tolist() == ["Blur", "Pulp"]
+    assert data.report["lines_rejected"] == 0
+
+
+def test_plays_of_which_every_line_is_rejected_are_refused(tmp_path):
+    (tmp_path / "user_artist_data.txt").write_text("1,2,3\n4,5,6\n")
+    with pytest.raises(ValueError, match=r"every line was rejected: 2 for .*first on line 1"):
+        audioscrobbler.load(tmp_path)
+
+
+@pytest.mark.parametrize("value", [2.0**53, -(2.0**53), 2.0**63])
+def test_floats_that_cannot_tell_ids_apart_are_refused(value):
+    with pytest.raises(ValueError, match="only below 2\\^53"):
+        Interactions.from_arrays(np.array([1.0, value]), [0, 0])
+
+
+def test_what_models_share_cannot_be_written_to():
+    data = Interactions.from_arrays([0, 1], [5, 6], item_names={5: "a", 6: "b"})
+    for array in (data.item_names, data.user_items.indices, data.user_items.data, data.user_items.indptr):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 1
+
+
+@pytest.mark.parametrize("command", [["fit"], ["report", "--random", "1"]])
+def test_the_command_line_does_not_write_over_its_input(tmp_path, command):
+    path = tmp_path / "plays.csv"
+    path.write_text("user,item,value\n1,1,5\n2,1,5\n1,2,5\n")
+    before = path.read_bytes()
+    found = CliRunner().invoke(cli, [*command, str(path), "-o", str(tmp_path / "." / "plays.csv")])
+    assert found.exit_code == 2
+    assert "would replace what is read" in found.output
+    assert path.read_bytes() == before
+
+
+def test_the_command_line_does_not_write_over_a_file_of_its_input_folder(tmp_path):
+    path = tmp_path / "user_artist_data.txt"
+    path.write_text("1 2 3\n4 5 6\n")
+    found = CliRunner().invoke(cli, ["fit", str(tmp_path), "-o", str(path)])
+    assert found.exit_code == 2
+    assert path.read_text() == "1 2 3\n4 5 6\n"

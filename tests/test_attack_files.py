@@ -649,7 +649,7 @@ def test_loading_is_no_parallel_work(tmp_path):
     """A child that is forked after some works on one thread, so a server loads before it forks."""
     MODEL.save(tmp_path / "m")
     script = (
-        f"import sys, cymbals\ncymbals.load({str(tmp_path / 'm')!r})\nprint(sys.modules['cymbals.threads']._parallel_ran)"
+        f"import sys, cymbals\ncymbals.load({str(tmp_path / 'm')!r})\nprint(sys.modules['cymbals.base.threads']._parallel_ran)"
     )
     environment = os.environ | {"OMP_NUM_THREADS": "4"}
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment)
@@ -888,3 +888,26 @@ def test_altered_files_are_refused_or_work():
     done = subprocess.run(command, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
     assert " 0 failures" in done.stdout
+
+
+def test_a_header_of_absurd_length_takes_no_memory(tmp_path):
+    path = tmp_path / "m"
+    with open(path, "wb") as file:
+        file.write(struct.pack("<8sIIQ", b"cymbals\n", 1, 0, 20 * 10**9))
+        file.truncate(24 + 20 * 10**9)
+    with pytest.raises(ModelFileError, match="20,000,000,000 bytes"):
+        cymbals.load(path)
+
+
+def test_a_pipe_is_no_model(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ModelFileError, match="not a regular file"):
+        cymbals.load(tmp_path / "pipe")
+
+
+@pytest.mark.parametrize("path", [0, 99, None, b"m", "", "a\0b"])
+def test_what_is_no_path_is_named(path):
+    model = ALS(factors=2, iterations=1, random_state=0).fit(M)
+    for call in (cymbals.load, model.save):
+        with pytest.raises((TypeError, ValueError), match="path must be the path of a file"):
+            call(path)

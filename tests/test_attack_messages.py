@@ -2,15 +2,17 @@
 
 import time
 
+import numpy as np
 import pytest
 from conftest import random_matrix, run_python
 
+import cymbals
 from cymbals import ALS, evaluate
 
 M = random_matrix((20, 12), 0.3)
 
 
-@pytest.mark.parametrize("how", [{}, {"objective": "ials"}, {"objective": "explicit", "regularization": 1e300}])
+@pytest.mark.parametrize("how", [{}, {"objective": "ials"}, {"objective": "explicit", "regularization": 1e30}])
 def test_a_regularization_that_overflows_names_nu(how):
     with pytest.raises(ValueError, match=r"nu=300 is too large: the regularization of a row of \d+ entries"):
         ALS(factors=2, nu=300, **how).fit(M)
@@ -63,3 +65,42 @@ for n in (2**29, 2**31 - 1):  # k, out and covered have room for one
 """
     lines = run_python(code).splitlines()
     assert lines == [f"1 n_k is {n}: it must lie between 1 and 100000" for n in (2**29, 2**31 - 1)]
+
+
+def test_one_id_where_one_is_meant():
+    model = ALS(factors=2, iterations=1, random_state=0).fit(random_matrix((9, 8), 0.4))
+    for call in (lambda: model.explain([0], 0), lambda: model.name_of([0]), lambda: model.rank_items([0], [1])):
+        with pytest.raises(TypeError, match=r"must be one id, got \[0\]"):
+            call()
+
+
+def test_updates_name_the_id_that_will_not_do():
+    matrix = random_matrix((9, 8), 0.4)
+    model = ALS(factors=2, iterations=1, random_state=0).fit(matrix)
+    with pytest.raises(ValueError, match="distinct; 1 stands more than once"):
+        model.update_users([1, 1], matrix[:2])
+    with pytest.raises(KeyError, match="must be numbered on, 9; got 12"):
+        model.update_users([12], matrix[:1])
+
+
+def test_a_cut_off_beyond_all_bounds_is_refused_before_any_fit(monkeypatch):
+    monkeypatch.setattr(ALS, "fit", lambda *args, **how: pytest.fail("a model was fitted"))
+    with pytest.raises(ValueError, match=r"metric 'ndcg@99999999999': k must be from 1"):
+        cymbals.search(random_matrix((9, 8), 0.4), n=2, metric="ndcg@99999999999")
+
+
+def test_iterations_take_no_memory():
+    model = ALS(factors=2, iterations=2**31 - 1, tol=1e-3, random_state=0).fit(random_matrix((30, 20), 0.3))
+    assert model.n_iter_ < 100
+
+
+def test_a_half_life_in_years_is_refused():
+    data = cymbals.Interactions.from_arrays([1, 1], [5, 6], times=np.array(["2003-01-01", "2005-01-01"], "datetime64[D]"))
+    with pytest.raises(ValueError, match="half_life must not be in months or years"):
+        cymbals.weighting.time_decay(data, half_life=np.timedelta64(1, "Y"))
+
+
+@pytest.mark.parametrize("shape", [(2**62, 5), (5, 2**63 - 1)])
+def test_shapes_beyond_any_memory_are_refused_by_name(shape):
+    with pytest.raises(ValueError, match="shape must be from 0 to"):
+        cymbals.Interactions.from_arrays([0], [0], shape=shape)

@@ -247,7 +247,7 @@ def test_with_biases_ties_are_those_of_the_scores_returned():
     x, y = state.x.copy(), state.y.copy()
     x[:, :-1], y[:, :2] = 0, 0
     y[:, -1] = rng.permutation(300) * 1e-11  # all the same beside a mean of 3
-    model._state = State(x, y, state.users, state.items, None, state.seen, state.mean, state.fitted)
+    model.replace_state(state.changed(x=x, y=y))
     for found in (model.recommend(0, 20, exclude_seen=False), model.rank_items(0, np.arange(20))):
         assert found[0].tolist() == list(range(20))
         assert np.unique(found[1]).size == 1
@@ -267,3 +267,31 @@ def test_decay_over_more_than_292_years():
     for half_life in (datetime.timedelta(days=200_000), np.timedelta64("NaT")):
         with pytest.raises(ValueError, match="half_life"):
             weighting.time_decay(data, half_life)
+
+
+@pytest.mark.parametrize(("dtype", "scales"), [("float32", (1e-15, 1e-18, 1e-25)), ("float64", (1e-35, 1e-100))])
+@pytest.mark.parametrize("solver", ["auto", "exact"])
+def test_weights_and_regularization_scaled_alike_change_nothing(solver, dtype, scales):
+    """A stored weight far below the dtype's rounding still counts where all other weights are as small."""
+    matrix = random_matrix((60, 40), 0.2, values=(1, 9))
+
+    def loss(scale):
+        how = {"alpha": scale, "unobserved_weight": scale, "regularization": 0.01 * scale}
+        model = ALS(8, objective="ials", solver=solver, dtype=dtype, random_state=0, iterations=5, **how).fit(matrix)
+        return model.loss(matrix) / scale
+
+    want = loss(1.0)
+    for scale in scales:
+        assert loss(scale) == pytest.approx(want, rel=1e-3)
+
+
+@pytest.mark.parametrize("how", [{"alpha": 1e13}, {"alpha": 1e30}, {"alpha": 1e33, "dtype": "float64"}])
+def test_confidences_beyond_rounding_say_what_helps(how):
+    with pytest.raises(SolveError, match=r"add up to more.*lower alpha"):
+        ALS(4, random_state=0, **how).fit(random_matrix((30, 20), 0.3))
+
+
+@pytest.mark.parametrize("name", ["regularization", "unobserved_weight"])
+def test_arguments_beyond_the_dtype_are_named(name):
+    with pytest.raises(ValueError, match=f"{name} must be at most 3.4e.38 with dtype 'float32', got 1e.300"):
+        ALS(4, **{name: 1e300}).fit(random_matrix((30, 20), 0.3))

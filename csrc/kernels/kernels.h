@@ -86,7 +86,7 @@ struct Stop {
     double tolerance, tight, share;
 };
 
-enum class Solve : int { done, indefinite, not_converged };
+enum class Solve : int { done, indefinite, not_converged, too_heavy, no_memory };
 
 // Rows of a tile are worked in groups of this many; tiles are filled up with zero rows.
 constexpr int64_t kBlock = 4;

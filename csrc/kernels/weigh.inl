@@ -4,21 +4,22 @@
 template <class T>
 Weighed<T> weigh(T *a, T *b, int64_t n, const int64_t *where, const T *leverage, bool squares) {
     constexpr int64_t L = kLanes<T>;
-    // In the dual a weight of 0 must not divide; such an entry weighs less than rounding.
-    constexpr T smallest = kEpsilon<T> * kEpsilon<T>;
     for (int64_t i = n; i < n + kGroup; i++) a[i] = b[i] = 0;
-    Vec<T> traces = {}, heaviest = {};
+    Vec<T> traces = {}, heaviest = {}, longest = spread(T(1));
     constexpr int64_t chunk = 64;  // looked up before they are used: no step waits for the one before it
     alignas(64) T found[chunk] = {};
     for (int64_t i = 0; i < n; i += chunk) {
         const int64_t count = n - i < chunk ? n - i : chunk;
         for (int64_t k = 0; k < count; k++) found[k] = leverage[where ? where[i + k] : i + k];
         for (int64_t k = 0; k < count; k += L) {  // beyond n, a is 0
-            const Vec<T> h = magnitude(load(a + i + k)) * load(found + k);
+            const Vec<T> l = load(found + k), h = magnitude(load(a + i + k)) * l;
+            longest = l > longest ? l : longest;
             traces += h;
             heaviest = h > heaviest ? h : heaviest;
         }
     }
+    // In the dual a weight of 0 must not divide. An entry of this weight, whitened, counts for less than rounding.
+    const T smallest = kEpsilon<T> * kEpsilon<T> / -least_lane<T>(-longest);
     Vec<T> constants = {}, least = {}, strange = {};
     for (int64_t i = 0; i < n; i += L) {
         const Vec<T> weight = load(a + i), target = load(b + i);

@@ -18,11 +18,14 @@ _C_API = PyCapsule_New(<void *>cymbals_functions(), b"cymbals._core._C_API", NUL
 
 
 class SolveError(ArithmeticError):
-    """A row of a half-step could not be solved; ``row`` is the lowest such row."""
+    """A row of a half-step could not be solved.
 
-    def __init__(self, message, row):
+    ``row`` is the lowest such row. ``too_heavy``: its targets add up to more than its type can resolve."""
+
+    def __init__(self, message, row, too_heavy=False):
         super().__init__(message)
         self.row = row
+        self.too_heavy = too_heavy
 
 
 cdef class Buffer:
@@ -104,7 +107,7 @@ cdef raise_for(int32_t status, int64_t row=-1, str detail=""):
     if status == CYMBALS_NO_SIMD:
         raise RuntimeError(message)
     if row >= 0:
-        raise SolveError(message, row)
+        raise SolveError(message, row, status == CYMBALS_TOO_HEAVY)
     raise ValueError(detail or message)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import numbers
 import operator
+import os
 from typing import Any, TypeVar
 
 import numpy as np
@@ -88,6 +89,15 @@ def instance(name: str, value: Any, kind: type[Kind]) -> Kind:
     if not isinstance(value, kind):
         raise TypeError(f"{name} must be {kind.__name__}, got {shown(value)}")
     return value
+
+
+def file_path(name: str, value: Any) -> str:
+    """The name of a file, as text; numbers, which `open` takes for open files, are refused."""
+    if not isinstance(value, (str, os.PathLike)) or not isinstance(path := os.fspath(value), str):
+        raise TypeError(f"{name} must be the path of a file, got {shown(value)}")
+    if "\0" in path or not path:
+        raise ValueError(f"{name} must be the path of a file, got {path!r}")
+    return path
 
 
 def plain(value: Any) -> Any:

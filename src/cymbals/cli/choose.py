@@ -116,7 +116,7 @@ def search(
     Killed and started again, it goes on where it was. Settings given as options are the same for all.
     """
     if output:
-        options.check_writable(output)
+        options.check_writable(output, source.path)
     fixed = options.given(params)
     tried = options.tried(grid, n, space, fixed)
     data = source.load()
@@ -180,7 +180,7 @@ def report(
     **params: Any,
 ) -> None:
     """Run the whole laboratory, and write all it found to one HTML file."""
-    options.check_writable(output)
+    options.check_writable(output, source.path)
     fixed = options.given(params)
     tried = options.tried(grid, n, space, fixed)
     data = source.read()

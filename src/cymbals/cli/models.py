@@ -26,7 +26,7 @@ from .terminal import console, echo, print_json, show_tables
 @options.as_json
 def fit(source: options.Source, output: str, seed: int, threads: int | None, as_json: bool, **params: Any) -> None:
     """Fit a model and save it."""
-    options.check_writable(output)
+    options.check_writable(output, source.path)
     loaded = source.load()
     model = ALS(random_state=seed, n_threads=threads, **params).fit(loaded, compute_loss=True, progress=True)
     save(model, output)

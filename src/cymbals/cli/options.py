@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import click
-import scipy.stats
 
 from ..base import files as _files
 from ..choose import spaces
@@ -17,6 +18,8 @@ from ..data.audioscrobbler import RawEvents
 from ..data.interactions import Interactions
 from ..model.als import ALS
 from ..solve.objective import CONFIDENCES, OBJECTIVES
+
+_DATA_FILES = (".csv", ".dat", ".parquet", ".tsv", ".txt")
 
 
 @dataclass(frozen=True)
@@ -147,6 +150,8 @@ def _drawn(name: str, values: list[Any]) -> Any:
         raise click.UsageError(f"--space takes NAME=LOW:HIGH or NAME=LOW:HIGH:log, got {name}={values[0]}")
     if kind and low <= 0:
         raise click.UsageError(f"--space {name}={values[0]}: a logarithm needs LOW above 0")
+    import scipy.stats  # takes a second to load
+
     if kind:
         return scipy.stats.loguniform(low, high)
     if isinstance(low, int) and isinstance(high, int):
@@ -164,8 +169,13 @@ def _value(text: str) -> Any:
     return {"true": True, "false": False}.get(text.lower(), text)
 
 
-def check_writable(output: str) -> None:
-    """Before minutes of work, not after them."""
+def check_writable(output: str, source: str | None = None) -> None:
+    """Before minutes of work, not after them: refuses a file that cannot be written, or that is part of `source`."""
+    if source is not None and os.path.exists(output):
+        target = Path(output).resolve()
+        inside = os.path.isdir(source) and target.suffix in _DATA_FILES and os.path.samefile(target.parent, source)
+        if inside or os.path.samefile(target, source):
+            raise click.UsageError(f"--output {output} would replace what is read from {source}: name another file")
     try:
         _files.check_writable(output)
     except OSError as error:

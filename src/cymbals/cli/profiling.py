@@ -66,7 +66,7 @@ def profile(
         raise click.UsageError("--trace and --figure name the same file")
     for output in (trace, figure):
         if output:
-            options.check_writable(output)
+            options.check_writable(output, source.path)
     if figure:
         _check_kind(figure)
     fixed = params | {"random_state": seed, "n_threads": threads}

@@ -5,6 +5,7 @@ Every good line is taken; every other is counted by reason, with the number of t
 
 from __future__ import annotations
 
+import codecs
 import functools
 import mmap
 import os
@@ -280,6 +281,9 @@ def read(directory: str | os.PathLike[str]) -> RawEvents:
     if plays_file is None:
         raise FileNotFoundError(f"{folder} holds neither {PLAYS}.txt nor {PLAYS}_small.txt")
     plays = _lines(plays_file, 3, rejected)
+    if not plays.size and rejected:
+        why = ", ".join(f"{r.lines:,} for {r.reason}, the first on line {r.first_line}" for r in rejected)
+        raise ValueError(f"{plays_file}: every line was rejected: {why}. A line is: user artist count")
     aliases = np.empty((0, 2), np.int64)
     alias_file, artist_file = find(folder, ALIASES), find(folder, ARTISTS)
     if alias_file is None:
@@ -292,7 +296,7 @@ def read(directory: str | os.PathLike[str]) -> RawEvents:
         notes[f"missing_{ARTISTS}"] = 1
     else:
         ids, begin, end = _lines(artist_file, 3, rejected, names=True).T
-        text = artist_file.read_bytes()
+        text = artist_file.read_bytes().removeprefix(codecs.BOM_UTF8)
     names = Names(text, begin, end)
     if artist_file is not None:
         notes["names_not_utf8"] = names.not_utf8()
@@ -323,12 +327,14 @@ def find(folder: Path, stem: str) -> Path | None:
 
 
 def _mapped(path: Path, use: Callable[[Any], Any]) -> Any:
-    """use(the file's bytes), mapped rather than read."""
+    """use(the file's bytes), mapped rather than read, without a byte order mark."""
     with open(path, "rb") as file:
         if os.fstat(file.fileno()).st_size == 0:
             return use(b"")
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            return use(data)
+            marked = data[: len(codecs.BOM_UTF8)] == codecs.BOM_UTF8
+            with memoryview(data) as whole, whole[len(codecs.BOM_UTF8) * marked :] as text:
+                return use(text)
 
 
 def _lines(path: Path, n_fields: int, rejected: list[Rejected], names: bool = False) -> NDArray[np.int64]:

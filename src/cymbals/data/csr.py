@@ -17,6 +17,8 @@ from .._core import from_triplets as core_from_triplets
 from .._core import transpose as core_transpose
 from ..base.checks import is_missing, refuse_masked, shown
 
+MOST_ROWS = 2**48  # of a matrix: more cannot be meant, and would overflow sizes in bytes
+
 _INDPTR, _INDEX, _NAN, _UNSORTED, _NEGATIVE, _ZERO = range(1, 7)
 
 
@@ -94,7 +96,9 @@ class Csr:
     def to_scipy(self) -> sp.csr_array:
         """A scipy CSR array with int64 indptr and indices."""
         out = sp.csr_array(self.shape, dtype=self.data.dtype)
-        out.indptr, out.indices, out.data = self.indptr, self.indices.astype(np.int64), self.data
+        indices = self.indices.astype(np.int64)
+        indices.flags.writeable = False
+        out.indptr, out.indices, out.data = self.indptr, indices, self.data
         out.has_canonical_format = True
         return out
 

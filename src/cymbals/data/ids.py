@@ -34,9 +34,12 @@ def id_array(name: str, ids: Any) -> NDArray[Any]:
         bad = np.flatnonzero(~np.isfinite(array))
         if bad.size:
             raise ValueError(f"{name}: row {bad[0]} has no id ({array[bad[0]]}); drop such rows")
-        bad = np.flatnonzero((array != np.floor(array)) | (np.abs(array) > 2**53))
+        bad = np.flatnonzero((array != np.floor(array)) | (np.abs(array) >= 2**53))
         if bad.size:
-            raise ValueError(f"{name}: row {bad[0]} holds {array[bad[0]]}; ids must be whole numbers or strings")
+            raise ValueError(
+                f"{name}: row {bad[0]} holds {array[bad[0]]}; ids must be whole numbers or strings, and floats tell whole "
+                "numbers apart only below 2^53: use an integer type or strings"
+            )
         return array.astype(np.int64)
     if array.dtype.kind in "UT" or array.dtype.kind == "O":
         objects = array.astype(object)
@@ -213,7 +216,10 @@ class Ids:
         n = self.n + new.size
         if self.array is None:
             if not np.array_equal(new, np.arange(self.n, n)):
-                raise KeyError(f"new {self.what}s of a model without ids must be the row numbers {self.n} to {n - 1}")
+                wanted = f"{self.n}" if new.size == 1 else f"{self.n} to {n - 1}, in this order"
+                raise KeyError(
+                    f"new {self.what}s of a model without ids must be numbered on, {wanted}; got {first_few(new.tolist())}"
+                )
             return Ids(self.what, n)
         if new.size and self.whole != (new.dtype.kind == "i"):
             raise TypeError(f"{self.what} ids are {'whole numbers' if self.whole else 'strings'}, got {new.tolist()[0]!r}")
@@ -226,6 +232,13 @@ class Ids:
         if self.array is None or other.array is None:
             return True
         return self.array is other.array or bool(np.array_equal(self.array, other.array))
+
+
+def one_row(ids: Ids, name: str, wanted: Any) -> int:
+    """The row of a single id."""
+    if not is_one(wanted):
+        raise TypeError(f"{name} must be one id, got {shown(wanted)}")
+    return int(ids.rows(name, [wanted])[0])
 
 
 def is_one(ids: Any) -> bool:

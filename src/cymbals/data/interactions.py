@@ -14,7 +14,7 @@ from ..base.checks import instance, is_missing, whole_number
 from ..base.optional import frame
 from ..base.threads import resolve
 from .arrow import columns_of
-from .csr import Csr, from_scipy, index_type, own, summed, values_array
+from .csr import MOST_ROWS, Csr, from_scipy, index_type, own, summed, values_array
 from .ids import Ids, distinct, id_array
 from .times import checked as times_of_events
 from .times import latest
@@ -201,7 +201,7 @@ class Interactions:
             return cls._from_events(users, items, values, times, item_names, columns)
         if np.ndim(shape) != 1 or len(shape) != 2:
             raise TypeError(f"shape must be (users, items), got {shape!r}")
-        n_users, n_items = (whole_number("shape", n, 0, 2**63 - 1) for n in shape)
+        n_users, n_items = (whole_number("shape", n, 0, MOST_ROWS) for n in shape)
         index = index_type(max(n_users, n_items))
         rows, cols = _row_numbers("users", users, n_users, index), _row_numbers("items", items, n_items, index)
         checked, when = _values("values", values, rows, cols), times_of_events("times", times, rows.size)
@@ -240,7 +240,7 @@ class Interactions:
     def _from_events(
         cls, users: Any, items: Any, values: Any, times: Any, names: Any, columns: tuple[Any, ...]
     ) -> Interactions:
-        user_of, item_of = id_array(str(columns[0]), users), id_array(str(columns[1]), items)
+        user_of, item_of = (own(id_array(str(c), ids), ids) for c, ids in zip(columns[:2], (users, items), strict=True))
         if user_of.size != item_of.size:
             raise ValueError(f"{columns[0]} and {columns[1]} must be equally long, got {user_of.size} and {item_of.size}")
         checked = _values(str(columns[2]), values, user_of, item_of)
@@ -274,6 +274,8 @@ class Interactions:
     def item_names(self) -> NDArray[Any] | None:
         if callable(self._names):
             self._names = self._names()
+        if self._names is not None:
+            self._names.flags.writeable = False  # models that are fitted on these data share it
         return self._names
 
     def by_item(self, n_threads: int | None = None) -> Csr:

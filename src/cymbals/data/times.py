@@ -99,6 +99,8 @@ def span(name: str, value: Any, times: NDArray[Any]) -> float:
     if not isinstance(value, (np.timedelta64, timedelta)):
         raise TypeError(f"{name} must be a timedelta, as the times are dates; got {value!r}")
     given = np.timedelta64(value)
+    if np.datetime_data(given)[0] in ("Y", "M"):
+        raise ValueError(f"{name} must not be in months or years, whose lengths differ; got {value!r}: say it in days")
     out = given.astype("timedelta64[ns]")
     if not np.isnat(given) and abs(given) > np.timedelta64(2**63 - 1, "ns"):
         raise ValueError(f"{name} must be below 292 years, got {value!r}")

@@ -87,6 +87,8 @@ def cutoffs(metric: str) -> tuple[int, ...]:
             "metric must be auc, mrr, rmse, mae, or one of precision@k, recall@k, map@k, ndcg@k, coverage@k with a whole "
             f"number k; got {metric!r}"
         )
+    if "@" in metric:
+        whole_number(f"metric {metric!r}: k", int(metric.partition("@")[2]), 1)
     return tuple(sorted({5, 10, 20} | ({int(metric.partition("@")[2])} if "@" in metric else set())))
 
 

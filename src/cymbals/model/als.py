@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._core import Workspace
-from ..base.checks import boolean, generator, plain, real_number, shown, whole_number
+from ..base.checks import boolean, file_path, generator, plain, real_number, shown, whole_number
 from ..base.recorder import phase
 from ..base.threads import MOST
 from ..data.csr import Csr, refuse_negative
@@ -207,9 +207,17 @@ class ALS(Params, SolvingModel):
             whole_number("iterations", self.iterations, 1),
             self._schedule(),
             None if self.tol is None else real_number("tol", self.tol),
-            _dtype(self.dtype),
+            self._held_by_dtype("regularization", "unobserved_weight"),
             generator(self.random_state),
         )
+
+    def _held_by_dtype(self, *names: str) -> np.dtype[Any]:
+        """The dtype, which must hold these arguments."""
+        dtype = _dtype(self.dtype)
+        for name in names:
+            if float(getattr(self, name)) > (most := float(np.finfo(dtype).max)):
+                raise ValueError(f"{name} must be at most {most:.3g} with dtype {dtype.name!r}, got {getattr(self, name)}")
+        return dtype
 
     def _schedule(self) -> Schedule:
         if self.relaxation is None:
@@ -322,6 +330,7 @@ class ALS(Params, SolvingModel):
         include_interactions : bool
             Keep the training matrix: recommending without what was seen, explaining and updating need it.
         """
+        path = file_path("path", path)
         boolean("include_interactions", include_interactions)
         state = self.state_  # of one moment, whatever is fitted or updated meanwhile
         if callable(state.params["confidence"]):
@@ -381,7 +390,7 @@ def load(path: str | os.PathLike[str], mmap: bool = False) -> ALS:
         Not a model file, of another format version, truncated, altered since it was written, or with content that no
         fit leaves.
     """
-    return ALS._load(path, boolean("mmap", mmap))
+    return ALS._load(file_path("path", path), boolean("mmap", mmap))
 
 
 def _known(model: FactorModel) -> Known:

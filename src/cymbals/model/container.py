@@ -11,6 +11,7 @@ import json
 import math
 import mmap as memory
 import os
+import stat
 import struct
 import zlib
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ MAGIC = b"cymbals\n"
 VERSION = 1
 _FIXED = struct.Struct("<8sIIQ")
 _TYPES = ("<f4", "<f8", "<i4", "<i8", "|u1")
+_LONGEST_HEADER = 2**28
 _LONGEST = 2**48  # of an array's side: with a side of 0, no size in bytes tells that the other one is nonsense
 
 
@@ -46,6 +48,8 @@ def write(path: str | os.PathLike[str], facts: dict[str, Any], arrays: dict[str,
         offset += array.nbytes
     header = json.dumps({"facts": facts, "arrays": placed, "size": offset}, allow_nan=False).encode()
     header += b" " * (-(_FIXED.size + len(header)) % 64)
+    if len(header) > _LONGEST_HEADER:
+        raise ValueError(f"history and report take {len(header):,} bytes; a model file holds at most {_LONGEST_HEADER:,}")
     with beside(path) as unfinished, open(unfinished, "wb") as file:
         file.write(_FIXED.pack(MAGIC, VERSION, zlib.crc32(header), len(header)))
         file.write(header)
@@ -66,14 +70,22 @@ def refusing(path: str | os.PathLike[str]) -> Iterator[None]:
 
 def read(path: str | os.PathLike[str], *, mmap: bool = False) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """Facts and arrays of a file; with mmap the arrays are read-only views of it."""
-    with open(path, "rb") as file:
-        size = os.fstat(file.fileno()).st_size
+    # A pipe that nobody writes to would block `open` for ever.
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0))) as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise ModelFileError(f"{path}: not a regular file")
+        size = status.st_size
         fixed = file.read(_FIXED.size)
         if len(fixed) < _FIXED.size or not fixed.startswith(MAGIC):
             raise ModelFileError(f"{path}: not a cymbals model file")
         _, version, crc, length = _FIXED.unpack(fixed)
         if version != VERSION:
             raise ModelFileError(f"{path}: format version {version}, this cymbals reads version {VERSION}; save it again")
+        if length > _LONGEST_HEADER:
+            raise ModelFileError(
+                f"{path}: a header of {length:,} bytes; at most {_LONGEST_HEADER:,} are written"
+            )
         if length > size - _FIXED.size:
             raise ModelFileError(f"{path}: truncated; write it again")
         header = file.read(length)

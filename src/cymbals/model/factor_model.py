@@ -16,7 +16,7 @@ from ..base.checks import boolean, whole_number
 from ..base.threads import resolve
 from ..base.writing import Writing
 from ..data.csr import Csr, from_scipy
-from ..data.ids import Ids, is_one, listed
+from ..data.ids import Ids, is_one, listed, one_row
 from ..metrics.errors import pair_scores
 from . import retrieval
 from .state import State
@@ -113,7 +113,7 @@ class FactorModel:
     def name_of(self, item: Any) -> str:
         """An item's name, or its id where it has none."""
         state = self.state_
-        row = state.items.rows("item", [item])[0]
+        row = one_row(state.items, "item", item)
         name = None if state.names is None else state.names[row]
         return str(item) if name is None else str(name)
 
@@ -336,7 +336,7 @@ class FactorModel:
             All of them, best first, ties to the lower row.
         """
         state = self.state_
-        at = state.users.rows("user", [user])
+        at = np.array([one_row(state.users, "user", user)])
         rows = np.unique(state.items.rows("items", listed(items)))
         if not rows.size:
             return state.items.of(rows), np.empty(0, state.y.dtype)

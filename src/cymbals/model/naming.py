@@ -10,16 +10,23 @@ import numpy as np
 from .._core import SolveError
 from ..data.ids import Ids
 
+_TOO_HEAVY = (
+    "Its confidences add up to more than about 7e12 in float32 or 2e30 in float64, beyond which rounding decides: lower "
+    "alpha, scale the values down, or use confidence='log'"
+)
+_OTHERWISE = (
+    "Confidences below unobserved_weight, or values too large for the dtype, cause this: raise alpha or regularization, "
+    "lower unobserved_weight, or use dtype='float64'"
+)
+
 
 @contextmanager
 def naming(ids: Ids) -> Iterator[None]:
-    """Tells which user or item a failing row belongs to."""
+    """Tells which user or item a failing row belongs to, and what helps."""
     try:
         yield
     except SolveError as error:
         who = ids.of(np.array([error.row])).tolist()[0]
-        raise SolveError(
-            f"{ids.what} {who!r} (row {error.row}): {error}. Confidences below unobserved_weight, or values too large "
-            "for the dtype, cause this: raise alpha or regularization, lower unobserved_weight, or use dtype='float64'",
-            error.row,
-        ) from None
+        advice = _TOO_HEAVY if error.too_heavy else _OTHERWISE
+        message = f"{ids.what} {who!r} (row {error.row}): {error}. {advice}"
+        raise SolveError(message, error.row, error.too_heavy) from None

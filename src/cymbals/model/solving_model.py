@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..base.checks import boolean, one_of, whole_number
 from ..data.csr import Csr, random_mask, refuse_negative
-from ..data.ids import Ids
+from ..data.ids import Ids, one_row
 from ..data.interactions import as_interactions
 from ..metrics.errors import errors
 from ..metrics.loss import loss
@@ -214,7 +214,7 @@ class SolvingModel(FactorModel):
         state = self._with_interactions()
         assert state.seen is not None
         settings, threads = settings_of(state.params), self._threads(None)
-        u, i = state.users.rows("user", [user])[0], state.items.rows("item", [item])[0]
+        u, i = one_row(state.users, "user", user), one_row(state.items, "item", item)
         k = None if n is None else whole_number("n", n, 1)
         row = state.seen.take(np.array([u]))
         with naming(Ids(state.users.what, 1, state.users.of(np.array([u])))):

@@ -16,8 +16,9 @@ def placed(ids: Ids, name: str, wanted: Any, n_rows: int) -> tuple[Ids, NDArray[
     array = id_array(name, listed(wanted))
     if array.size != n_rows:
         raise ValueError(f"{name} names {array.size} {ids.what}s, rows holds {n_rows}")
-    if np.unique(array).size != array.size:
-        raise ValueError(f"{name} must be distinct")
+    values, counts = np.unique(array, return_counts=True)
+    if values.size != array.size:
+        raise ValueError(f"{name} must be distinct; {values[counts > 1].tolist()[0]!r} stands more than once")
     rows = ids.find(array)
     new = np.flatnonzero(rows < 0)
     extended = ids.extended(array[new]) if new.size else ids

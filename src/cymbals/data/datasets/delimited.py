@@ -12,6 +12,7 @@ import itertools
 import os
 import sys
 import warnings
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
@@ -56,7 +57,8 @@ def read(
     how["quoting"] = csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE
     try:
         # Below the header pandas lets the first row have surplus fields; below another row it raises.
-        pd.read_csv(path, header=None, nrows=2, **how)
+        first_rows = pd.read_csv(path, header=None, nrows=2, **how)
+        _check_names([str(name) for name in first_rows.iloc[0]])
         frame = pd.read_csv(path, **how)
         if frame.iloc[:, -1].notna().all():  # so no row is too short: pandas fills short rows with empty fields
             return frame, 0
@@ -70,6 +72,13 @@ def read(
     if ragged:
         _tell(os.fspath(path), header, ragged, frame.empty)
     return frame, len(ragged)
+
+
+def _check_names(header: list[str]) -> None:
+    """pandas would rename the second of two columns of one name, and so use the first one without a word."""
+    twice = [name for name, count in Counter(header).items() if count > 1 and name != "nan"]
+    if twice:
+        raise ValueError(f"columns stand more than once in the header: {', '.join(map(repr, twice))}; rename one of each")
 
 
 def _tell(path: str, header: list[str], ragged: list[_Ragged], all_of_them: bool) -> None:

@@ -48,7 +48,8 @@ typedef enum cymbals_status {
     CYMBALS_NO_SIMD = 3,    /* the instruction set asked for is unknown or not on this machine */
     CYMBALS_INDEFINITE = 4, /* a row's system is not positive definite: see the failing row */
     CYMBALS_BAD_VALUE = 5,  /* a row's solution, or a matrix, is not finite */
-    CYMBALS_CANCELLED = 6   /* the progress function said so */
+    CYMBALS_CANCELLED = 6,  /* the progress function said so */
+    CYMBALS_TOO_HEAVY = 7   /* a row's targets add up to more than its type can resolve: see the failing row */
 } cymbals_status;
 
 /* Element types. */

@@ -1,0 +1,26 @@
+"""Which way imports may point: the contract in pyproject.toml, and what it cannot see, the compiled module."""
+
+import re
+
+import pytest
+from conftest import ROOT
+
+pytest.importorskip("importlinter", reason="import-linter is not installed")
+
+
+def test_imports_point_one_way(monkeypatch):
+    if not (ROOT / "pyproject.toml").is_file():
+        pytest.skip("pyproject.toml is not beside the tests")
+    from importlinter.cli import lint_imports
+
+    monkeypatch.chdir(ROOT)
+    assert lint_imports(config_filename="pyproject.toml", no_cache=True, is_debug_mode=False) == 0
+
+
+def test_the_compiled_module_imports_only_the_lowest_folder():
+    source = ROOT / "src/cymbals/_core.pyx"
+    if not source.is_file():
+        pytest.skip("src is not beside the tests")
+    imported = re.findall(r"from (cymbals[.\w]*) import", source.read_text(encoding="utf-8"))
+    assert imported
+    assert all(name.startswith("cymbals.base.") for name in imported)

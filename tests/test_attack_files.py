@@ -648,9 +648,8 @@ def test_many_iterations_take_no_memory(tmp_path):
 def test_loading_is_no_parallel_work(tmp_path):
     """A child that is forked after some works on one thread, so a server loads before it forks."""
     MODEL.save(tmp_path / "m")
-    script = (
-        f"import sys, cymbals\ncymbals.load({str(tmp_path / 'm')!r})\nprint(sys.modules['cymbals.base.threads']._parallel_ran)"
-    )
+    loaded = f"import sys, cymbals; cymbals.load({str(tmp_path / 'm')!r})"
+    script = f"{loaded}; print(sys.modules['cymbals.base.threads']._parallel_ran)"
     environment = os.environ | {"OMP_NUM_THREADS": "4"}
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment)
     assert done.stdout == "False\n"

@@ -83,9 +83,7 @@ def read(path: str | os.PathLike[str], *, mmap: bool = False) -> tuple[dict[str,
         if version != VERSION:
             raise ModelFileError(f"{path}: format version {version}, this cymbals reads version {VERSION}; save it again")
         if length > _LONGEST_HEADER:
-            raise ModelFileError(
-                f"{path}: a header of {length:,} bytes; at most {_LONGEST_HEADER:,} are written"
-            )
+            raise ModelFileError(f"{path}: a header of {length:,} bytes; at most {_LONGEST_HEADER:,} are written")
         if length > size - _FIXED.size:
             raise ModelFileError(f"{path}: truncated; write it again")
         header = file.read(length)

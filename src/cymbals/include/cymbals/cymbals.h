@@ -11,9 +11,9 @@
  *
  * Null pointers, sizes, shapes, types and options that will not do are CYMBALS_BAD_ARGUMENT, with nothing written where
  * no function says otherwise; so is a workspace that another call uses, or that was made before a fork in whose child
- * its threads are gone. Workspaces that such a child makes itself work on one thread. It is the caller's duty that memory is as large
- * as sizes say, that outputs overlap nothing, and that CSR matrices are good: functions trust indptr and indices, and
- * cymbals_check_csr tells whether they may.
+ * its threads are gone. Workspaces that such a child makes itself work on one thread. It is the caller's duty that
+ * memory is as large as sizes say, that outputs overlap nothing, and that CSR matrices are good: functions trust indptr
+ * and indices, and cymbals_check_csr tells whether they may.
  *
  * Structs that begin with struct_size may grow in later versions of an ABI: set it with sizeof. Enumerations are passed
  * as int32_t. Functions are safe to call from any thread, and none but those that take or make a workspace allocate.
@@ -249,8 +249,8 @@ CYMBALS_API int32_t cymbals_index_topk(cymbals_workspace *workspace, const cymba
                                        void *scores);
 /* Ranking quality of each user. train and test are CSR, users x items, valid and sorted; entries of test that stand
  * in train too, or whose value is not above 0, do not count. out is n_users x (2 + 4 n_k): auc, mrr, then for
- * every k precision, recall, map, ndcg; NaN where undefined. n_k is at most 100,000. covered is n_k x n_items bytes: set to 1 where an item is
- * in a top k. */
+ * every k precision, recall, map, ndcg; NaN where undefined. n_k is at most 100,000. covered is n_k x n_items bytes:
+ * set to 1 where an item is in a top k. */
 CYMBALS_API int32_t cymbals_rank_metrics(cymbals_workspace *workspace, const cymbals_matrix *users,
                                          const cymbals_matrix *items, const cymbals_csr *train, const cymbals_csr *test,
                                          const int64_t *k, int32_t n_k, double *out, uint8_t *covered);

@@ -20,7 +20,7 @@ constexpr int64_t kColumn = kItems + 16;  // from one column of a tile to the ne
 constexpr int64_t kMostCutoffs = 100'000;
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
-// A user while his block meets the items. Arrays are borrowed; positives stand by falling score in `value`, by rising
+// A user while their block meets the items. Arrays are borrowed; positives stand by falling score in `value`, by rising
 // number in `item`.
 template <class T>
 struct Ranking {

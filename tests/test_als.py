@@ -588,3 +588,23 @@ def test_starts_of_other_libraries_that_will_not_do():
     matrix = random_matrix((30, 20))
     with pytest.raises(TypeError, match="Y0 must be an array in this machine's memory: can't convert cuda"):
         cymbals.ALS(factors=4).fit(matrix, init=(np.zeros((30, 4)), OnDevice()))
+
+
+def test_progress_outside_a_terminal_is_lines(matrix, capsys):
+    ALS(2, iterations=5, random_state=0).fit(matrix, progress=True, compute_loss=True)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith("fit 1/5 loss")
+    assert lines[-1].startswith("fit 5/5 loss")
+
+
+def test_more_factors_than_a_matrix_has_use_for_are_told():
+    with pytest.warns(UserWarning, match=r"factors=1500 is more than a matrix of 3 x 2"):
+        ALS(1500, iterations=1, random_state=0).fit(sp.csr_array([[1, 0], [0, 1], [1, 1]]))
+
+
+def test_ids_of_a_model(matrix):
+    data = Interactions.from_csr(matrix, user_ids=[f"u{k}" for k in range(80)])
+    model = ALS(2, random_state=0).fit(data)
+    assert model.user_ids_.tolist() == data.user_ids.tolist()
+    assert model.item_ids_.tolist() == list(range(50))
+    assert "\n" not in repr(model.users_)

@@ -248,7 +248,7 @@ def test_ids_with_underscores_stay_texts(load, tmp_path):
     assert load(HEADER + "1_000,2,3\n1000,2,3\n").user_ids.tolist() == ["1000", "1_000"]
     (tmp_path / "user_artist_data.txt").write_text("1 2 3\n1_000 2 3\n1 2_0 3\n1 2 3_0\n")
     raw = audioscrobbler.read(tmp_path)
-    assert raw.plays_.tolist() == [[1, 2, 3]]
+    assert raw.play_rows.tolist() == [[1, 2, 3]]
     assert [(r.reason, r.lines) for r in raw.rejected] == [("not a whole number", 3)]
 
 

@@ -398,7 +398,7 @@ def test_line_is_counted_and_its_neighbours_kept(name, tmp_path):
     (tmp_path / "artist_data.txt").write_bytes(b"2\tTwo\n" + LINES[name] + b"\n3\tThree\n")
     (tmp_path / "artist_alias.txt").write_bytes(b"9\t2\n" + LINES[name] + b"\n")
     raw = audioscrobbler.read(tmp_path)
-    assert raw.plays_.tolist() == [[1, 2, 3], [1, 3, 4]]
+    assert raw.play_rows.tolist() == [[1, 2, 3], [1, 3, 4]]
     assert [(r.lines, r.first_line) for r in raw.rejected if r.file == "user_artist_data.txt"] == [(1, 2)]
     data = raw.clean()
     assert data.nnz == 2

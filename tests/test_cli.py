@@ -126,7 +126,7 @@ def test_search(tmp_path, table):
     ids, _ = cymbals.load(tmp_path / "best").recommend(5, 5)
     assert [row["item"] for row in found["recommendations"]["5"]] == ids.tolist()
     out = cymbals_cli(*args, "--journal", tmp_path / "j").stdout
-    assert "4 settings; best auc" in out
+    assert "4 settings; best ndcg@10" in out
     assert "user 5" in out
     assert len((tmp_path / "j").read_text().splitlines()) == 5
     drawn = ("--random", 3, "--space", "alpha=0.1:10:log", "--space", "factors=2:5", "--space", "confidence=log,linear")
@@ -285,3 +285,25 @@ def test_profile(tmp_path, table, monkeypatch):
     assert "must end in one of" in cymbals_cli(*common, "--figure", "x.table", code=2).stderr
     assert "goes with --sweep" in cymbals_cli(*common, "--rounds", 2, code=2).stderr
     assert "the same file" in cymbals_cli(*common, "--figure", "x.png", "--trace", "x.png", code=2).stderr
+
+
+def test_other_spellings_are_suggested(tmp_path):
+    names = {1: "Radiohead", 2: "Portishead", 3: "Blur"}
+    data = cymbals.Interactions.from_arrays([1, 1, 2, 2, 3], [1, 2, 2, 3, 1], item_names=names)
+    cymbals.ALS(2, random_state=0).fit(data).save(tmp_path / "m")
+    assert "Did you mean 'Radiohead'?" in cymbals_cli("similar", tmp_path / "m", "--item", "radiohead", code=1).output
+    assert "Did you mean 'Portishead'?" in cymbals_cli("similar", tmp_path / "m", "--item", "Portishaed", code=1).output
+    assert "Did you mean" not in cymbals_cli("similar", tmp_path / "m", "--item", "77", code=1).output
+
+
+def test_a_demo_can_be_kept(tmp_path):
+    out = cymbals_cli("demo", "--listeners", 60, "-o", tmp_path / "kept").stdout
+    assert "cymbals report" in out
+    assert cymbals.load(tmp_path / "kept" / "model.cymbals").user_ids_.size
+    assert "is not empty" in cymbals_cli("demo", "-o", tmp_path / "kept", code=1).output
+
+
+def test_doctor_needs_no_click():
+    code = "import sys; sys.modules['click'] = None; sys.argv[1:] = ['doctor']; import cymbals.__main__ as m; m.main()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "simd" in done.stdout

@@ -9,7 +9,7 @@ from sklearn.metrics import roc_auc_score
 import cymbals
 from cymbals import ALS, Interactions, evaluate, split
 from cymbals.data.ids import Ids
-from cymbals.evaluation.baselines import Popularity
+from cymbals.evaluation.baselines import Popularity, Random
 from cymbals.model.factor_model import FactorModel
 from cymbals.model.state import State
 
@@ -135,3 +135,47 @@ def test_als_beats_popularity_on_planted_clusters():
     popular = evaluate(Popularity().fit(train), train, test)
     assert als["auc"] > popular["auc"] + 0.2
     assert csr_of(test).nnz > 0
+
+
+def test_metrics_as_frames_and_plain_names():
+    matrix = random_matrix((40, 30), 0.3)
+    train, test = split.random(matrix, 0.2, seed=0)
+    found = evaluate(ALS(4, random_state=0).fit(train), train, test, k=5)
+    assert found.to_frame()["metric"].tolist() == list(found)
+    assert found.to_frame()["value"].tolist() == list(found.values())
+    assert found.to_dict("_at_")["ndcg_at_5"] == found["ndcg@5"]
+    assert found._repr_html_().count("<tr>") == 1 + len(found)
+
+
+def test_a_model_that_was_fitted_on_the_test_part_is_told():
+    matrix = random_matrix((40, 30), 0.3, values=(1, 5))
+    train, test = split.random(matrix, 0.2, seed=0)
+    with pytest.warns(UserWarning, match=rf"fitted on {test.nnz:,} of the {test.nnz:,} held-out entries"):
+        evaluate(ALS(4, random_state=0).fit(matrix), train, test)
+    with pytest.warns(UserWarning, match="held-out entries"):
+        evaluate(Popularity().fit(matrix), train, test, users=[3, 1])
+    evaluate(ALS(4, random_state=0).fit(train), train, test)  # warnings are errors here
+
+
+def test_few_known_entries_are_no_warning():
+    matrix = random_matrix((400, 30), 0.3, values=(1, 5))
+    train, test = split.random(matrix, 0.2, seed=0)
+    some = sp.lil_array(train)
+    for user, item in zip(*(part[:3] for part in test.nonzero()), strict=True):
+        some[user, item] = 1
+    evaluate(ALS(4, random_state=0).fit(sp.csr_array(some)), train, test)
+
+
+def test_popularity_counts_no_dislikes():
+    matrix = sp.csr_array(np.array([[1, -1], [1, -1], [0, 2]], np.float32))
+    model = Popularity().fit(matrix)
+    assert model.popular(2)[1].tolist() == [2.0, 1.0]
+    assert model.item_factors_[:, 0].tolist() == [2.0, 1.0]
+    assert ALS(2, random_state=0).fit(matrix).popular(2)[1].tolist() == [2.0, 1.0]
+
+
+def test_baselines_recommend_to_strangers():
+    matrix = random_matrix((40, 30), 0.3)
+    ids, _ = Popularity().fit(matrix).recommend(rows=matrix[:2], n=3)
+    assert np.array_equal(ids, Popularity().fit(matrix).recommend([0, 1], 3)[0])
+    assert Random().fit(matrix).recommend(rows=matrix[:2], n=3)[0].shape == (2, 3)

@@ -1,6 +1,7 @@
 """Data in: frames, arrays, matrices; ids, names, merging, splits, and the files people have."""
 
 import gc
+import gzip
 import weakref
 
 import numpy as np
@@ -328,3 +329,55 @@ def test_only_what_nobody_can_write_to_is_shared(tmp_path):
         data = Interactions.from_csr(sp.csr_array(tuple(arrays), shape=matrix.shape))
         assert not np.shares_memory(data.csr.data, arrays[0])
         assert not np.shares_memory(data.csr.indices, arrays[1])
+
+
+def test_what_raw_events_and_ids_print():
+    names = cymbals.audioscrobbler.Names(b"", *np.empty((2, 0), np.int64))
+    plays, aliases = np.zeros((900_000, 3), np.int64), np.empty((0, 2), np.int64)
+    raw = cymbals.audioscrobbler.RawEvents(plays, np.empty(0, np.int64), names, aliases, [])
+    assert repr(raw) == "<RawEvents: 900,000 lines of plays, 0 artist names, 0 aliases, 0 lines rejected>"
+    assert repr(Ids("item", 3, np.array([5, 6, 7]))) == "<Ids: 3 items, whole numbers>"
+    assert repr(Ids("user", 2)) == "<Ids: 2 users, row numbers>"
+
+
+def test_entries_are_found_by_row_and_column():
+    matrix = random_matrix((30, 50), 0.3)
+    csr = Interactions.from_csr(matrix).csr
+    rows, columns = np.divmod(np.arange(30 * 50), 50)
+    assert np.array_equal(csr.holds(rows, columns), (matrix.toarray() != 0).ravel())
+    empty = Interactions.from_csr(sp.csr_array((3, 4))).csr
+    assert not empty.holds(np.array([0, 2]), np.array([0, 3])).any()
+
+
+def test_what_is_no_matrix_is_told_what_to_do():
+    matrix = random_matrix((20, 12), 0.3)
+    data = Interactions.from_csr(matrix)
+    frame = pd.DataFrame({"user": [1], "item": [2], "value": [3]})
+    model = cymbals.ALS(2, random_state=0).fit(data)
+    with pytest.raises(TypeError, match=r"rows must be a scipy sparse matrix or array; got Interactions: its user_items"):
+        model.recommend(rows=data)
+    with pytest.raises(TypeError, match=r"train must be Interactions or a scipy.*got DataFrame: Interactions.from_frame"):
+        cymbals.ALS(2).fit(frame)
+
+
+@pytest.mark.parametrize("suffix", [".csv.gz", ".tsv.gz"])
+def test_packed_tables(tmp_path, suffix):
+    separator = "," if suffix.startswith(".csv") else "\t"
+    lines = ["user,item,value", "1,2,3", "4,5,6", "7,8"]
+    path = tmp_path / f"plays{suffix}"
+    path.write_bytes(gzip.compress("\n".join(lines).replace(",", separator).encode()))
+    with pytest.warns(UserWarning, match="1 row rejected"):
+        data = datasets.load(path)
+    assert data.user_items.toarray().tolist() == [[3, 0], [0, 6]]
+
+
+def test_matrices_in_files(tmp_path):
+    matrix = random_matrix((9, 8), 0.4)
+    sp.save_npz(tmp_path / "m.npz", matrix)
+    assert (datasets.load(tmp_path / "m.npz").user_items != matrix).nnz == 0
+    np.savez(tmp_path / "other.npz", a=np.arange(3))
+    with pytest.raises(ValueError, match="cannot be read as a matrix"):
+        datasets.load(tmp_path / "other.npz")
+    (tmp_path / "bad.npz").write_bytes(b"PK\x03\x04 and no more")
+    with pytest.raises(ValueError, match="cannot be read as a matrix"):
+        datasets.load(tmp_path / "bad.npz")

@@ -85,7 +85,7 @@ def test_what_would_end_a_fit_before_is_refused(plays):
 
 
 def test_nothing_to_score_is_said(plays):
-    with pytest.raises(ValueError, match="no entry of the validation part can be scored by auc"):
+    with pytest.raises(ValueError, match="no entry of the validation part can be scored by ndcg@10"):
         search(plays, {"factors": [3]}, validation=1e-9, iterations=1)
 
 
@@ -148,7 +148,8 @@ def test_validation_by_a_function(plays):
     found = search(plays, {"factors": [3]}, validation=cut, iterations=2, refit=False)
     assert len(seen) == 1
     train, validation = split.leave_k_out(plays, 2, seed=5)
-    assert found.best_score_ == evaluate(ALS(factors=3, iterations=2, random_state=0).fit(train), train, validation)["auc"]
+    model = ALS(factors=3, iterations=2, random_state=0).fit(train)
+    assert found.best_score_ == evaluate(model, train, validation)["ndcg@10"]
 
 
 def test_some_users(plays):
@@ -186,7 +187,7 @@ def test_journal_is_not_repeated_and_knows_its_search(plays, tmp_path, monkeypat
     assert len(fits) == 1 + 4
     assert len(wider.trials) == 12
     for other, words in (
-        ({"metric": "ndcg@10"}, "metric is 'auc' there, 'ndcg@10' here"),
+        ({"metric": "auc"}, "metric is 'ndcg@10' there, 'auc' here"),
         ({"seed": 1}, "another search: seed is 0 there, 1 here"),
         ({"iterations": 3}, "als is"),
     ):
@@ -364,3 +365,21 @@ def test_train_of_other_kinds(plays):
     assert found.best_model_.recommend(0, 2)[0][0].startswith("i")
     with pytest.raises(TypeError, match="scipy sparse"):
         search([[1]], {"factors": [3]})
+
+
+def test_journals_of_another_version_are_gone_on_with(plays, tmp_path):
+    path = tmp_path / "j.jsonl"
+    first = search(plays, GRID, iterations=2, journal=path, metric="auc", refit=False)
+    header, *trials = path.read_text().splitlines()
+    path.write_text("\n".join([json.dumps(json.loads(header) | {"cymbals": "0.0.9"}), *trials]) + "\n")
+    assert search(plays, GRID, iterations=2, journal=path, metric="auc", refit=False).trials == first.trials
+
+
+def test_what_a_search_prints(plays):
+    found = search(plays, GRID, iterations=2, refit=False)
+    assert "\n" not in repr(found)
+    assert repr(found).startswith("<SearchResult: 8 settings; best ndcg@10")
+    assert list(found.table)[: 1 + len(GRID)] == ["score", *sorted(GRID)]
+    html = found._repr_html_()
+    assert html.count("<tr>") == 9
+    assert "ndcg@10" in html

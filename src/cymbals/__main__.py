@@ -2,7 +2,8 @@
 
 import sys
 
-from . import get_include, get_library_dir
+from . import doctor, get_include, get_library_dir
+from .base.optional import missing
 
 _FOLDERS = {
     "--cflags": lambda: f"-I{get_include()}",
@@ -21,7 +22,11 @@ def main() -> None:
     try:
         from .cli import cli
     except ImportError as error:
-        sys.exit(f"cymbals: the command line needs {error.name}: pip install 'cymbals[lab]'")
+        if asked in (["doctor"], ["doctor", "--peaks"]):  # needs nothing, and helps where something is missing
+            for name, fact in doctor(peaks=len(asked) > 1).items():
+                print(f"{name:18} {fact}")
+            return
+        sys.exit("cymbals: " + missing(error.name or "click", "the command line"))
     cli()
 
 

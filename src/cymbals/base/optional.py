@@ -1,7 +1,8 @@
-"""pandas, where it is installed: the core works without."""
+"""Libraries that only some functions need: loaded when such a function is called, with one message where one is missing."""
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,14 +10,29 @@ import numpy as np
 if TYPE_CHECKING:
     import pandas as pd
 
+_NOT_IN_LAB = ("optuna",)
+_PACKAGES = {"sklearn": "scikit-learn"}  # where a package is not named as its module
+
+
+def optional(module: str, what: str = "this") -> Any:
+    """A module, or an ImportError that says how to install it and `what` needs it."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise ImportError(missing(error.name or module, what)) from None
+
+
+def missing(module: str, what: str) -> str:
+    """The message for a missing module."""
+    name = module.partition(".")[0]
+    package = _PACKAGES.get(name, name)
+    install = package if name in _NOT_IN_LAB else "'cymbals[lab]'"
+    return f"{what} needs {package}: pip install {install}"
+
 
 def pandas() -> Any:
-    """pandas, or an error that says how to get it."""
-    try:
-        import pandas as pd
-    except ImportError:
-        raise ImportError("this needs pandas: pip install 'cymbals[lab]'") from None
-    return pd
+    """pandas."""
+    return optional("pandas")
 
 
 def frame(content: dict[str, Any] | list[dict[str, Any]]) -> pd.DataFrame:

@@ -1,34 +1,46 @@
-"""A progress bar on stderr, drawn by rich where it is installed and stderr is a terminal."""
+"""Progress on stderr: a bar in a terminal, else a line every few seconds (notebooks, pipes, log files)."""
 
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+_SECONDS_BETWEEN_LINES = 2.0
+
 
 @contextmanager
 def progress_bar(show: bool, total: int, title: str) -> Iterator[Callable[[dict[str, Any]], None]]:
-    """Yields a function to call after each of `total` steps with what is worth showing."""
-    if not show or not sys.stderr.isatty():
+    """Yields a function to call after each of `total` steps with an entry that has "iteration" and perhaps "loss"."""
+    if not show:
         yield lambda entry: None
         return
     try:
+        if not sys.stderr.isatty():
+            raise ImportError
         from rich.console import Console
         from rich.progress import Progress
     except ImportError:
-
-        def line(entry: dict[str, Any]) -> None:
-            sys.stderr.write(f"\r{title} {entry['iteration']}/{total}{_loss(entry)}")
-            sys.stderr.flush()
-
-        yield line
-        sys.stderr.write("\n")
+        yield _Lines(total, title)
         return
     with Progress(console=Console(stderr=True)) as bar:
         task = bar.add_task(title, total=total)
         yield lambda entry: bar.update(task, advance=1, description=title + _loss(entry))
+
+
+class _Lines:
+    """Writes the first step, the last, and in between one every few seconds."""
+
+    def __init__(self, total: int, title: str) -> None:
+        self.total, self.title, self.next = total, title, 0.0
+
+    def __call__(self, entry: dict[str, Any]) -> None:
+        now = time.monotonic()
+        if now >= self.next or entry["iteration"] == self.total:
+            self.next = now + _SECONDS_BETWEEN_LINES
+            print(f"{self.title} {entry['iteration']}/{self.total}{_loss(entry)}", file=sys.stderr, flush=True)
 
 
 def _loss(entry: dict[str, Any]) -> str:

@@ -16,7 +16,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..base import strict_json as _json
+from .._core import version
+from ..base import strict_json
 from ..base.locks import locked
 from ..base.writing import Writing
 
@@ -67,7 +68,7 @@ class Trial:
     def of_line(cls, line: bytes) -> Trial:
         """From a journal's line; ValueError where it is not one that was written."""
         try:
-            out = cls(**_json.parse(line))
+            out = cls(**strict_json.parse(line))
         except TypeError as error:
             raise ValueError(str(error)) from None
         wrong = [name for name, right in out._fields_are_right().items() if not right]
@@ -77,17 +78,17 @@ class Trial:
 
     def _fields_are_right(self) -> dict[str, bool]:
         """Whether each field is of its type and in its range, which a file need not keep to."""
-        failed, number = self.status == "failed", _json.is_number
+        failed, number = self.status == "failed", strict_json.is_number
         return {
             "params": isinstance(self.params, dict),
             "status": self.status in ("done", "pruned", "failed"),
             "score": self.score is None if failed else number(self.score),
-            "iterations": _json.is_whole(self.iterations, 0 if failed else 1, 2**31 - 1),
+            "iterations": strict_json.is_whole(self.iterations, 0 if failed else 1, 2**31 - 1),
             "seconds": number(self.seconds),
             "metrics": isinstance(self.metrics, dict) and all(map(number, self.metrics.values())),
             "trace": isinstance(self.trace, list) and all(map(number, self.trace)),
             "error": isinstance(self.error, str),
-            "number": _json.is_whole(self.number, -1),
+            "number": strict_json.is_whole(self.number, -1),
         }
 
 
@@ -118,7 +119,7 @@ class Journal:
                 text = os.pread(self._file, os.fstat(self._file).st_size, 0)
                 if not text or (b"\n" not in text and (text.startswith(_BEGINNING) or _BEGINNING.startswith(text))):
                     os.ftruncate(self._file, 0)  # nothing, or what somebody who was killed had begun to write
-                    self._write({"cymbals search": FORMAT} | search)
+                    self._write({"cymbals search": FORMAT, "cymbals": version()} | search)
                 self._check(search)
         except BaseException:
             self.close()
@@ -198,7 +199,7 @@ class Journal:
         text = os.pread(self._file, os.fstat(self._file).st_size, 0)
         first, newline, _ = text.partition(b"\n")
         try:
-            found = _json.parse(first) if newline else None
+            found = strict_json.parse(first) if newline else None
         except ValueError:
             found = None
         if not isinstance(found, dict) or found.get("cymbals search") != FORMAT:

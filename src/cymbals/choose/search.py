@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._core import version
 from ..base.checks import boolean, share, shown, whole_number
+from ..base.html import html_table
 from ..base.optional import frame
 from ..base.progress import progress_bar
 from ..base.threads import resolve
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _SETTINGS_BEFORE_PRUNING, _ITERATIONS_BEFORE_PRUNING = 4, 2
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SearchResult:
     """What a search found.
 
@@ -57,18 +57,26 @@ class SearchResult:
 
     @property
     def table(self) -> pd.DataFrame:
-        """A row a setting, the best first: parameters, score, other metrics, n_iter, seconds, status, error.
+        """A row for each setting, the best first: score, parameters, n_iter, seconds, status, error, other metrics.
 
         n_iter are the iterations done or, where each was scored, the best one.
         """
         rows = [
-            {**t.params, "score": np.nan if t.score is None else t.score}
-            | {name: value for name, value in t.metrics.items() if name != self.metric}
+            {"score": np.nan if t.score is None else t.score, **t.params}
             | {"n_iter": t.iterations, "seconds": t.seconds, "status": t.status, "error": t.error}
+            | {name: value for name, value in t.metrics.items() if name != self.metric}
             for t in self.trials
         ]
         ascending = self.metric in LOWER_IS_BETTER
         return frame(rows).sort_values("score", ascending=ascending, kind="stable", ignore_index=True)
+
+    def __repr__(self) -> str:
+        return f"<SearchResult: {self}>"
+
+    def _repr_html_(self) -> str:
+        best = self.table.head(10)
+        shown = [name for name in ("score", *self.best_params_, "n_iter", "seconds", "status") if name in best]
+        return html_table([dict(zip(shown, row, strict=True)) for row in best[shown].itertuples(index=False)], str(self))
 
     def __str__(self) -> str:
         chosen = ", ".join(f"{name}={value!r}" for name, value in self.best_params_.items())
@@ -81,7 +89,7 @@ def search(
     random: Any = None,
     *,
     n: int = 20,
-    metric: str = "auc",
+    metric: str = "ndcg@10",
     validation: float | Callable[[Any], tuple[Any, Any]] = 0.1,
     refit: bool = True,
     seed: int = 0,
@@ -187,7 +195,7 @@ def search(
     users = None if n_users is None else data.users.drawn(whole_number("n_users", n_users, 1), seed)
     parts = _parts(data, validation, seed)
     course = _Course(*parts, metric, k, patience, prune, warm_start, users)
-    about = {"cymbals": version(), "metric": metric, "seed": seed, "patience": patience, "prune": prune}
+    about = {"metric": metric, "seed": seed, "patience": patience, "prune": prune}
     about |= {"warm_start": warm_start, "n_users": n_users, "space": spaces.as_text(random) if backend else None}
     about |= {"als": same, "data": _checksum(*parts)}
     source = spaces.Proposed(random, n, seed, metric in LOWER_IS_BETTER) if backend else spaces.Listed(listed)

@@ -12,6 +12,7 @@ import numpy as np
 import scipy.stats
 
 from ..base.checks import plain
+from ..base.optional import optional
 from .journal import Trial, key_of
 
 _ATTEMPTS = 20  # to propose a setting that was not tried yet; a small space may hold no more
@@ -158,17 +159,10 @@ def _plain(params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _optuna() -> Any:
-    try:
-        import optuna
-    except ImportError:
-        raise ImportError("backend='optuna' needs Optuna: pip install optuna") from None
+    optuna = optional("optuna", "backend='optuna'")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna
 
 
 def _sklearn() -> Any:
-    try:
-        import sklearn.model_selection
-    except ImportError:
-        raise ImportError("searching needs scikit-learn: pip install 'cymbals[lab]'") from None
-    return sklearn.model_selection
+    return optional("sklearn.model_selection", "searching")

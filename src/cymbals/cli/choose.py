@@ -82,7 +82,7 @@ def evaluate(
 @options.data
 @options.fixed
 @options.space
-@click.option("--metric", default="auc", show_default=True, help="What decides: auc, ndcg@10, recall@20, ..., rmse, mae.")
+@click.option("--metric", default="ndcg@10", show_default=True, help="What decides: ndcg@10, auc, recall@20, rmse, ...")
 @click.option("--validation", type=float, default=0.1, show_default=True, help="Share held out to score settings on.")
 @click.option("--patience", type=click.IntRange(1), help="Stop a fit after so many iterations without a better one.")
 @click.option("--prune", is_flag=True, help="Give settings up that fall below the median.")

@@ -17,13 +17,14 @@ from .terminal import console, echo, print_json, show_tables
 
 @cli.command()
 @click.option("--listeners", type=click.IntRange(50), default=3000, show_default=True)
+@click.option("-o", "--output", type=click.Path(file_okay=False), help="Folder to keep the data set and the model in.")
 @options.seed
 @options.threads
-def demo(listeners: int, seed: int, threads: int | None) -> None:
+def demo(listeners: int, output: str | None, seed: int, threads: int | None) -> None:
     """Make a data set, and run the whole laboratory on it."""
     from ..lab.demo import run
 
-    run(console(), listeners, seed, threads, show_tables)
+    run(console(), listeners, seed, threads, show_tables, output)
 
 
 @cli.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from pathlib import Path
 from typing import Any
 
@@ -87,12 +88,33 @@ def save(model: ALS, output: str) -> None:
 
 
 def _item(model: ALS, text: str) -> Any:
+    """An item by its id or its exact name; other spellings of a name are suggested."""
     names = model.item_names_
-    if names is not None:
-        rows = np.flatnonzero(names == text)
-        if rows.size:
-            return model.items_.of(rows[:1])[0]
-    return options.one_id(model.items_.whole, text)
+    if names is None:
+        return options.one_id(model.items_.whole, text)
+    rows = np.flatnonzero(names == text)
+    if rows.size:
+        return model.items_.of(rows[:1])[0]
+    try:
+        one = options.one_id(model.items_.whole, text)
+        model.items_.rows("--item", [one])
+        return one
+    except KeyError as error:
+        near = _nearest(text, names)
+        if not near:
+            raise
+        raise KeyError(f"{error.args[0]}. Did you mean {' or '.join(map(repr, near))}?") from None
+
+
+def _nearest(text: str, names: Any) -> list[str]:
+    """Up to three names that differ from a text in capitals alone, or else in little."""
+    folded: dict[str, str] = {}
+    for name in names:
+        if name:
+            folded.setdefault(name.casefold(), name)
+    if text.casefold() in folded:
+        return [folded[text.casefold()]]
+    return [folded[near] for near in difflib.get_close_matches(text.casefold(), folded, n=3, cutoff=0.8)]
 
 
 def lists(model: ALS, asked: list[Any], ids: Any, scores: Any) -> dict[Any, list[dict[str, Any]]]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from ..base import files as _files
+from ..base import files
 from ..choose import spaces
 from ..data import datasets
 from ..data.audioscrobbler import RawEvents
@@ -177,7 +177,7 @@ def check_writable(output: str, source: str | None = None) -> None:
         if inside or os.path.samefile(target, source):
             raise click.UsageError(f"--output {output} would replace what is read from {source}: name another file")
     try:
-        _files.check_writable(output)
+        files.check_writable(output)
     except OSError as error:
         raise click.UsageError(str(error)) from None
 

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..base.optional import optional
+
 
 class Columns(dict[str, "NDArray[Any]"]):
     """Arrays by name, and all names that the stream had."""
@@ -19,10 +21,7 @@ def columns_of(stream: Any, wanted: Iterable[str | None]) -> Columns:
     """The columns of a stream that are wanted and there, as arrays; nulls become None or NaN."""
     if not hasattr(stream, "__arrow_c_stream__"):
         raise TypeError(f"stream must have __arrow_c_stream__, as a pyarrow Table has; got {type(stream).__name__}")
-    try:
-        import pyarrow as pa
-    except ImportError:
-        raise ImportError("this needs pyarrow: pip install 'cymbals[lab]'") from None
+    pa = optional("pyarrow")
     reader = pa.RecordBatchReader.from_stream(stream)
     names = [name for name in wanted if name is not None and name in reader.schema.names]
     parts: dict[str, list[NDArray[Any]]] = {name: [_empty(reader.schema.field(name).type)] for name in names}

@@ -44,7 +44,7 @@ class Rejected:
     first_line: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Names(Sequence[str]):
     """Pieces of a text, each decoded when asked for; bytes that are not UTF-8 become U+FFFD."""
 
@@ -59,6 +59,9 @@ class Names(Sequence[str]):
         if isinstance(i, slice):
             return Names(self.text, self.begin[i], self.end[i])
         return self.text[self.begin[i] : self.end[i]].decode("utf-8", "replace")
+
+    def __repr__(self) -> str:
+        return f"<Names: {len(self):,}>"
 
     def containing(self, text: str) -> NDArray[np.int64]:
         """Which of them contain a text, ASCII letters in either case."""
@@ -85,42 +88,47 @@ class Names(Sequence[str]):
         return count
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RawEvents:
     """The three files as found.
 
     Attributes
     ----------
-    plays_, artists_ids_, aliases_ : ndarray
+    play_rows, artist_ids, alias_rows : ndarray
         int64: (user, artist, count), ids of named artists, (misspelled, canonical).
-    names_ : sequence of str
+    artist_names : sequence of str
     rejected : list of Rejected
         Lines not taken, by file and reason.
     notes : dict
         Counts of what was taken with a remark: names that are not UTF-8, artists named twice, missing files.
     """
 
-    plays_: NDArray[np.int64]
-    artist_ids_: NDArray[np.int64]
-    names_: Names
-    aliases_: NDArray[np.int64]
+    play_rows: NDArray[np.int64]
+    artist_ids: NDArray[np.int64]
+    artist_names: Names
+    alias_rows: NDArray[np.int64]
     rejected: list[Rejected]
     notes: dict[str, int] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        plays, names, aliases = (f"{len(part):,}" for part in (self.play_rows, self.artist_names, self.alias_rows))
+        rejected = sum(r.lines for r in self.rejected)
+        return f"<RawEvents: {plays} lines of plays, {names} artist names, {aliases} aliases, {rejected:,} lines rejected>"
 
     @property
     def plays(self) -> pd.DataFrame:
         """Columns user, artist, count: a row a line."""
-        return frame(dict(zip(("user", "artist", "count"), self.plays_.T, strict=True)))
+        return frame(dict(zip(("user", "artist", "count"), self.play_rows.T, strict=True)))
 
     @property
     def artists(self) -> pd.DataFrame:
         """Columns artist, name."""
-        return frame({"artist": self.artist_ids_, "name": list(self.names_)})
+        return frame({"artist": self.artist_ids, "name": list(self.artist_names)})
 
     @property
     def aliases(self) -> pd.DataFrame:
         """Columns misspelled, canonical."""
-        return frame(dict(zip(("misspelled", "canonical"), self.aliases_.T, strict=True)))
+        return frame(dict(zip(("misspelled", "canonical"), self.alias_rows.T, strict=True)))
 
     def names_of(self, artists: Any) -> list[str]:
         """The name of each artist id, or the id itself where it has none.
@@ -130,9 +138,9 @@ class RawEvents:
         artists : int or array_like of int
         """
         wanted = id_array("artists", listed(artists))
-        rows = np.flatnonzero(np.isin(self.artist_ids_, wanted))[::-1]  # so that the first name of an artist counts
-        row_of = dict(zip(self.artist_ids_[rows].tolist(), rows.tolist(), strict=True))
-        return [self.names_[row_of[a]] if a in row_of else str(a) for a in wanted.tolist()]
+        rows = np.flatnonzero(np.isin(self.artist_ids, wanted))[::-1]  # so that the first name of an artist counts
+        row_of = dict(zip(self.artist_ids[rows].tolist(), rows.tolist(), strict=True))
+        return [self.artist_names[row_of[a]] if a in row_of else str(a) for a in wanted.tolist()]
 
     def find(self, text: str) -> pd.DataFrame:
         """Artists whose name contains a text, ASCII letters in either case.
@@ -146,12 +154,12 @@ class RawEvents:
         DataFrame
             Columns artist, name, canonical (what the id finally stands for), plays (under this id, as found).
         """
-        rows = self.names_.containing(instance("text", text, str))
-        artists = self.artist_ids_[rows]
+        rows = self.artist_names.containing(instance("text", text, str))
+        artists = self.artist_ids[rows]
         known, places = np.unique(artists, return_inverse=True)
-        at = Ids("artist", known.size, known).find(self.plays_[:, 1])
-        plays = np.bincount(at[at >= 0], self.plays_[at >= 0, 2], known.size)[places].astype(np.int64)
-        names = [self.names_[row] for row in rows.tolist()]
+        at = Ids("artist", known.size, known).find(self.play_rows[:, 1])
+        plays = np.bincount(at[at >= 0], self.play_rows[at >= 0, 2], known.size)[places].astype(np.int64)
+        names = [self.artist_names[row] for row in rows.tolist()]
         return frame({"artist": artists, "name": names, "canonical": self.resolve(artists), "plays": plays})
 
     def resolve(self, artists: Any) -> NDArray[np.int64]:
@@ -176,7 +184,7 @@ class RawEvents:
 
         Of two lines for one id the first counts. A cycle stands for its smallest id.
         """
-        own = self.aliases_[self.aliases_[:, 0] != self.aliases_[:, 1]]
+        own = self.alias_rows[self.alias_rows[:, 0] != self.alias_rows[:, 1]]
         wrong, first = np.unique(own[:, 0], return_index=True)
         right = own[first, 1]
         at = Ids("alias", wrong.size, wrong).find(right)  # the alias that a target is itself, -1 for none
@@ -209,7 +217,7 @@ class RawEvents:
             without a name, alias chains and cycles, and rejected lines.
         """
         n_threads = resolve(None)
-        user, artist, count = self.plays_.T
+        user, artist, count = self.play_rows.T
         wrong, right, report = self.canonical()
         user_ids, rows = distinct(user, n_threads)
         artists = Places(artist, n_threads)
@@ -222,10 +230,10 @@ class RawEvents:
         csr = summed(rows, artists.of_ids(columns), values, shape, n_threads)
         items = Ids("item", item_ids.size, item_ids)
         name_of = np.full(item_ids.size, -1)
-        found = items.find(self.artist_ids_)[::-1]  # so that the first name of an artist is written last
+        found = items.find(self.artist_ids)[::-1]  # so that the first name of an artist is written last
         name_of[found[found >= 0]] = np.arange(found.size)[::-1][found >= 0]
 
-        texts = self.names_  # not self, which holds all plays
+        texts = self.artist_names  # not self, which holds all plays
 
         @functools.cache  # for all that is made of these interactions
         def names() -> NDArray[Any]:

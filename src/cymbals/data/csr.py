@@ -81,6 +81,19 @@ class Csr:
         kept = np.concatenate(([0], np.cumsum(keep)))[self.indptr]
         return Csr(kept, self.indices[keep], self.data[keep], self.shape)
 
+    def holds(self, rows: NDArray[np.int64], columns: NDArray[Any]) -> NDArray[np.bool_]:
+        """Whether there is an entry at each of these (row, column) pairs: a binary search in each row, all at once."""
+        low, end = self.indptr[rows], self.indptr[rows + 1]
+        high = end.copy()
+        while (unsure := np.flatnonzero(low < high)).size:
+            middle = (low[unsure] + high[unsure]) // 2
+            before = self.indices[middle] < columns[unsure]
+            low[unsure] = np.where(before, middle + 1, low[unsure])
+            high[unsure] = np.where(before, high[unsure], middle)
+        out = low < end
+        out[out] = self.indices[low[out]] == columns[out]
+        return out
+
     def without_zeros(self) -> Csr:
         """The entries that are not 0; itself where there are none."""
         keep = self.data != 0
@@ -191,10 +204,7 @@ def _is_number(value: Any) -> bool:
 def from_scipy(name: str, matrix: Any, n_threads: int) -> Csr:
     """A checked Csr from any scipy sparse matrix or array. It shares no memory that anybody else can write to."""
     if not sp.issparse(matrix):
-        raise TypeError(
-            f"{name} must be a scipy sparse matrix or array, or Interactions; got {type(matrix).__name__} "
-            "(scipy.sparse.csr_array(x) makes one)"
-        )
+        raise TypeError(f"{name} must be a scipy sparse matrix or array; got {type(matrix).__name__}{_instead(matrix)}")
     if matrix.ndim == 1:
         matrix = matrix.reshape((1, -1))
     if matrix.ndim != 2:
@@ -212,6 +222,18 @@ def from_scipy(name: str, matrix: Any, n_threads: int) -> Csr:
         stored = values != 0
         rows, cols, values = rows[stored], cols[stored], values[stored]
     return summed(rows, cols, values, shape, n_threads)
+
+
+def _instead(data: Any) -> str:
+    """What to pass instead of something that is no sparse matrix."""
+    if hasattr(data, "user_items"):
+        return ": its user_items are one, whose columns must be the model's items in the model's order"
+    if hasattr(data, "columns"):
+        return (
+            ": Interactions.from_frame(frame, user=..., item=..., value=...) takes a frame with a row for each event, "
+            "scipy.sparse.csr_array(frame.to_numpy()) one with a column for each item"
+        )
+    return ": scipy.sparse.csr_array(x) makes one"
 
 
 def _from_compressed(name: str, matrix: Any, shape: tuple[int, int], n_threads: int) -> Csr:

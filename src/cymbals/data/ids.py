@@ -126,6 +126,10 @@ class Ids:
             array.flags.writeable = False
         self.array = array
 
+    def __repr__(self) -> str:
+        kind = "row numbers" if self.array is None else "whole numbers" if self.whole else "strings"
+        return f"<Ids: {self.n:,} {self.what}s, {kind}>"
+
     @classmethod
     def checked(cls, what: str, ids: Any, n: int) -> Ids:
         """From what a caller passes: None, or n distinct ids."""
@@ -218,7 +222,7 @@ class Ids:
             if not np.array_equal(new, np.arange(self.n, n)):
                 wanted = f"{self.n}" if new.size == 1 else f"{self.n} to {n - 1}, in this order"
                 raise KeyError(
-                    f"new {self.what}s of a model without ids must be numbered on, {wanted}; got {first_few(new.tolist())}"
+                    f"new {self.what}s of a model without ids must be row numbers that go on, {wanted}; got {first_few(new.tolist())}"
                 )
             return Ids(self.what, n)
         if new.size and self.whole != (new.dtype.kind == "i"):

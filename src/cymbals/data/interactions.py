@@ -344,7 +344,10 @@ def as_interactions(name: str, data: Any, n_threads: int) -> Interactions:
     """`data` itself, or a sparse matrix as Interactions without ids."""
     if isinstance(data, Interactions):
         return data
-    csr = from_scipy(name, data, n_threads)
+    try:
+        csr = from_scipy(name, data, n_threads)
+    except TypeError as error:
+        raise TypeError(str(error).replace("must be a scipy", "must be Interactions or a scipy", 1)) from None
     return Interactions(csr, Ids("user", csr.shape[0]), Ids("item", csr.shape[1]))
 
 

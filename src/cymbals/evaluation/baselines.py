@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..base.checks import generator
 from ..base.threads import resolve
+from ..data.csr import Csr
 from ..data.interactions import as_interactions
 from ..model.factor_model import FactorModel
-from ..model.state import State
+from ..model.state import State, audience
 
 
 def contenders(model: FactorModel, train: Any, seed: Any = 0) -> dict[str, FactorModel]:
@@ -30,12 +32,14 @@ class Popularity(FactorModel):
     """
 
     def fit(self, train: Any) -> Self:
-        """Count the users of each item; takes what `ALS.fit` takes."""
+        """Count the users of each item whose value is above 0; takes what `ALS.fit` takes."""
         data = as_interactions("train", train, resolve(None))
-        audience = np.bincount(data.csr.indices, minlength=data.shape[1])[:, None].astype(np.float32)
-        everyone = np.ones((data.shape[0], 1), np.float32)
-        self._state = State(everyone, audience, data.users, data.items, data.item_names, data.csr)
+        everyone, counts = np.ones((data.shape[0], 1), np.float32), audience(data.csr, np.float32)
+        self._state = State(everyone, counts, data.users, data.items, data.item_names, data.csr)
         return self
+
+    def _fold_in(self, state: State, rows: Csr, n_threads: int) -> NDArray[Any]:
+        return np.ones((rows.shape[0], 1), state.x.dtype)
 
 
 class Random(FactorModel):
@@ -64,3 +68,6 @@ class Random(FactorModel):
         x, y = (rng.standard_normal((n, self._RANK)).astype(np.float32) for n in data.shape)
         self._state = State(x, y, data.users, data.items, data.item_names, data.csr)
         return self
+
+    def _fold_in(self, state: State, rows: Csr, n_threads: int) -> NDArray[Any]:
+        return np.random.default_rng(0).standard_normal((rows.shape[0], self._RANK)).astype(state.x.dtype)

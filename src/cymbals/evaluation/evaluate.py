@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..base.checks import instance, whole_number
+from ..base.html import html_table
+from ..base.optional import frame
 from ..base.threads import resolve
 from ..data.csr import Csr
 from ..data.ids import listed
@@ -17,6 +20,9 @@ from ..data.interactions import Interactions, as_interactions
 from ..metrics.errors import errors
 from ..metrics.ranking import mean_over_users, ranking
 from ..model.factor_model import FactorModel
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MOST_CUTOFFS = 100_000  # as csrc/metrics.cpp has it
 
@@ -51,6 +57,33 @@ class Metrics(Mapping[str, float]):
     def __len__(self) -> int:
         return len(self._means)
 
+    def to_dict(self, at: str = "@") -> dict[str, float]:
+        """Plain numbers by name.
+
+        Parameters
+        ----------
+        at : str
+            What stands before a cut-off: ``to_dict("_at_")`` has "ndcg_at_10", a name that MLflow takes.
+
+        Returns
+        -------
+        dict of str to float
+        """
+        return {name.replace("@", at): value for name, value in self.items()}
+
+    def to_frame(self) -> pd.DataFrame:
+        """A data frame with a row for each metric: columns "metric" and "value".
+
+        Returns
+        -------
+        DataFrame
+        """
+        return frame({"metric": list(self), "value": list(self.values())})
+
+    def _repr_html_(self) -> str:
+        title = f"Metrics of {self.n_users:,} users"
+        return html_table([{"metric": name, "value": value} for name, value in self.items()], title)
+
     def __repr__(self) -> str:
         figures = ", ".join(f"{name}={value:.4f}" for name, value in self.items())
         return f"<Metrics of {self.n_users:,} users: {figures}>"
@@ -64,7 +97,7 @@ def evaluate(
     users: Any = None,
     n_threads: int | None = None,
 ) -> Metrics:
-    """Score a model's ranking of all items that a user has not in train against what he has in test.
+    """Rank all items that a user does not have in train, and compare with what the user has in test.
 
     AUC is the share of (held-out, other) pairs of items in the right order, ties counting one half; the others are all
     items neither in train nor in test. precision@k = hits / k; recall@k = hits / held-out items; map@k and ndcg@k
@@ -108,6 +141,7 @@ def evaluate(
     if users is not None:
         rows = np.unique(model.users_.rows("users", listed(users)))
         x, seen, held_out = np.ascontiguousarray(x[rows]), seen.take(rows), held_out.take(rows)
+    _warn_of_fitted(model.state_.seen, seen, held_out, rows)
     per_user, together = ranking(x, y, seen, held_out, cutoffs, n)
     if model.predicts_values:
         of_users, of_all = errors(x, y, held_out)
@@ -115,6 +149,22 @@ def evaluate(
     if rows is not None:
         per_user = {name: _scattered(values, rows, model.state_.x.shape[0]) for name, values in per_user.items()}
     return Metrics(per_user, together)
+
+
+def _warn_of_fitted(fitted: Csr | None, train: Csr, test: Csr, rows: NDArray[np.int64] | None) -> None:
+    """Warns if the model was fitted on more than a hundredth of the held-out entries that count: its ranking knows them."""
+    if fitted is None or fitted is train:  # entries of train do not count
+        return
+    users, items = test.row_numbers(), test.indices
+    counts = (test.data > 0) & ~train.holds(users, items)
+    users, items = users[counts], items[counts]
+    known = np.count_nonzero(fitted.holds(users if rows is None else rows[users], items))
+    if known > 0.01 * users.size:
+        warnings.warn(
+            f"the model was fitted on {known:,} of the {users.size:,} held-out entries, so these metrics are too good: "
+            "fit it on the train part alone",
+            stacklevel=3,
+        )
 
 
 def _scattered(values: NDArray[np.float64], rows: NDArray[np.int64], n: int) -> NDArray[np.float64]:

@@ -68,7 +68,7 @@ def sampled_auc(
     kind, each = one_of("negatives", negatives, NEGATIVES), whole_number("n_samples", n_samples, 1)
     rng, n, model = generator(seed, "seed"), resolve(None), instance("model", model, FactorModel).snapshot()
     seen, held_out = aligned("train", train, model, n), aligned("test", test, model, n)
-    held_out = held_out.where((held_out.data > 0) & ~_Places(seen).hold(held_out.row_numbers(), held_out.indices))
+    held_out = held_out.where((held_out.data > 0) & ~seen.holds(held_out.row_numbers(), held_out.indices))
     users, items = held_out.row_numbers(), held_out.indices.astype(np.int64)
     there = _drawable(kind, seen, held_out)[users] > 0
     users, items = np.repeat(users[there], each), np.repeat(items[there], each)
@@ -95,35 +95,18 @@ def _draw(kind: str, users: NDArray[np.int64], seen: Csr, held_out: Csr, rng: An
     if kind == "train":
         at = seen.indptr[users] + (rng.random(users.size) * np.diff(seen.indptr)[users]).astype(np.int64)
         return np.asarray(seen.indices[at], np.int64)
-    refused = [_Places(held_out)] + ([_Places(seen)] if kind == "unseen" else [])
+    refused = [held_out] + ([seen] if kind == "unseen" else [])
     out = np.empty(users.size, np.int64)
     left = np.arange(users.size)
     for _ in range(_ROUNDS):  # draw again what may not be drawn
         out[left] = (rng.random(left.size) * seen.shape[1]).astype(np.int64)
-        left = left[np.any([places.hold(users[left], out[left]) for places in refused], axis=0)]
+        left = left[np.any([part.holds(users[left], out[left]) for part in refused], axis=0)]
     for user in np.unique(users[left]).tolist():  # who has nearly all: from a list of the few others
         everything = np.arange(seen.shape[1])
-        free = everything[~np.any([places.hold(np.full_like(everything, user), everything) for places in refused], axis=0)]
+        free = everything[~np.any([part.holds(np.full_like(everything, user), everything) for part in refused], axis=0)]
         of_user = left[users[left] == user]
         out[of_user] = free[(rng.random(of_user.size) * free.size).astype(np.int64)]
     return out
-
-
-class _Places:
-    """Where a matrix has entries."""
-
-    def __init__(self, csr: Csr) -> None:
-        self.width = csr.shape[1]
-        self.keys = csr.row_numbers() * self.width + csr.indices  # rising, as rows are sorted
-
-    def hold(self, rows: NDArray[np.int64], columns: NDArray[Any]) -> NDArray[np.bool_]:
-        """Whether there are entries at these rows and columns."""
-        if not self.keys.size:
-            return np.zeros(rows.size, bool)
-        wanted = rows * self.width + columns
-        at = np.minimum(np.searchsorted(self.keys, wanted), self.keys.size - 1)
-        out: NDArray[np.bool_] = self.keys[at] == wanted
-        return out
 
 
 def interval(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,15 +22,15 @@ from .describe import describe
 Show = Callable[[Console, Mapping[str, Any]], None]
 
 
-def run(console: Console, n_listeners: int, seed: int, n_threads: int | None, show: Show) -> None:
-    """Every step, with what it found."""
-    with tempfile.TemporaryDirectory(prefix="cymbals-demo-") as folder:
+def run(console: Console, n_listeners: int, seed: int, n_threads: int | None, show: Show, keep: str | None = None) -> None:
+    """Every step, with what it found. The data set and the model stay in the folder `keep`, if one is given."""
+    with _folder(keep) as folder:
         console.rule("1. Raw files")
         planted = synthetic.write(folder, n_listeners, seed=seed)
         console.print(f"{n_listeners:,} made-up listeners, in Audioscrobbler's three files, in {folder}")
         raw = audioscrobbler.read(folder)
     console.print(
-        f"{len(raw.plays_):,} play counts, {len(raw.names_):,} artist names, {len(raw.aliases_):,} aliases",
+        f"{len(raw.play_rows):,} play counts, {len(raw.artist_names):,} artist names, {len(raw.alias_rows):,} aliases",
         highlight=False,
     )
     rejected = [{"file": r.file, "reason": r.reason, "lines": r.lines, "first line": r.first_line} for r in raw.rejected]
@@ -83,3 +85,28 @@ def run(console: Console, n_listeners: int, seed: int, n_threads: int | None, sh
         f"fit their planted taste ({seconds:.2f} s)",
         highlight=False,
     )
+
+    console.rule("What to do next")
+    if keep is None:
+        console.print("cymbals demo -o demo              keep the data set and the model in a folder", highlight=False)
+        return
+    path = Path(keep, "model.cymbals")
+    model.save(path)
+    for command, what in (
+        (f"cymbals recommend {path} --user {user}", "recommend again"),
+        (f"cymbals describe {keep}", "look at the data"),
+        (f"cymbals search {keep} --random 10", "choose settings"),
+        (f"cymbals report {keep} -o report.html", "all of it in one page"),
+    ):
+        console.print(f"{command:56}  {what}", highlight=False, soft_wrap=True)
+
+
+def _folder(keep: str | None) -> AbstractContextManager[str]:
+    """A folder for the data set: `keep`, which must not hold anything yet, or one that is removed afterwards."""
+    if keep is None:
+        return tempfile.TemporaryDirectory(prefix="cymbals-demo-")
+    place = Path(keep)
+    place.mkdir(parents=True, exist_ok=True)
+    if any(place.iterdir()):
+        raise ValueError(f"output: the folder {keep} is not empty; name a new one")
+    return nullcontext(keep)

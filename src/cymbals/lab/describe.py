@@ -152,7 +152,7 @@ def _tables(data: Interactions, t: _Totals, top: int) -> dict[str, pd.DataFrame]
 
 def _raw_tables(raw: RawEvents, cleaned: Interactions, top: int) -> dict[str, pd.DataFrame]:
     n_threads = resolve(None)
-    user, artist, count = raw.plays_.T
+    user, artist, count = raw.play_rows.T
     artists, places = distinct(artist, n_threads)
     plays = np.bincount(places, count, artists.size)
     report = cleaned.report
@@ -167,9 +167,9 @@ def _raw_tables(raw: RawEvents, cleaned: Interactions, top: int) -> dict[str, pd
         return {"artist": artists[rows], "name": raw.names_of(artists[rows])}
 
     return {
-        "plays, as found": frame(dict(zip(("user", "artist", "count"), raw.plays_[:HEAD].T, strict=True))),
-        "artists, as found": frame({"artist": raw.artist_ids_[:HEAD], "name": list(raw.names_[:HEAD])}),
-        "aliases, as found": frame(dict(zip(("misspelled", "canonical"), raw.aliases_[:HEAD].T, strict=True))),
+        "plays, as found": frame(dict(zip(("user", "artist", "count"), raw.play_rows[:HEAD].T, strict=True))),
+        "artists, as found": frame({"artist": raw.artist_ids[:HEAD], "name": list(raw.artist_names[:HEAD])}),
+        "aliases, as found": frame(dict(zip(("misspelled", "canonical"), raw.alias_rows[:HEAD].T, strict=True))),
         "lines rejected": frame(
             {
                 "file": [r.file for r in raw.rejected],

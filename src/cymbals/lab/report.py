@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from ..base.checks import share, whole_number
 from ..base.files import beside, check_writable
 from ..base.format import cell, is_number, printable
+from ..base.optional import optional
 from ..choose import spaces
 from ..choose.search import search
 from ..data import split
@@ -174,11 +175,7 @@ def _picture(figure: Figure) -> str:
 
 
 def _template() -> Any:
-    try:
-        import jinja2
-        import matplotlib  # noqa: F401  (missing it now is better than after minutes)
-    except ImportError as error:
-        raise ImportError(f"a report needs {error.name}: pip install 'cymbals[lab]'") from None
+    jinja2, _ = (optional(module, "a report") for module in ("jinja2", "matplotlib"))  # now rather than after minutes
     loader = jinja2.FileSystemLoader(Path(__file__).parent)
     environment = jinja2.Environment(
         loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True, finalize=_printable

@@ -94,7 +94,8 @@ def as_found(description: Description, data: Interactions | RawEvents) -> list[S
     t = description.tables
     section = Section("data", "The data as found")
     section.parts.append(
-        f"{len(data.plays_):,} lines of plays, {len(data.names_):,} names of artists, {len(data.aliases_):,} aliases. "
+        f"{len(data.play_rows):,} lines of plays, {len(data.artist_names):,} names of artists, "
+        f"{len(data.alias_rows):,} aliases. "
         "The first lines of each file:"
     )
     section.parts.append([(name, t[name]) for name in ("plays, as found", "artists, as found", "aliases, as found")])

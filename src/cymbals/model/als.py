@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, NamedTuple, Self
@@ -27,6 +28,8 @@ from .solving_model import SolvingModel, entries_of, settings_of, transformed
 from .state import FitRecord, State
 
 _OVER_RELAXED = Schedule(second=1.3, growth=0.1, most=1.8)  # of solver "auto"; others are plain unless told otherwise
+
+_LARGE_RANK = 1024
 
 
 class _Arguments(NamedTuple):
@@ -300,6 +303,12 @@ class ALS(Params, SolvingModel):
             columns = data.by_item(n_threads) if rows is data.csr else rows.transposed(n_threads)
             for side in (rows, columns):  # raises now what would be raised after the first half-step
                 objective.row_regularization(side.indptr, side.shape[1])
+        if rank > min(data.shape) and rank >= _LARGE_RANK:
+            warnings.warn(
+                f"factors={rank} is more than a matrix of {data.shape[0]} x {data.shape[1]} has use for, and slow: "
+                f"{min(data.shape)} factors can fit it exactly",
+                stacklevel=3,
+            )
         with phase("start"):
             given = _known(init) if isinstance(init, FactorModel) else init
             x, y = start(given, data, rank, objective.biases, dtype, rng)

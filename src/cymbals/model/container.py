@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..base import strict_json as _json
+from ..base import strict_json
 from ..base.files import beside
 
 MAGIC = b"cymbals\n"
@@ -120,7 +120,7 @@ class _Place(NamedTuple):
 
 def _contents(header: bytes, start: int, size: int) -> tuple[dict[str, Any], dict[str, _Place]]:
     """Facts and arrays of a file of `size` bytes; ValueError where `write` would not have written the header so."""
-    content = _json.parse(header)
+    content = strict_json.parse(header)
     if not isinstance(content, dict):
         raise ValueError("the header is no JSON object")
     facts, arrays = content.get("facts"), content.get("arrays")
@@ -143,10 +143,11 @@ def _place(name: str, said: Any) -> _Place:
     if not isinstance(said, dict) or said.get("type") not in _TYPES:
         raise ValueError(f"array {name!r} has no known type")
     shape: Any = said.get("shape")
-    if not isinstance(shape, list) or len(shape) not in (1, 2) or not all(_json.is_whole(n, 0, _LONGEST) for n in shape):
+    sides_possible = isinstance(shape, list) and all(strict_json.is_whole(n, 0, _LONGEST) for n in shape)
+    if not sides_possible or len(shape) not in (1, 2):
         raise ValueError(f"array {name!r} has no possible shape")
     numbers: list[Any] = [said.get("offset"), said.get("crc32")]
-    if not all(map(_json.is_whole, numbers)):
+    if not all(map(strict_json.is_whole, numbers)):
         raise ValueError(f"array {name!r} has no offset or no checksum")
     return _Place(np.dtype(said["type"]), tuple(shape), *numbers)
 

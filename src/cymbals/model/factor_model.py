@@ -106,6 +106,16 @@ class FactorModel:
         return self.state_.items
 
     @property
+    def user_ids_(self) -> NDArray[Any]:
+        """The ids of users in row order, shape (n_users,)."""
+        return self.state_.users.all()
+
+    @property
+    def item_ids_(self) -> NDArray[Any]:
+        """The ids of items in row order, shape (n_items,)."""
+        return self.state_.items.all()
+
+    @property
     def item_names_(self) -> NDArray[Any] | None:
         """A name or None for each item; None where the data had no names."""
         return self.state_.names
@@ -354,7 +364,7 @@ class FactorModel:
         -------
         ndarray
             A score for each pair, in the model's dtype. With objective "explicit" an estimate of the rating, else of
-            preference: about 1 for what the user likes, about 0 for what he does not know.
+            preference: about 1 for what the user likes, about 0 for what they do not know.
         """
         state = self.state_
         u, i = state.users.rows("users", listed(users)), state.items.rows("items", listed(items))

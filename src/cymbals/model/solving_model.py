@@ -196,8 +196,8 @@ class SolvingModel(FactorModel):
     def explain(self, user: Any, item: Any, n: int | None = 10) -> Explanation:
         """How much each item of a user's history contributes to the score of an item.
 
-        The user's factors are linear in the targets b of his entries (Hu, Koren, Volinsky 2008, section 5), so the
-        score of their exact solution is a sum over these entries. With biases, this is the part of the score that his
+        A user's factors are linear in the targets b of the user's entries (Hu, Koren, Volinsky 2008, section 5), so the
+        score of their exact solution is a sum over these entries. With biases, this is the part of the score that their
         ratings explain, x.y + b_u; mean and item bias, which everyone gets, are left out.
 
         Parameters

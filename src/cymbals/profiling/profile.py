@@ -18,6 +18,7 @@ from .._core import simd_name
 from ..base.checks import one_of
 from ..base.files import beside
 from ..base.format import cell, is_number
+from ..base.html import html_table
 from ..base.optional import frame
 from ..base.recorder import Recorder, active, current
 from ..base.threads import resolve
@@ -322,6 +323,13 @@ class Profile:
                 f"{limits['stream']:.1f} memory in order, {limits['gather']:.1f} rows at random",
                 file=out,
             )
+
+    def __repr__(self) -> str:
+        return f"<Profile: {self.seconds:.3f} s, {self.n_threads} threads, {self.simd}>"
+
+    def _repr_html_(self) -> str:
+        columns = ("side", "phase", "calls", "seconds", "rows", "entries", "gflop_per_s", "gb_per_s")
+        return html_table([{name: row[name] for name in columns} for row in self.summary(peaks=False)], repr(self)[1:-1])
 
     def roofline(self) -> Figure:
         """Phases that compute, by flops a byte and flops a second, under the limits of this machine.

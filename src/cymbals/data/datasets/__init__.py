@@ -24,9 +24,10 @@ def load(
     Parameters
     ----------
     path : path-like
-        A folder with Audioscrobbler's or HetRec's files, or a .csv, .tsv or .parquet file.
+        A folder with Audioscrobbler's or HetRec's files, or a .csv, .tsv (also .csv.gz, .tsv.gz), .parquet or .npz file.
     user, item, value, time : str
-        Columns of a .csv, .tsv or .parquet file; value None: every row counts 1; time None: no times.
+        Columns of a .csv, .tsv or .parquet file; value None: every row counts 1; time None: no times. An .npz file has
+        none: it holds a sparse matrix that ``scipy.sparse.save_npz`` wrote.
 
     Rejected lines are counted in ``report["lines_rejected"]``. In HetRec's, .csv and .tsv files these are rows with more
     or fewer fields than the header, which a warning names; in Audioscrobbler's files all lines that cannot be parsed.
@@ -63,5 +64,5 @@ def read(
         return hetrec.load(place)
     raise FileNotFoundError(
         f"{place}: holds neither Audioscrobbler's {audioscrobbler.PLAYS}.txt nor HetRec's {hetrec.PLAYS}; "
-        "for a table, name the .csv, .tsv or .parquet file itself"
+        "for a table, name the .csv, .tsv, .parquet or .npz file itself"
     )

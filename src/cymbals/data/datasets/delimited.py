@@ -7,6 +7,7 @@ tell where it did so: the csv module looks for such rows, in a second pass over 
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import itertools
 import os
@@ -64,7 +65,8 @@ def read(
             return frame, 0
     except pd.errors.ParserError:  # a row with surplus fields, or a quote that is not closed
         pass
-    with open(path, encoding="utf-8-sig", errors=errors, newline="") as file:
+    open_text: Any = gzip.open if os.fspath(path).lower().endswith(".gz") else open
+    with open_text(path, "rt", encoding="utf-8-sig", errors=errors, newline="") as file:
         header, ragged = _ragged(file, separator, quotes)
         if frame is None or ragged:
             file.seek(0)

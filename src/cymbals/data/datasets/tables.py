@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import scipy.sparse
 from numpy.typing import NDArray
 
 from ...base.optional import pandas
@@ -24,7 +25,7 @@ def load(
     value: str | None = "value",
     time: str | None = None,
 ) -> Interactions:
-    """Read a .csv, .tsv or .parquet file.
+    """Read a .csv, .tsv (also .csv.gz, .tsv.gz), .parquet or .npz file.
 
     A row of a .csv or .tsv file that has more or fewer fields than the header is rejected. ``report["lines_rejected"]``
     counts such rows, and a warning names the line numbers of the first five. An empty field counts as a field, so
@@ -49,10 +50,13 @@ def load(
     KeyError
         A column that is not there.
     """
-    pd, place = pandas(), Path(path)
-    kind = place.suffix.lower()
-    if kind not in (".csv", ".tsv", ".parquet"):
-        raise ValueError(f"{place}: must end in .csv, .tsv or .parquet")
+    place = Path(path)
+    kind = place.with_suffix("").suffix.lower() if place.suffix.lower() == ".gz" else place.suffix.lower()
+    if kind not in (".csv", ".tsv", ".parquet", ".npz") or (kind in (".parquet", ".npz") and place.suffix.lower() != kind):
+        raise ValueError(f"{place}: must end in .csv, .tsv, .csv.gz, .tsv.gz, .parquet or .npz")
+    if kind == ".npz":
+        return _matrix(place)
+    pd = pandas()
     rejected = {}
     try:
         if kind == ".parquet":
@@ -74,6 +78,18 @@ def load(
     data = Interactions.from_frame(frame, user=user, item=item, value=value, time=time)
     data.report |= rejected
     return data
+
+
+def _matrix(place: Path) -> Interactions:
+    """A sparse matrix that ``scipy.sparse.save_npz`` wrote, users in rows; row numbers are the ids."""
+    try:
+        with open(place, "rb") as file:
+            matrix = scipy.sparse.load_npz(file)
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # zip files and headers go wrong in many ways
+        raise ValueError(f"{place}: cannot be read as a matrix that scipy.sparse.save_npz wrote: {error}") from error
+    return Interactions.from_csr(matrix)
 
 
 def _ids(codes: NDArray[Any], distinct: Any) -> NDArray[Any]:

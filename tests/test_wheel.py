@@ -28,7 +28,7 @@ def test_contents(wheel):
         "cymbals/__init__.pxd",
         "cymbals/libcymbals.so",
         "cymbals/py.typed",
-        "cymbals/report.html",
+        "cymbals/lab/report.html",
         "cymbals/cli/choose.py",
     ):
         assert wanted in names

@@ -240,14 +240,14 @@ class Interactions:
     def _from_events(
         cls, users: Any, items: Any, values: Any, times: Any, names: Any, columns: tuple[Any, ...]
     ) -> Interactions:
-        user_of, item_of = (own(id_array(str(c), ids), ids) for c, ids in zip(columns[:2], (users, items), strict=True))
+        user_of, item_of = id_array(str(columns[0]), users), id_array(str(columns[1]), items)
         if user_of.size != item_of.size:
             raise ValueError(f"{columns[0]} and {columns[1]} must be equally long, got {user_of.size} and {item_of.size}")
         checked = _values(str(columns[2]), values, user_of, item_of)
         when = times_of_events(str(columns[3]), times, user_of.size)
         n_threads = resolve(None)
-        user_ids, rows = distinct(user_of, n_threads)
-        item_ids, cols = distinct(item_of, n_threads)
+        user_ids, rows = distinct(own(user_of, users), n_threads)  # copied one after the other: a copy takes much memory
+        item_ids, cols = distinct(own(item_of, items), n_threads)
         csr = summed(rows, cols, checked, (user_ids.size, item_ids.size), n_threads)
         item_map = Ids("item", item_ids.size, item_ids)
         report = {"rows": user_of.size, "pairs": csr.nnz}

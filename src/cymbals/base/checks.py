@@ -56,7 +56,10 @@ def whole_number(name: str, value: Any, least: int, most: int = 2**31 - 1) -> in
 
 
 def real_number(name: str, value: Any, *, least: float = 0.0, open_end: bool = False) -> float:
-    """`value` as a finite float that is at least `least`, or above `least` with `open_end`."""
+    """`value` as a finite float that is at least `least`, or above `least` with `open_end`.
+
+    Raises TypeError if it is not a number, ValueError if it is out of range.
+    """
     if isinstance(value, (bool, np.bool_, np.timedelta64)) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} must be a number, got {shown(value)}")
     try:
@@ -124,7 +127,7 @@ def one_of(name: str, value: Any, choices: tuple[str, ...]) -> str:
 
 
 def generator(random_state: Any, name: str = "random_state") -> np.random.Generator | np.random.RandomState:
-    """A random generator from None, a seed, a Generator or a RandomState."""
+    """A random generator from None, a seed, a Generator or a RandomState; the last two are returned unchanged."""
     if random_state is None or isinstance(random_state, (np.random.Generator, np.random.RandomState)):
         return np.random.default_rng() if random_state is None else random_state
     try:

@@ -36,17 +36,17 @@ def check_writable(path: str | os.PathLike[str]) -> None:
     # root may write to write-protected files, so os.access alone does not find them
     if not found.st_mode & 0o222 or not _allowed(target, os.W_OK):
         raise PermissionError(
-            f"cannot write {path}: it is write-protected; allow it (chmod u+w), or save under another name"
+            f"cannot write {path}: it is write-protected; make it writable (chmod u+w), or save under another name"
         )
     if found.st_nlink > 1:
         raise OSError(
-            f"cannot write {path}: it has {found.st_nlink} hard links, and the others would keep the old content; "
+            f"cannot write {path}: it has {found.st_nlink} hard links, and the other links would keep the old content; "
             "unlink it first, or save under another name"
         )
 
 
-def _allowed(path: Path, what: int) -> bool:
-    return os.access(path, what, effective_ids=os.access in os.supports_effective_ids)
+def _allowed(path: Path, mode: int) -> bool:
+    return os.access(path, mode, effective_ids=os.access in os.supports_effective_ids)
 
 
 @contextmanager
@@ -75,7 +75,7 @@ def beside(path: str | os.PathLike[str]) -> Iterator[Path]:
 @contextmanager
 def _new_part_file(target: Path) -> Iterator[tuple[Path, int]]:
     """Yields the path and the descriptor of a new part file, which is locked."""
-    mode = 0o600 if target.exists() else 0o666  # the kernel applies the umask
+    mode = 0o600 if target.exists() else 0o666  # for 0o600 see _copy_access; to 0o666 the system applies the umask
     while True:
         part = target.with_name(f"{_part_prefix(target)}{secrets.token_hex(8)}.part")
         file = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
@@ -119,9 +119,9 @@ def _remove_stale(target: Path) -> None:
 def _copy_access(target: Path, file: int) -> None:
     """Gives a finished part file the owner, the group and the permissions of the file that it replaces.
 
-    Only root can set another owner: for another user, the file becomes their own and keeps the old group. If
-    they are not in that group, the file keeps the group that it was created with. Group and others then get only the
-    permissions that both had before, or none if the old file had an access control list.
+    Only root can set another owner. For other users the file becomes their own, and keeps the old group if they are in it.
+    Otherwise the file has their group: group and others then get only the permissions that both had before, or none if the
+    old file had an access control list.
     """
     try:
         old = target.stat()
@@ -134,7 +134,7 @@ def _copy_access(target: Path, file: int) -> None:
     if acl:
         os.setxattr(file, _ACL, acl)
     elif hasattr(os, "removexattr"):
-        with suppress(OSError):  # the file has no list
+        with suppress(OSError):  # the file has no access control list
             os.removexattr(file, _ACL)
     os.fchmod(file, mode)
 

@@ -1,8 +1,8 @@
 """Locks on single bytes of files. A lock excludes other processes and the other threads of this process.
 
 A lock is released at the end of its block. If the process dies in the block, the system releases the lock as soon as the
-children forked in the block are gone too. Some filesystems (SMB) forbid others to read or write a locked byte. A caller can
-therefore lock a byte far behind the end of the file, which nobody reads. Only this module uses fcntl.
+children forked in the block are gone too. Some filesystems (SMB) forbid others to read or write a locked byte. Callers
+therefore lock bytes far behind the end of the file, which nobody reads. Only this module uses fcntl.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _changed = threading.Condition()
 def locked(file: int, byte: int, wait: bool) -> Iterator[bool]:
     """Locks one byte of an open, writable file in this block, and yields whether that worked.
 
-    If another process or thread holds the lock, the call waits for it with `wait`, and yields False without `wait`.
+    If another process or thread holds the lock, `wait` decides: true waits for the lock, false yields False at once.
     """
     status, process = os.fstat(file), os.getpid()
     key = (status.st_dev, status.st_ino, byte)

@@ -1,4 +1,4 @@
-"""Imports libraries that only some functions need. If one is missing, the error tells how to install it."""
+"""Imports libraries that only some functions need. If one is missing, the error message says how to install it."""
 
 from __future__ import annotations
 

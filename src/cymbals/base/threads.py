@@ -143,7 +143,7 @@ def _cgroup_quota(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/s
         if controllers and "cpu" not in controllers.split(","):
             continue
         base = root if not controllers else root / controllers if (root / controllers).is_dir() else root / "cpu"
-        # in a container the path can be the host's path: its folders are missing here, and only the root has a quota
+        # in a container the path can be one of the host: its folders do not exist here, and only the root has a quota
         folder = base / group.strip("/")
         for place in [folder, *folder.parents]:
             if not place.is_relative_to(base):

@@ -192,12 +192,12 @@ class RawEvents:
             An id without an alias is its own canonical id.
         """
         wanted = id_array("artists", listed(artists))
-        wrong, right, _ = self.canonical()
-        at = Ids("alias", wrong.size, wrong).find(wanted)
-        return np.where(at >= 0, right[np.maximum(at, 0)], wanted) if wrong.size else wanted
+        misspelled, canonical, _ = self.canonical()
+        at = Ids("alias", misspelled.size, misspelled).find(wanted)
+        return np.where(at >= 0, canonical[np.maximum(at, 0)], wanted) if misspelled.size else wanted
 
     def canonical(self) -> tuple[NDArray[np.int64], NDArray[np.int64], dict[str, int]]:
-        """Resolves chains of aliases.
+        """Resolves all aliases, and chains of aliases. `clean` uses it; call `resolve` for single ids.
 
         If two lines give an alias for the same id, the first line counts. All ids of a cycle get the smallest of them.
 
@@ -209,13 +209,13 @@ class RawEvents:
             "alias_chains", the aliases that lead to their canonical id through other aliases, and "alias_cycles".
         """
         aliases = self.alias_rows[self.alias_rows[:, 0] != self.alias_rows[:, 1]]
-        wrong, first = np.unique(aliases[:, 0], return_index=True)
-        right = aliases[first, 1]
-        at = Ids("alias", wrong.size, wrong).find(right)  # where the target has an alias itself; else -1
+        misspelled, first = np.unique(aliases[:, 0], return_index=True)
+        target = aliases[first, 1]
+        at = Ids("alias", misspelled.size, misspelled).find(target)  # position of the target's own alias; -1 for none
         end = np.where(at >= 0, at, np.arange(at.size))
         for _ in range(int(at.size).bit_length()):  # each round doubles the number of steps
             end = end[end]
-        final = right[end]
+        final = target[end]
         lowest: dict[int, int] = {}  # position of an alias in a cycle: the smallest id of that cycle
         cycles = 0
         for start in np.unique(end[at[end] >= 0]).tolist():
@@ -223,13 +223,13 @@ class RawEvents:
                 cycle = [start]
                 while (here := int(at[cycle[-1]])) != start:
                     cycle.append(here)
-                lowest |= dict.fromkeys(cycle, int(wrong[cycle].min()))
+                lowest |= dict.fromkeys(cycle, int(misspelled[cycle].min()))
                 cycles += 1
         for i in np.flatnonzero(at[end] >= 0).tolist():
             final[i] = lowest[end[i]]
-        changed = final != wrong
-        report = {"alias_chains": int(np.sum(final != right)), "alias_cycles": cycles}
-        return wrong[changed], final[changed], report
+        changed = final != misspelled
+        report = {"alias_chains": int(np.sum(final != target)), "alias_cycles": cycles}
+        return misspelled[changed], final[changed], report
 
     def clean(self) -> Interactions:
         """The `Interactions` to fit a model on: aliases replaced by canonical ids, counts of equal pairs summed.
@@ -243,12 +243,12 @@ class RawEvents:
         """
         n_threads = resolve(None)
         user, artist, count = self.play_rows.T
-        wrong, right, report = self.canonical()
+        misspelled, canonical, report = self.canonical()
         user_ids, rows = distinct(user, n_threads)
         artists = Places(artist, n_threads)
-        aliases = Ids("alias", wrong.size, wrong)
+        aliases = Ids("alias", misspelled.size, misspelled)
         at = aliases.find(artists.values)
-        renamed_ids = np.where(at >= 0, right[np.maximum(at, 0)], artists.values) if wrong.size else artists.values
+        renamed_ids = np.where(at >= 0, canonical[np.maximum(at, 0)], artists.values) if misspelled.size else artists.values
         item_ids, columns = distinct(renamed_ids, n_threads)
         shape = (user_ids.size, item_ids.size)
         values = count.astype(np.float32 if count.size and count.max() <= 2**24 else np.float64)

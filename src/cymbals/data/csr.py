@@ -140,7 +140,7 @@ class Csr:
 
 
 def summed(rows: NDArray[Any], cols: NDArray[Any], values: NDArray[Any], shape: tuple[int, int], n_threads: int) -> Csr:
-    """`Csr.from_triplets`, which returns float64 values if whole numbers and their sums do not fit in float32 exactly."""
+    """Like `Csr.from_triplets`, but returns float64 values if whole numbers or their sums are not exact in float32."""
     if values.dtype != np.float32:
         return Csr.from_triplets(rows, cols, values, shape, n_threads)
     if _largest(values) < 2**24:  # all values are exact in float32, and so are most sums
@@ -266,7 +266,7 @@ def _from_compressed(name: str, matrix: Any, shape: tuple[int, int], n_threads: 
     if problem == _INDPTR:
         raise ValueError(
             f"{name}.indptr must start at 0, must not decrease, and must not end above the number of entries; "
-            f"position {position} is wrong"
+            f"see position {position}"
         )
     if problem in (_INDEX, _NAN):
         column = int(csr.indices[position])

@@ -86,7 +86,7 @@ class Places:
             self.values = np.flatnonzero(table >= 0) + lowest
 
     def of_ids(self, renumbered: NDArray[np.int64] | None = None) -> NDArray[Any]:
-        """The position of each id in `values`; with `renumbered`, the number that it holds at that position.
+        """The position of each id in `values`. If `renumbered` is given, returns its elements at these positions instead.
 
         Call this only once: it may overwrite the table of positions.
         """

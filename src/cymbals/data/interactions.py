@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Interactions:
-    """A checked users x items matrix with ids and, where known, item names and times.
+    """A users x items matrix of counts or ratings with ids and, where known, item names and times.
 
     Use it to give data with ids to `ALS.fit`, `evaluate` and `split`; the model's answers then have your ids. Make it with
     one of the methods that begin with ``from_``, or with `datasets.load`.
@@ -263,7 +263,9 @@ class Interactions:
     ) -> Interactions:
         user_of, item_of = id_array(str(columns[0]), users), id_array(str(columns[1]), items)
         if user_of.size != item_of.size:
-            raise ValueError(f"{columns[0]} and {columns[1]} must be equally long, got {user_of.size} and {item_of.size}")
+            raise ValueError(
+                f"{columns[0]} and {columns[1]} must have the same length, got {user_of.size} and {item_of.size}"
+            )
         checked = _values(str(columns[2]), values, user_of, item_of)
         when = times_of_events(str(columns[3]), times, user_of.size)
         n_threads = resolve(None)
@@ -322,12 +324,32 @@ class Interactions:
         return self.by_item().to_scipy()
 
     def with_values(self, values: NDArray[Any]) -> Interactions:
-        """Interactions with the same entries and new values, in the order of `user_items.data`."""
+        """Interactions with the same entries and other values. Use it for a weighting of your own.
+
+        Parameters
+        ----------
+        values : ndarray of float32 or float64, shape (nnz,)
+            In the order of `user_items.data`. They are not checked or copied.
+
+        Returns
+        -------
+        Interactions
+        """
         csr = Csr(self.csr.indptr, self.csr.indices, values, self.shape)
         return Interactions(csr, self.users, self.items, self._names, self.report, self.times)
 
     def where(self, keep: NDArray[np.bool_]) -> Interactions:
-        """Interactions with the entries for which the mask is true. Users and items stay the same."""
+        """Interactions with some of the entries, and the same users and items. Use it for a split or filter of your own.
+
+        Parameters
+        ----------
+        keep : ndarray of bool, shape (nnz,)
+            Whether to keep each entry, in the order of `user_items.data`.
+
+        Returns
+        -------
+        Interactions
+        """
         times = None if self.times is None else self.times[keep]
         return Interactions(self.csr.where(keep), self.users, self.items, self._names, None, times)
 
@@ -406,7 +428,7 @@ def _row_numbers(name: str, rows: Any, n: int, index: Any) -> NDArray[Any]:
 def _values(name: str, values: Any, users: NDArray[Any], items: NDArray[Any]) -> NDArray[Any]:
     """The values of events as floats that the caller cannot change. Raises if one is not finite, and names its row."""
     if users.size != items.size:
-        raise ValueError(f"users and items must be equally long, got {users.size} and {items.size}")
+        raise ValueError(f"users and items must have the same length, got {users.size} and {items.size}")
     if values is None:
         return np.ones(users.size, np.float32)
     array = own(values_array(name, values), values)

@@ -91,7 +91,7 @@ def elapsed(moment: Any, times: NDArray[Any]) -> NDArray[np.float64]:
     if times.dtype.kind == "f" or np.asarray(moment).dtype.kind == "f":
         with np.errstate(over="ignore"):  # the difference of huge numbers is infinite, which is a valid age
             return np.asarray(np.maximum(moment - times, 0), np.float64)
-    # the difference of two int64 can need all 64 bits of an unsigned number
+    # the difference of two int64 can be too large for int64, but fits in uint64
     difference = np.asarray(moment).astype(np.uint64) - times.astype(np.uint64)
     return np.where(times <= moment, difference, 0).astype(np.float64)
 

@@ -92,7 +92,7 @@ def bm25(data: Data, k1: float = 100.0, b: float = 0.8) -> Data:
     k1 : float
         For a user with average L, the value r that gets half of the largest possible weight; above 0.
     b : float
-        Influence of L: 0 ignores it, 1 takes it in full.
+        Influence of L: 0 ignores it, 1 takes it fully into account.
 
     Returns
     -------
@@ -157,17 +157,20 @@ def time_decay(data: Interactions, half_life: Any, now: Any = None) -> Interacti
 
 
 def _counts(data: Any) -> Interactions:
+    """`data` as Interactions. Raises ValueError if a value is negative."""
     interactions = as_interactions("data", data, resolve(None))
     refuse_negative("data", interactions.csr, "this weighting", resolve(None))
     return interactions
 
 
 def _audience(interactions: Interactions) -> NDArray[np.int64]:
+    """Number of users of each item: those with a value above 0."""
     csr = interactions.csr
     return np.bincount(csr.indices[csr.data > 0], minlength=csr.shape[1])
 
 
 def _reweighted(data: Data, interactions: Interactions, values: NDArray[Any]) -> Data:
+    """`interactions` with new values, in the type of `data`. Raises ValueError if a value is not finite."""
     values = values.astype(interactions.csr.data.dtype, copy=False)
     if not np.isfinite(values).all():
         raise ValueError(f"data: its values, up to {interactions.csr.data.max():g}, are too large; scale them down")

@@ -42,11 +42,11 @@ class Profile:
     that enters the block are measured. Several fits in one block are added up. If the block of one Profile is inside the
     block of another, both measure the inner one.
 
-    Times are measured on each thread. Flops and bytes are counted by the cost model in csrc/README.md. The phases are:
+    Times are measured on each thread. Flops and bytes are counted as csrc/README.md describes. The phases are:
 
     - before the iterations: "data" (check and copy the input), "check", "triplets", "transpose", "start" (random factors);
-    - in each half-step: "gram", "eigh", "rotate", "whiten" (row lengths and the 16-bit copy of the fixed side), "gather"
-      (read a row's entries and their factors from memory; for conjugate gradients also compute the first residual),
+    - in each half-step: "gram", "eigh", "rotate", "whiten" (row norms and the 16-bit copy of the fixed side), "gather"
+      (compute a row's weights and read the factors of its entries; for conjugate gradients also the first residual),
       "cg", "dual", "primal" (the solvers), "wait" (threads without rows wait for the others), "other";
     - elsewhere: "loss", "keep" (copies for a callback), "index", "topk", "metrics", "core" (any other call of the compiled
       core), "rest" (Python).
@@ -256,8 +256,8 @@ class Profile:
         Returns
         -------
         list of dict
-            "least" and "most" are the least and most entries in a row of this length class, a range between powers of two.
-            "retried" counts rows that were solved a second time, exactly or in float64.
+            A length class is the rows with "least" to "most" entries; "least" is a power of two. "retried" counts rows that
+            were solved a second time, exactly or in float64.
         """
         counts, times = ("rows", "entries", "cg_steps", "retried"), ("gather", "solve")
         sums: dict[tuple[Any, ...], dict[str, Any]] = {}

@@ -21,8 +21,8 @@ def load(
 ) -> Interactions:
     """Load play counts or ratings from a file or folder, in any format that cymbals reads.
 
-    Use it if your data are in a file; `Interactions.from_frame` and its siblings take data in memory. The name of the file,
-    or the names of the files in the folder, tell the format.
+    Use it if your data are in a file. For data in memory use `from_frame`, `from_arrow`, `from_arrays` or `from_csr` of
+    `Interactions`. The format is recognised by the names of the files.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def load(
     FileNotFoundError
         `path` does not exist, or the folder holds no files of a known format.
     ValueError
-        The file cannot be read as the format that its name tells.
+        The file cannot be read in the format of its ending.
     KeyError
         The file does not have one of the columns.
     """

@@ -84,7 +84,9 @@ def _check_names(header: list[str]) -> None:
     """Raises if two columns have the same name: pandas would rename the second and silently use the first."""
     twice = [name for name, count in Counter(header).items() if count > 1 and name != "nan"]
     if twice:
-        raise ValueError(f"columns stand more than once in the header: {', '.join(map(repr, twice))}; rename them")
+        raise ValueError(
+            f"columns stand more than once in the header: {', '.join(map(repr, twice))}; give each column its own name"
+        )
 
 
 def _warn_of_rejected(path: str, header: list[str], ragged: list[_Ragged], all_of_them: bool) -> None:

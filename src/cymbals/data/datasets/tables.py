@@ -51,8 +51,7 @@ def load(
     Raises
     ------
     ValueError
-        The ending of the file name is unknown, the file cannot be read as the format that it tells, or all rows are
-        rejected.
+        The file name has an unknown ending, the file cannot be read in the format of its ending, or all rows are rejected.
     KeyError
         The table does not have one of the columns.
     """
@@ -99,7 +98,7 @@ def _matrix(place: Path) -> Interactions:
 
 
 def _ids(codes: NDArray[Any], distinct: Any) -> NDArray[Any]:
-    """Ids from factorized texts: whole numbers if all texts are written as whole numbers, else the texts."""
+    """Ids from factorized texts: as whole numbers if every text is a whole number, else as texts."""
     texts = [str(text) for text in distinct]
     whole = all(_WHOLE.fullmatch(t) for t in texts)
     numbers = [int(t.partition(".")[0]) for t in texts] if whole else []

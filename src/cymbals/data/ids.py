@@ -149,7 +149,7 @@ class Ids:
             raise ValueError(f"{what}_ids must hold {n} ids, one for each {what}; got {array.size}")
         values, counts = np.unique(array, return_counts=True)
         if values.size != n:
-            raise ValueError(f"{what}_ids must be distinct; {values[counts > 1].tolist()[0]!r} stands more than once")
+            raise ValueError(f"{what}_ids must be distinct; {values[counts > 1].tolist()[0]!r} occurs more than once")
         return cls(what, n, array)
 
     @property

@@ -418,7 +418,7 @@ def _row_numbers(name: str, rows: Any, n: int, index: Any) -> NDArray[Any]:
     """A copy of the caller's row numbers. Raises an error if one of them is outside [0, n)."""
     array = own(id_array(name, rows), rows)
     if array.dtype.kind != "i":
-        raise TypeError(f"{name} must be row numbers where shape is given, got {array.dtype}")
+        raise TypeError(f"{name} must be row numbers if shape is given, got {array.dtype}")
     bad = np.flatnonzero((array < 0) | (array >= n))
     if bad.size:
         raise ValueError(f"{name}: entry {bad[0]} is {array[bad[0]]}, outside [0, {n})")

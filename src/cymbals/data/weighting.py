@@ -164,7 +164,7 @@ def _counts(data: Any) -> Interactions:
 
 
 def _audience(interactions: Interactions) -> NDArray[np.int64]:
-    """Number of users of each item: those with a value above 0."""
+    """For each item, the number of users with a value above 0."""
     csr = interactions.csr
     return np.bincount(csr.indices[csr.data > 0], minlength=csr.shape[1])
 

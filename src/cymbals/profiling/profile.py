@@ -227,7 +227,7 @@ class Profile:
         Returns
         -------
         list of dict
-            Times are in seconds, "gflop" in 1e9 flops, "gbyte" in 1e9 bytes. A value is None where it has no meaning.
+            Times are in seconds, "gflop" in 1e9 flops, "gbyte" in 1e9 bytes. A value is None if a phase has no such value.
         """
         return self._rows(("iteration", "side"), peaks)
 

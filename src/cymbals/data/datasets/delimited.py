@@ -85,7 +85,7 @@ def _check_names(header: list[str]) -> None:
     twice = [name for name, count in Counter(header).items() if count > 1 and name != "nan"]
     if twice:
         raise ValueError(
-            f"columns stand more than once in the header: {', '.join(map(repr, twice))}; give each column its own name"
+            f"columns occur more than once in the header: {', '.join(map(repr, twice))}; give each column its own name"
         )
 
 

@@ -7,7 +7,6 @@ import venv
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import scipy.sparse as sp
 
@@ -132,6 +131,7 @@ def named():
 @pytest.fixture(params=["whole", "real", "dates"])
 def timed(request):
     """A frame of events with repeated pairs, their times in column t."""
+    pd = pytest.importorskip("pandas")
     rng = np.random.default_rng(0)
     df = pd.DataFrame({"u": rng.integers(0, 30, 900), "i": rng.integers(0, 20, 900), "r": rng.integers(1, 9, 900)})
     seconds = rng.permutation(900) * 7
@@ -148,6 +148,7 @@ def of_timed(df):
 @pytest.fixture
 def table(tmp_path):
     """The path of a table of 900 rows for the command line."""
+    pd = pytest.importorskip("pandas")
     rng = np.random.default_rng(0)
     df = pd.DataFrame(
         {"user": rng.integers(0, 60, 900), "item": rng.integers(0, 40, 900), "value": rng.integers(1, 9, 900)}

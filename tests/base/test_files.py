@@ -21,7 +21,7 @@ from cymbals.base import files as _files
 from cymbals.base import locks as _locks
 from cymbals.base.files import beside, check_writable
 
-needs_root = pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can be somebody else")
+needs_root = pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can act as another user")
 
 
 def parts(folder):
@@ -43,7 +43,7 @@ def umask(mask):
 
 @pytest.fixture
 def open_folder():
-    """One that every user may write to, below folders that all may pass through."""
+    """A folder that every user may write to, inside folders that every user may enter."""
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o777)
         yield Path(folder)
@@ -112,8 +112,6 @@ def acl(*entries):
 
 
 NOBODY = 2**32 - 1
-
-
 LIST = acl((1, 6, NOBODY), (2, 4, 12345), (4, 0, NOBODY), (16, 4, NOBODY), (32, 0, NOBODY))  # user 12345 may read
 
 
@@ -164,7 +162,7 @@ def test_a_new_file_gets_what_the_umask_leaves(tmp_path, mask, plain):
 
 
 def test_the_umask_is_never_touched(tmp_path, monkeypatch, plain):
-    """It is the process's: for a moment, files of other threads would get any permissions."""
+    """The umask belongs to the process: while it is changed, other threads would create files with wrong permissions."""
     monkeypatch.setattr(os, "umask", lambda mask: pytest.fail("changed the umask"))
     plain.save(tmp_path / "m")
     plain.save(tmp_path / "m")
@@ -172,14 +170,14 @@ def test_the_umask_is_never_touched(tmp_path, monkeypatch, plain):
 
 @pytest.mark.parametrize("who", ["this user", "another user"])
 def test_write_protected_target_is_refused(open_folder, who, plain):
-    """Also for root, whom the system would let."""
+    """Also for root, whom the system would not stop."""
     path = open_folder / "m"
     path.write_bytes(b"old")
     path.chmod(0o444 if who == "this user" else 0o644)
     with contextlib.ExitStack() as stack:
         if who == "another user":
             if os.geteuid() != 0:
-                pytest.skip("only root can be somebody else")
+                pytest.skip("only root can act as another user")
             stack.enter_context(as_user(1111, 2222))
         for write in (plain.save, check_writable):
             with pytest.raises(PermissionError, match=r"write-protected; allow it .* or save under another name"):
@@ -215,7 +213,7 @@ with beside(sys.argv[1]) as part:
 
 @contextlib.contextmanager
 def writing(path):
-    """Another process that has written its part file and does not go on."""
+    """Another process that has written its unfinished file and waits."""
     command = [sys.executable, "-c", WRITER, str(path)]
     child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
@@ -326,7 +324,7 @@ def test_full_disk_leaves_the_old_file_and_no_part(tmp_path, plain):
 
 
 def test_file_then_rename_then_folder(tmp_path, monkeypatch, plain):
-    """A rename lasts once its folder is on the disk, and must not get there before the file is."""
+    """The file is synced before the rename and the folder after it, so that a power failure leaves the old or the new file."""
     steps, fsync, replace = [], os.fsync, os.replace
 
     def synced(file):

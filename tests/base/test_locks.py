@@ -25,7 +25,7 @@ def test_filesystem_without_locks(tmp_path, monkeypatch, plain):
 
 
 def test_where_linux_has_no_locks_of_open_files(tmp_path, monkeypatch):
-    """gVisor has not."""
+    """As in gVisor."""
 
     def refuse(file, command, argument):
         raise OSError(errno.EINVAL, "Invalid argument")

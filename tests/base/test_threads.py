@@ -59,7 +59,7 @@ def test_cgroup_quotas(tmp_path):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is limited through Linux's address space")
 def test_threads_that_cannot_be_started_are_done_without():
-    """Each thread's stack takes half a gigabyte of addresses, of which there are enough for two or three."""
+    """Each thread's stack takes half a gigabyte of address space; the limit leaves room for two or three."""
     code = """
 import os, resource, sys
 if len(sys.argv) < 2:  # the size of stacks is read when a program starts
@@ -125,8 +125,6 @@ for n in (1, 2):
 
 
 FORK = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
-
-
 CHILD = """
 import os, signal, sys, warnings
 import numpy as np, scipy.sparse as sp, cymbals

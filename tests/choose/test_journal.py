@@ -48,7 +48,7 @@ def test_half_a_line_is_dropped(tmp_path):
 
 
 def test_two_journals_of_one_file_share_claims(tmp_path):
-    """Locks are a process's, so the other one is a child."""
+    """Locks belong to a process, so a child process opens the second journal."""
     path = tmp_path / "j"
     script = (
         "import sys; from cymbals.choose.journal import Journal\n"
@@ -63,7 +63,7 @@ def test_two_journals_of_one_file_share_claims(tmp_path):
             assert not theirs
         child.send_signal(signal.SIGKILL)
         child.communicate()
-        with notes.claim("b", False) as theirs:  # whoever is killed holds nothing any more
+        with notes.claim("b", False) as theirs:  # a killed process holds no claim
             assert theirs
 
 

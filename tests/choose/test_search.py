@@ -166,7 +166,7 @@ def test_journals_of_another_version_are_gone_on_with(plays, tmp_path):
 
 
 def test_killed_and_started_again_it_goes_on(tmp_path, plays):
-    """The whole of it through the command line: no finished setting is fitted twice, the outcome is the same."""
+    """Through the command line: no finished setting is fitted again."""
     coo = plays.tocoo()
     table = tmp_path / "plays.csv"
     np.savetxt(table, np.column_stack([*coo.coords, coo.data]), "%d", ",", header="user,item,value", comments="")
@@ -195,7 +195,7 @@ def test_killed_and_started_again_it_goes_on(tmp_path, plays):
 
 
 def test_processes_share_a_search(tmp_path, plays):
-    """Two processes on one journal: each setting once, both know all."""
+    """Two processes share one journal: each setting is fitted once, and both return all results."""
     sp.save_npz(tmp_path / "plays.npz", plays.tocsr())
     script = (
         "import cymbals, scipy.sparse as sp\n"

@@ -21,7 +21,7 @@ from cymbals.cli.terminal import console, print_json, show_tables
 
 
 def run(*args, code=0):
-    """The command line, whose output must be UTF-8."""
+    """What a command prints: stdout and stderr, which must hold no control characters."""
     done = CliRunner().invoke(cli, [str(a) for a in args])
     assert done.exit_code == code, done.output + str(done.exception)
     return shown(done.stdout), shown(done.stderr)

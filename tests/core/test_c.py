@@ -9,14 +9,8 @@ from conftest import ROOT, run
 import cymbals
 
 SOURCES = ROOT / "tests" / "c"
-
-
 FLAGS = "-std=c99 -D_POSIX_C_SOURCE=200809L -O1 -g -Wall -Wextra -Wpedantic -Werror".split()
-
-
 COMPILER = shutil.which(os.environ.get("CC", "cc"))
-
-
 pytestmark = pytest.mark.skipif(COMPILER is None, reason="no C compiler (set CC)")
 
 

@@ -9,23 +9,12 @@ import pytest
 from conftest import ROOT, run
 
 COUNTING = ROOT / "tests" / "counting"
-
-
 COMPILER = shutil.which(os.environ.get("CXX", "c++"))
-
-
 FLAGS = "-std=c++17 -O1 -fopenmp -Wno-psabi -DCYMBALS_HAVE_AVX2=0 -DCYMBALS_HAVE_AVX512=0".split()
-
-
+FLAGS += [f"-I{folder}" for folder in (ROOT / "src/cymbals/include", ROOT / "csrc", COUNTING)]
 SHAPES = {"baseline": (16, 16), "avx2": (32, 16), "avx512": (64, 32)}  # bytes of a vector, registers
-
-
 PHASES = {"gram", "rotate", "whiten", "cg gather", "cg", "dual gather", "dual", "primal gather", "primal"}
-
-
 ROWS = 1004  # of main.cpp's matrices, filled up to a multiple of four
-
-
 pytestmark = [
     pytest.mark.skipif(not (ROOT / "csrc").is_dir(), reason="not a checkout: there is nothing to build"),
     pytest.mark.skipif(COMPILER is None, reason="no C++ compiler (c++, or what $CXX says)"),

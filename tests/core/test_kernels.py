@@ -15,11 +15,7 @@ from cymbals.solve.basis import gramian
 from cymbals.solve.half_step import ALWAYS, Settings, half_step, solve_rows
 
 SETS = list(supported().values())
-
-
 RANKS = [*range(1, 18), 23, 31, 32, 33, 47, 48, 63, 64, 65, 96, 100, 127, 128, 129, 130, 257]
-
-
 SHAPE = (24, 70)
 
 
@@ -107,7 +103,7 @@ def test_confidence_below_unobserved_weight(simd):
 @pytest.mark.parametrize("simd", SETS)
 @pytest.mark.parametrize("nu", [0.0, 1.0])
 def test_compact_rows_change_float32_cg_alone(simd, nu):
-    """16-bit copies: near what float32 rows give, and left aside by float64, by exact rows and by ill-conditioned ones."""
+    """float32 CG gives nearly the same from 16-bit copies; float64, exact solvers and ill-conditioned rows do not use them."""
     for rank, density in ((1, 0.05), (7, 0.3), (16, 0.3), (33, 0.6), (130, 0.6)):
         matrix = random_matrix((30, 90), density)
         got = {}
@@ -132,7 +128,7 @@ def test_compact_rows_change_float32_cg_alone(simd, nu):
 @pytest.mark.parametrize("simd", SETS)
 @pytest.mark.parametrize("solve", ["auto", "cg"])
 def test_compact_rows_that_lose_nothing(solve, simd):
-    """Where D is 1 and the fixed side fits 8 bits, its copy is the same numbers: as exact as float32, at every rank."""
+    """Where whitening changes nothing and the factors fit 8 bits, the 16-bit copy holds the same numbers: as exact as float32."""
     rng = np.random.default_rng(0)
     for rank in [*RANKS, 256, 512]:
         for matrix in (random_matrix(SHAPE), random_matrix(SHAPE, values=(-3, 5))):
@@ -184,7 +180,7 @@ def test_unregularized():
 
 @pytest.mark.parametrize("simd", SETS)
 def test_counts_that_break_float32_are_solved_in_float64(simd):
-    """Weights over twelve decades: the fit to what weighs most stays as good as the reference's."""
+    """Weights spread over twelve powers of ten: the heaviest entries are fitted as well as by the reference."""
     rng = np.random.default_rng(0)
     matrix = random_matrix((40, 60), 0.5, values=(1, 3), dtype=np.float64)
     matrix.data *= 10.0 ** rng.integers(0, 12, matrix.nnz)

@@ -141,7 +141,7 @@ def test_raw_counts_of_hetrec(data_folder):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_auto_where_nearly_all_is_explained(seed):
-    """Heavy counts and more factors than users leave little loss; what CG leaves over must be small beside that."""
+    """Large counts and more factors than users leave little loss; the error of CG must be small compared with it."""
     rng = np.random.default_rng(seed)
     dense = np.rint(rng.lognormal(3.0, 2.0, (40, 600))) * (rng.random((40, 600)) < 0.2)
     losses = {}

@@ -13,11 +13,7 @@ from cymbals.data import csr
 from cymbals.data.csr import Csr
 
 M = random_matrix((30, 20), 0.3)
-
-
 OUTSIDE = 2**31 - 1
-
-
 PARTS = ("data", "indices", "indptr")
 
 
@@ -116,7 +112,7 @@ def of_parts(parts):
 
 
 def test_only_what_nobody_can_write_to_is_shared(tmp_path):
-    """Arrays over bytes are; read-only views, mapped files and Arrow's buffers can be written to by others."""
+    """Only arrays over bytes are shared: others may still write to read-only views, mapped files and Arrow's buffers."""
     matrix = random_matrix((30, 20))
     matrix.sort_indices()
     parts = {"data": matrix.data, "indices": matrix.indices.astype(np.int32), "indptr": matrix.indptr.astype(np.int32)}
@@ -163,7 +159,7 @@ def test_a_file_mapped_for_reading_is_copied(tmp_path):
 
 @pytest.mark.parametrize("make", [sp.csr_array, sp.csc_array, sp.csr_matrix])
 def test_a_write_right_after_the_check_changes_nothing(make, monkeypatch):
-    """A thread that writes all the time hits this moment now and then; here it is hit each time."""
+    """A thread that writes all the time hits this moment only sometimes; this test always does."""
     matrix = make(M, copy=True)
     check = csr.check_csr
 

@@ -11,6 +11,8 @@ import cymbals
 from cymbals import ALS, Interactions
 from cymbals.data import interactions
 
+M = random_matrix((30, 20), 0.3)
+
 
 def test_frame_pairs_are_summed_and_ids_kept():
     rng = np.random.default_rng(0)
@@ -83,9 +85,6 @@ def test_ids_are_copied_before_they_are_looked_at(monkeypatch):
     got = Interactions.from_arrays(users, items)
     assert np.array_equal(got.user_items.toarray(), want)
     assert got.user_ids.tolist() == list(range(7))
-
-
-M = random_matrix((30, 20), 0.3)
 
 
 OUTSIDE = 2**31 - 1

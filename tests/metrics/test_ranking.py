@@ -10,7 +10,7 @@ from cymbals import ALS, evaluate
 
 @pytest.mark.parametrize("k", [range(1, 2**29), range(1, 2**33)])
 def test_too_many_cutoffs_are_refused_at_once(k):
-    """Two and four figures for each of 2^29 cut-offs are more than 31 bits count."""
+    """With several values for each cut-off, 2^29 cut-offs overflow a 32-bit count."""
     model = ALS(factors=2, random_state=0, iterations=1).fit(SMALL)
     started = time.process_time()
     with pytest.raises(ValueError, match="k must name at most 100,000 cut-offs"):

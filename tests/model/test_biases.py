@@ -106,7 +106,7 @@ def test_planted_biases_are_found():
     x, y = solved(model)
     for own, others, want in ((x, y, b_u), (y, x, b_i)):
         assert np.corrcoef(own[:, -1], want)[0, 1] > 0.999
-        average = own[:, -1] + own[:, :-1] @ others[:, :-1].mean(axis=0)  # factors take a share of what a bias says
+        average = own[:, -1] + own[:, :-1] @ others[:, :-1].mean(axis=0)  # the factors take over part of a bias
         assert average - average.mean() == pytest.approx(want, abs=0.15)
 
 

@@ -38,8 +38,6 @@ def forged(path, header, body, padding=True):
 
 
 HOSTILE = (None, True, False, 0, -1, 2.5, 1e308, 2**63, 10**400, -(10**400), "", "x", "\ud800", [], [1], {}, {"a": 1})
-
-
 HEADERS = {}  # name: what to do to the header of `plain`'s file; returns another header, or None where it changed this one
 
 
@@ -288,7 +286,7 @@ def test_a_pipe_is_no_model(tmp_path):
 
 
 def test_many_iterations_take_no_memory(tmp_path, plain):
-    """`fit` lists what it does in each of them; 2**31 of them would be gigabytes."""
+    """A list of 2**31 iterations would take gigabytes."""
     content, body = taken_apart(plain, tmp_path)
     content["facts"]["model"]["params"]["iterations"] = 2**31 - 1
     began = time.perf_counter()

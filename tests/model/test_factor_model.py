@@ -108,7 +108,7 @@ def test_padding_holds_none_where_ids_are_strings(matrix):
 
 
 def test_more_places_than_items(model, matrix):
-    """Width is what was asked for, cost what the catalogue takes."""
+    """The result has as many places as asked for; the work depends on the number of items."""
     few, some = model.recommend(5, 100), model.recommend(5, 3_000_000)
     assert some[0].shape == some[1].shape == (3_000_000,)
     assert some[0][:100].tolist() == few[0].tolist()

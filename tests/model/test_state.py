@@ -128,7 +128,7 @@ def test_evaluation_keeps_to_the_state_that_it_began_with(model, monkeypatch):
 
 
 def test_a_fit_that_fails_takes_no_update_back(model, monkeypatch):
-    """What the fit had not changed itself, it must not set back to what it was when the fit began."""
+    """A fit that fails must not undo updates that others made while it ran."""
 
     def update_and_fail(*args):
         add_users(model, "meanwhile", 1)
@@ -141,7 +141,7 @@ def test_a_fit_that_fails_takes_no_update_back(model, monkeypatch):
 
 
 def test_settings_belong_to_the_state(model):
-    """A reader that has a state answers by the settings that it was fitted with, whatever is fitted meanwhile."""
+    """A reader keeps the settings of the state that it holds, even if the model is fitted again meanwhile."""
     rows = M[[3]]
     before, state = model.fold_in(rows), model.state_
     model.set_params(alpha=40.0, objective="ials").fit(M)

@@ -18,6 +18,8 @@ import cymbals
 from cymbals import ALS
 from cymbals.model import container
 
+M = random_matrix((12, 8), 0.4)
+
 
 @pytest.mark.parametrize("mmap", [False, True])
 @pytest.mark.parametrize("ids", ["strings", "rows"])
@@ -93,9 +95,6 @@ def test_saving_odd_numbers_and_long_names(tmp_path, matrix):
     assert cymbals.load(path).get_params()["regularization"] == 0.25
 
 
-M = random_matrix((12, 8), 0.4)
-
-
 def test_what_a_callback_noted_is_kept(tmp_path):
     def note(model, iteration):
         model.history_[-1]["found"] = {"auc": [0.5, None], "by": "me"}
@@ -113,7 +112,7 @@ def test_what_is_no_path_is_named(path):
 
 
 def test_loading_is_no_parallel_work(tmp_path, plain):
-    """A child that is forked after some works on one thread, so a server loads before it forks."""
+    """After parallel work a forked child is limited to one thread, so servers that load a model and then fork need this."""
     plain.save(tmp_path / "m")
     loaded = f"import sys, cymbals; cymbals.load({str(tmp_path / 'm')!r})"
     script = f"{loaded}; print(sys.modules['cymbals.base.threads']._parallel_ran)"

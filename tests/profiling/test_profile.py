@@ -212,7 +212,7 @@ def test_a_failed_fit_leaves_no_profile(plays):
 
 
 def test_workspaces_keep_their_memory(plays):
-    """A half-step takes what half_step_bytes says, and the next one nothing more; records go when told to."""
+    """A half-step allocates what half_step_bytes says, and the next one nothing; `forget` drops the records."""
     space = _core.Workspace(2, record=True)
     rows = cymbals.Interactions.from_csr(plays).csr
     fixed, solved = np.full((900, 24), 0.1, np.float32), np.zeros((400, 24), np.float32)

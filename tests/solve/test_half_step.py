@@ -33,7 +33,7 @@ def test_empty_rows_leave_the_choice_of_solver_alone():
 
 
 def test_a_row_that_overflows_leaves_the_others_alone():
-    """A row that float32 cannot solve goes to float64; CG on the rows after it, whoever solves them, is as ever."""
+    """A row that float32 cannot solve is solved in float64; the rows after it get the same bits for any number of threads."""
     rng = np.random.default_rng(0)
     values = np.full((300, 100), 0.0)
     values[0] = 1e36
@@ -55,7 +55,7 @@ def test_a_row_that_overflows_leaves_the_others_alone():
 @pytest.mark.parametrize("how", ["auto", "exact"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_more_factors_than_rank_and_hardly_any_regularization(dtype, how):
-    """The Gramian's smallest eigenvalues are lost in rounding; what they penalize must not come back as scores."""
+    """Rounding destroys the Gramian's smallest eigenvalues; factors must not grow in the directions that these penalize."""
     worst = []
     for seed in range(4):
         pattern = sp.random(45, 40, 0.09, format="csr", random_state=seed)
@@ -83,7 +83,7 @@ def test_explicit_with_hardly_any_regularization(matrix, dtype):
 @pytest.mark.parametrize("solve", ["auto", "cg", "exact"])
 @pytest.mark.parametrize("scale", [1.0, 3e18, 1e19, 1e22])
 def test_huge_ratings_scale_the_predictions(scale, solve):
-    """In float32 their squares overflow."""
+    """The squares of the largest ones overflow float32."""
     ratings = random_matrix((60, 40), 0.2)
     ratings.data = (ratings.data * scale).astype(np.float32)
     start = [np.random.default_rng(0).standard_normal((n, 4)) * 0.1 for n in ratings.shape]
@@ -106,7 +106,7 @@ def test_ratings_beyond_float32_are_refused(solve):
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("alpha", [1e3, 1e5, 1e7, 1e9])
 def test_heavy_weights_are_solved_as_well_as_exactly(alpha, dtype, kind):
-    """More factors than most rows have entries, and weights beside which rounding hides the regularization."""
+    """More factors than most rows have entries, and weights so large that rounding hides the regularization."""
     start = [np.random.default_rng(1).standard_normal((n, 32)) * 0.1 / 32**0.5 for n in M.shape]
     how = {"factors": 32, "alpha": alpha, "unobserved_weight": 0.01, "objective": kind, "dtype": dtype}
     losses = {}
@@ -155,7 +155,7 @@ def test_confidences_beyond_rounding_say_what_helps(how):
 
 
 def excess_and_explained(matrix, y, x, want):
-    """What each row of x loses beside the best, and what the best explains, leaves over and has to explain."""
+    """For each row: its loss above the best, the loss that the best explains, the loss that remains, and its entries."""
     dense, out = dense_of(matrix), []
     for row, mine, best in zip(dense, x.astype(np.float64), want, strict=True):
         seen = ~np.isnan(row)
@@ -172,7 +172,7 @@ def excess_and_explained(matrix, y, x, want):
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("largest", [6, 400, 20_000])
 def test_each_row_is_as_near_its_best_as_the_tolerance_says(largest, dtype):
-    """From a start of zeros a row's excess loss is at most four times tolerance^2 of what is explained or is left."""
+    """From zeros, a row's loss exceeds the best by at most 4 tolerance^2 of the loss explained or of the loss that remains."""
     matrix = random_matrix((300, 200), 0.08, seed=3, values=(1, largest))
     matrix.data[:] = np.exp(np.random.default_rng(0).uniform(0, np.log(largest), matrix.nnz))
     y = np.random.default_rng(0).standard_normal((200, 24)) * 0.5
@@ -188,7 +188,7 @@ def test_each_row_is_as_near_its_best_as_the_tolerance_says(largest, dtype):
 
 
 def test_ratings_far_from_zero_are_fitted_to_what_is_left():
-    """A thousandth of what such ratings explain is more than all that there is to learn."""
+    """The level of the ratings explains nearly all of them: a tolerance relative to that stops before anything else is learned."""
     rng = np.random.default_rng(0)
     ratings = sp.random_array((300, 200), density=0.2, format="csr", rng=0)
     ratings.data[:] = 1000 + rng.standard_normal(ratings.nnz)

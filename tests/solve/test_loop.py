@@ -11,6 +11,8 @@ import cymbals
 from cymbals import ALS
 from cymbals.solve import loop
 
+M = random_matrix((60, 40), 0.1, seed=1)
+
 
 def test_loss_falls_and_history_tells(matrix):
     seen = []
@@ -70,7 +72,7 @@ def test_a_failed_fit_keeps_the_model(matrix, model):
 @pytest.mark.parametrize("solver", ["auto", "exact"])
 @pytest.mark.parametrize("objective", ["hu", "explicit"])
 def test_relaxation_lowers_every_loss(matrix, solver, objective):
-    """Going beyond the solution still lowers the loss in each iteration; after a few it is below that of going to it."""
+    """Over-relaxation lowers the loss in each iteration, and after a few iterations more than plain alternation does."""
     losses = {}
     for relaxation in (1.0, 1.5, 1.9):
         model = ALS(factors=8, objective=objective, unobserved_weight=1.0, solver=solver, iterations=12, dtype="float64")
@@ -91,12 +93,9 @@ def test_relaxation_leaves_the_first_iteration_and_the_other_solvers_alone(matri
         ALS(relaxation=2).fit(matrix)
 
 
-M = random_matrix((60, 40), 0.1, seed=1)
-
-
 @pytest.mark.parametrize("solve", ["auto", "exact"])
 def test_tol_ends_at_a_solution(solve):
-    """Over-relaxed factors are not yet the solution of their half-step; one more iteration makes them so."""
+    """Over-relaxed factors do not solve their half-step, so a fit that `tol` ends adds one iteration without over-relaxation."""
     how = {"factors": 8, "regularization": 0.1, "dtype": "float64", "random_state": 0, "solver": solve, "relaxation": 1.7}
     model = ALS(iterations=50, tol=0.05, **how).fit(M)
     assert model.n_iter_ < 50

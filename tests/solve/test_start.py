@@ -47,7 +47,7 @@ class OnlyDlpack:
 
 
 def test_factors_are_exchanged_without_copies(tmp_path):
-    """Out by the buffer protocol and DLPack, of a fitted and of a memory-mapped model; in by DLPack as a start."""
+    """Factors leave by the buffer protocol and DLPack, also those of a memory-mapped model; a start comes in by DLPack."""
     matrix = random_matrix((30, 20))
     model = cymbals.ALS(factors=4, iterations=2, random_state=0).fit(matrix)
     for factors in (model.user_factors_, model.item_factors_):

@@ -324,7 +324,7 @@ def test_full_disk_leaves_the_old_file_and_no_part(tmp_path, plain):
 
 
 def test_file_then_rename_then_folder(tmp_path, monkeypatch, plain):
-    """The file is synced before the rename and the folder after it, so that a power failure leaves the old or the new file."""
+    """The file is synced before the rename and the folder after it: a power failure leaves the old or the new file."""
     steps, fsync, replace = [], os.fsync, os.replace
 
     def synced(file):

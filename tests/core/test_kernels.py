@@ -103,7 +103,7 @@ def test_confidence_below_unobserved_weight(simd):
 @pytest.mark.parametrize("simd", SETS)
 @pytest.mark.parametrize("nu", [0.0, 1.0])
 def test_compact_rows_change_float32_cg_alone(simd, nu):
-    """float32 CG gives nearly the same from 16-bit copies; float64, exact solvers and ill-conditioned rows do not use them."""
+    """float32 CG gives nearly the same from 16-bit copies; float64, exact and ill-conditioned rows do not use them."""
     for rank, density in ((1, 0.05), (7, 0.3), (16, 0.3), (33, 0.6), (130, 0.6)):
         matrix = random_matrix((30, 90), density)
         got = {}
@@ -128,7 +128,7 @@ def test_compact_rows_change_float32_cg_alone(simd, nu):
 @pytest.mark.parametrize("simd", SETS)
 @pytest.mark.parametrize("solve", ["auto", "cg"])
 def test_compact_rows_that_lose_nothing(solve, simd):
-    """Where whitening changes nothing and the factors fit 8 bits, the 16-bit copy holds the same numbers: as exact as float32."""
+    """Where whitening changes nothing and the factors fit 8 bits, the 16-bit copy holds the same numbers."""
     rng = np.random.default_rng(0)
     for rank in [*RANKS, 256, 512]:
         for matrix in (random_matrix(SHAPE), random_matrix(SHAPE, values=(-3, 5))):

@@ -65,8 +65,8 @@ print(cymbals.simd(), *cymbals.doctor()["simd_supported"])
 
 def test_suite_against_the_wheel_on_the_baseline(python, tmp_path):
     run(python, "-m", "pip", "install", "--quiet", "pytest", "scikit-learn", "pandas", "joblib")
-    names = ("base/test_interrupt.py", "base/test_threads.py", "solve", "model/test_als.py", "model/test_factor_model.py",
-             "model/test_retrieval.py", "model/test_stored.py", "model/test_updates.py", "evaluation/test_evaluate.py")  # fmt: skip
+    names = [f"model/test_{name}.py" for name in ("als", "factor_model", "retrieval", "stored", "updates")]
+    names += ["solve", "base/test_interrupt.py", "base/test_threads.py", "evaluation/test_evaluate.py"]
     tests = [ROOT / "tests" / name for name in names]
     # neither the checkout's source nor its configuration
     options = ("-q", "-p", "no:cacheprovider", "-c", os.devnull, "--rootdir", tmp_path)

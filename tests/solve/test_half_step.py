@@ -33,7 +33,7 @@ def test_empty_rows_leave_the_choice_of_solver_alone():
 
 
 def test_a_row_that_overflows_leaves_the_others_alone():
-    """A row that float32 cannot solve is solved in float64; the rows after it get the same bits for any number of threads."""
+    """A row that overflows float32 is solved in float64; rows after it get the same bits for any number of threads."""
     rng = np.random.default_rng(0)
     values = np.full((300, 100), 0.0)
     values[0] = 1e36
@@ -172,7 +172,7 @@ def excess_and_explained(matrix, y, x, want):
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("largest", [6, 400, 20_000])
 def test_each_row_is_as_near_its_best_as_the_tolerance_says(largest, dtype):
-    """From zeros, a row's loss exceeds the best by at most 4 tolerance^2 of the loss explained or of the loss that remains."""
+    """A row's loss exceeds the best by at most 4 tolerance^2 of the loss explained or of the loss that remains."""
     matrix = random_matrix((300, 200), 0.08, seed=3, values=(1, largest))
     matrix.data[:] = np.exp(np.random.default_rng(0).uniform(0, np.log(largest), matrix.nnz))
     y = np.random.default_rng(0).standard_normal((200, 24)) * 0.5
@@ -188,7 +188,7 @@ def test_each_row_is_as_near_its_best_as_the_tolerance_says(largest, dtype):
 
 
 def test_ratings_far_from_zero_are_fitted_to_what_is_left():
-    """The level of the ratings explains nearly all of them: a tolerance relative to that stops before anything else is learned."""
+    """Their level explains nearly all of the ratings: a tolerance relative to that would stop too early."""
     rng = np.random.default_rng(0)
     ratings = sp.random_array((300, 200), density=0.2, format="csr", rng=0)
     ratings.data[:] = 1000 + rng.standard_normal(ratings.nnz)

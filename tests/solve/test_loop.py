@@ -95,7 +95,7 @@ def test_relaxation_leaves_the_first_iteration_and_the_other_solvers_alone(matri
 
 @pytest.mark.parametrize("solve", ["auto", "exact"])
 def test_tol_ends_at_a_solution(solve):
-    """Over-relaxed factors do not solve their half-step: a fit that `tol` ends adds an iteration without over-relaxation."""
+    """Over-relaxed factors do not solve their half-step: a fit ended by `tol` adds an iteration without over-relaxation."""
     how = {"factors": 8, "regularization": 0.1, "dtype": "float64", "random_state": 0, "solver": solve, "relaxation": 1.7}
     model = ALS(iterations=50, tol=0.05, **how).fit(M)
     assert model.n_iter_ < 50

@@ -1,6 +1,6 @@
 // What work costs by the book: flops, a multiply-add being two, and bytes, as csrc/README.md tells them. Padding to
-// whole vectors and blocks is part of it: this is what kernels do, not what a textbook would. tests/test_model.py
-// compares it with kernels that count.
+// whole vectors and blocks is part of it: this is what kernels do, not what a textbook would.
+// tests/core/test_counting.py compares it with kernels that count.
 #pragma once
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-"""What the tests share: real data where it is, random problems, the wheel that users receive."""
+"""What the tests share: real data where it is present, random problems, small models, the wheel that users receive."""
 
 import os
 import subprocess
@@ -10,7 +10,11 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
+from cymbals import ALS, Interactions
 from cymbals.data.csr import Csr, from_scipy
+from cymbals.data.ids import Ids
+from cymbals.model.factor_model import FactorModel
+from cymbals.model.state import State
 from cymbals.solve.objective import Objective
 
 ROOT = Path(__file__).parents[1]
@@ -67,6 +71,115 @@ def objective(kind="hu", alpha=1.0, alpha0=1.0, reg=0.01, nu=0.0, confidence="li
     )
 
 
+SMALL = random_matrix((20, 12), 0.3)
+
+
+def planted_clusters(rng, shape, often, seldom):
+    """A boolean array: users and items belong to four groups, and a user likes those of their own group more often."""
+    taste, kind = (rng.integers(4, size=n) for n in shape)
+    return rng.random(shape) < np.where(taste[:, None] == kind, often, seldom)
+
+
+def model_of(x, y):
+    """A fitted model with these factors, without interactions."""
+    model = FactorModel()
+    model._state = State(x, y, Ids("user", len(x)), Ids("item", len(y)), None, None)
+    return model
+
+
+@pytest.fixture(scope="session")
+def matrix():
+    return random_matrix((80, 50), 0.2, values=(1, 20))
+
+
+@pytest.fixture(scope="session")
+def data(matrix):
+    return Interactions.from_csr(
+        matrix, user_ids=[f"u{i}" for i in range(80)], item_ids=np.arange(50) * 10, item_names={30: "three", 40: None}
+    )
+
+
+@pytest.fixture
+def model(data):
+    return ALS(factors=8, iterations=6, regularization=0.1, random_state=0, dtype="float64").fit(data)
+
+
+@pytest.fixture(scope="session")
+def small_model():
+    """Fitted to SMALL; tests must not change it."""
+    return ALS(factors=3, iterations=2, random_state=0).fit(SMALL)
+
+
+@pytest.fixture(scope="session")
+def plain():
+    """A model of 12 users and 8 items without ids; tests must not change it."""
+    return ALS(factors=3, iterations=2, random_state=0).fit(random_matrix((12, 8), 0.4))
+
+
+@pytest.fixture(scope="session")
+def named():
+    """A model with biases, ids of both kinds and names of items; tests must not change it."""
+    data = Interactions.from_csr(
+        random_matrix((12, 8), 0.4),
+        user_ids=[f"u{i}" for i in range(12)],
+        item_ids=list(range(50, 58)),
+        item_names={50: "Abba", 51: "Blür"},
+    )
+    return ALS(factors=3, iterations=2, objective="explicit", biases=True, dtype="float64", random_state=0).fit(data)
+
+
+@pytest.fixture(params=["whole", "real", "dates"])
+def timed(request):
+    """A frame of events with repeated pairs, their times in column t."""
+    pd = pytest.importorskip("pandas")
+    rng = np.random.default_rng(0)
+    df = pd.DataFrame({"u": rng.integers(0, 30, 900), "i": rng.integers(0, 20, 900), "r": rng.integers(1, 9, 900)})
+    seconds = rng.permutation(900) * 7
+    kinds = {"whole": seconds, "real": seconds / 2, "dates": np.datetime64("2005-01-01", "ns") + seconds * 10**9}
+    df["t"] = kinds[request.param]
+    return df
+
+
+def of_timed(df):
+    """Interactions of such a frame."""
+    return Interactions.from_frame(df, user="u", item="i", value="r", time="t")
+
+
+@pytest.fixture
+def table(tmp_path):
+    """The path of a table of 900 rows for the command line."""
+    pd = pytest.importorskip("pandas")
+    rng = np.random.default_rng(0)
+    df = pd.DataFrame(
+        {"user": rng.integers(0, 60, 900), "item": rng.integers(0, 40, 900), "value": rng.integers(1, 9, 900)}
+    )
+    df.to_csv(tmp_path / "plays.csv", index=False)
+    return tmp_path / "plays.csv"
+
+
+@pytest.fixture
+def own_cache(tmp_path_factory, monkeypatch):
+    """Unfinished searches are noted here, not in the cache of whoever runs the tests."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+
+
+def cymbals_cli(*args, code=0):
+    """The result of a command in this process, which must end with this exit code."""
+    from click.testing import CliRunner
+
+    from cymbals.cli import cli
+
+    result = CliRunner().invoke(cli, [str(a) for a in args])
+    assert result.exit_code == code, result.output + str(result.exception)
+    return result
+
+
+def environment(**changes):
+    """This process's environment without settings of cymbals and OpenMP, with changes."""
+    settings = ("CYMBALS_NUM_THREADS", "CYMBALS_SIMD", "OMP_NUM_THREADS")
+    return {name: value for name, value in os.environ.items() if name not in settings} | changes
+
+
 def run(*command, **options):
     """What a command prints; it must succeed."""
     done = subprocess.run([str(c) for c in command], capture_output=True, text=True, timeout=900, **options)
@@ -74,15 +187,14 @@ def run(*command, **options):
     return done.stdout
 
 
-def run_python(code, **environment):
+def run_python(code, **changes):
     """What a program prints in a process of its own, which must not crash."""
-    env = {name: value for name, value in os.environ.items() if name not in ("CYMBALS_NUM_THREADS", "OMP_NUM_THREADS")}
-    return run(sys.executable, "-c", code, env=env | environment)
+    return run(sys.executable, "-c", code, env=environment(**changes))
 
 
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory):
-    """Of the sdist, and repaired."""
+    """Built from the sdist and repaired by auditwheel."""
     out = tmp_path_factory.mktemp("dist")
     run(sys.executable, "-m", "build", "--outdir", out, ROOT)
     (built,) = out.glob("*.whl")
@@ -94,7 +206,7 @@ def wheel(tmp_path_factory):
 
 
 def install(wheel, folder):
-    """The interpreter of a new environment with the wheel and what it depends on."""
+    """The interpreter of a new environment that has the wheel and its dependencies."""
     venv.create(folder, with_pip=True)
     python = folder / "bin" / "python"
     run(python, "-m", "pip", "install", "--quiet", wheel)

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.stats
+from reference_metrics import slow
 from test_describe import read_with_pandas, resolved
-from test_evaluation import slow
 
 import cymbals
 from cymbals import ALS, datasets, split, validation

@@ -1,0 +1,32 @@
+"""The lock that serializes writers of one model."""
+
+import os
+import signal
+import threading
+
+import pytest
+
+from cymbals.base.writing import Writing
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+def test_a_forked_child_can_write_though_a_thread_of_its_parent_was_writing():
+    writing, inside, leave = Writing(), threading.Event(), threading.Event()
+
+    def hold():
+        with writing:
+            inside.set()
+            leave.wait()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    inside.wait()
+    child = os.fork()
+    if child == 0:
+        signal.alarm(20)  # a child that waits for the parent's thread waits for ever
+        with writing:
+            os._exit(0)
+    status = os.waitpid(child, 0)[1]
+    leave.set()
+    thread.join()
+    assert status == 0

@@ -1,0 +1,74 @@
+"""cymbals fit, recommend, similar and evaluate."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import cymbals_cli
+
+import cymbals
+
+pytestmark = pytest.mark.usefixtures("own_cache")
+
+
+def test_fit_recommend_similar(tmp_path, table):
+    model = tmp_path / "m.cymbals"
+    fitted = cymbals_cli("fit", table, "-o", model, "--factors", 5, "--iterations", 3, "--seed", 1)
+    assert "loaded 900 rows" in fitted.stderr
+    assert "saved" in fitted.stdout
+    found = json.loads(cymbals_cli("recommend", model, "--user", 3, "--user", 4, "-n", 4, "--json").stdout)
+    back = cymbals.load(model)
+    ids, _ = back.recommend([3, 4], 4)
+    assert [[r["item"] for r in found[u]] for u in ("3", "4")] == ids.tolist()
+    assert "user 3" in cymbals_cli("recommend", model, "--user", 3).stdout
+    near = json.loads(cymbals_cli("similar", model, "--item", 7, "-n", 2, "--json").stdout)
+    assert [r["item"] for r in near["7"]] == back.similar_items(7, 2)[0].tolist()
+    for suffix in ("parquet", "csv"):
+        target = tmp_path / f"recs.{suffix}"
+        cymbals_cli("recommend", model, "--all", "-n", 3, "-o", target)
+        frame = pd.read_parquet(target) if suffix == "parquet" else pd.read_csv(target)
+        assert frame.columns.tolist() == ["user", "rank", "item", "score"]
+        assert frame[frame["user"] == 3]["item"].tolist() == back.recommend(3, 3)[0].tolist()
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_laboratory_on_the_sample(tmp_path, data_folder):
+    model = tmp_path / "m.cymbals"
+    how = ("--factors", 10, "--iterations", 5, "--regularization", 0.01, "--alpha", 1.0)
+    out = cymbals_cli("fit", data_folder("audioscrobbler_small"), "-o", model, *how)
+    assert "loaded 49,481 rows, 48,943 distinct pairs, 50 users" in out.stderr
+    found = json.loads(cymbals_cli("recommend", model, "--user", 1059637, "-n", 5, "--json").stdout)["1059637"]
+    data = cymbals.audioscrobbler.load(data_folder("audioscrobbler_small"))
+    row = data.user_ids.tolist().index(1059637)
+    heard = {data.item_ids[i] for i in data.user_items[[row]].indices}
+    assert len(found) == 5
+    assert all(r["item"] not in heard and not r["name"].isdigit() for r in found)
+
+
+def test_splits(tmp_path, table):
+    df = pd.read_csv(table).drop_duplicates(["user", "item"])
+    df["when"] = pd.date_range("2005-01-01", periods=len(df)).strftime("%Y-%m-%d")
+    df.to_csv(tmp_path / "timed.csv", index=False)
+    data = cymbals.datasets.load(tmp_path / "timed.csv", time="when")
+    how = {"factors": 4, "iterations": 3, "random_state": 0}
+    for words, parts in (
+        (("--split", "by-time", "--time", "when"), [cymbals.split.by_time(data, 0.1)]),
+        (("--split", "leave-k-out", "--leave", 2), [cymbals.split.leave_k_out(data, 2)]),
+        (("--split", "k-fold", "--folds", 3), cymbals.split.k_fold(data, 3)),
+    ):
+        args = ("evaluate", tmp_path / "timed.csv", "--factors", 4, "--iterations", 3, "-k", 5, *words)
+        got = json.loads(cymbals_cli(*args, "--json").stdout)["ALS"]
+        want = [cymbals.evaluate(cymbals.ALS(**how).fit(train), train, test, k=5) for train, test in parts]
+        assert got["ndcg@5"] == pytest.approx(np.mean([m["ndcg@5"] for m in want]), abs=1e-12)
+        out = cymbals_cli(*args).stdout
+        assert ("ALS less popularity: auc" in out) == (len(want) == 1)
+
+
+def test_other_spellings_are_suggested(tmp_path):
+    names = {1: "Radiohead", 2: "Portishead", 3: "Blur"}
+    data = cymbals.Interactions.from_arrays([1, 1, 2, 2, 3], [1, 2, 2, 3, 1], item_names=names)
+    cymbals.ALS(2, random_state=0).fit(data).save(tmp_path / "m")
+    assert "Did you mean 'Radiohead'?" in cymbals_cli("similar", tmp_path / "m", "--item", "radiohead", code=1).output
+    assert "Did you mean 'Portishead'?" in cymbals_cli("similar", tmp_path / "m", "--item", "Portishaed", code=1).output
+    assert "Did you mean" not in cymbals_cli("similar", tmp_path / "m", "--item", "77", code=1).output

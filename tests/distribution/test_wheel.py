@@ -1,0 +1,82 @@
+"""The wheel that users receive: built from the sdist, repaired, and tested in a new environment in an empty folder."""
+
+import os
+import subprocess
+import zipfile
+from pathlib import Path
+
+import pytest
+from conftest import BUILD, ROOT, install, run
+
+pytestmark = BUILD
+
+
+@pytest.fixture(scope="module")
+def python(wheel, tmp_path_factory):
+    """An interpreter that has the wheel and its three dependencies, and nothing else."""
+    return install(wheel, tmp_path_factory.mktemp("empty"))
+
+
+def test_contents(wheel):
+    assert "-cp311-abi3-manylinux" in wheel.name
+    assert wheel.stat().st_size < 3_000_000
+    names = zipfile.ZipFile(wheel).namelist()
+    for wanted in (
+        "cymbals/include/cymbals/cymbals.h",
+        "cymbals/cmake/cymbalsConfig.cmake",
+        "cymbals/pkgconfig/cymbals.pc",
+        "cymbals/__init__.pxd",
+        "cymbals/libcymbals.so",
+        "cymbals/py.typed",
+        "cymbals/lab/report.html",
+        "cymbals/cli/choose.py",
+    ):
+        assert wanted in names
+    assert any(n.startswith("cymbals.libs/libgomp-") for n in names)
+    assert not [n for n in names if n.endswith((".c", ".cpp", ".inl", ".pyx~", ".o"))]
+    assert not [n for n in names if n.startswith(("tests", "benchmarks", "csrc"))]
+
+
+def test_fits_with_three_dependencies_on_every_instruction_set(python, tmp_path):
+    installed = {line.split("==")[0].lower() for line in run(python, "-m", "pip", "freeze").splitlines()}
+    assert {n for n in installed if not n.startswith("cymbals")} == {"numpy", "scipy", "threadpoolctl"}
+    code = """
+import scipy.sparse as sp, cymbals
+model = cymbals.ALS(factors=20, iterations=3, random_state=0).fit(sp.random_array((200, 100), density=0.1, rng=0))
+assert model.recommend(5)[0].shape == (10,)
+data = cymbals.Interactions.from_arrays([1, 2], [3, 4])
+for call in (
+    lambda: cymbals.describe(data),
+    lambda: cymbals.search(data, {"factors": [2]}),
+    lambda: cymbals.report(data, "report.html"),
+):
+    try:
+        call()
+        raise SystemExit("worked without the extra")
+    except ImportError as error:
+        assert "pip install 'cymbals[lab]'" in str(error), error
+openmp = cymbals.doctor()["openmp"]
+assert len(openmp) == 1 and "cymbals.libs" in openmp[0], openmp
+print(cymbals.simd(), *cymbals.doctor()["simd_supported"])
+"""
+    for name in run(python, "-c", code, cwd=tmp_path).split()[1:]:
+        assert run(python, "-c", code, cwd=tmp_path, env=os.environ | {"CYMBALS_SIMD": name}).split()[0] == name
+
+
+def test_suite_against_the_wheel_on_the_baseline(python, tmp_path):
+    run(python, "-m", "pip", "install", "--quiet", "pytest", "scikit-learn", "pandas", "joblib")
+    names = [f"model/test_{name}.py" for name in ("als", "factor_model", "retrieval", "stored", "updates")]
+    names += ["solve", "base/test_interrupt.py", "base/test_threads.py", "evaluation/test_evaluate.py"]
+    tests = [ROOT / "tests" / name for name in names]
+    # neither the checkout's source nor its configuration
+    options = ("-q", "-p", "no:cacheprovider", "-c", os.devnull, "--rootdir", tmp_path)
+    out = run(python, "-m", "pytest", *options, *tests, cwd=tmp_path, env=os.environ | {"CYMBALS_SIMD": "baseline"})
+    assert " passed" in out
+
+
+def test_command_line_says_what_it_needs(python, tmp_path):
+    folder = Path(python).parent
+    run(python, "-m", "pip", "uninstall", "--quiet", "--yes", "click", "rich")
+    done = subprocess.run([folder / "cymbals", "--help"], capture_output=True, text=True, cwd=tmp_path, timeout=60)
+    assert done.returncode == 1
+    assert "pip install 'cymbals[lab]'" in done.stderr

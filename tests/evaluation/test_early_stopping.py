@@ -1,0 +1,34 @@
+"""Early stopping restores the best iteration, and refuses what would end the fit before it."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from conftest import planted_clusters
+
+from cymbals import ALS, EarlyStopping, evaluate, split
+
+
+@pytest.fixture(scope="module")
+def plays():
+    rng = np.random.default_rng(0)
+    liked = planted_clusters(rng, (150, 80), 0.4, 0.05)
+    return sp.csr_array(liked * rng.integers(1, 30, (150, 80)).astype(np.float32))
+
+
+def test_early_stopping_restores_the_best_iteration(plays):
+    train, validation = split.random(plays, 0.2, 0)
+    stop = EarlyStopping(train, validation, metric="ndcg@5", patience=3)
+    model = ALS(factors=20, regularization=0.001, alpha=5.0, relaxation=1, iterations=25, random_state=0)
+    model.fit(train, callback=stop)
+    assert model.n_iter_ == stop.best_iteration == 1 + int(np.argmax(stop.trace))
+    assert len(stop.trace) == stop.best_iteration + 3 < 25
+    assert len(model.history_) == model.n_iter_
+    assert evaluate(model, train, validation, k=5)["ndcg@5"] == stop.best_score == max(stop.trace)
+    shorter = ALS(factors=20, regularization=0.001, alpha=5.0, relaxation=1, iterations=model.n_iter_, random_state=0)
+    assert np.array_equal(shorter.fit(train).user_factors_, model.user_factors_)
+
+
+def test_what_would_end_a_fit_before_is_refused(plays):
+    train, validation = split.random(plays, 0.2, 0)
+    with pytest.raises(ValueError, match=r"tol=0.1 would end the fit before .* leave tol out"):
+        ALS(tol=0.1, random_state=0).fit(train, callback=EarlyStopping(train, validation))

@@ -1,0 +1,32 @@
+"""Ranking metrics computed slowly, one user at a time: what `evaluate` and the report are compared with."""
+
+import numpy as np
+from sklearn.metrics import roc_auc_score
+
+
+def slow(scores, train, test, cutoffs):
+    """(metric -> its value for each user, cut-off -> coverage) of dense scores and matrices; NaN where it is undefined."""
+    n_users, n_items = scores.shape
+    names = ["auc", "mrr"] + [f"{m}@{k}" for k in cutoffs for m in ("precision", "recall", "map", "ndcg")]
+    out = {name: np.full(n_users, np.nan) for name in names}
+    shown = {k: set() for k in cutoffs}
+    for u in range(n_users):
+        candidates = [i for i in range(n_items) if train[u, i] == 0]
+        positives = {i for i in candidates if test[u, i] > 0}
+        if not positives:
+            continue
+        ranked = sorted(candidates, key=lambda i: (-scores[u, i], i))
+        labels = [i in positives for i in candidates]
+        if not all(labels):
+            out["auc"][u] = roc_auc_score(labels, [scores[u, i] for i in candidates])
+        hits = [i in positives for i in ranked]
+        out["mrr"][u] = 1 / (hits.index(True) + 1)
+        for k in cutoffs:
+            shown[k] |= set(ranked[:k])
+            top, possible = hits[:k], min(k, len(positives))
+            out[f"precision@{k}"][u] = sum(top) / k
+            out[f"recall@{k}"][u] = sum(top) / len(positives)
+            out[f"map@{k}"][u] = sum(sum(top[: i + 1]) / (i + 1) for i in range(len(top)) if top[i]) / possible
+            gain = sum(1 / np.log2(i + 2) for i in range(len(top)) if top[i])
+            out[f"ndcg@{k}"][u] = gain / sum(1 / np.log2(i + 2) for i in range(possible))
+    return out, {k: len(s) / n_items for k, s in shown.items()}

@@ -1,0 +1,106 @@
+"""Where a fit starts: random numbers, given arrays, another model, arrays of other libraries."""
+
+import numpy as np
+import pytest
+from bad_input import check_refused
+from conftest import SMALL, random_matrix
+
+import cymbals
+from cymbals import ALS, Interactions
+
+
+def test_start(matrix, data):
+    rng = np.random.default_rng(5)
+    start = rng.standard_normal((80, 12))[:, ::2], np.asfortranarray(rng.standard_normal((50, 6)))
+    kept = [s.copy() for s in start]
+    a = ALS(factors=6, iterations=3, relaxation=1).fit(matrix, init=start)
+    b = ALS(factors=6, iterations=2, relaxation=1).fit(matrix, init=start)
+    c = ALS(factors=6, iterations=1, relaxation=1).fit(matrix, init=b)
+    assert all(np.array_equal(s, k) for s, k in zip(start, kept, strict=True))
+    scores = a.user_factors_ @ a.item_factors_.T
+    assert np.abs(c.user_factors_ @ c.item_factors_.T - scores).max() < 1e-3 * np.abs(scores).max()
+    half = Interactions.from_csr(matrix[40:], user_ids=data.user_ids[40:], item_ids=data.item_ids)
+    fitted = ALS(factors=6, random_state=0).fit(half)
+    assert ALS(factors=6, random_state=0, iterations=1).fit(data, init=fitted).n_iter_ == 1
+
+
+def test_random_states_agree_where_they_should(matrix):
+    def factors(state):
+        return ALS(factors=3, iterations=1, random_state=state).fit(matrix).item_factors_
+
+    assert np.array_equal(factors(7), factors(np.random.default_rng(7)))
+    assert np.array_equal(factors(np.random.RandomState(1)), factors(np.random.RandomState(1)))
+    assert not np.array_equal(factors(None), factors(None))
+
+
+class OnlyDlpack:
+    """An array of another library, which speaks DLPack and nothing else."""
+
+    def __init__(self, array):
+        self.array = array
+
+    def __dlpack__(self, **how):
+        return self.array.__dlpack__(**how)
+
+    def __dlpack_device__(self):
+        return self.array.__dlpack_device__()
+
+
+def test_factors_are_exchanged_without_copies(tmp_path):
+    """Factors leave by the buffer protocol and DLPack, also those of a memory-mapped model; a start comes in by DLPack."""
+    matrix = random_matrix((30, 20))
+    model = cymbals.ALS(factors=4, iterations=2, random_state=0).fit(matrix)
+    for factors in (model.user_factors_, model.item_factors_):
+        assert np.shares_memory(np.from_dlpack(factors), factors)
+        assert memoryview(factors).shape == factors.shape
+    model.save(tmp_path / "m.cymbals")
+    mapped = cymbals.load(tmp_path / "m.cymbals", mmap=True)
+    assert memoryview(mapped.item_factors_).readonly
+    start = (model.user_factors_, model.item_factors_)
+    want = cymbals.ALS(factors=4, iterations=1).fit(matrix, init=start)
+    got = cymbals.ALS(factors=4, iterations=1).fit(matrix, init=tuple(map(OnlyDlpack, start)))
+    assert np.array_equal(got.item_factors_, want.item_factors_)
+
+
+def test_starts_of_other_libraries_that_will_not_do():
+    class OnDevice:
+        def __array__(self, *args, **kwargs):
+            raise TypeError("can't convert cuda:0 device type tensor to numpy")
+
+    matrix = random_matrix((30, 20))
+    with pytest.raises(TypeError, match="Y0 must be an array in this machine's memory: can't convert cuda"):
+        cymbals.ALS(factors=4).fit(matrix, init=(np.zeros((30, 4)), OnDevice()))
+
+
+def test_masked_starting_factors():
+    y = np.ma.array(np.ones((12, 3)))
+    y[4, 1] = y[7] = np.ma.masked
+    with pytest.raises(ValueError, match=r"init: Y0: 4 of 36 values are masked, the first at row 4"):
+        ALS(factors=3).fit(SMALL, init=(np.ones((20, 3)), y))
+
+
+X0, Y0 = np.ones((20, 4)), np.ones((12, 4))
+NAMED = Interactions.from_csr(SMALL, user_ids=[f"u{i}" for i in range(20)])
+STARTS = {  # name: a function that returns `init`
+    "one array": lambda: X0,
+    "three": lambda: (X0, Y0, Y0),
+    "swapped": lambda: (Y0, X0),
+    "wrong rank": lambda: (X0[:, :3], Y0[:, :3]),
+    "nan": lambda: (X0 * np.nan, Y0),
+    "inf": lambda: (X0, Y0 * np.inf),
+    "text": lambda: (X0.astype(str), Y0),
+    "none inside": lambda: (None, Y0),
+    "number": lambda: 3,
+    "unfitted": lambda: ALS(),
+    "other rank": lambda: ALS(factors=3, iterations=1).fit(SMALL),
+    "too large": lambda: (X0 * 1e300, Y0),
+    "other ids": lambda: ALS(factors=4, iterations=1).fit(NAMED),
+}
+CASES = {f"init {name}": (make, "" if name == "unfitted" else "init") for name, make in STARTS.items()}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_is_refused(name):
+    make, words = CASES[name]
+    init = make()
+    check_refused(lambda: ALS(factors=4).fit(SMALL, init=init), words)

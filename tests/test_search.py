@@ -329,7 +329,7 @@ def test_score_is_the_auc_of_folded_in_users(plays):
 @pytest.mark.parametrize(
     ("how", "error", "words"),
     [
-        ({"grid": {"factor": [2]}}, ValueError, "ALS has no parameter 'factor'; there are factors"),
+        ({"grid": {"factor": [2]}}, ValueError, "ALS has no parameter 'factor'; its parameters are factors"),
         ({"grid": GRID, "factors": 3}, ValueError, "factors is searched and given at once"),
         ({"grid": {"factors": [2, -1]}}, ValueError, "factors must be from 1"),
         ({"grid": GRID, "metric": "accuracy"}, ValueError, "metric must be auc, mrr"),

@@ -12,7 +12,7 @@ import numpy as np
 from ..base.files import beside
 from ..data.ids import Ids
 from ..model.als import ALS, load
-from ..model.retrieval import MOST_PLACES
+from ..model.retrieval import MAX_N
 from . import options
 from .group import cli
 from .terminal import console, echo, print_json, show_tables
@@ -44,7 +44,7 @@ def fit(source: options.Source, output: str, seed: int, threads: int | None, as_
 @click.argument("model", type=click.Path(exists=True, dir_okay=False))
 @click.option("--user", multiple=True, help="User id; may be given several times.")
 @click.option("--all", "everyone", is_flag=True, help="All users, streamed to a table.")
-@click.option("-n", type=click.IntRange(1, MOST_PLACES), default=10, show_default=True, help="Items for each user.")
+@click.option("-n", type=click.IntRange(1, MAX_N), default=10, show_default=True, help="Items for each user.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False), help="With --all: a .parquet or .csv file.")
 @options.threads
 @options.as_json
@@ -70,7 +70,7 @@ def recommend(
 @cli.command()
 @click.argument("model", type=click.Path(exists=True, dir_okay=False))
 @click.option("--item", multiple=True, required=True, help="Item id or exact name; may be given several times.")
-@click.option("-n", type=click.IntRange(1, MOST_PLACES), default=10, show_default=True, help="Items for each.")
+@click.option("-n", type=click.IntRange(1, MAX_N), default=10, show_default=True, help="Items for each.")
 @options.threads
 @options.as_json
 def similar(model: str, item: tuple[str, ...], n: int, threads: int | None, as_json: bool) -> None:

@@ -114,7 +114,7 @@ def test_splits(tmp_path, table):
         want = [cymbals.evaluate(cymbals.ALS(**how).fit(train), train, test, k=5) for train, test in parts]
         assert got["ndcg@5"] == pytest.approx(np.mean([m["ndcg@5"] for m in want]), abs=1e-12)
         out = cymbals_cli(*args).stdout
-        assert ("ALS less popularity: auc" in out) == (len(want) == 1)
+        assert ("ALS minus popularity: auc" in out) == (len(want) == 1)
 
 
 def test_search(tmp_path, table):
@@ -145,7 +145,7 @@ def test_search_without_a_cache(tmp_path, table, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     result = cymbals_cli("search", table, "--grid", "factors=2,3", "--iterations", 2)
-    assert "an interrupted search will start anew" in result.stderr
+    assert "an interrupted search cannot be resumed" in result.stderr
     assert "2 settings" in result.stdout
 
 
@@ -283,7 +283,7 @@ def test_profile(tmp_path, table, monkeypatch):
     twice = ("--sweep", "threads=1", "--sweep", "n_threads=2")
     assert "given twice" in cymbals_cli(*common, *twice, code=2).stderr
     assert "must end in one of" in cymbals_cli(*common, "--figure", "x.table", code=2).stderr
-    assert "goes with --sweep" in cymbals_cli(*common, "--rounds", 2, code=2).stderr
+    assert "needs --sweep" in cymbals_cli(*common, "--rounds", 2, code=2).stderr
     assert "the same file" in cymbals_cli(*common, "--figure", "x.png", "--trace", "x.png", code=2).stderr
 
 

@@ -6,7 +6,7 @@ Layout, in little-endian order:
 * the header: JSON, padded with spaces so that the arrays begin at a multiple of 64 bytes;
 * the arrays in the header's order, each at the next multiple of 64 bytes, so that a memory map can read them in place.
 
-Checksums detect damage, but not malice: a malicious file can have correct checksums. Therefore `read` checks everything else.
+Checksums detect damage, but not malice: a malicious file can have correct checksums. So `read` checks everything else too.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
-"""Fold-in beside fitting in full: NDCG@10 of users whom the model has not seen, and of users with a single artist.
+"""Compares folding users in with fitting them: NDCG@10 of users whom the model has not seen, and of users with one artist.
 
     python benchmarks/cold_start.py
 
-Users are cut into groups; each in turn is kept out of the fit, its train rows are folded in, and what was held out of
-them is ranked. That is compared with the same users' figures in a model fitted with all of them. Then each user has
-one artist alone, the one played most. Data: hetrec_lastfm2k in $CYMBALS_DATA (default ../shared/data).
+Users are divided into groups. Each group in turn is left out of a fit; the train rows of its users are folded in, and their
+held-out items are ranked. Their NDCG@10 is compared with that of the same users in a model fitted with all users. Then the
+same is done with only one artist for each user, the one played most. Data: hetrec_lastfm2k in $CYMBALS_DATA (default
+../shared/data).
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ def main() -> None:
 
 
 def _ndcg(data: Interactions, groups: int, seed: int, how: dict[str, Any]) -> np.ndarray:
-    """NDCG@10 of each user: fitted in full, folded in, with one artist by ALS, and by popularity."""
+    """NDCG@10 of each user, in four rows: fitted with all; folded in; one artist, by ALS; one artist, by popularity."""
     train, test = cymbals.split.random(data, 0.1, seed)
     out = np.full((4, data.shape[0]), np.nan)
     out[0] = _of_users(cymbals.ALS(random_state=seed, **how).fit(train), train, test)
@@ -69,7 +70,7 @@ def _of_users(model: Any, train: Interactions, test: Interactions) -> np.ndarray
 
 
 def _most_played(train: Interactions) -> np.ndarray:
-    """Whether an entry is its user's largest, the first of equals."""
+    """For each entry, whether it is the largest of its user. Of equal entries, only the first is."""
     csr = train.csr
     order = np.lexsort((np.arange(csr.nnz), -csr.data, csr.row_numbers()))
     out = np.zeros(csr.nnz, bool)

@@ -1,9 +1,10 @@
-"""What over-relaxation does to held-out NDCG@20: the fewest iterations that come near the best, with it and without.
+"""Measures what over-relaxation does to held-out NDCG@20: the fewest iterations that come near the best, with and without.
 
     python benchmarks/relaxation.py      # data in $CYMBALS_DATA, default ../shared/data
 
-A fifth of each data set's entries is held out; the best is over regularizations, iterations and both ways. Means of several
-seeds. A fit of fewer iterations is not the beginning of a longer one: the last is never relaxed.
+A fifth of the entries of each data set is held out. The best NDCG@20 is taken over all regularizations and numbers of
+iterations, with and without over-relaxation. Figures are means over several seeds. Each number of iterations is a fit of
+its own, because the last iteration of a fit is never over-relaxed.
 """
 
 from __future__ import annotations

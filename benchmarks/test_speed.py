@@ -1,4 +1,4 @@
-"""pytest-benchmark: what a change does to each part, on a cut of the dense shape.
+"""Times each part on a cut of the dense shape with pytest-benchmark, for comparing the code before and after a change.
 
 pytest benchmarks/test_speed.py --benchmark-autosave
 pytest benchmarks/test_speed.py --benchmark-compare

@@ -1,7 +1,8 @@
-"""What weighing play counts does to the ranking: raw, clipped, log, TF-IDF, BM25, binary; each with its own alpha and
-regularization, chosen on a validation part of train by NDCG@10, then scored on test.
+"""Compares ways to weight play counts by the ranking they give: raw, clipped, log, TF-IDF, BM25, binary.
 
     python benchmarks/weighting.py
+
+For each, alpha and regularization are chosen by NDCG@10 on a validation part of train. Then the model is scored on test.
 
 Data: audioscrobbler_small and hetrec_lastfm2k in $CYMBALS_DATA (default ../shared/data). docs/weighting.md has the table.
 """
@@ -19,7 +20,7 @@ import cymbals
 from cymbals import weighting
 from cymbals.evaluation.baselines import Popularity
 
-# values and confidence of each; alpha scales whatever comes out
+# For each: a function that weights the data, and the confidence, which alpha multiplies.
 WEIGHTINGS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "counts": (lambda data: data, "linear"),
     "counts, clipped at 500": (lambda data: weighting.clip(data, 500), "linear"),
@@ -66,7 +67,7 @@ def main() -> None:
             print(row, flush=True)
         print()
         for first, second, metric in PAIRS:
-            print(f"{first} less {second}, {cymbals.validation.compare(of[first], of[second], metric)}")
+            print(f"{first} minus {second}, {cymbals.validation.compare(of[first], of[second], metric)}")
 
 
 def _figures(metrics: cymbals.Metrics) -> str:

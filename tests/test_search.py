@@ -194,7 +194,7 @@ def test_journal_is_not_repeated_and_knows_its_search(plays, tmp_path, monkeypat
         with pytest.raises(ValueError, match=words):
             search(plays, GRID, **{"iterations": 2, "journal": path} | other)
     (tmp_path / "text").write_text("not a journal\n")
-    with pytest.raises(ValueError, match="holds something else"):
+    with pytest.raises(ValueError, match="is not the journal of a search"):
         search(plays, GRID, iterations=2, journal=tmp_path / "text")
     assert (tmp_path / "text").read_text() == "not a journal\n"
 
@@ -343,13 +343,17 @@ def test_score_is_the_auc_of_folded_in_users(plays):
         ({"grid": GRID, "backend": "ray"}, ValueError, "backend must be None or 'optuna'"),
         ({"grid": GRID, "seed": -1}, ValueError, "seed must be from 0"),
         ({"grid": GRID, "journal": "/nowhere/at/all"}, FileNotFoundError, "nowhere"),
-        ({"grid": GRID, "journal": os.devnull}, ValueError, "is no regular file"),
-        ({"grid": 5}, TypeError, "grid must be a dict of parameters and their values, or a list of such; got 5"),
+        ({"grid": GRID, "journal": os.devnull}, ValueError, "is not a regular file"),
+        ({"grid": 5}, TypeError, "grid must be a dict of parameters and their values, or a list of such dicts; got 5"),
         ({"grid": [("factors", [2])]}, TypeError, "grid must be a dict"),
         ({"grid": {"factors": 5}}, TypeError, "grid: 'factors' must have a list of values"),
         ({"random": {"factors": []}}, TypeError, "random: 'factors' must have a list of values or a scipy distribution"),
         ({"grid": GRID, "validation": lambda data: None}, TypeError, "validation must return"),
-        ({"grid": GRID, "validation": lambda data: (data, sp.eye_array(3))}, ValueError, "parts of the data's shape"),
+        (
+            {"grid": GRID, "validation": lambda data: (data, sp.eye_array(3))},
+            ValueError,
+            "parts with the shape of the data",
+        ),
         ({"grid": GRID, "confidence": np.sqrt, "journal": "x"}, TypeError, "not confidence=<ufunc 'sqrt'>"),
     ],
 )

@@ -237,7 +237,7 @@ def compare(first: Metrics, second: Metrics, metric: str = "auc", level: float =
     """
     a, b = _of_users("first", first, metric), _of_users("second", second, metric)
     if a.shape != b.shape or not np.array_equal(np.isnan(a), np.isnan(b)):
-        raise ValueError("first and second must be for the same users: evaluate both models on the same train and test")
+        raise ValueError("first and second must be of the same users: evaluate both models on the same train and test")
     import scipy.stats
 
     differences = (a - b)[~np.isnan(a)]

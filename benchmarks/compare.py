@@ -92,15 +92,17 @@ def _summary(systems, seconds, losses) -> None:
     elapsed = {name: np.cumsum(seconds[name], axis=1) for name in systems}
     for name in systems[1:]:
         ratio = elapsed[name][:, -1] / elapsed[first][:, -1]
-        print(f"\n{name}: {statistics.median(ratio):.2f} times the seconds an iteration of {first}", end="")
+        print(f"\n{name}: {statistics.median(ratio):.2f} times the seconds per iteration of {first}", end="")
         print(f" (rounds {ratio.min():.2f} to {ratio.max():.2f})")
         known = ~np.isnan(losses[name])
-        lower = np.all(losses[first][known] <= losses[name][known] * (1 + 1e-7))  # two exact solvers differ by rounding
+        lower = np.all(
+            losses[first][known] <= losses[name][known] * (1 + 1e-7)
+        )  # 1e-7: two exact solvers differ by rounding
         print(f"  loss of {first} {'equal or lower' if lower else 'NOT always equal or lower'}, {known.sum()} iterations")
         reached = np.flatnonzero(losses[first] <= losses[name][-1])
         if reached.size:
             ratio = elapsed[name][:, -1] / elapsed[first][:, reached[0]]
-            print(f"  its last loss reached by {first} after {reached[0] + 1} iterations, in", end="")
+            print(f"  {first} reaches its last loss after {reached[0] + 1} iterations, in", end="")
             print(f" {statistics.median(ratio):.2f} times less time (rounds {ratio.min():.2f} to {ratio.max():.2f})")
 
 

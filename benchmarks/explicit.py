@@ -100,10 +100,10 @@ def _cmfrec(train: Any, regularization: float, scaling: str, *, n_threads: int, 
 def systems(n_threads: int) -> dict[str, Callable[[Any, float, str], Predict]]:
     """The systems by name. Each is a function of a train part, a lambda and its scaling, and returns a predict function."""
     return {
-        "cymbals auto": lambda *how: _cymbals(*how, solver="auto", n_threads=n_threads),
-        "cymbals exact": lambda *how: _cymbals(*how, solver="exact", n_threads=n_threads),
-        "cmfrec cg": lambda *how: _cmfrec(*how, use_cg=True, n_threads=n_threads),
-        "cmfrec cholesky": lambda *how: _cmfrec(*how, use_cg=False, n_threads=n_threads),
+        "cymbals auto": lambda *args: _cymbals(*args, solver="auto", n_threads=n_threads),
+        "cymbals exact": lambda *args: _cymbals(*args, solver="exact", n_threads=n_threads),
+        "cmfrec cg": lambda *args: _cmfrec(*args, use_cg=True, n_threads=n_threads),
+        "cmfrec cholesky": lambda *args: _cmfrec(*args, use_cg=False, n_threads=n_threads),
     }
 
 

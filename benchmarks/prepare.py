@@ -100,10 +100,10 @@ def run_polars(folder: Path) -> dict[str, float]:
     import polars as pl
 
     begin = time.perf_counter()
-    how = {"has_header": False, "schema": {"user": pl.Int64, "artist": pl.Int64, "plays": pl.Int64}, "separator": " "}
-    plays = pl.scan_csv(folder / "user_artist_data.txt", **how)
-    how = {"has_header": False, "schema": {"artist": pl.Int64, "right": pl.Int64}, "separator": "\t"}
-    alias = pl.scan_csv(folder / "artist_alias.txt", **how)
+    options = {"has_header": False, "schema": {"user": pl.Int64, "artist": pl.Int64, "plays": pl.Int64}, "separator": " "}
+    plays = pl.scan_csv(folder / "user_artist_data.txt", **options)
+    options = {"has_header": False, "schema": {"artist": pl.Int64, "right": pl.Int64}, "separator": "\t"}
+    alias = pl.scan_csv(folder / "artist_alias.txt", **options)
     renamed = plays.join(alias, on="artist", how="left").with_columns(artist=pl.coalesce("right", "artist"))
     summed = renamed.group_by("user", "artist").agg(pl.col("plays").sum()).sort("user", "artist").collect()
     return {"seconds": time.perf_counter() - begin, "pairs": summed.height, "plays": float(summed["plays"].sum())}

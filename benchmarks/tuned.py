@@ -49,11 +49,11 @@ def gowalla(factors: tuple[int, int], seeds: list[int]) -> None:
     )
     print(f"\nGowalla: train {train!r}, test {test.nnz:,} entries")
     grid = [{"unobserved_weight": [w], "regularization": [round(p / w, 6) for p in PRODUCTS]} for w in WEIGHTS]
-    how = {"metric": "recall@20", "n_users": 10_000, "refit": False, **GOWALLA}
-    coarse = _search(train, grid, factors=factors[0], iterations=6, **how)
+    arguments = {"metric": "recall@20", "n_users": 10_000, "refit": False, **GOWALLA}
+    coarse = _search(train, grid, factors=factors[0], iterations=6, **arguments)
     best = coarse.table[list(coarse.best_params_)].head(4).to_dict("records")
     found = _search(
-        train, [{k: [v] for k, v in p.items()} for p in best], factors=factors[1], iterations=9, patience=2, **how
+        train, [{k: [v] for k, v in p.items()} for p in best], factors=factors[1], iterations=9, patience=2, **arguments
     )
     figures = []
     for seed in seeds:
@@ -78,9 +78,9 @@ def hetrec(n: int, seeds: list[int]) -> None:
     )
 
 
-def _search(train: cymbals.Interactions, grid: Any = None, **how: Any) -> Any:
+def _search(train: cymbals.Interactions, grid: Any = None, **arguments: Any) -> Any:
     started = time.perf_counter()
-    found = cymbals.search(train, grid, **how)
+    found = cymbals.search(train, grid, **arguments)
     table = found.table
     shown = [name for name in table if name in found.trials[0].params or name in ("score", "n_iter", "seconds")]
     print(table[shown].round(6).to_string(index=False))

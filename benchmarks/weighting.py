@@ -55,19 +55,21 @@ def main() -> None:
         print(f"| popularity | {_figures(popular)} | | | |")
         untuned = cymbals.ALS(factors=args.factors, alpha=1.0, regularization=1.0, random_state=args.seed).fit(train)
         print(f"| counts, not tuned | {_figures(cymbals.evaluate(untuned, train, test))} | 1 | 1 | |")
-        of = {}
+        metrics = {}
         for title, (weigh, confidence) in WEIGHTINGS.items():
             started = time.perf_counter()
-            how = {"factors": args.factors, "confidence": confidence, "seed": args.seed, "metric": "ndcg@10"}
-            found = cymbals.search(weigh(train), GRID, **how)
+            arguments = {"factors": args.factors, "confidence": confidence, "seed": args.seed, "metric": "ndcg@10"}
+            found = cymbals.search(weigh(train), GRID, **arguments)
             seconds = time.perf_counter() - started
-            of[title] = cymbals.evaluate(found.best_model_, train, test)
+            metrics[title] = cymbals.evaluate(found.best_model_, train, test)
             best = found.best_params_
-            row = f"| {title} | {_figures(of[title])} | {best['alpha']:g} | {best['regularization']:g} | {seconds:.0f} |"
+            row = (
+                f"| {title} | {_figures(metrics[title])} | {best['alpha']:g} | {best['regularization']:g} | {seconds:.0f} |"
+            )
             print(row, flush=True)
         print()
         for first, second, metric in PAIRS:
-            print(f"{first} minus {second}, {cymbals.validation.compare(of[first], of[second], metric)}")
+            print(f"{first} minus {second}, {cymbals.validation.compare(metrics[first], metrics[second], metric)}")
 
 
 def _figures(metrics: cymbals.Metrics) -> str:

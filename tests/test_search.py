@@ -167,7 +167,7 @@ def test_a_setting_that_fails_is_noted_and_others_go_on(plays):
     assert found.table["status"].tolist() == ["done", "failed"]
     with pytest.raises(ValueError, match="none of the 1 settings could be fitted and scored"):
         search(plays, {"confidence": [np.negative]}, factors=3, iterations=2)
-    with pytest.raises(TypeError, match="journal can only note numbers and texts"):
+    with pytest.raises(TypeError, match="journal can only store numbers and texts"):
         search(plays, grid, journal="never-made")
 
 
@@ -333,7 +333,7 @@ def test_score_is_the_auc_of_folded_in_users(plays):
         ({"grid": GRID, "factors": 3}, ValueError, "factors is searched and given at once"),
         ({"grid": {"factors": [2, -1]}}, ValueError, "factors must be from 1"),
         ({"grid": GRID, "metric": "accuracy"}, ValueError, "metric must be auc, mrr"),
-        ({"grid": GRID, "metric": "rmse"}, ValueError, "goes with objective 'explicit', got objective 'hu'"),
+        ({"grid": GRID, "metric": "rmse"}, ValueError, "needs objective 'explicit', got objective 'hu'"),
         ({"grid": GRID, "validation": 1.0}, ValueError, "validation must be below 1"),
         ({"grid": GRID, "validation": "x"}, TypeError, "validation must be a number"),
         ({"grid": GRID, "n": 0}, ValueError, "n must be from 1"),

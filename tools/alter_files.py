@@ -42,11 +42,11 @@ def originals(folder):
     """Write several models and a journal to a folder. Returns the content of each file by its path."""
     ids = {"user_ids": [f"u{i}" for i in range(12)], "item_ids": range(50, 59), "item_names": {50: "Abba", 51: "Blür"}}
     named = cymbals.Interactions.from_csr(DATA, **ids)
-    for data, how in ((DATA, {"objective": "ials"}), (named, {}), (named, {"objective": "explicit", "biases": True})):
+    for data, params in ((DATA, {"objective": "ials"}), (named, {}), (named, {"objective": "explicit", "biases": True})):
         for dtype in ("float32", "float64"):
-            model = cymbals.ALS(factors=3, iterations=2, dtype=dtype, random_state=0, n_threads=1, **how).fit(data)
+            model = cymbals.ALS(factors=3, iterations=2, dtype=dtype, random_state=0, n_threads=1, **params).fit(data)
             for keep in (True, False):
-                model.save(folder / f"{data is named} {len(how)} {dtype} {keep}.model", include_interactions=keep)
+                model.save(folder / f"{data is named} {len(params)} {dtype} {keep}.model", include_interactions=keep)
     searched(folder / "search.journal")
     return {path: path.read_bytes() for path in sorted(folder.iterdir())}
 

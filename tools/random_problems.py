@@ -85,7 +85,7 @@ class Reference:
 
     def __init__(self, params, rng, largest):
         self.rng, self.eps, self.biases = rng, np.finfo(params["dtype"]).eps, params["biases"]
-        self.how = {name: params[of] for name, of in NAMES.items()} | {"confidence": params["confidence"]}
+        self.arguments = {name: params[of] for name, of in NAMES.items()} | {"confidence": params["confidence"]}
         self.size = largest if params["objective"] == "explicit" else 1.0  # of a target
         self.slack = SLACK if params["regularization"] > 0 and params["dtype"] == "float32" else LARGE_SLACK
         # Rounding decides the solution in two cases, and the scores are then not compared: without a Gramian, if the
@@ -101,21 +101,21 @@ class Reference:
             dense, fixed = dense - mean - fixed[:, -1], np.column_stack([fixed[:, :-1], np.ones(len(fixed))])
         size = fixed.shape[1] * np.sum(fixed**2) * max(1, self.weights(dense).max())
         try:
-            return reference.solve(dense, fixed, **self.how | {"reg": self.how["reg"] + ridge * size})
+            return reference.solve(dense, fixed, **self.arguments | {"reg": self.arguments["reg"] + ridge * size})
         except np.linalg.LinAlgError:
-            return reference.solve(dense, fixed, **self.how | {"reg": 1e-12 * size + 1e-300, "nu": 0.0})
+            return reference.solve(dense, fixed, **self.arguments | {"reg": 1e-12 * size + 1e-300, "nu": 0.0})
 
     def weights(self, dense):
         """The weight of the squared error of each cell."""
-        how = {name: value for name, value in self.how.items() if name not in ("reg", "nu")}
-        of_all = 0.0 if how["kind"] == "explicit" else how["alpha0"]
-        of_stored = reference.weights(dense, **how | {"alpha0": of_all})[0]
+        arguments = {name: value for name, value in self.arguments.items() if name not in ("reg", "nu")}
+        of_all = 0.0 if arguments["kind"] == "explicit" else arguments["alpha0"]
+        of_stored = reference.weights(dense, **arguments | {"alpha0": of_all})[0]
         return np.where(np.isnan(dense), 0, of_stored) + of_all
 
     def loss(self, dense, x, y):
         if self.biases:
-            return reference.loss_biased(dense, x, y, self.how["reg"], self.how["nu"])
-        return reference.loss(dense, x, y, **self.how)
+            return reference.loss_biased(dense, x, y, self.arguments["reg"], self.arguments["nu"])
+        return reference.loss(dense, x, y, **self.arguments)
 
     def rounded(self, side, eps):
         """Factors rounded in a random basis, relative to the longest row. Equal rows stay equal."""
@@ -154,7 +154,7 @@ class Reference:
 
     def room_of_loss(self, dense, x, y, mean):
         """The tolerance of a loss around `loss`, due to the rounding of scores and sums."""
-        cells = np.sum(~np.isnan(dense)) if self.how["kind"] == "explicit" else dense.size
+        cells = np.sum(~np.isnan(dense)) if self.arguments["kind"] == "explicit" else dense.size
         moved = np.sum(self.weights(dense) * self.room_of_products(x, y, mean) ** 2) / cells
         want, none = abs(self.loss(dense, x, y)), self.loss(dense, 0 * x, 0 * y) + np.square(mean or 0.0)
         return 1e3 * self.eps * (want + none) + 2 * np.sqrt(want * moved) + moved + 1e-30

@@ -164,9 +164,9 @@ class Program:
     def call_recommend(self):
         (x, y, mean), at = self.sides(), self.rng.integers(len(self.dense), size=self.pick((1, 2, 5, 30)))
         want, room = scores(x[at], y, mean), self.reference.room_of_products(x[at], y, mean)
-        how, seen = {"users": self.ids[0][at]}, ~np.isnan(self.dense[at])
+        arguments, seen = {"users": self.ids[0][at]}, ~np.isnan(self.dense[at])
         if self.rng.random() < 0.3:
-            how["users"], (how["rows"], rows) = None, self.draw(len(at), len(y))
+            arguments["users"], (arguments["rows"], rows) = None, self.draw(len(at), len(y))
             seen, answers = ~np.isnan(rows), self.reference.answers(rows, y, mean, lambda x: scores(x, y, mean))
             want, room = answers[0], np.broadcast_to(self.reference.room(answers)[:, None], seen.shape)
         # Users without history get the most popular items.
@@ -175,9 +175,13 @@ class Program:
         names, others, masked = self.ids[1][some], self.ids[1][~some], sp.csr_array(mask)
         limits = (False, {}), (some, {"exclude": names}), (some, {"candidates": others}), (mask, {"exclude": masked})
         without, limit = self.pick(limits)
-        how |= limit | {"n": self.pick((1, 2, 10, 60)), "exclude_seen": self.pick((True, False))}
-        want = np.where(without | (seen & how["exclude_seen"]), -np.inf, want)
-        found, every, k = self.ask(self.model.recommend, **how), how | {"n": len(y)}, min(how["n"], len(y))
+        arguments |= limit | {"n": self.pick((1, 2, 10, 60)), "exclude_seen": self.pick((True, False))}
+        want = np.where(without | (seen & arguments["exclude_seen"]), -np.inf, want)
+        found, every, k = (
+            self.ask(self.model.recommend, **arguments),
+            arguments | {"n": len(y)},
+            min(arguments["n"], len(y)),
+        )
         self.top("recommend", found, want, room, self.ids[1])
         for few, all_of_them in zip(found, self.model.recommend(**every), strict=True):
             must("recommend: a smaller n gives other items", np.array_equal(few[:, :k], all_of_them[:, :k]))
@@ -296,10 +300,10 @@ class Program:
         length = r.sum(axis=1, keepdims=True) / max(r.sum() / n, 1e-300)
         bm25 = r * 2.5 / (r + 1.5 * (0.6 + 0.4 * length)) * np.log1p((n - users + 0.5) / (users + 0.5))
         tfidf = r * (1 + np.log((1 + n) / (1 + users)))
-        for call, how, want in ((weighting.clip, {"most": 3.5}, np.clip(r, -3.5, 3.5)), (weighting.tfidf, {}, tfidf),
+        for call, arguments, want in ((weighting.clip, {"most": 3.5}, np.clip(r, -3.5, 3.5)), (weighting.tfidf, {}, tfidf),
                                 (weighting.bm25, {"k1": 1.5, "b": 0.4}, bm25)):  # fmt: skip
             if call is weighting.clip or not np.any(r < 0):
-                got = self.ask(call, data=made, **how).toarray()
+                got = self.ask(call, data=made, **arguments).toarray()
                 must(f"{call.__name__}: {got}, not {want}", np.allclose(got, want, rtol=1e-5, atol=1e-30))
 
     def call_times(self):

@@ -121,11 +121,11 @@ int main(int argc, char **argv) {
     s.values = memory(f, sizeof(double)), s.spectrum = memory(f, sizeof(double));
     s.work = memory(s.lwork, sizeof(double)), s.iwork = memory(s.liwork, sizeof(int));
 
-    cymbals_workspace_options how = CYMBALS_WORKSPACE_OPTIONS_INIT;
+    cymbals_workspace_options workspace_options = CYMBALS_WORKSPACE_OPTIONS_INIT;
     cymbals_workspace *workspace;
     cymbals_csr_report report;
-    how.n_threads = (int32_t)head[5];
-    int32_t status = cymbals_workspace_create(&how, &workspace);
+    workspace_options.n_threads = (int32_t)head[5];
+    int32_t status = cymbals_workspace_create(&workspace_options, &workspace);
     check(status != CYMBALS_OK, "workspace", cymbals_status_message(status));
     status = cymbals_check_csr(workspace, &rows, nnz, &report);
     check(status == CYMBALS_OK && report.problem != CYMBALS_CSR_GOOD, argv[1],

@@ -71,11 +71,11 @@ void run(std::chrono::duration<double> most) {
         for (float &v : *side) v = float(random.below(2001) - 1000) / 10000;
 
     Clock::time_point deadline = Clock::now() + std::chrono::duration_cast<Clock::duration>(most);
-    cymbals_workspace_options how = CYMBALS_WORKSPACE_OPTIONS_INIT;
-    how.n_threads = 2;
-    how.progress = too_late;
-    how.progress_context = &deadline;
-    const Workspace workspace(how);
+    cymbals_workspace_options workspace_options = CYMBALS_WORKSPACE_OPTIONS_INIT;
+    workspace_options.n_threads = 2;
+    workspace_options.progress = too_late;
+    workspace_options.progress_context = &deadline;
+    const Workspace workspace(workspace_options);
     const cymbals_csr by_user = {sizeof by_user, n_users,       n_items,       indptr.data(),
                                  indices.data(), CYMBALS_INT32, values.data(), CYMBALS_FLOAT32};
     std::vector<int64_t> t_indptr(n_items + 1);

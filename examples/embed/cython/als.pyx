@@ -66,10 +66,10 @@ def fit(const int64_t[::1] indptr, const int32_t[::1] indices, const float[::1] 
         sizeof(cymbals_csr), n_cols, n_rows, &t_indptr[0], &t_indices[0], CYMBALS_INT32, &t_values[0], CYMBALS_FLOAT32)
     cdef cymbals_matrix users = cymbals_matrix(sizeof(cymbals_matrix), &x[0, 0], n_rows, f, f, CYMBALS_FLOAT32)
     cdef cymbals_matrix items = cymbals_matrix(sizeof(cymbals_matrix), &y[0, 0], n_cols, f, f, CYMBALS_FLOAT32)
-    cdef cymbals_workspace_options how = cymbals_workspace_options(
+    cdef cymbals_workspace_options workspace_options = cymbals_workspace_options(
         sizeof(cymbals_workspace_options), n_threads, CYMBALS_AUTO, NULL, NULL, record=0)
     cdef cymbals_workspace *workspace
-    cdef int32_t status = cymbals_workspace_create(&how, &workspace)
+    cdef int32_t status = cymbals_workspace_create(&workspace_options, &workspace)
     if status != CYMBALS_OK:
         raise RuntimeError(cymbals_status_message(status).decode())
     try:

@@ -193,34 +193,35 @@ def search(
         model = ALS(**fixed | params)
         model.check_params()
         if metric in LOWER_IS_BETTER and model.objective != "explicit":
-            raise ValueError(f"metric {metric!r} goes with objective 'explicit', got objective {model.objective!r}")
+            raise ValueError(f"metric {metric!r} needs objective 'explicit', got objective {model.objective!r}")
     # The number of threads does not change a result, so a search may be resumed with another one.
-    same = {name: value for name, value in fixed.items() if name != "n_threads"}
+    shared = {name: value for name, value in fixed.items() if name != "n_threads"}
     if journal is not None:
-        _check_storable(same, *listed, *([random] if backend else []))
+        _check_storable(shared, *listed, *([random] if backend else []))
 
     data = as_interactions("train", train, resolve(fixed.get("n_threads")))
     users = None if n_users is None else data.users.drawn(whole_number("n_users", n_users, 1), seed)
     parts = _split(data, validation, seed)
     runner = _Runner(*parts, metric, k, patience, prune, warm_start, users)
-    about = {"metric": metric, "seed": seed, "patience": patience, "prune": prune}
-    about |= {"warm_start": warm_start, "n_users": n_users, "space": spaces.as_text(random) if backend else None}
-    about |= {"als": same, "data": _checksum(*parts)}
+    # A journal belongs to a search with all of these, and is refused by any other.
+    identity = {"metric": metric, "seed": seed, "patience": patience, "prune": prune}
+    identity |= {"warm_start": warm_start, "n_users": n_users, "space": spaces.as_text(random) if backend else None}
+    identity |= {"als": shared, "data": _checksum(*parts)}
     source = spaces.Proposed(random, n, seed, metric in LOWER_IS_BETTER) if backend else spaces.Listed(listed)
-    with Journal(journal, about) as notes, progress_bar(progress, n if backend else len(listed), "search") as advance:
+    with Journal(journal, identity) as records, progress_bar(progress, n if backend else len(listed), "search") as advance:
         # First do the settings that no other process has claimed. Then wait for the other processes, and do the settings
         # that they have not finished.
         for wait in (False, True):
             for task in source.tasks():
-                with notes.claim(task.claim, wait) as claimed:
-                    chosen = task.choose(notes.trials()) if claimed else None
+                with records.claim(task.claim, wait) as claimed:
+                    chosen = task.choose(records.trials()) if claimed else None
                     if chosen is not None:
-                        trial = runner.run(ALS(**fixed | chosen), chosen, list(notes.trials().values()))
-                        notes.append(replace(trial, number=task.number))
-                        advance({"iteration": len(notes.trials())})
-        trials = source.trials_of_this(notes.trials())
+                        trial = runner.run(ALS(**fixed | chosen), chosen, list(records.trials().values()))
+                        records.append(replace(trial, number=task.number))
+                        advance({"iteration": len(records.trials())})
+        trials = source.trials_of_this(records.trials())
         result = _result(trials, metric, fixed, data if refit else None, scores_iterations)
-        notes.remove_temporary()
+        records.remove_temporary()
     return result
 
 
@@ -239,7 +240,7 @@ def _check_storable(*settings: Mapping[str, Any]) -> None:
                 json.dumps(list(value) if isinstance(value, (list, tuple)) else None if hasattr(value, "rvs") else value)
             except TypeError:
                 raise TypeError(
-                    f"a journal can only note numbers and texts, not {name}={value!r}: search without a journal"
+                    f"a journal can only store numbers and texts, not {name}={value!r}: search without a journal"
                 ) from None
 
 

@@ -82,7 +82,7 @@ def evaluate(
     if as_json:
         print_json(means)
         return
-    rows = [{"metric": m} | {name: of.get(m, np.nan) for name, of in means.items()} for m in means["ALS"]]
+    rows = [{"metric": m} | {name: values.get(m, np.nan) for name, values in means.items()} for m in means["ALS"]]
     show_tables(console(), {"ranking of held-out items": rows})
     if len(found["ALS"]) == 1 and np.isfinite(means["ALS"]["auc"]):
         low, high = validation.interval(found["ALS"][0], "auc", seed=seed)

@@ -39,7 +39,7 @@ class _Group(click.Group):
             warnings.showwarning = showwarning
 
 
-def _warn(message: Warning | str, *where: Any, **how: Any) -> None:
+def _warn(message: Warning | str, *args: Any, **kwargs: Any) -> None:
     """Show a warning. Replaces `warnings.showwarning`."""
     _print_note(message)
 

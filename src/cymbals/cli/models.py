@@ -57,7 +57,7 @@ def recommend(
     if everyone and (not output or Path(output).suffix not in (".parquet", ".csv")):
         raise click.UsageError("--all needs -o with a name that ends in .parquet or .csv")
     if output and not everyone:
-        raise click.UsageError("-o goes with --all")
+        raise click.UsageError("-o needs --all")
     fitted = load(model, mmap=True)
     if everyone and output:
         _stream(fitted, n, output, threads)

@@ -80,9 +80,9 @@ def _parameters(default: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """A decorator that adds the arguments of `ALS` as options. `default` turns the default of `ALS` into the option's."""
     known = ALS().get_params()
 
-    def option(name: str, **how: Any) -> Any:
+    def option(name: str, **kwargs: Any) -> Any:
         value = default(known[name.removeprefix("--").replace("-", "_")])
-        return click.option(name, default=value, show_default=value is not None, **how)
+        return click.option(name, default=value, show_default=value is not None, **kwargs)
 
     return _options(
         option("--factors", type=click.IntRange(1), help="Number of factors of each user and item."),
@@ -127,7 +127,7 @@ def search_space(grid: tuple[str, ...], n: int | None, space: tuple[str, ...], f
     listed = dict(assigned("--grid", text) for text in grid)
     drawn = {name: _drawn(name, values) for name, values in (assigned("--space", text) for text in space)}
     if space and not n:
-        raise click.UsageError("--space goes with --random N")
+        raise click.UsageError("--space needs --random N")
     if n and listed and not drawn:
         drawn = spaces.default_space(fixed)
     return {"grid": listed or None, "random": drawn or None} | ({"n": n} if n else {})

@@ -49,7 +49,7 @@ class Metrics(Mapping[str, float]):
         try:
             return self._means[name]
         except KeyError:
-            raise KeyError(f"no metric {name!r}; there are {', '.join(self._means)}") from None
+            raise KeyError(f"no metric {name!r}; the metrics are {', '.join(self._means)}") from None
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._means)

@@ -1,4 +1,4 @@
-"""Errors of scores as estimates of values: root mean square error and mean absolute error."""
+"""Errors of scores that estimate values: root mean square error and mean absolute error."""
 
 from __future__ import annotations
 

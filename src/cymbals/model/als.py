@@ -359,7 +359,7 @@ class ALS(Params, SolvingModel):
         ----------
         path : path-like
         include_interactions : bool
-            Store the training matrix too. `explain`, the updates, and `recommend` without seen items need it.
+            Store the training matrix too. `explain`, the updates, and `recommend` with `exclude_seen=True` need it.
         """
         path = file_path("path", path)
         boolean("include_interactions", include_interactions)

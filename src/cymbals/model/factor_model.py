@@ -28,7 +28,7 @@ class NotFittedError(ValueError, AttributeError):
 
 
 class FactorModel:
-    """Recommendations, similarities and storage on top of two factor matrices."""
+    """A model of two factor matrices: the base class of `ALS` and of the baselines."""
 
     _state: State | None = None
     _writing: Writing  # held while the state is replaced
@@ -107,10 +107,12 @@ class FactorModel:
 
     @property
     def users_(self) -> Ids:
+        """The users' ids, for conversion between ids and rows."""
         return self.state_.users
 
     @property
     def items_(self) -> Ids:
+        """The items' ids, for conversion between ids and rows."""
         return self.state_.items
 
     @property
@@ -283,7 +285,7 @@ class FactorModel:
         return None, np.setdiff1d(everything, unwanted, assume_unique=True)
 
     def popular(self, n: int = 10) -> tuple[NDArray[Any], NDArray[Any]]:
-        """The items that most users have. Users without history are recommended these.
+        """The items with the most users, for users without history.
 
         Parameters
         ----------
@@ -416,7 +418,7 @@ class FactorModel:
         return state
 
     def _raw_rows(self, name: str, rows: Any, state: State, n_threads: int, *, by_item: bool = False) -> Csr:
-        """The given rows of raw values as a Csr. Refuses a matrix that has not one column for each of the model's items."""
+        """The given rows of raw values as a Csr. Refuses a matrix whose number of columns is not the model's."""
         csr = from_scipy(name, rows, n_threads)
         width, what = (state.x.shape[0], "users") if by_item else (state.y.shape[0], "items")
         if csr.shape[1] != width:

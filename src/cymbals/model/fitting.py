@@ -50,7 +50,7 @@ class Publisher:
     def restore(self) -> None:
         """Give the model the state it had before the fit, because a failed half-step leaves its factors half updated.
 
-        If someone else has changed the model's state meanwhile, that state stays.
+        If another thread has replaced the model's state meanwhile, that state stays.
         """
         self.model.replace_state(self.before, only_if=self.published)
 

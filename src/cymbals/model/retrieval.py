@@ -15,7 +15,7 @@ from ..data.csr import Csr
 
 MAX_N = 10_000_000  # results of one query
 MIN_ITEMS_PER_RESULT = 16  # with fewer items for each result, csrc/topk.cpp does not use an index
-FEW_QUERIES = 256  # up to here, a cached index saves enough time to be worth its memory
+FEW_QUERIES = 256  # with fewer queries, a cached index saves enough time to be worth its memory
 
 
 def topk(
@@ -69,7 +69,7 @@ def topk(
 
 
 def union(a: Csr, b: Csr, n_threads: int) -> Csr:
-    """The entries that stand in at least one of two matrices. Their values have no meaning."""
+    """The entries that are in at least one of two matrices. Their values have no meaning."""
     rows = np.concatenate([a.row_numbers(), b.row_numbers()])
     cols = np.concatenate([a.indices.astype(np.int64), b.indices.astype(np.int64)])
     return Csr.from_triplets(rows, cols, np.ones(rows.size, np.float32), a.shape, n_threads)

@@ -65,7 +65,7 @@ class Explainer:
         spectrum, eps = objective.unobserved_weight * self.spectrum, float(np.finfo(self.factors.dtype).eps)
         f, largest = spectrum.size, float(spectrum.max())
         floor = (largest + ridge) * f * max(16 * eps**2, float(np.finfo(np.float64).eps))
-        if not largest + ridge > ridge:  # no Gramian
+        if not largest + ridge > ridge:  # without a Gramian, or with one that rounding loses beside the ridge
             rows = own if ridge > 0 else without_biases(self.factors.astype(np.float64), self.mean)[0]
             longest = float(np.einsum("ij,ij->i", rows, rows).max(initial=0.0))
             floor = max(floor, longest * f * eps * (eps if ridge > 0 else 1)) or 1.0

@@ -19,9 +19,9 @@ struct Calls(*mut Workspace);
 
 impl Calls {
     fn new(n_threads: i32) -> Result<Self, String> {
-        let how = WorkspaceOptions { n_threads, ..Default::default() };
+        let options = WorkspaceOptions { n_threads, ..Default::default() };
         let mut workspace = null_mut();
-        match unsafe { cymbals_workspace_create(&how, &mut workspace) } {
+        match unsafe { cymbals_workspace_create(&options, &mut workspace) } {
             OK => Ok(Self(workspace)),
             status => Err(text(unsafe { cymbals_status_message(status) })),
         }

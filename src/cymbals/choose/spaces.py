@@ -156,7 +156,7 @@ def _for_optuna(optuna: Any, name: str, choice: Any) -> Any:
 
 
 def _plain(params: dict[str, Any]) -> dict[str, Any]:
-    """Convert NumPy numbers to Python numbers, which JSON can store and `get_params` prints shortly."""
+    """Convert NumPy numbers to Python numbers, which JSON can store and which print in short form."""
     return {name: [plain(v) for v in value] if isinstance(value, list) else plain(value) for name, value in params.items()}
 
 

@@ -174,7 +174,7 @@ def search(
 @options.fixed
 @options.space
 @click.option("-o", "--output", required=True, type=click.Path(dir_okay=False), help="HTML file to write.")
-@click.option("--title", default="Music recommendation laboratory", show_default=True)
+@click.option("--title", default="Music recommendation laboratory", show_default=True, help="Title of the page.")
 @click.option("--metric", default="ndcg@10", show_default=True, help="Metric that decides the search.")
 @click.option("--test-fraction", type=float, default=0.1, show_default=True, help="Share of the entries to hold out.")
 @click.option(

@@ -1,14 +1,14 @@
-"""Systems in turn on the same input from the same start: seconds and loss of every iteration.
+"""Compares systems on the same input, from the same starting factors: seconds and loss of every iteration.
 
     python benchmarks/compare.py --shape dense --factors 128 --systems cymbals-auto,implicit-cg,irspack-cg,cmfrec-cg
 
-A round is a fit of each; the loss is computed by one function for all. Ratios are of the others' seconds to those of the
-first system, round by round.
+In each round, every system does one fit. The same function computes the loss of all. A ratio is the seconds of a system
+divided by those of the first system in the same round.
 """
 
 from __future__ import annotations
 
-import peers  # isort: skip  (first: it sets the number of BLAS threads)
+import peers  # isort: skip  (must come first: it sets the number of BLAS threads)
 
 import argparse
 import json
@@ -36,7 +36,7 @@ OBJECTIVE = Objective.checked(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--shape", choices=SHAPES, default="dense")
-    parser.add_argument("--scale", type=float, default=1.0, help="a smaller cut of the shape")
+    parser.add_argument("--scale", type=float, default=1.0, help="multiplies users, items and entries of the shape")
     parser.add_argument("--factors", type=int, default=128)
     parser.add_argument("--iterations", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=5)
@@ -87,20 +87,22 @@ def _table(systems, seconds, losses) -> None:
 
 
 def _summary(systems, seconds, losses) -> None:
-    """Whole fits, and the time to the loss that each of the others ends with."""
+    """Print the ratios of whole fits, and the time that the first system needs to reach the last loss of each other one."""
     first = systems[0]
     elapsed = {name: np.cumsum(seconds[name], axis=1) for name in systems}
     for name in systems[1:]:
         ratio = elapsed[name][:, -1] / elapsed[first][:, -1]
-        print(f"\n{name}: {statistics.median(ratio):.2f} times the seconds an iteration of {first}", end="")
+        print(f"\n{name}: {statistics.median(ratio):.2f} times the seconds per iteration of {first}", end="")
         print(f" (rounds {ratio.min():.2f} to {ratio.max():.2f})")
         known = ~np.isnan(losses[name])
-        lower = np.all(losses[first][known] <= losses[name][known] * (1 + 1e-7))  # two exact solvers differ by rounding
+        lower = np.all(
+            losses[first][known] <= losses[name][known] * (1 + 1e-7)
+        )  # 1e-7: two exact solvers differ by rounding
         print(f"  loss of {first} {'equal or lower' if lower else 'NOT always equal or lower'}, {known.sum()} iterations")
         reached = np.flatnonzero(losses[first] <= losses[name][-1])
         if reached.size:
             ratio = elapsed[name][:, -1] / elapsed[first][:, reached[0]]
-            print(f"  its last loss reached by {first} after {reached[0] + 1} iterations, in", end="")
+            print(f"  {first} reaches its last loss after {reached[0] + 1} iterations, in", end="")
             print(f" {statistics.median(ratio):.2f} times less time (rounds {ratio.min():.2f} to {ratio.max():.2f})")
 
 

@@ -1,21 +1,23 @@
-"""Ratings with biases: RMSE on held-out entries beside seconds, against cmfrec and against what is possible at all.
+"""Fits ratings with biases, and compares RMSE and seconds with cmfrec, and RMSE with the best that is possible.
 
     python benchmarks/explicit.py
 
-Data: generated. A rating is mu + b_u + b_i + x_u.y_i + noise, with mu 3.5, biases N(0, 0.5^2) on both sides, 8 factors
-whose products have the sigma 0.7 together, noise N(0, 0.8^2); about 100 ratings a user, of items drawn evenly. A random
-tenth is held out.
+Data: generated. A rating is mu + b_u + b_i + x_u.y_i + noise. mu is 3.5; biases of both sides are N(0, 0.5^2); x_u.y_i has
+8 factors and the standard deviation 0.7; the noise is N(0, 0.8^2). Each user has about 100 ratings, of items drawn
+uniformly. A random tenth is held out.
 
-What is possible: "truth" is the model that made the data, its RMSE the noise. The oracle solves each user by ridge
-regression of his ratings in train, less mu and the items' true biases, on the items' true factors and a 1, the ridge being
-the best there is, variance of the noise over that of the true factor or bias; and each item likewise against the true
-users. "oracle" scores these users with these items: each side solved as well as its ratings allow had the other been known.
-"oracle users" scores such users with the true items, "oracle items" such items with the true users: these have no error
-from the other side, which no fit escapes.
+Limits of the RMSE, computed from the true model:
 
-Each system's lambda is the best on a tenth of train that is held out for it, once as it is ("plain") and once times a row's
-entries ("scaled": nu=1, scale_lam=True). What stands in the table is fitted on all of train. Systems take turns; seconds
-are the median of the rounds, each of a whole fit.
+* "truth": the true model that generated the data. Its RMSE is the noise.
+* "oracle users": each user is solved by ridge regression against the true items, and scored with the true items. The
+  target is the user's ratings in train minus mu and the items' true biases. The regressors are the items' true factors and
+  a 1. The ridge is the best possible: the variance of the noise divided by the variance of the true factor or bias.
+* "oracle items": the same for items, against the true users.
+* "oracle": the solved users scored with the solved items. It includes the errors of both sides, as every fit does.
+
+The lambda of each system is the best on a tenth of train that is held out for this. It is tuned twice: "plain", and
+"scaled", where lambda is multiplied by the number of entries of a row (nu=1, scale_lam=True). The models in the table are
+fitted on all of train. Systems take turns. Seconds are the median over the rounds, each of a whole fit.
 """
 
 from __future__ import annotations
@@ -34,7 +36,8 @@ import scipy.sparse as sp
 import cymbals
 
 RANK, MEAN, NOISE = 8, 3.5, 0.8
-SIGMA = np.sqrt([0.7 / np.sqrt(RANK)] * RANK + [0.5**2])  # of each factor, so that x.y has 0.7, and of a bias
+# Standard deviations of each factor and of the bias. Those of the factors give x.y the standard deviation 0.7.
+SIGMA = np.sqrt([0.7 / np.sqrt(RANK)] * RANK + [0.5**2])
 ITERATIONS = 15
 LAMBDAS = {"plain": (2.0, 3.0, 4.0, 4.5, 5.0, 5.5, 6.0, 8.0), "scaled": (0.01, 0.02, 0.03, 0.035, 0.04, 0.045, 0.05, 0.07)}
 
@@ -43,7 +46,7 @@ Predict = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 def ratings(n_users: int, n_items: int, per_user: int, seed: int) -> tuple[sp.csr_array, Side, Side]:
-    """The matrix and the users and items that made it."""
+    """Generate ratings. Returns the matrix, the true users and the true items."""
     rng = np.random.default_rng(seed)
     users, items = (SIGMA * rng.standard_normal((n, RANK + 1)) for n in (n_users, n_items))
     rated = rng.random((n_users, n_items)) < per_user / n_items
@@ -53,12 +56,12 @@ def ratings(n_users: int, n_items: int, per_user: int, seed: int) -> tuple[sp.cs
 
 
 def score(users: Side, items: Side, u: np.ndarray, i: np.ndarray) -> np.ndarray:
-    """mu + b_u + b_i + x_u.y_i of pairs."""
+    """The ratings mu + b_u + b_i + x_u.y_i of pairs, without noise."""
     return MEAN + users[u, -1] + items[i, -1] + np.einsum("ij,ij->i", users[u, :-1], items[i, :-1])
 
 
 def oracle(train: sp.csr_array, fixed: Side) -> Side:
-    """The rows of train solved against the other side as it truly is."""
+    """Solve the rows of train against the true factors of the other side."""
     ridge = np.diag(NOISE**2 / SIGMA**2)
     ones = np.column_stack([fixed[:, :-1], np.ones(len(fixed))])
     out = np.zeros((train.shape[0], RANK + 1))
@@ -95,22 +98,22 @@ def _cmfrec(train: Any, regularization: float, scaling: str, *, n_threads: int, 
 
 
 def systems(n_threads: int) -> dict[str, Callable[[Any, float, str], Predict]]:
-    """Each a function from a train part in its own format, a lambda and its scaling to a fitted model's predictions."""
+    """The systems by name. Each is a function of a train part, a lambda and its scaling, and returns a predict function."""
     return {
-        "cymbals auto": lambda *how: _cymbals(*how, solver="auto", n_threads=n_threads),
-        "cymbals exact": lambda *how: _cymbals(*how, solver="exact", n_threads=n_threads),
-        "cmfrec cg": lambda *how: _cmfrec(*how, use_cg=True, n_threads=n_threads),
-        "cmfrec cholesky": lambda *how: _cmfrec(*how, use_cg=False, n_threads=n_threads),
+        "cymbals auto": lambda *args: _cymbals(*args, solver="auto", n_threads=n_threads),
+        "cymbals exact": lambda *args: _cymbals(*args, solver="exact", n_threads=n_threads),
+        "cmfrec cg": lambda *args: _cmfrec(*args, use_cg=True, n_threads=n_threads),
+        "cmfrec cholesky": lambda *args: _cmfrec(*args, use_cg=False, n_threads=n_threads),
     }
 
 
 def prepared(name: str, part: sp.csr_array) -> Any:
-    """What a system takes without converting it."""
+    """`part` in the format that a system uses without conversion."""
     return cymbals.Interactions.from_csr(part) if name.startswith("cymbals") else sp.coo_matrix(part)
 
 
 def tuned(name: str, fit: Callable[..., Predict], train: sp.csr_array) -> list[tuple[float, str]]:
-    """The best lambda of each scaling, found on a tenth of train."""
+    """Find the best lambda of each scaling, on a tenth of train."""
     fitted, validation = cymbals.split.random(train, 0.1, seed=1)
     data, best = prepared(name, fitted), []
     for scaling, values in LAMBDAS.items():
@@ -126,7 +129,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--users", type=int, default=5000)
     parser.add_argument("--items", type=int, default=2000)
-    parser.add_argument("--ratings", type=int, default=100, help="of a user, about")
+    parser.add_argument("--ratings", type=int, default=100, help="average number for each user")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=cymbals.threads())
     parser.add_argument("--rounds", type=int, default=5)

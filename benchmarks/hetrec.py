@@ -1,14 +1,14 @@
-"""Real raw play counts (HetRec's Last.fm, up to 352,698 a pair): seconds to within 1 % of the exact solver's loss.
+"""Fits real raw play counts (HetRec's Last.fm, up to 352,698 per pair): seconds until the loss is near the exact solver's.
 
-    python benchmarks/hetrec.py      # looks in $CYMBALS_DATA/hetrec_lastfm2k, default ../shared/data
+    python benchmarks/hetrec.py      # reads $CYMBALS_DATA/hetrec_lastfm2k, default ../shared/data
 
-The goal is 1.01 times the loss of cymbals' exact solver after 15 iterations. Every system starts from the same factors and
-runs until it is there, or for 40 iterations.
+The goal is 1.01 times the loss of cymbals' exact solver after 15 iterations. Every system starts from the same factors.
+cymbals runs for 15 iterations, the others for 40; the time is that of the first iteration that reaches the goal.
 """
 
 from __future__ import annotations
 
-import peers  # isort: skip  (first: it sets the number of BLAS threads)
+import peers  # isort: skip  (must come first: it sets the number of BLAS threads)
 
 import argparse
 import os

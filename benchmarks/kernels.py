@@ -1,12 +1,15 @@
-"""Each kernel's share of the limit that binds it, and what threads and instruction sets are worth.
+"""Measures how near each kernel comes to the limits of the machine, and the speed-up by threads and instruction sets.
 
-    python benchmarks/kernels.py                   # shares, f 128
-    python benchmarks/kernels.py --scaling         # half-steps of both shapes: threads, instruction sets
+    python benchmarks/kernels.py                   # shares of the limits, f 128
+    python benchmarks/kernels.py --scaling         # half-steps on both shapes: threads, instruction sets
 
-Limits are those of `cymbals doctor --peaks`, measured in the same run. A CG step's roof is the longer of its multiply-adds
-(2 f an entry) and its bytes from the second-level cache (2 f an entry, in bfloat16). Rows are gathered while products with
-them are made, so what gathering takes is a difference: a first step on rows drawn at random from 256 MB, less one on rows
-that the second-level cache holds, and what that cache takes to give them. More than 100 %: work hides part of it.
+The limits are those of `cymbals doctor --peaks`, measured in the same run. The shortest possible time of a CG step (its
+roof) is the longer of two times: that of its 2 f multiply-adds per entry, and that of reading 2 f bytes per entry
+(bfloat16) from the L2 cache.
+
+Gathering cannot be timed alone, because the kernel computes while it gathers. So its time is a difference: a first CG step
+on rows drawn at random from 256 MB, minus a first step on rows in the L2 cache, plus the time of reading these from L2.
+Above 100 %, a part of the gathering overlaps with computing.
 """
 
 from __future__ import annotations
@@ -33,7 +36,7 @@ def main() -> None:
     parser.add_argument("--factors", type=int, default=128)
     parser.add_argument("--threads", type=int, default=cymbals.threads())
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--length", type=int, default=400, help="entries of a row, for shares")
+    parser.add_argument("--length", type=int, default=400, help="entries of a row; not with --scaling")
     parser.add_argument("--scaling", action="store_true")
     parser.add_argument("--scale", type=float, default=1.0)
     args = parser.parse_args()
@@ -45,7 +48,7 @@ def main() -> None:
 
 
 def _median(rounds: int, *runs: Callable[[], object]) -> list[float]:
-    """Seconds of each, in turn."""
+    """The median seconds of each run. Runs take turns, and the first round does not count."""
     seconds: list[list[float]] = [[] for _ in runs]
     for _ in range(rounds + 1):
         for took, run in zip(seconds, runs, strict=True):
@@ -95,20 +98,20 @@ def _shares(args) -> None:
 
         copying = _median(args.rounds, copy)[0]
         steps[n_rows] = ((five - three) / 2, one - copying)
-    # the better of before and after: what neighbours take from a limit is not the kernel's merit
+    # Take the higher limit of before and after. A lower one is only due to other programs, and would flatter the kernels.
     fma, near, stream, gather = map(max, before, _core.measure_peaks(threads))
     print(f"f {f}, {threads} threads, {cymbals.simd()}: {fma / 1e9:.0f} G multiply-adds/s, {near / 1e9:.0f} GB/s from the")
-    print(f"second level, {stream / 1e9:.1f} from memory, {gather * 256 / 1e9:.1f} gathered in rows of 256 bytes\n")
+    print(f"L2 cache, {stream / 1e9:.1f} from memory, {gather * 256 / 1e9:.1f} gathered in rows of 256 bytes\n")
     _line("Gramian", y.shape[0] * f * f / 2 / took, fma, "multiply-adds/s")
     _line("rotation", y.shape[0] * f * f / turned, fma, "multiply-adds/s")
     step = steps[near_rows][0]
     roof = max(2 * f * entries / fma, 2 * f * entries / near)
     _line("CG from the tile", 2 * f * entries / step, fma, "multiply-adds/s")
     _line("", 2 * f * entries / step, near, "bytes/s")
-    print(f"{'':<18}{roof / step:8.0%} of its roof, {step / entries * threads * 1e9:.2f} ns an entry and thread")
+    print(f"{'':<18}{roof / step:8.0%} of its roof, {step / entries * threads * 1e9:.2f} ns per entry and thread")
     first, near_first = steps[far_rows][1], steps[near_rows][1]
     _line("gather", 2 * f * entries / (first - near_first + 2 * f * entries / near), gather * 256, "bytes/s")
-    _line("", 2 * f * entries / first, gather * 256, "bytes/s, with all else of that step")
+    _line("", 2 * f * entries / first, gather * 256, "bytes/s, counting the whole step")
 
 
 def _line(what: str, rate: float, peak: float, unit: str) -> None:
@@ -142,7 +145,7 @@ def _scaling(shape: str, args) -> None:
     for _ in range(args.rounds):
         for run, _ in runs.values():
             run()
-    print(f"\n{shape}: {data!r}, f {args.factors}: an iteration, {args.rounds} rounds")
+    print(f"\n{shape}: {data!r}, f {args.factors}: seconds per iteration, {args.rounds} rounds")
     base = list(runs.values())[1][1]
     for name, (_, seconds) in runs.items():
         ratio = statistics.median(a / b for a, b in zip(seconds, base, strict=True))

@@ -1,8 +1,8 @@
-"""Peak memory of a fit beyond the input both ways round and the factors.
+"""Measures the peak memory of a fit, beyond the input (by user and by item) and the factors.
 
     python benchmarks/memory.py --shape sparse
 
-Resident memory is read from Linux: what the process holds before the fit, and the most that it held during it.
+Linux reports the resident memory of the process before the fit, and its maximum during the fit.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ def main() -> None:
 
     data = generate(args.shape, args.scale)
     by_item = data.by_item()
-    cymbals.ALS(factors=8, iterations=1, random_state=0).fit(data)  # whatever is loaded or made once
-    ctypes.CDLL(None).malloc_trim(0)  # freed memory that is still held would hide what the fit takes
+    cymbals.ALS(factors=8, iterations=1, random_state=0).fit(data)  # loads libraries and fills caches
+    ctypes.CDLL(None).malloc_trim(0)  # returns freed memory to the system: the fit would reuse it without being counted
     before = _status("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5")  # forgets the peak so far
+    Path("/proc/self/clear_refs").write_text("5")  # resets the peak
     model = cymbals.ALS(factors=args.factors, regularization=0.05, iterations=2, random_state=0).fit(data)
     peak = _status("VmHWM") - before
 
@@ -37,8 +37,10 @@ def main() -> None:
     copy = 2 * max(data.shape) * (-(-args.factors // 32) * 32)
     beyond = peak - factors
     print(f"{args.shape}: {data!r}, f {args.factors}")
-    print(f"input both ways {matrices / 1e6:.0f} MB, factors {factors / 1e6:.0f} MB, a 16-bit copy {copy / 1e6:.0f} MB")
-    print(f"the fit took {beyond / 1e6:.0f} MB beyond those: the copy and {beyond - copy:,} bytes, ", end="")
+    print(
+        f"input in both orders {matrices / 1e6:.0f} MB, factors {factors / 1e6:.0f} MB, a 16-bit copy {copy / 1e6:.0f} MB"
+    )
+    print(f"the fit took {beyond / 1e6:.0f} MB beyond input and factors: the copy and {beyond - copy:,} bytes, ", end="")
     print(f"{(beyond - copy) / (matrices + factors):.1%} of input and factors")
 
 

@@ -1,11 +1,12 @@
-"""What a profile costs, and whether its phases add up to the fit.
+"""Measures the cost of a profile, and whether the seconds of its phases add up to the time of the fit.
 
     python benchmarks/overhead.py                    # the dense shape, f 128
     python benchmarks/overhead.py --shape sparse --factors 64
 
-Fits with ``profile=True`` and without take turns, three of each a round. What others on the machine do only adds to a time,
-so a round compares the fastest iteration of either kind. Prints the median of the rounds' ratios, and by how much the
-phases' seconds, Python's rest left out, fall short of the fit's wall time.
+In each round, three fits with ``profile=True`` and three without take turns. Other programs on the machine can only make
+a fit slower, so a round compares the fastest iteration with a profile and the fastest one without. Prints the median ratio
+of all rounds. Also prints by how much the seconds of all phases (without the phase "rest", which is Python) are less than
+the wall time of the fit.
 """
 
 from __future__ import annotations
@@ -41,17 +42,17 @@ def main() -> None:
                 begin = time.perf_counter()
                 model.fit(data, profile=profile)
                 wall = time.perf_counter() - begin
-                # the first two: what comes later takes less and less, as rows stop early
+                # Only the first two iterations: later ones take less time, because CG stops earlier.
                 seconds[profile].append(min(entry["seconds"] for entry in model.history_[:2]))
                 if profile:
                     rows = model.profile_.summary(peaks=False)
                     missing.append(1 - sum(row["seconds"] for row in rows if row["phase"] != "rest") / wall)
         ratios.append(min(seconds[True]) / min(seconds[False]))
     shape = f"{args.shape} shape, f {args.factors}, {args.iterations} iterations, {cymbals.threads()} threads"
-    print(f"{shape}: {args.rounds} rounds of {TURNS} fits of either kind in turn")
-    print(f"half-steps with a profile over those without: median {statistics.median(ratios):.4f}")
+    print(f"{shape}: {args.rounds} rounds of {TURNS} fits with and {TURNS} without a profile")
+    print(f"seconds of half-steps with a profile / without: median {statistics.median(ratios):.4f}")
     print("rounds: " + " ".join(f"{ratio:.3f}" for ratio in ratios))
-    print(f"phases fall short of the wall time by {statistics.median(missing):.2%}, at most {max(missing):.2%}")
+    print(f"all phases are {statistics.median(missing):.2%} less than the wall time, at most {max(missing):.2%} less")
 
 
 if __name__ == "__main__":

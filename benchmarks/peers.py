@@ -1,15 +1,15 @@
-"""Every system that is compared, as one function: a fit from a given start that reports each iteration.
+"""The systems to compare. Each is one function that fits from given starting factors and reports each iteration.
 
-All minimise Hu, Koren and Volinsky's objective with confidence 1 + r: cymbals is given r, implicit 1 + r with alpha 1,
-irspack r with its "ORIGINAL" loss, cmfrec r. Each runs at its best: single precision, its own threads, OpenBLAS with
-one. Seconds are those of the half-steps alone.
+All minimise the objective of Hu, Koren and Volinsky with confidence 1 + r. cymbals, cmfrec and irspack (with its "ORIGINAL"
+loss) are given r; implicit is given 1 + r with alpha 1. Each runs with its fastest settings: single precision, its own
+threads, and one OpenBLAS thread. Seconds are those of the half-steps only.
 """
 
 from __future__ import annotations
 
 import os
 
-os.environ["OPENBLAS_NUM_THREADS"] = "1"  # before any of them loads it
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # must be set before a library loads OpenBLAS
 
 import time
 from collections.abc import Callable
@@ -21,12 +21,12 @@ import scipy.sparse as sp
 import cymbals
 
 REGULARIZATION = 0.05
-# iteration, its seconds, user factors and item factors (None where only the last iteration has any)
+# Called with the iteration, its seconds, user factors and item factors. Both are None if the system has none to show.
 Report = Callable[[int, float, Any, Any], None]
 
 
 def matrix(data: cymbals.Interactions, add: float = 0.0) -> sp.csr_matrix:
-    """In the index types that all of them take."""
+    """The data as a scipy matrix with the index types that all systems accept. `add` is added to each value."""
     csr = data.csr
     return sp.csr_matrix((csr.data + np.float32(add), csr.indices.copy(), csr.indptr.astype(np.int32)), shape=csr.shape)
 
@@ -73,7 +73,7 @@ def _implicit(use_cg: bool):
 
 
 def implicit_model(model: cymbals.ALS, n_threads: int) -> Any:
-    """implicit's model with the factors of ours, for what it does after a fit."""
+    """A model of implicit with the factors of a cymbals model, for comparing top-k and metrics."""
     from implicit.cpu.als import AlternatingLeastSquares
 
     copy = AlternatingLeastSquares(factors=model.item_factors_.shape[1], num_threads=n_threads)
@@ -112,7 +112,8 @@ def _irspack(solver: str):
 
 
 def _cmfrec(data, start, iterations, n_threads, report: Report) -> None:
-    # No callback and no start: what n iterations take beyond one, shared out; factors of the last alone. Items first.
+    # cmfrec has no callback and takes no starting factors, and it solves items first. So the time of an iteration is the
+    # difference between fits of n iterations and of one, divided by n - 1, and only the last iteration has factors.
     from cmfrec import CMF_implicit
 
     def fit(n: int):

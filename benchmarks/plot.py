@@ -1,4 +1,4 @@
-"""Figures from what `compare.py --json` wrote: seconds an iteration by rank, and loss against seconds.
+"""Draws the files of `compare.py --json`: seconds per iteration by number of factors, and loss against seconds.
 
 python benchmarks/plot.py results/*.json -o benchmarks/figures.svg
 """
@@ -43,7 +43,7 @@ def _by_rank(axes, runs) -> None:
         points = {run["factors"]: np.median(run["systems"][name]["seconds"]) for run in runs if name in run["systems"]}
         axes.plot(list(points), list(points.values()), marker="o", color=COLOURS.get(name), label=name)
     ranks = sorted({run["factors"] for run in runs})
-    axes.set(xscale="log", yscale="log", xlabel="factors", ylabel="median seconds an iteration")
+    axes.set(xscale="log", yscale="log", xlabel="factors", ylabel="median seconds per iteration")
     axes.set_xticks(ranks, [str(f) for f in ranks])
     axes.minorticks_off()
     axes.grid(alpha=0.3)
@@ -56,7 +56,7 @@ def _by_time(axes, run) -> None:
             continue
         seconds = np.median(np.cumsum(facts["seconds"], axis=1), axis=0)
         axes.plot(seconds, losses, marker="o", markersize=3, color=COLOURS.get(name), label=name)
-    axes.set(xscale="log", xlabel="seconds", ylabel=f"training loss a cell, f {run['factors']}")
+    axes.set(xscale="log", xlabel="seconds", ylabel=f"training loss per cell, f {run['factors']}")
     axes.set_ylim(top=np.nanmax([facts["loss"][1] for facts in run["systems"].values()]))
     axes.xaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
     axes.grid(alpha=0.3)

@@ -1,10 +1,10 @@
-"""Raw files to a cleaned matrix both ways round: cymbals, the laboratory's pandas pipeline, and polars.
+"""Compares turning raw files into a clean matrix: by cymbals, by the laboratory's pandas pipeline, and by polars.
 
-    python benchmarks/prepare.py --keep /tmp/plays      # 24 million lines, generated there once
+    python benchmarks/prepare.py --keep /tmp/plays      # generates 24 million lines in this folder, once
 
-Each runs in a process of its own, in turn; seconds are those of the work alone (after imports), peak memory is the
-process's. All read the plays and the aliases, replace misspelled ids, and add up pairs that repeat. cymbals also reads the
-artists' names; pandas ends with one CSR matrix, polars with the summed pairs.
+Systems take turns, each in its own process. Seconds do not include imports; peak memory is that of the whole process. All
+systems read the plays and the aliases, replace misspelled ids, and sum repeated pairs. cymbals also reads the artists'
+names, and makes the matrix by user and by item. pandas makes one CSR matrix. polars only makes the summed pairs.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--scale", type=float, default=1.0)
     parser.add_argument("--systems", default="cymbals,polars,pandas")
-    parser.add_argument("--keep", type=Path, help="folder for the files; made if it is not there, and left there")
+    parser.add_argument("--keep", type=Path, help="folder for the files; it is kept, and used again")
     parser.add_argument("--run", choices=RUNS, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.run:
@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def generate(folder: Path, scale: float = 1.0, seed: int = 0) -> None:
-    """The dump's three files: sorted by user as the original is, some lines twice under a misspelled artist."""
+    """Write the three files of the dump. As in the original, lines are sorted by user, and some artists are misspelled."""
     import pandas as pd
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -52,15 +52,15 @@ def generate(folder: Path, scale: float = 1.0, seed: int = 0) -> None:
     artist_ids = rng.choice(10_800_000, artists + aliases, replace=False) + 1
     activity = rng.lognormal(0, 1.3, users)
     pairs = np.empty(0, np.int64)
-    while pairs.size < rows:  # each pair stands once, but for aliases
+    while pairs.size < rows:  # until there are enough different pairs
         of_user = rng.choice(users, rows, p=activity / activity.sum())
         rank = np.minimum((artists ** rng.random(rows)).astype(np.int64) - 1, artists - 1)
         pairs = np.union1d(pairs, of_user * artists + rank)
     of_user, rank = np.divmod(np.sort(rng.choice(pairs, rows, replace=False)), artists)
-    stray = rng.random(rows) < 0.02  # and these stand under an alias
+    misspelled = rng.random(rows) < 0.02  # lines that name an alias instead of the artist
     wrong = rng.integers(aliases, size=rows)
     right = np.minimum((artists ** rng.random(aliases)).astype(np.int64), artists - 1)
-    artist = np.where(stray, artist_ids[artists + wrong], artist_ids[rank])
+    artist = np.where(misspelled, artist_ids[artists + wrong], artist_ids[rank])
     plays = np.minimum(rng.lognormal(1, 1.4, rows), 400_000).astype(np.int64) + 1
     frame = pd.DataFrame({"user": user_ids[of_user], "artist": artist, "plays": plays})
     frame.to_csv(folder / "user_artist_data.txt", sep=" ", header=False, index=False)
@@ -100,10 +100,10 @@ def run_polars(folder: Path) -> dict[str, float]:
     import polars as pl
 
     begin = time.perf_counter()
-    how = {"has_header": False, "schema": {"user": pl.Int64, "artist": pl.Int64, "plays": pl.Int64}, "separator": " "}
-    plays = pl.scan_csv(folder / "user_artist_data.txt", **how)
-    how = {"has_header": False, "schema": {"artist": pl.Int64, "right": pl.Int64}, "separator": "\t"}
-    alias = pl.scan_csv(folder / "artist_alias.txt", **how)
+    options = {"has_header": False, "schema": {"user": pl.Int64, "artist": pl.Int64, "plays": pl.Int64}, "separator": " "}
+    plays = pl.scan_csv(folder / "user_artist_data.txt", **options)
+    options = {"has_header": False, "schema": {"artist": pl.Int64, "right": pl.Int64}, "separator": "\t"}
+    alias = pl.scan_csv(folder / "artist_alias.txt", **options)
     renamed = plays.join(alias, on="artist", how="left").with_columns(artist=pl.coalesce("right", "artist"))
     summed = renamed.group_by("user", "artist").agg(pl.col("plays").sum()).sort("user", "artist").collect()
     return {"seconds": time.perf_counter() - begin, "pairs": summed.height, "plays": float(summed["plays"].sum())}
@@ -114,7 +114,7 @@ RUNS = {"cymbals": run_cymbals, "pandas": run_pandas, "polars": run_polars}
 
 def _one(name: str, folder: Path) -> None:
     facts = RUNS[name](folder)
-    # Linux's own figure: that of getrusage begins with what the process held that started this one
+    # Not from getrusage: its peak includes the memory of the process that started this one.
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines())
     facts["gigabytes"] = int(status["VmHWM"].split()[0]) * 1024 / 1e9
     print(json.dumps(facts))

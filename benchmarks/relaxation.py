@@ -1,9 +1,10 @@
-"""What over-relaxation does to held-out NDCG@20: the fewest iterations that come near the best, with it and without.
+"""Measures what over-relaxation does to held-out NDCG@20: the fewest iterations that come near the best, with and without.
 
     python benchmarks/relaxation.py      # data in $CYMBALS_DATA, default ../shared/data
 
-A fifth of each data set's entries is held out; the best is over regularizations, iterations and both ways. Means of several
-seeds. A fit of fewer iterations is not the beginning of a longer one: the last is never relaxed.
+A fifth of the entries of each data set is held out. The best NDCG@20 is taken over all regularizations and numbers of
+iterations, with and without over-relaxation. Figures are means over several seeds. Each number of iterations is a fit of
+its own, because the last iteration of a fit is never over-relaxed.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ def main() -> None:
         found: dict[tuple[str, float], list[float]] = {}
         for way, relaxation in WAYS.items():
             for regularization in regularizations:
-                how = settings | {"relaxation": relaxation, "regularization": regularization}
-                means = [statistics.mean(_ndcg(train, test, n, s, how) for s in range(seeds)) for n in ITERATIONS]
+                params = settings | {"relaxation": relaxation, "regularization": regularization}
+                means = [statistics.mean(_ndcg(train, test, n, s, params) for s in range(seeds)) for n in ITERATIONS]
                 found[way, regularization] = means
                 title = f"{way}, regularization {regularization:g}"
                 print(f"{title:<30}{''.join(f'{m:7.4f}' for m in means)}", flush=True)
@@ -56,8 +57,8 @@ def _cases() -> Iterator[tuple[str, cymbals.Interactions, tuple[float, ...], int
     yield "generated, sparse", generate("sparse", 0.1), (10, 40), 2, counts | {"alpha": 2.0}
 
 
-def _ndcg(train: cymbals.Interactions, test: cymbals.Interactions, iterations: int, seed: int, how: Any) -> float:
-    model = cymbals.ALS(iterations=iterations, random_state=seed, **how).fit(train)
+def _ndcg(train: cymbals.Interactions, test: cymbals.Interactions, iterations: int, seed: int, params: Any) -> float:
+    model = cymbals.ALS(iterations=iterations, random_state=seed, **params).fit(train)
     return cymbals.evaluate(model, train, test, k=20)["ndcg@20"]
 
 

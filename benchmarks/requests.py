@@ -1,9 +1,9 @@
-"""Requests a second: fold a user in who is not in the model, and find his top 10, one user at a time.
+"""Measures requests per second. A request folds in one user who is not in the model, and finds their top 10.
 
-27,000 items, f 128, histories of 20 to 150 items, one caller pinned to each CPU, in turn: the row server of
-examples/embed/row_server (install it first, see its README), ``recommend(rows=...)`` and implicit's
-``recommend(recalculate_user=True)``, on the same factors. Prints median and 99th percentile of a request, requests a second
-of all callers (medians of the rounds), and how many lists agree.
+Compares three systems, which take turns on the same factors: the row server of examples/embed/row_server (install it first,
+see its README), ``recommend(rows=...)``, and implicit's ``recommend(recalculate_user=True)``. There are 27,000 items, f is
+128, histories have 20 to 150 items, and one caller is pinned to each CPU. Prints the median and the 99th percentile of the
+time of a request, the requests per second of all callers together (medians over the rounds), and how many lists agree.
 """
 
 import argparse
@@ -32,8 +32,8 @@ FACTORS, REGULARIZATION = 128, 0.05
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--requests", type=int, default=1000, help="of each caller and round")
-    parser.add_argument("--scale", type=float, default=1.0, help="of the dense shape that the model is fitted to")
+    parser.add_argument("--requests", type=int, default=1000, help="number for each caller and round")
+    parser.add_argument("--scale", type=float, default=1.0, help="multiplies the size of the dense shape")
     args = parser.parse_args()
     cpus = sorted(os.sched_getaffinity(0))
     model = cymbals.ALS(FACTORS, REGULARIZATION, iterations=5, random_state=0).fit(generate("dense", args.scale))
@@ -59,7 +59,7 @@ def compare(model: cymbals.ALS, cpus: list[int], rounds: int, n: int) -> None:
         ids, scores = model.recommend(rows=row(items, values, sp.csr_array))
         return ids[0], scores[0]
 
-    def by_implicit(items, values):  # its confidences are alpha times the value, ours 1 + alpha times it
+    def by_implicit(items, values):  # implicit's confidence is alpha times the value, that of cymbals 1 + alpha times it
         return peer.recommend(0, row(items, 1 + values, sp.csr_matrix), N=10, recalculate_user=True)
 
     sessions = [Session(server) for _ in cpus]
@@ -83,7 +83,7 @@ def compare(model: cymbals.ALS, cpus: list[int], rounds: int, n: int) -> None:
         print(
             f"{name:<20} median {median:.3f} ms, p99 {last:.3f} ms, {rate:7,.0f} requests/s, {rate / base:.2f} x implicit"
         )
-    print(f"{agreeing:.0%} of 200 lists are implicit's, in the same order")
+    print(f"{agreeing:.0%} of 200 lists are the same as those of implicit, in the same order")
 
 
 if __name__ == "__main__":

@@ -1,15 +1,16 @@
-"""Exact top-k and ranking metrics in turn with other libraries, on the factors of one fitted model.
+"""Compares exact top-k and ranking metrics with other libraries, on the factors of one fitted model.
 
-    python benchmarks/retrieval.py            # the dense shape, f 128, 30,000 users against 27,000 items
+    python benchmarks/retrieval.py            # the dense shape, f 128, 30,000 users and 27,000 items
 
-Top-k: seen items left out by cymbals and implicit; faiss, which has no such notion, searches without. Scores are compared
-within 1e-5 relative, ids may differ among scores that are as close. Metrics: cymbals computes AUC over the full
-catalogue, MRR, and precision, recall, MAP and NDCG at 5, 10 and 20; implicit its four figures at 10.
+Top-k: cymbals and implicit leave out seen items. faiss cannot do that, so it is compared with cymbals without leaving any
+out. Scores must agree within 1e-5 relative. Ids may differ between items whose scores are as close as that. Metrics:
+cymbals computes AUC over the whole catalogue, MRR, and precision, recall, MAP and NDCG at 5, 10 and 20; implicit computes
+its four metrics at 10.
 """
 
 from __future__ import annotations
 
-import peers  # isort: skip  (first: it sets the number of BLAS threads)
+import peers  # isort: skip  (must come first: it sets the number of BLAS threads)
 
 import argparse
 import statistics
@@ -90,16 +91,16 @@ def _metrics(model, train, test, users, args) -> dict[str, Callable[[], object]]
 
 
 def _rows_kept(matrix: sp.csr_matrix, keep: np.ndarray) -> sp.csr_matrix:
-    """The other rows emptied."""
+    """`matrix` without the entries of the rows that are not in `keep`."""
     kept = np.repeat(keep, np.diff(matrix.indptr))
     indptr = np.concatenate([[0], np.cumsum(np.diff(matrix.indptr) * keep)]).astype(np.int32)
     return sp.csr_matrix((matrix.data[kept], matrix.indices[kept], indptr), shape=matrix.shape)
 
 
 def _race(what: str, systems: dict[str, Callable], rounds: int) -> dict[str, object]:
-    """Each in turn; ratios are to the seconds of the first, round by round. Returns what they gave."""
+    """Time the systems in turn, print ratios to the first system in the same round, and return the results by name."""
     seconds: dict[str, list[float]] = {name: [] for name in systems}
-    results = {name: run() for name, run in systems.items()}  # not counted
+    results = {name: run() for name, run in systems.items()}  # a warm-up, which is not timed
     for _ in range(rounds):
         for name, run in systems.items():
             begin = time.perf_counter()
@@ -117,13 +118,13 @@ def _same(name: str, ours: tuple, theirs: tuple) -> None:
     (ids, scores), (other_ids, other_scores) = ours, theirs
     apart = np.abs(scores - other_scores) / np.abs(scores)
     assert apart.max() <= 1e-5, f"{name}: scores differ by {apart.max():.1e}"
-    # another id only where its score is that of the place
+    # An id may only differ if another item has the same score. At the last place, that item may not be in the list.
     differing = np.argwhere(ids != other_ids)
-    print(f"same as {name}: scores within {apart.max():.1e}, {len(differing)} of {ids.size} places hold another id", end="")
+    print(f"same as {name}: scores within {apart.max():.1e}, {len(differing)} of {ids.size} ids differ", end="")
     for row, place in differing:
         near = np.abs(scores[row] - scores[row, place]) <= 1e-5 * abs(scores[row, place])
         assert near.sum() > 1 or place == ids.shape[1] - 1, f"{name}: row {row}, place {place}"
-    print(", each among equals")
+    print(", each between equal scores")
 
 
 if __name__ == "__main__":

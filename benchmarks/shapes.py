@@ -1,8 +1,8 @@
-"""The two shapes that every benchmark runs on, and smaller cuts of both.
+"""Generates the two data sets of the benchmarks, which are called shapes, and smaller cuts of them.
 
-dense: 138k users x 27k items, 10M entries, log-normal activity from 20 up. sparse: 359k x 292k, about 17M entries,
-some 49 a user, Zipf items. Listeners belong to planted clusters of items; values are 1 + lognormal(1, 1.2), clipped at
-500. Seeded.
+dense: 138k users x 27k items, 10M entries, log-normal numbers of entries from 20 up. sparse: 359k x 292k, about 17M
+entries, about 49 for each user, Zipf-distributed items. Each user prefers one of several clusters of items. Values are
+1 + lognormal(1, 1.2), at most 500. The same seed gives the same data.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ CLUSTERS = 50
 
 
 def generate(shape: str = "dense", scale: float = 1.0, seed: int = 0) -> Interactions:
-    """One of SHAPES, with users, items and entries all multiplied by `scale`."""
+    """Generate one of SHAPES, with its numbers of users, items and entries multiplied by `scale`."""
     n_users, n_items, n_entries = (max(1, int(n * scale)) for n in SHAPES[shape])
     rng = np.random.default_rng(seed)
     least = 20 if shape == "dense" else 1
@@ -26,7 +26,7 @@ def generate(shape: str = "dense", scale: float = 1.0, seed: int = 0) -> Interac
     users = np.repeat(np.arange(n_users), counts)
     weights = 1.0 / np.arange(1, n_items + 1) ** (0.75 if shape == "dense" else 0.8)
     rank_of_item = rng.permutation(n_items)
-    # Half of what a user hears comes from his cluster: the items whose popularity rank leaves the cluster's remainder.
+    # Half of a user's entries are moved to the user's cluster c: the items whose popularity rank is c modulo CLUSTERS.
     cluster = rng.integers(CLUSTERS, size=n_users)[users]
     cumulative = np.cumsum(weights) / weights.sum()
     rank = np.minimum(np.searchsorted(cumulative, rng.random(users.size)), n_items - 1)

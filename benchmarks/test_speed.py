@@ -1,4 +1,4 @@
-"""pytest-benchmark: what a change does to each part, on a cut of the dense shape.
+"""Times each part on a cut of the dense shape with pytest-benchmark, for comparing the code before and after a change.
 
 pytest benchmarks/test_speed.py --benchmark-autosave
 pytest benchmarks/test_speed.py --benchmark-compare
@@ -31,13 +31,13 @@ def split(data):
 
 
 @pytest.mark.parametrize("factors", [32, 64, 128, 256])
-@pytest.mark.parametrize("how", ["auto", "cg", "exact"])
+@pytest.mark.parametrize("solver", ["auto", "cg", "exact"])
 @pytest.mark.parametrize("side", ["users", "items"])
-def test_half_step(benchmark, data, side, how, factors):
+def test_half_step(benchmark, data, side, solver, factors):
     rng = np.random.default_rng(0)
     x, y = ((rng.standard_normal((n, factors)) * 0.1 / np.sqrt(factors)).astype(np.float32) for n in data.shape)
     rows, fixed, solved = (data.csr, y, x) if side == "users" else (data.by_item(), x, y)
-    settings = Settings(OBJECTIVE, how)
+    settings = Settings(OBJECTIVE, solver)
     spectrum, basis = eigenbasis(gramian(fixed, THREADS))
     _core.rotate(fixed, basis, THREADS)
     benchmark(lambda: solve_rows(rows, fixed, spectrum, solved.copy(), settings, THREADS))

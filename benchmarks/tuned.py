@@ -1,11 +1,13 @@
-"""Models chosen on a validation part of train alone, then scored once on test: Gowalla (binary) and HetRec (counts).
+"""Tunes models on a validation part of train, then scores them once on test: Gowalla (binary) and HetRec (counts).
 
     python benchmarks/tuned.py
 
-Gowalla is LightGCN's split; Recall@20 decides, by which its authors stop training, too. Twelve settings at rank 512 are
-fitted on nine tenths of train and scored on the rest; the four best go on at rank 1024, where the number of iterations is
-chosen as well; the best of these is fitted on all of train, once for each seed. HetRec is split 90/10 at random; NDCG@10
-decides among draws of objective, confidence and the rest. Everything that was tried is printed.
+Gowalla uses the split of LightGCN. Recall@20 decides, because the authors of LightGCN stop training by it. Twelve settings
+with 512 factors are fitted on nine tenths of train and scored on the rest. The four best are tried again with 1024 factors,
+and their number of iterations is chosen too. The best of these is fitted on all of train, once for each seed.
+
+HetRec is split 90/10 at random. NDCG@10 decides among random draws of confidence, alpha, regularization and factors. All
+settings that were tried are printed.
 
 Data: gowalla/train.npz, gowalla/test.npz and hetrec_lastfm2k in $CYMBALS_DATA (default ../shared/data). Needs
 cymbals[lab].
@@ -27,9 +29,9 @@ import cymbals
 from cymbals.evaluation.baselines import Popularity
 
 DATA = Path(os.environ.get("CYMBALS_DATA", "../shared/data"))
-# Rendle's objective with its frequency-scaled regularization; two steps stop a little short of each row's optimum
+# Rendle's objective with its frequency-scaled regularization. Two CG steps do not quite reach the optimum of each row.
 GOWALLA: dict[str, Any] = {"objective": "ials", "nu": 1.0, "solver": "cg", "cg_steps": 2}
-WEIGHTS, PRODUCTS = (0.005, 0.01, 0.02, 0.03), (2e-5, 3e-5, 4.5e-5)  # what a weight and its regularization multiply to
+WEIGHTS, PRODUCTS = (0.005, 0.01, 0.02, 0.03), (2e-5, 3e-5, 4.5e-5)  # a product is weight x regularization
 HETREC: list[dict[str, Any]] = [
     {
         "confidence": [confidence],
@@ -47,11 +49,11 @@ def gowalla(factors: tuple[int, int], seeds: list[int]) -> None:
     )
     print(f"\nGowalla: train {train!r}, test {test.nnz:,} entries")
     grid = [{"unobserved_weight": [w], "regularization": [round(p / w, 6) for p in PRODUCTS]} for w in WEIGHTS]
-    how = {"metric": "recall@20", "n_users": 10_000, "refit": False, **GOWALLA}
-    coarse = _search(train, grid, factors=factors[0], iterations=6, **how)
+    arguments = {"metric": "recall@20", "n_users": 10_000, "refit": False, **GOWALLA}
+    coarse = _search(train, grid, factors=factors[0], iterations=6, **arguments)
     best = coarse.table[list(coarse.best_params_)].head(4).to_dict("records")
     found = _search(
-        train, [{k: [v] for k, v in p.items()} for p in best], factors=factors[1], iterations=9, patience=2, **how
+        train, [{k: [v] for k, v in p.items()} for p in best], factors=factors[1], iterations=9, patience=2, **arguments
     )
     figures = []
     for seed in seeds:
@@ -71,14 +73,14 @@ def hetrec(n: int, seeds: list[int]) -> None:
     popular = cymbals.evaluate(Popularity().fit(train), train, test)
     ndcg, auc = (statistics.mean(f[name] for f in figures) for name in ("ndcg@10", "auc"))
     print(
-        f"HetRec, mean of {len(seeds)} seeds: NDCG@10 {ndcg:.4f}  AUC {auc:.4f}; ALS() as it comes {plain['ndcg@10']:.4f}, "
+        f"HetRec, mean of {len(seeds)} seeds: NDCG@10 {ndcg:.4f}  AUC {auc:.4f}; ALS() {plain['ndcg@10']:.4f}, "
         f"{plain['auc']:.4f}; popularity {popular['ndcg@10']:.4f}, {popular['auc']:.4f}"
     )
 
 
-def _search(train: cymbals.Interactions, grid: Any = None, **how: Any) -> Any:
+def _search(train: cymbals.Interactions, grid: Any = None, **arguments: Any) -> Any:
     started = time.perf_counter()
-    found = cymbals.search(train, grid, **how)
+    found = cymbals.search(train, grid, **arguments)
     table = found.table
     shown = [name for name in table if name in found.trials[0].params or name in ("score", "n_iter", "seconds")]
     print(table[shown].round(6).to_string(index=False))
@@ -103,7 +105,7 @@ def _scored(model: cymbals.ALS, train: cymbals.Interactions, test: cymbals.Inter
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", nargs="+", choices=("gowalla", "hetrec"), default=["hetrec", "gowalla"])
-    parser.add_argument("--factors", type=int, nargs=2, default=[512, 1024], help="of Gowalla's two rounds")
+    parser.add_argument("--factors", type=int, nargs=2, default=[512, 1024], help="in the two rounds on Gowalla")
     parser.add_argument("--draws", type=int, default=60, help="settings tried on HetRec")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     args = parser.parse_args()
@@ -113,7 +115,7 @@ def main() -> None:
         hetrec(args.draws, args.seeds)
     if "gowalla" in args.data:
         gowalla(tuple(args.factors), args.seeds)
-    print(f"all of it {time.perf_counter() - started:.0f} s")
+    print(f"in all {time.perf_counter() - started:.0f} s")
 
 
 if __name__ == "__main__":

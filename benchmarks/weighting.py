@@ -1,7 +1,8 @@
-"""What weighing play counts does to the ranking: raw, clipped, log, TF-IDF, BM25, binary; each with its own alpha and
-regularization, chosen on a validation part of train by NDCG@10, then scored on test.
+"""Compares ways to weight play counts by the ranking they give: raw, clipped, log, TF-IDF, BM25, binary.
 
     python benchmarks/weighting.py
+
+For each, alpha and regularization are chosen by NDCG@10 on a validation part of train. Then the model is scored on test.
 
 Data: audioscrobbler_small and hetrec_lastfm2k in $CYMBALS_DATA (default ../shared/data). docs/weighting.md has the table.
 """
@@ -19,7 +20,7 @@ import cymbals
 from cymbals import weighting
 from cymbals.evaluation.baselines import Popularity
 
-# values and confidence of each; alpha scales whatever comes out
+# For each: a function that weights the data, and the confidence, which alpha multiplies.
 WEIGHTINGS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "counts": (lambda data: data, "linear"),
     "counts, clipped at 500": (lambda data: weighting.clip(data, 500), "linear"),
@@ -54,19 +55,21 @@ def main() -> None:
         print(f"| popularity | {_figures(popular)} | | | |")
         untuned = cymbals.ALS(factors=args.factors, alpha=1.0, regularization=1.0, random_state=args.seed).fit(train)
         print(f"| counts, not tuned | {_figures(cymbals.evaluate(untuned, train, test))} | 1 | 1 | |")
-        of = {}
+        metrics = {}
         for title, (weigh, confidence) in WEIGHTINGS.items():
             started = time.perf_counter()
-            how = {"factors": args.factors, "confidence": confidence, "seed": args.seed, "metric": "ndcg@10"}
-            found = cymbals.search(weigh(train), GRID, **how)
+            arguments = {"factors": args.factors, "confidence": confidence, "seed": args.seed, "metric": "ndcg@10"}
+            found = cymbals.search(weigh(train), GRID, **arguments)
             seconds = time.perf_counter() - started
-            of[title] = cymbals.evaluate(found.best_model_, train, test)
+            metrics[title] = cymbals.evaluate(found.best_model_, train, test)
             best = found.best_params_
-            row = f"| {title} | {_figures(of[title])} | {best['alpha']:g} | {best['regularization']:g} | {seconds:.0f} |"
+            row = (
+                f"| {title} | {_figures(metrics[title])} | {best['alpha']:g} | {best['regularization']:g} | {seconds:.0f} |"
+            )
             print(row, flush=True)
         print()
         for first, second, metric in PAIRS:
-            print(f"{first} less {second}, {cymbals.validation.compare(of[first], of[second], metric)}")
+            print(f"{first} minus {second}, {cymbals.validation.compare(metrics[first], metrics[second], metric)}")
 
 
 def _figures(metrics: cymbals.Metrics) -> str:

@@ -1,7 +1,8 @@
-"""Alters model files and journals at random, most with right checksums, loads them and uses what loads.
+"""Alters model files and journals at random, most of them with correct checksums, then loads them and uses the models.
 
-A file must load and then work, or be refused with the documented exception. Anything else is a failure: it is printed and
-its file is kept. Each batch has a process of its own, so that a crash is counted and the other batches still run.
+A file must either load and work, or be refused with the documented exception. Anything else is a failure: the tool prints
+it and keeps the file. Each batch of files runs in its own process, so that a crash is counted and the other batches still
+run.
 """
 
 import argparse
@@ -29,7 +30,7 @@ DATA = sp.csr_array(np.random.default_rng(0).poisson(0.6, (12, 9)).astype(np.flo
 FORGED = json.loads(r'[null, true, -1, 0, 1, 3, 2.5, 1e300, -1e-300, "", "x", "hu", "<f8", "\ud800", [], [0], [[[1]]], {}]')
 FORGED += [2**31, 2**63, 10**400, float("nan"), float("inf"), "float64", "DEEP"]
 NUMBERS = [np.nan, np.inf, 0, 1, -1, -2, 8, 255, 1e-300, 1e30, 3e38, 2**31, 2**62]
-OVERFLOW = ("factors grew beyond", "must not contain infs")  # how updates and explanations refuse numbers too large
+OVERFLOW = ("factors grew beyond", "must not contain infs")  # errors of updates and explanations for too large numbers
 
 
 def searched(path):
@@ -38,20 +39,20 @@ def searched(path):
 
 
 def originals(folder):
-    """Files as they are written: models by name, and a journal."""
+    """Write several models and a journal to a folder. Returns the content of each file by its path."""
     ids = {"user_ids": [f"u{i}" for i in range(12)], "item_ids": range(50, 59), "item_names": {50: "Abba", 51: "Blür"}}
     named = cymbals.Interactions.from_csr(DATA, **ids)
-    for data, how in ((DATA, {"objective": "ials"}), (named, {}), (named, {"objective": "explicit", "biases": True})):
+    for data, params in ((DATA, {"objective": "ials"}), (named, {}), (named, {"objective": "explicit", "biases": True})):
         for dtype in ("float32", "float64"):
-            model = cymbals.ALS(factors=3, iterations=2, dtype=dtype, random_state=0, n_threads=1, **how).fit(data)
+            model = cymbals.ALS(factors=3, iterations=2, dtype=dtype, random_state=0, n_threads=1, **params).fit(data)
             for keep in (True, False):
-                model.save(folder / f"{data is named} {len(how)} {dtype} {keep}.model", include_interactions=keep)
+                model.save(folder / f"{data is named} {len(params)} {dtype} {keep}.model", include_interactions=keep)
     searched(folder / "search.journal")
     return {path: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
 def alter_bytes(rng, content, other):
-    """A bit turned over, the end cut off, or noise or bytes of another file put in or written over."""
+    """Flip a bit, cut off the end, or insert noise or bytes of another file, or overwrite with them."""
     at, kind = rng.randrange(len(content)), rng.randrange(4)
     if kind == 0:
         return content[:at] + bytes([content[at] ^ 1 << rng.randrange(8)]) + content[at + 1 :]
@@ -62,7 +63,7 @@ def alter_bytes(rng, content, other):
 
 
 def alter_json(rng, text):
-    """One value, at any depth, replaced or removed."""
+    """Replace or remove one value, at any depth."""
     whole = inside = {"": json.loads(text)}
     key = ""
     while isinstance(inside[key], (dict, list)) and inside[key] and (inside is whole or rng.random() < 0.8):
@@ -76,7 +77,7 @@ def alter_json(rng, text):
 
 
 def alter_header(rng, content, other):
-    """A model file's header, with a right checksum."""
+    """Alter the header of a model file, and give it a correct checksum."""
     fixed = container._FIXED
     end = fixed.size + fixed.unpack_from(content)[3]
     header = content[fixed.size : end]
@@ -86,7 +87,7 @@ def alter_header(rng, content, other):
 
 
 def alter_array(rng, path):
-    """One array of a model file, with right checksums and sizes."""
+    """Alter one array of a model file, and write the file with correct checksums and sizes."""
     facts, arrays = container.read(path)
     other, name = arrays[rng.choice(list(arrays))], rng.choice(list(arrays))
     array, kind = arrays.pop(name), rng.randrange(6)
@@ -98,7 +99,7 @@ def alter_array(rng, path):
 
 
 def altered(rng, folder, number, files):
-    """The path of a new file: of what one of `files` became, a journal one time in five."""
+    """Alter one of `files` and write it as a new file, whose path is returned. One in five is a journal."""
     suffix = ".model" if rng.random() < 0.8 else ".journal"
     source = rng.choice([name for name in files if name.suffix == suffix])
     path, content, other = folder / f"{number}{suffix}", files[source], files[rng.choice(list(files))]
@@ -118,7 +119,7 @@ def altered(rng, folder, number, files):
 
 
 def use(model, path):
-    """What a service asks of a model; then it is saved, and loaded again."""
+    """Call the methods of a model that a service would call, then save it and load it again."""
     users, items, known = model.users_.all()[:2], model.items_.all()[:2], model.state_.seen is not None
     rows = sp.csr_array(np.ones((users.size, model.items_.n)))
     model.recommend(users, 4, exclude_seen=known), model.recommend(rows=rows, n=2), model.rank_items(users[0], items)
@@ -130,7 +131,7 @@ def use(model, path):
 
 
 def outcome(path):
-    """What happened to a file, in words; an exception that is not documented is raised."""
+    """Load a file, use it, and describe the outcome in words. Raises an exception that is not documented."""
     try:
         if path.suffix == ".journal":
             searched(path)
@@ -155,7 +156,7 @@ def outcome(path):
 
 
 def batch(folder, seed, numbers):
-    """Counts of outcomes; the files of failures stay in `folder`."""
+    """Alter and use a batch of files, and count the outcomes. The files of failures stay in `folder`."""
     warnings.simplefilter("ignore")
     counts = collections.Counter()
     with tempfile.TemporaryDirectory() as sources:
@@ -175,7 +176,7 @@ def batch(folder, seed, numbers):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--n", type=int, default=20_000, help="files to alter")
+    parser.add_argument("--n", type=int, default=20_000, help="number of files to alter")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     folder, counts = Path(tempfile.mkdtemp(prefix="altered-")), collections.Counter(failures=0, crashes=0)
@@ -186,7 +187,7 @@ def main():
                 counts.update(pool.submit(batch, folder, options.seed, numbers).result())
             except BrokenProcessPool:
                 counts["crashes"] += 1
-                print(f"--seed {options.seed}: a crash; its file is the newest in {folder}", file=sys.stderr)
+                print(f"--seed {options.seed}: a crash; its file is the newest one in {folder}", file=sys.stderr)
     print(", ".join(f"{count:,} {what}" for what, count in sorted(counts.items())))
     return int(counts["failures"] + counts["crashes"] > 0)
 

@@ -1,4 +1,4 @@
-"""For random_programs.py: random matrices and arguments, and the reference's answers with the rounding they allow."""
+"""Used by random_programs.py: random matrices and arguments, and the answers of the reference with their tolerances."""
 
 import sys
 from pathlib import Path
@@ -9,7 +9,7 @@ import scipy.sparse as sp
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 import reference
 
-VALUES = {  # how stored values are drawn, and the dtypes that hold them
+VALUES = {  # kind: a function that draws stored values, and the dtypes that can hold them
     "counts": (lambda rng, shape: rng.integers(1, 100, shape), "int8 uint8 int16 int32 int64 uint64 float32 float64"),
     "ratings": (lambda rng, shape: rng.integers(1, 11, shape) / 2, "float32 float64"),
     "signed": (lambda rng, shape: rng.integers(1, 9, shape) * rng.choice([-1, 1], shape), "int8 int64 float32 float64"),
@@ -25,10 +25,10 @@ PARAMS = {
     "relaxation": (None, 1.0, 1.5), "n_threads": (1, 2, 3), "compact": (True, False), "random_state": (0, 7),
 }  # fmt: skip
 NAMES = {"kind": "objective", "reg": "regularization", "nu": "nu", "alpha": "alpha", "alpha0": "unobserved_weight"}
-SLACK = 30  # times what rounding does to the reference's scores
-LARGE_SLACK = 300  # without a ridge, where rounding decides what the data leave open; in float64, as the reference is
-
-
+# A score may differ from the reference by this many times the change that rounding of the inputs makes to the reference.
+SLACK = 30
+LARGE_SLACK = 300  # without regularization, because rounding then decides directions that the data do not; and in float64
+# The largest absolute value of each kind.
 LARGEST = {"counts": 100, "ratings": 5, "signed": 8, "binary": 1, "fractional": 1.01, "large": 1e7}
 
 
@@ -43,21 +43,21 @@ def ids(rng, n):
 
 
 def matrix(rng, kind, shape):
-    """A scipy matrix of any format, and what it holds, NaN where nothing is stored."""
+    """A scipy matrix of a random format, and the same as a dense array, with NaN where nothing is stored."""
     draw, dtypes = VALUES[kind]
     values = draw(rng, shape).astype(pick(rng, dtypes.split()))
     values[rng.random(shape) < pick(rng, (0, 0, 0.1))] = 0
     stored = rng.random(shape) < pick(rng, (0.02, 0.2, 0.6, 1))
     stored &= (rng.random((shape[0], 1)) < 0.9) & (rng.random(shape[1]) < 0.9)  # empty rows and columns
-    if rng.random() < 0.3:  # two items that tie
+    if rng.random() < 0.3:  # two equal items, whose scores tie
         values[:, -1], stored[:, -1] = values[:, 0], stored[:, 0]
-    rows, cols = rng.permutation(np.argwhere(stored)).T  # in no order
+    rows, cols = rng.permutation(np.argwhere(stored)).T  # in random order
     data = values[rows, cols]
-    if rng.random() < 0.2 and data.dtype != bool:  # repeated entries, which are summed
+    if rng.random() < 0.2 and data.dtype != bool:  # duplicate entries, which must be summed
         rows, cols, data = np.tile(rows, 2), np.tile(cols, 2), np.concatenate([data // 3, data - data // 3])
     form, ending = pick(rng, ("csr", "csc", "coo", "lil", "bsr")), pick(rng, ("array", "matrix"))
     made = getattr(sp, f"coo_{ending}")((data, (rows, cols)), shape=shape)
-    if form in ("csr", "csc"):  # by hand, because scipy would sort and sum
+    if form in ("csr", "csc"):  # made without scipy's conversion, which would sort and sum the entries
         along, across = (rows, cols) if form == "csr" else (cols, rows)
         order, index = np.argsort(along, kind="stable"), pick(rng, (np.int32, np.int64))
         indptr = np.searchsorted(along[order], np.arange(shape[form == "csc"] + 1))
@@ -66,94 +66,95 @@ def matrix(rng, kind, shape):
         for array in (made.data, made.indices, made.indptr):
             array.flags.writeable = bool(rng.random() < 0.7)
     dense = np.where(stored, values.astype(float), np.nan)
-    return made.asformat(form), np.where(dense == 0, np.nan, dense) if form == "bsr" else dense  # zeros fill blocks
+    return made.asformat(form), np.where(dense == 0, np.nan, dense) if form == "bsr" else dense  # bsr stores zeros too
 
 
 def stored(dense):
-    """The CSR array of all that is not NaN."""
+    """A CSR array with all entries that are not NaN."""
     at = np.nonzero(~np.isnan(dense))
     return sp.csr_array((dense[at], at), shape=dense.shape)
 
 
 def scores(x, y, mean=None):
-    """Scores of [x, b_u] and [y, b_i]; without a mean, of x and y."""
+    """All scores of users [x, b_u] and items [y, b_i]. Without a mean, of users x and items y."""
     return x @ y.T if mean is None else mean + x[:, -1:] + y[:, -1] + x[:, :-1] @ y[:, :-1].T
 
 
 class Reference:
-    """tests/reference.py with the arguments of one model, and how far rounding may take a solver from it."""
+    """tests/reference.py with the arguments of one model. Also computes how far rounding may move a solver from it."""
 
     def __init__(self, params, rng, largest):
         self.rng, self.eps, self.biases = rng, np.finfo(params["dtype"]).eps, params["biases"]
-        self.how = {name: params[of] for name, of in NAMES.items()} | {"confidence": params["confidence"]}
+        self.arguments = {name: params[of] for name, of in NAMES.items()} | {"confidence": params["confidence"]}
         self.size = largest if params["objective"] == "explicit" else 1.0  # of a target
         self.slack = SLACK if params["regularization"] > 0 and params["dtype"] == "float32" else LARGE_SLACK
-        # Rounding decides without a Gramian, where the regularization drowns beside the rows, and in float32 without any.
+        # Rounding decides the solution in two cases, and the scores are then not compared: without a Gramian, if the
+        # regularization is tiny beside the heaviest entry; and in float32, if there is no regularization.
         explicit, reg = params["objective"] == "explicit", params["regularization"]
         heaviest = self.size**2 if explicit else params["alpha"] * largest
-        drowned = reg <= (1e-6 if params["dtype"] == "float64" else 1e-4) * heaviest
-        self.vague = (drowned and (explicit or params["unobserved_weight"] == 0)) or (reg == 0 and self.eps > 1e-10)
+        tiny = reg <= (1e-6 if params["dtype"] == "float64" else 1e-4) * heaviest
+        self.vague = (tiny and (explicit or params["unobserved_weight"] == 0)) or (reg == 0 and self.eps > 1e-10)
 
     def solve(self, dense, fixed, mean, ridge=0.0):
-        """Solutions of rows. `ridge`, relative to the largest system, is added to the regularization."""
+        """Solve rows. `ridge`, relative to the largest system, is added to the regularization."""
         if mean is not None:
             dense, fixed = dense - mean - fixed[:, -1], np.column_stack([fixed[:, :-1], np.ones(len(fixed))])
         size = fixed.shape[1] * np.sum(fixed**2) * max(1, self.weights(dense).max())
         try:
-            return reference.solve(dense, fixed, **self.how | {"reg": self.how["reg"] + ridge * size})
+            return reference.solve(dense, fixed, **self.arguments | {"reg": self.arguments["reg"] + ridge * size})
         except np.linalg.LinAlgError:
-            return reference.solve(dense, fixed, **self.how | {"reg": 1e-12 * size + 1e-300, "nu": 0.0})
+            return reference.solve(dense, fixed, **self.arguments | {"reg": 1e-12 * size + 1e-300, "nu": 0.0})
 
     def weights(self, dense):
-        """What each cell's squared error counts for."""
-        how = {name: value for name, value in self.how.items() if name not in ("reg", "nu")}
-        of_all = 0.0 if how["kind"] == "explicit" else how["alpha0"]
-        of_stored = reference.weights(dense, **how | {"alpha0": of_all})[0]
+        """The weight of the squared error of each cell."""
+        arguments = {name: value for name, value in self.arguments.items() if name not in ("reg", "nu")}
+        of_all = 0.0 if arguments["kind"] == "explicit" else arguments["alpha0"]
+        of_stored = reference.weights(dense, **arguments | {"alpha0": of_all})[0]
         return np.where(np.isnan(dense), 0, of_stored) + of_all
 
     def loss(self, dense, x, y):
         if self.biases:
-            return reference.loss_biased(dense, x, y, self.how["reg"], self.how["nu"])
-        return reference.loss(dense, x, y, **self.how)
+            return reference.loss_biased(dense, x, y, self.arguments["reg"], self.arguments["nu"])
+        return reference.loss(dense, x, y, **self.arguments)
 
     def rounded(self, side, eps):
-        """Factors rounded in another basis, relative to the longest row; equal rows stay equal."""
+        """Factors rounded in a random basis, relative to the longest row. Equal rows stay equal."""
         grid = 2 * eps * np.linalg.norm(side, axis=1).max()
         basis = np.linalg.qr(self.rng.standard_normal((side.shape[1],) * 2))[0]
         return np.round(side @ basis / grid) * grid @ basis.T if grid else side
 
     def least_ridge(self):
-        """What a solver adds at least, so that the rounding of factors counts for nothing."""
+        """The ridge that every solver adds, so that the rounding of factors has no effect."""
         return max(16 * self.eps**2, 2e-16)
 
     def problems(self):
-        """Pairs of a rounding and a ridge: none, then what solvers of this precision may do."""
+        """Pairs of a rounding and a ridge: first none, then those that a solver of this precision may have."""
         return (0, 0), (self.eps, self.least_ridge()), (self.eps, self.least_ridge()), (self.eps, self.eps)
 
     def answers(self, dense, fixed, mean, score):
-        """`score` of the rows' solutions, and of those of slightly different problems."""
+        """`score` of the solutions of the rows, then of the solutions of slightly different problems."""
         return [score(self.solve(dense, self.rounded(fixed, e), mean, ridge)) for e, ridge in self.problems()]
 
     def iteration(self, dense, y, mean):
-        """Scores after an iteration from y, and those of slightly different problems."""
+        """All scores after one iteration from y, then those of slightly different problems."""
         users = ((self.rounded(self.solve(dense, self.rounded(y, e), mean, r), e), r) for e, r in self.problems())
         return [scores(x, self.solve(dense.T, x, mean, ridge), mean) for x, ridge in users]
 
     def room(self, answers):
-        """How far each row of scores may be from `answers[0]`: any distance if rounding moves those by 0.1 %."""
+        """The tolerance of each row of scores around `answers[0]`. Infinite if rounding changes the answers by 0.1 %."""
         moved = np.max([np.abs(other - answers[0]) for other in answers], axis=(0, 2), initial=0)
         size = np.abs(answers[0]).max(axis=1, initial=0) + self.size
         return np.where((moved > 1e-3 * size) | self.vague, np.inf, self.slack * (moved + 20 * self.eps * size))
 
     def room_of_products(self, x, y, mean):
-        """How far each score of given factors may be from `scores`."""
+        """The tolerance of each score of given factors around `scores`."""
         size = np.linalg.norm(x, axis=1)[:, None] * np.linalg.norm(y, axis=1)
         size = size if mean is None else size + abs(mean) + abs(x[:, -1:]) + abs(y[:, -1])
         return 4 * (x.shape[1] + 8) * self.eps * size + 1e-36
 
     def room_of_loss(self, dense, x, y, mean):
-        """How far a loss may be from `loss`, for the rounding of scores and of sums."""
-        cells = np.sum(~np.isnan(dense)) if self.how["kind"] == "explicit" else dense.size
+        """The tolerance of a loss around `loss`, due to the rounding of scores and sums."""
+        cells = np.sum(~np.isnan(dense)) if self.arguments["kind"] == "explicit" else dense.size
         moved = np.sum(self.weights(dense) * self.room_of_products(x, y, mean) ** 2) / cells
         want, none = abs(self.loss(dense, x, y)), self.loss(dense, 0 * x, 0 * y) + np.square(mean or 0.0)
         return 1e3 * self.eps * (want + none) + 2 * np.sqrt(want * moved) + moved + 1e-30

@@ -1,9 +1,9 @@
-"""Runs random programs of API calls and checks each answer in float64 against tests/reference.py.
+"""Runs random programs of API calls, and compares each answer with tests/reference.py, in float64.
 
     python tools/random_programs.py --minutes 5    # exit code 1 if a program failed or crashed
-    python tools/random_programs.py --only 1234    # one program again
+    python tools/random_programs.py --only 1234    # repeat one program
 
-Programs run in a child process, so that a crash costs one program and is counted with its seed.
+Programs run in a child process. A crash ends only one program, and its seed is reported.
 """
 
 import argparse
@@ -34,8 +34,8 @@ HOSTILE = (
     np.ma.masked_array([0, 1], [False, True]), np.full(2, np.nan), sp.csr_array([[np.nan]]),
 )  # fmt: skip
 ACCEPTED = {("ids", -1), ("ids", "x"), ("now", -1), ("now", 2**70), ("tol", 2**70)}
-LEFT_ALONE = ("als", "path", "journal", "progress")  # arguments that would write files or to the terminal
-LONGEST = 120  # seconds of a program, which counts as a crash then
+LEFT_ALONE = ("als", "path", "journal", "progress")  # a bad value for these could write files or to the terminal
+TIME_LIMIT = 120  # seconds; a program that takes longer counts as a crash
 
 
 def must(what, *holds):
@@ -48,7 +48,7 @@ def bits(model):
 
 
 class Program:
-    """Draws a problem, makes calls and checks what they return. `dense` is what the model has seen, NaN where nothing."""
+    """Draws a problem, makes random calls and checks their answers. `dense` has the seen values, and NaN elsewhere."""
 
     def __init__(self, seed):
         self.rng, self.calls, self.refusals = np.random.default_rng(seed), Counter(), Counter()
@@ -60,7 +60,7 @@ class Program:
             getattr(self, self.pick([name for name in dir(self) if name.startswith("call_")]))()
 
     def ask(self, call, **arguments):
-        """The answer of a call; now and then the same call is made with a bad argument first."""
+        """Make a call and return its answer. One time in five, first make the same call with a bad argument."""
         if self.rng.random() < 0.2:
             names = [name for name in inspect.signature(call).parameters if name not in LEFT_ALONE]
             self.refuse(call, arguments, self.pick(names))
@@ -68,14 +68,14 @@ class Program:
         return call(**arguments)
 
     def refuse(self, call, arguments, name):
-        """A bad argument ends in an exception that names it, and changes nothing."""
+        """Check that a bad argument raises an exception that names the argument, and that the model stays unchanged."""
         owner, bad = vars(getattr(call, "__self__", argparse.Namespace())), self.pick(HOSTILE)
         what, before = f"{call.__name__}({name}={bad!r:.60})", dict(owner)
         try:
             call(**arguments | {name: bad})
         except (ValueError, TypeError, KeyError, SolveError) as error:
             if isinstance(error, SolveError) and name not in str(error):
-                raise  # for another reason than the bad argument
+                raise  # it has another reason than the bad argument
             must(f"{what}: {error!r:.200} does not name {name}", name in str(error))
             must(f"{what} changes the model", [owner.get(key) is value for key, value in before.items()])
             self.refusals[type(error).__name__] += 1
@@ -87,7 +87,7 @@ class Program:
             owner.update(before)
 
     def draw(self, *shape):
-        """A scipy matrix, and what the model takes from it."""
+        """A random scipy matrix, and a dense array of the entries that the model uses."""
         made, dense = problems.matrix(self.rng, self.values, shape or self.dense.shape)
         got = Interactions.from_csr(made).user_items.toarray().astype(float)
         must(f"{made!r}: other values than were stored", np.allclose(got, np.nan_to_num(dense), rtol=1e-6))
@@ -95,7 +95,7 @@ class Program:
         return made, dense if self.params["objective"] == "explicit" else np.where(dense == 0, np.nan, dense)
 
     def sides(self, model=None):
-        """[x, b_u], [y, b_i] and the mean; without biases x, y and None."""
+        """The factors with biases, [x, b_u] and [y, b_i], and the mean. Without biases: x, y and None."""
         model, mean = model or self.model, None
         x, y = model.user_factors_.astype(float), model.item_factors_.astype(float)
         if self.params["biases"]:
@@ -105,18 +105,21 @@ class Program:
         return x, y, mean
 
     def match(self, what, got, answers):
-        """Rows of scores are the reference's."""
+        """Check that rows of scores agree with the reference."""
         off, room = np.abs(got - answers[0]).max(axis=1, initial=0), self.reference.room(answers)
         must(f"{what}: {off.max(initial=0)} off, {(off / room).max(initial=0)} times what is allowed", off <= room)
 
     def top(self, what, found, want, room, ids):
-        """ids and scores are the best of each row of `want`, where -inf is not to be had, best first, ties by row."""
+        """Check that ids and scores are the best of each row of `want`, best first, and that ties are sorted by row.
+
+        An item with -inf in `want` must not be among them.
+        """
         row_of = {each: row for row, each in enumerate(ids.tolist())}
         for names, values, line, slack in zip(*found, want, room, strict=True):
             k = min(len(names), int(np.sum(line > -np.inf)))
             rows, best = np.array([row_of.get(name, -1) for name in names[:k].tolist()], int), np.sort(line)[::-1][:k]
-            must(f"{what}: {names} are not {k} that may be had", len({*rows} - {-1}) == k, line[rows] > -np.inf)
-            must(f"{what}: more than {k} are filled", set(names[k:].tolist()) <= {-1, None}, values[k:] == -np.inf)
+            must(f"{what}: {names} are not {k} allowed items", len({*rows} - {-1}) == k, line[rows] > -np.inf)
+            must(f"{what}: more than {k} items", set(names[k:].tolist()) <= {-1, None}, values[k:] == -np.inf)
             must(f"{what}: scores {values[:k]}, not {line[rows]}", np.abs(values[:k] - line[rows]) <= slack[rows])
             must(f"{what}: {values[:k]}, but the best are {best}", np.abs(values[:k] - best) <= slack.max())
             must(f"{what}: {values[:k]} tie out of order, {rows}", np.diff(rows)[np.diff(values[:k]) == 0] > 0)
@@ -140,7 +143,10 @@ class Program:
         self.check_fit(np.pad(start[1], ((0, 0), (0, int(p["biases"])))), steps[-self.model.n_iter_ :])
 
     def check_fit(self, y, steps):
-        """The loss is right and falls; half-steps end where solver "auto" promises, or exactly where the reference does."""
+        """Check that the loss is correct and falls, and that half-steps end near their optimum.
+
+        With "auto" the excess loss has a bound. With "exact" the scores must agree with the reference.
+        """
         ref, p, losses = self.reference, self.params, [np.inf, *(entry["loss"] for entry in self.model.history_)]
         loss, relaxation = partial(ref.loss, self.dense), p["relaxation"] or {"auto": 1.3}.get(p["solver"], 1)
         for i, (x, solved, mean) in enumerate(steps):
@@ -148,32 +154,37 @@ class Program:
             must(f"loss {got}, not {want}", abs(got - want) <= ref.room_of_loss(self.dense, x, solved, mean))
             noise = np.inf if ref.vague else 1e3 * ref.eps * (none + np.square(mean or 0.0)) + 1e-30
             must(f"losses rise: {losses}", p["solver"] == "cg" or got <= losses[i] + noise)
-            if p["solver"] != "cg" and (relaxation == 1 or i in (0, p["iterations"] - 1)):  # these are never relaxed
+            if p["solver"] != "cg" and (relaxation == 1 or i in (0, p["iterations"] - 1)):  # without over-relaxation
                 best = loss(x, ref.solve(self.dense.T, x, mean, ref.least_ridge()))
                 must(f"{p['solver']}: loss {want}, at best {best}, of {none}", want - best <= 0.05 * (none - best) + noise)
-                if p["solver"] == "exact" and p["regularization"] > 0:  # else users' factors are not unique
+                if p["solver"] == "exact" and p["regularization"] > 0:  # else the users' factors are not unique
                     self.match(f"iteration {i + 1}", scores(x, solved, mean), ref.iteration(self.dense, y, mean))
             y = solved
 
     def call_recommend(self):
         (x, y, mean), at = self.sides(), self.rng.integers(len(self.dense), size=self.pick((1, 2, 5, 30)))
         want, room = scores(x[at], y, mean), self.reference.room_of_products(x[at], y, mean)
-        how, seen = {"users": self.ids[0][at]}, ~np.isnan(self.dense[at])
+        arguments, seen = {"users": self.ids[0][at]}, ~np.isnan(self.dense[at])
         if self.rng.random() < 0.3:
-            how["users"], (how["rows"], rows) = None, self.draw(len(at), len(y))
+            arguments["users"], (arguments["rows"], rows) = None, self.draw(len(at), len(y))
             seen, answers = ~np.isnan(rows), self.reference.answers(rows, y, mean, lambda x: scores(x, y, mean))
             want, room = answers[0], np.broadcast_to(self.reference.room(answers)[:, None], seen.shape)
-        want = np.where(seen.any(axis=1, keepdims=True), want, np.sum(self.dense > 0, axis=0))  # else what is popular
+        # Users without history get the most popular items.
+        want = np.where(seen.any(axis=1, keepdims=True), want, np.sum(self.dense > 0, axis=0))
         some, mask = self.rng.random(len(y)) < 0.5, self.rng.random(seen.shape) < 0.3
         names, others, masked = self.ids[1][some], self.ids[1][~some], sp.csr_array(mask)
         limits = (False, {}), (some, {"exclude": names}), (some, {"candidates": others}), (mask, {"exclude": masked})
         without, limit = self.pick(limits)
-        how |= limit | {"n": self.pick((1, 2, 10, 60)), "exclude_seen": self.pick((True, False))}
-        want = np.where(without | (seen & how["exclude_seen"]), -np.inf, want)
-        found, every, k = self.ask(self.model.recommend, **how), how | {"n": len(y)}, min(how["n"], len(y))
+        arguments |= limit | {"n": self.pick((1, 2, 10, 60)), "exclude_seen": self.pick((True, False))}
+        want = np.where(without | (seen & arguments["exclude_seen"]), -np.inf, want)
+        found, every, k = (
+            self.ask(self.model.recommend, **arguments),
+            arguments | {"n": len(y)},
+            min(arguments["n"], len(y)),
+        )
         self.top("recommend", found, want, room, self.ids[1])
         for few, all_of_them in zip(found, self.model.recommend(**every), strict=True):
-            must("recommend: others in fewer places", np.array_equal(few[:, :k], all_of_them[:, :k]))
+            must("recommend: a smaller n gives other items", np.array_equal(few[:, :k], all_of_them[:, :k]))
 
     def call_similar(self):
         axis, name = self.pick(((0, "users"), (1, "items")))
@@ -204,9 +215,9 @@ class Program:
         (_, y, mean), u, i = self.sides(), self.rng.integers(len(self.dense)), self.rng.integers(self.dense.shape[1])
         got, row = self.ask(self.model.explain, user=self.ids[0][u], item=self.ids[1][i], n=None), self.dense[[u]]
         names, parts = [name for name, _ in got.contributions], [part for _, part in got.contributions]
-        must("explain: others than were seen", sorted(names) == sorted(self.ids[1][~np.isnan(row[0])].tolist()))
+        must("explain: other items than the seen ones", sorted(names) == sorted(self.ids[1][~np.isnan(row[0])].tolist()))
         must("explain: not sorted", parts == sorted(parts, reverse=True))
-        must("explain: not the sum", abs(got.total - sum(parts)) <= 1e-12 * np.sum(np.abs(parts)))
+        must("explain: total is not the sum", abs(got.total - sum(parts)) <= 1e-12 * np.sum(np.abs(parts)))
         of_all = 0 if mean is None else mean + y[i, -1]
         answers = self.reference.answers(row, y, mean, lambda x: scores(x, y[[i]], mean) - of_all)
         self.match("explain", np.array([[got.total]]), answers)
@@ -245,12 +256,12 @@ class Program:
 
     def call_loss(self):
         (x, y, mean), dense = self.sides(), self.dense
-        if mean is None and not np.isnan(dense).all():  # with biases the mean stays that of the fit
+        if mean is None and not np.isnan(dense).all():  # with biases, the reference would need the mean of the fit
             got, want = self.ask(self.model.loss, data=stored(dense)), self.reference.loss(dense, x, y)
             must(f"loss: {got}, not {want}", abs(got - want) <= self.reference.room_of_loss(dense, x, y, mean))
 
     def call_refit(self):
-        """The same arguments give the same bits on any number of threads."""
+        """Check that the same arguments give bitwise the same factors on any number of threads."""
         made, dense = self.draw()
         if np.nansum(np.abs(dense)):
             models = [ALS().set_params(**self.model.get_params() | {"n_threads": n}) for n in (1, 2)]
@@ -263,10 +274,10 @@ class Program:
         for u in self.rng.integers(len(x), size=3):
             free = np.isnan(self.dense[u])
             line, slack, hits = want[u, free], room[u, free], held[u, free] > 0
-            must("evaluate: figures of nobody", hits.any() or np.isnan(found["mrr"][u]))
+            must("evaluate: a metric without held-out items", hits.any() or np.isnan(found["mrr"][u]))
             if hits.any() and not hits.all():
                 lead, slack = line - line[hits][:, None], slack + slack[hits][:, None]
-                before = np.sum(lead > slack, axis=1), np.sum(lead >= -slack, axis=1) - 1  # each hit: at least and at most
+                before = np.sum(lead > slack, axis=1), np.sum(lead >= -slack, axis=1) - 1  # of each hit: least, most
                 bounds = {"mrr": [1 / (1 + b.min()) for b in before], f"recall@{k}": [np.mean(b < k) for b in before]}
                 bounds["auc"] = np.mean((lead <= slack)[:, ~hits]), np.mean((lead < -slack)[:, ~hits])
                 for name, (most, least) in bounds.items():
@@ -289,10 +300,10 @@ class Program:
         length = r.sum(axis=1, keepdims=True) / max(r.sum() / n, 1e-300)
         bm25 = r * 2.5 / (r + 1.5 * (0.6 + 0.4 * length)) * np.log1p((n - users + 0.5) / (users + 0.5))
         tfidf = r * (1 + np.log((1 + n) / (1 + users)))
-        for call, how, want in ((weighting.clip, {"most": 3.5}, np.clip(r, -3.5, 3.5)), (weighting.tfidf, {}, tfidf),
+        for call, arguments, want in ((weighting.clip, {"most": 3.5}, np.clip(r, -3.5, 3.5)), (weighting.tfidf, {}, tfidf),
                                 (weighting.bm25, {"k1": 1.5, "b": 0.4}, bm25)):  # fmt: skip
             if call is weighting.clip or not np.any(r < 0):
-                got = self.ask(call, data=made, **how).toarray()
+                got = self.ask(call, data=made, **arguments).toarray()
                 must(f"{call.__name__}: {got}, not {want}", np.allclose(got, want, rtol=1e-5, atol=1e-30))
 
     def call_times(self):
@@ -306,7 +317,7 @@ class Program:
             must("by_time: not the latest", past.times.max() < future.times.min(), past.nnz + future.nnz == data.nnz)
 
     def call_search(self):
-        """A search, and early stopping."""
+        """Check early stopping, and a search."""
         made, dense = self.draw()
         if np.sum(dense > 0) > 150:
             train, held_out = split.random(made, 0.3)
@@ -329,14 +340,15 @@ class Program:
 
 
 def play(seed):
-    """Calls by name, refusals by type, and what went wrong."""
-    faulthandler.dump_traceback_later(LONGEST, exit=True)
+    """Run one program. Returns the numbers of calls by name and of refusals by type, and the traceback of a failure."""
+    faulthandler.dump_traceback_later(TIME_LIMIT, exit=True)
     warnings.simplefilter("ignore")
     program, wrong = Program(seed), None
     try:
         program.run()
     except Exception as error:
-        below = program.params["objective"] == "hu" and program.params["unobserved_weight"] > 1  # which may not be solvable
+        # With confidences below unobserved_weight, a row may have no solution.
+        below = program.params["objective"] == "hu" and program.params["unobserved_weight"] > 1
         if isinstance(error, SolveError) and (below or program.reference.vague):
             program.refusals["SolveError"] += 1
         else:
@@ -347,10 +359,12 @@ def play(seed):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=5)
-    parser.add_argument("--seed", type=int, default=0, help="of the first program; the next one has the next number")
-    parser.add_argument("--only", type=int, help="run the program of this seed, and no other")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="seed of the first program; each further program has the next number"
+    )
+    parser.add_argument("--only", type=int, help="run only the program with this seed")
     args = parser.parse_args()
-    os.environ["OMP_WAIT_POLICY"] = "passive"  # of child processes, whose threads mostly wait
+    os.environ["OMP_WAIT_POLICY"] = "passive"  # for the child processes, whose threads wait most of the time
     first, pool = args.seed if args.only is None else args.only, None
     end, seed, calls, refusals, failed, crashed = time.monotonic() + 60 * args.minutes, first, Counter(), Counter(), [], []
     while seed == first or (args.only is None and time.monotonic() < end):

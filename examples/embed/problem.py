@@ -1,4 +1,4 @@
-"""Writes play counts and where a fit starts to a file: python problem.py FILE [USERS ITEMS FACTORS]."""
+"""Writes random play counts and starting factors to a file: python problem.py FILE [USERS ITEMS FACTORS]."""
 
 import sys
 

@@ -169,7 +169,7 @@ assert os.waitpid(child[0], 0)[1] == 0, "the child hung or crashed"
 """
     lines = run_python(CHILD + code).splitlines()
     assert "parent: fitted" in lines
-    assert any(line.startswith("child: this process was forked in the fit's callback") for line in lines)
+    assert any(line.startswith("child: this process was forked inside the callback of a fit") for line in lines)
 
 
 @FORK

@@ -133,7 +133,7 @@ def test_line_that_nobody_wrote_is_named(tmp_path, name):
 )
 def test_first_line_that_nobody_wrote(tmp_path, first):
     (tmp_path / "j").write_bytes((first if isinstance(first, bytes) else first.encode()) + b"\n")
-    with pytest.raises(ValueError, match="holds something else than a search's journal; name another file"):
+    with pytest.raises(ValueError, match="is not the journal of a search; name another file"):
         Journal(tmp_path / "j", {})
 
 

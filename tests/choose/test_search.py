@@ -107,7 +107,7 @@ def test_a_setting_that_fails_is_noted_and_others_go_on(plays):
     assert found.table["status"].tolist() == ["done", "failed"]
     with pytest.raises(ValueError, match="none of the 1 settings could be fitted and scored"):
         search(plays, {"confidence": [np.negative]}, factors=3, iterations=2)
-    with pytest.raises(TypeError, match="journal can only note numbers and texts"):
+    with pytest.raises(TypeError, match="journal can only store numbers and texts"):
         search(plays, grid, journal="never-made")
 
 
@@ -152,7 +152,7 @@ def test_journal_is_not_repeated_and_knows_its_search(plays, tmp_path, monkeypat
         with pytest.raises(ValueError, match=words):
             search(plays, GRID, **{"iterations": 2, "journal": path} | other)
     (tmp_path / "text").write_text("not a journal\n")
-    with pytest.raises(ValueError, match="holds something else"):
+    with pytest.raises(ValueError, match="is not the journal of a search"):
         search(plays, GRID, iterations=2, journal=tmp_path / "text")
     assert (tmp_path / "text").read_text() == "not a journal\n"
 
@@ -245,11 +245,11 @@ def test_threads_share_a_search(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("how", "error", "words"),
     [
-        ({"grid": {"factor": [2]}}, ValueError, "ALS has no parameter 'factor'; there are factors"),
+        ({"grid": {"factor": [2]}}, ValueError, "ALS has no parameter 'factor'; its parameters are factors"),
         ({"grid": GRID, "factors": 3}, ValueError, "factors is searched and given at once"),
         ({"grid": {"factors": [2, -1]}}, ValueError, "factors must be from 1"),
         ({"grid": GRID, "metric": "accuracy"}, ValueError, "metric must be auc, mrr"),
-        ({"grid": GRID, "metric": "rmse"}, ValueError, "goes with objective 'explicit', got objective 'hu'"),
+        ({"grid": GRID, "metric": "rmse"}, ValueError, "needs objective 'explicit', got objective 'hu'"),
         ({"grid": GRID, "validation": 1.0}, ValueError, "validation must be below 1"),
         ({"grid": GRID, "validation": "x"}, TypeError, "validation must be a number"),
         ({"grid": GRID, "n": 0}, ValueError, "n must be from 1"),
@@ -259,13 +259,17 @@ def test_threads_share_a_search(tmp_path, monkeypatch):
         ({"grid": GRID, "backend": "ray"}, ValueError, "backend must be None or 'optuna'"),
         ({"grid": GRID, "seed": -1}, ValueError, "seed must be from 0"),
         ({"grid": GRID, "journal": "/nowhere/at/all"}, FileNotFoundError, "nowhere"),
-        ({"grid": GRID, "journal": os.devnull}, ValueError, "is no regular file"),
-        ({"grid": 5}, TypeError, "grid must be a dict of parameters and their values, or a list of such; got 5"),
+        ({"grid": GRID, "journal": os.devnull}, ValueError, "is not a regular file"),
+        ({"grid": 5}, TypeError, "grid must be a dict of parameters and their values, or a list of such dicts; got 5"),
         ({"grid": [("factors", [2])]}, TypeError, "grid must be a dict"),
         ({"grid": {"factors": 5}}, TypeError, "grid: 'factors' must have a list of values"),
         ({"random": {"factors": []}}, TypeError, "random: 'factors' must have a list of values or a scipy distribution"),
         ({"grid": GRID, "validation": lambda data: None}, TypeError, "validation must return"),
-        ({"grid": GRID, "validation": lambda data: (data, sp.eye_array(3))}, ValueError, "parts of the data's shape"),
+        (
+            {"grid": GRID, "validation": lambda data: (data, sp.eye_array(3))},
+            ValueError,
+            "parts with the shape of the data",
+        ),
         ({"grid": GRID, "confidence": np.sqrt, "journal": "x"}, TypeError, "not confidence=<ufunc 'sqrt'>"),
     ],
 )

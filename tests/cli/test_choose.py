@@ -38,7 +38,7 @@ def test_search_without_a_cache(tmp_path, table, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     result = cymbals_cli("search", table, "--grid", "factors=2,3", "--iterations", 2)
-    assert "an interrupted search will start anew" in result.stderr
+    assert "an interrupted search cannot be resumed" in result.stderr
     assert "2 settings" in result.stdout
 
 

@@ -129,7 +129,7 @@ def test_the_command_line_does_not_write_over_its_input(tmp_path, command):
     before = path.read_bytes()
     found = CliRunner().invoke(cli, [*command, str(path), "-o", str(tmp_path / "." / "plays.csv")])
     assert found.exit_code == 2
-    assert "would replace what is read" in found.output
+    assert "would replace a file that is read" in found.output
     assert path.read_bytes() == before
 
 

@@ -62,7 +62,7 @@ def test_splits(tmp_path, table):
         want = [cymbals.evaluate(cymbals.ALS(**how).fit(train), train, test, k=5) for train, test in parts]
         assert got["ndcg@5"] == pytest.approx(np.mean([m["ndcg@5"] for m in want]), abs=1e-12)
         out = cymbals_cli(*args).stdout
-        assert ("ALS less popularity: auc" in out) == (len(want) == 1)
+        assert ("ALS minus popularity: auc" in out) == (len(want) == 1)
 
 
 def test_other_spellings_are_suggested(tmp_path):

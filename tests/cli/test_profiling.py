@@ -29,5 +29,5 @@ def test_profile(tmp_path, table, monkeypatch):
     twice = ("--sweep", "threads=1", "--sweep", "n_threads=2")
     assert "given twice" in cymbals_cli(*common, *twice, code=2).stderr
     assert "must end in one of" in cymbals_cli(*common, "--figure", "x.table", code=2).stderr
-    assert "goes with --sweep" in cymbals_cli(*common, "--rounds", 2, code=2).stderr
+    assert "needs --sweep" in cymbals_cli(*common, "--rounds", 2, code=2).stderr
     assert "the same file" in cymbals_cli(*common, "--figure", "x.png", "--trace", "x.png", code=2).stderr

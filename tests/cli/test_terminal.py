@@ -146,7 +146,7 @@ def test_all_recommendations_in_a_table(tmp_path, suffix):
         before = target.read_bytes()
         _, err = run("recommend", path, "--all", "-o", target, code=1)
         assert re.search(
-            rf"the {'user' if users else 'item'} id '(\\udc80 name|x\\ud800)' holds half of a surrogate pair", err
+            rf"the {'user' if users else 'item'} id '(\\udc80 name|x\\ud800)' contains half of a surrogate pair", err
         )
         assert target.read_bytes() == before
         out, _ = run("recommend", path, "--user", "id 7", "-n", "30", "--json")

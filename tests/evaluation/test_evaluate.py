@@ -41,7 +41,7 @@ def test_some_users_and_the_mapping():
     assert dict(whole)["ndcg@10"] == whole["ndcg@10"]
     assert len(whole) == 2 + 5 * 3
     assert "recall@20" in whole
-    with pytest.raises(KeyError, match="there are auc"):
+    with pytest.raises(KeyError, match="the metrics are auc"):
         whole["recall@7"]
     one_thread = evaluate(model, train, test, n_threads=1)
     assert all(np.array_equal(whole.per_user[m], one_thread.per_user[m], equal_nan=True) for m in whole.per_user)

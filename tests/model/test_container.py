@@ -266,7 +266,7 @@ def test_other_arrays_are_refused(tmp_path, name, mmap, models):
     facts, stored = container.read(tmp_path / "m")
     change(facts, stored)
     container.write(tmp_path / "forged", facts, stored)
-    with pytest.raises(ModelFileError, match="not a whole cymbals model"):
+    with pytest.raises(ModelFileError, match="not a complete cymbals model"):
         cymbals.load(tmp_path / "forged", mmap=mmap)
 
 

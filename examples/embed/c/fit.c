@@ -1,15 +1,16 @@
 /* Alternating least squares through cymbals.h: fit PROBLEM FACTORS. ../README.md describes both files.
  *
- * half_step is what an embedding program needs; the rest alternates it, looks at the loss, and reads and writes. */
+ * To embed cymbals, copy half_step. The other functions call it in turn for users and items, compute the loss, and read
+ * and write the files. */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "cymbals/cymbals.h"
 
 #ifndef DSYEVD
-#define DSYEVD dsyevd_ /* as most LAPACKs name it */
+#define DSYEVD dsyevd_ /* the name in most LAPACKs */
 #endif
-/* The last two are the lengths of jobz and uplo, which Fortran passes behind all else. */
+/* The last two arguments are the lengths of the strings jobz and uplo. Fortran passes them after all others. */
 void DSYEVD(const char *jobz, const char *uplo, const int *n, double *a, const int *lda, double *values, double *work,
             const int *lwork, int *iwork, const int *liwork, int *info, size_t, size_t);
 
@@ -32,7 +33,8 @@ typedef struct scratch {
     int *iwork, lwork, liwork;
 } scratch;
 
-/* Every row of `solved` for the entries in `rows`, the other side being `fixed`; both change their basis. */
+/* Solves every row of `solved` for the entries in `rows`, while `fixed`, the other side, stays fixed. Rotates both
+ * sides into the eigenbasis of the fixed side's Gramian. */
 static int32_t half_step(cymbals_workspace *workspace, const scratch *s, const cymbals_csr *rows, cymbals_matrix *fixed,
                          cymbals_matrix *solved) {
     const int f = (int)fixed->n_cols;
@@ -41,15 +43,16 @@ static int32_t half_step(cymbals_workspace *workspace, const scratch *s, const c
     TRY(cymbals_gram(workspace, fixed, s->gram));
     DSYEVD("V", "L", &f, s->gram, &f, s->values, s->work, &s->lwork, s->iwork, &s->liwork, &failed, 1, 1);
     if (failed) return CYMBALS_BAD_VALUE;
-    /* gram now holds the eigenvectors */
+    /* dsyevd has replaced the Gramian by its eigenvectors. */
     TRY(cymbals_basis(workspace, f, s->values, s->gram, objective.alpha0, s->spectrum, s->basis));
     TRY(cymbals_rotate(workspace, fixed, s->basis));
     TRY(cymbals_rotate(workspace, solved, s->basis));
     return cymbals_half_step(workspace, rows, &objective, fixed, s->spectrum, solved, &options, &info);
 }
 
-/* The objective over the number of cells: what differs where there are entries, all cells by way of the Gramians, and
- * regularization, whose sums of squares are the Gramians' traces. */
+/* The objective divided by the number of cells. It is the sum of three parts: cymbals_loss gives what entries add
+ * beyond unobserved cells; the product of both Gramians gives the sum over all cells; their traces give the sums of
+ * squares for the regularization. */
 static int32_t mean_loss(cymbals_workspace *workspace, const scratch *s, const cymbals_csr *rows,
                          const cymbals_matrix *x, const cymbals_matrix *y, double *loss) {
     const int64_t f = x->n_cols;
@@ -80,7 +83,7 @@ static void check(int bad, const char *what, const char *why) {
     exit(1);
 }
 
-/* Kept until the program ends. */
+/* Allocates an array, which is not freed before the program ends. */
 static void *memory(int64_t n, size_t size) {
     void *const array = malloc((size_t)n * size);
     check(!array, "no memory", "the problem is too large");
@@ -112,17 +115,17 @@ int main(int argc, char **argv) {
     cymbals_csr rows = {sizeof rows, n_rows, n_cols, indptr, indices, CYMBALS_INT32, values, CYMBALS_FLOAT32};
     cymbals_csr columns = {sizeof columns, n_cols,        n_rows,   t_indptr,
                            t_indices,      CYMBALS_INT32, t_values, CYMBALS_FLOAT32};
-    /* dsyevd says what it needs; work and iwork are of these sizes at least. */
+    /* The documentation of dsyevd requires at least these sizes of work and iwork. */
     scratch s = {.lwork = (int)(1 + 6 * f + 2 * f * f), .liwork = (int)(3 + 5 * f)};
     s.gram = memory(f * f, sizeof(double)), s.basis = memory(f * f, sizeof(double));
     s.values = memory(f, sizeof(double)), s.spectrum = memory(f, sizeof(double));
     s.work = memory(s.lwork, sizeof(double)), s.iwork = memory(s.liwork, sizeof(int));
 
-    cymbals_workspace_options how = CYMBALS_WORKSPACE_OPTIONS_INIT;
+    cymbals_workspace_options workspace_options = CYMBALS_WORKSPACE_OPTIONS_INIT;
     cymbals_workspace *workspace;
     cymbals_csr_report report;
-    how.n_threads = (int32_t)head[5];
-    int32_t status = cymbals_workspace_create(&how, &workspace);
+    workspace_options.n_threads = (int32_t)head[5];
+    int32_t status = cymbals_workspace_create(&workspace_options, &workspace);
     check(status != CYMBALS_OK, "workspace", cymbals_status_message(status));
     status = cymbals_check_csr(workspace, &rows, nnz, &report);
     check(status == CYMBALS_OK && report.problem != CYMBALS_CSR_GOOD, argv[1],

@@ -1,6 +1,7 @@
-// Ratings through cymbals.h: ratings [SECONDS] fits them for so long at most, and recommends to user 0.
+// Ratings through cymbals.h: ratings [SECONDS] fits random ratings for at most this time, and recommends items to user
+// 0.
 //
-// The explicit objective has no Gramian, so that a fit is half-steps alone.
+// The explicit objective needs no Gramian, so a fit consists only of half-steps.
 #include <chrono>
 #include <cmath>
 #include <cstdio>
@@ -15,7 +16,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// Owns a workspace; what its calls complain of is thrown.
+// Owns a workspace, and throws the errors of the functions that are called with it.
 class Workspace {
  public:
     explicit Workspace(const cymbals_workspace_options &options) {
@@ -34,12 +35,13 @@ class Workspace {
                                                                                         cymbals_workspace_destroy};
 };
 
-// Asked now and then within a call: anything but 0 ends it.
+// The progress callback. cymbals calls it from time to time during a long call; a result other than 0 cancels that
+// call.
 extern "C" int32_t too_late(void *deadline, int64_t /*done*/, int64_t /*total*/) {
     return Clock::now() >= *static_cast<Clock::time_point *>(deadline);
 }
 
-// The same numbers from every compiler.
+// Random numbers that are the same with every compiler.
 class Random {
  public:
     int below(int n) {
@@ -69,11 +71,11 @@ void run(std::chrono::duration<double> most) {
         for (float &v : *side) v = float(random.below(2001) - 1000) / 10000;
 
     Clock::time_point deadline = Clock::now() + std::chrono::duration_cast<Clock::duration>(most);
-    cymbals_workspace_options how = CYMBALS_WORKSPACE_OPTIONS_INIT;
-    how.n_threads = 2;
-    how.progress = too_late;
-    how.progress_context = &deadline;
-    const Workspace workspace(how);
+    cymbals_workspace_options workspace_options = CYMBALS_WORKSPACE_OPTIONS_INIT;
+    workspace_options.n_threads = 2;
+    workspace_options.progress = too_late;
+    workspace_options.progress_context = &deadline;
+    const Workspace workspace(workspace_options);
     const cymbals_csr by_user = {sizeof by_user, n_users,       n_items,       indptr.data(),
                                  indices.data(), CYMBALS_INT32, values.data(), CYMBALS_FLOAT32};
     std::vector<int64_t> t_indptr(n_items + 1);
@@ -98,7 +100,7 @@ void run(std::chrono::duration<double> most) {
                      ? cymbals_half_step(workspace, &by_user, &objective, &items, no_gramian, &users, &options, &info)
                      : cymbals_half_step(workspace, &by_item, &objective, &users, no_gramian, &items, &options, &info);
     if (status == CYMBALS_CANCELLED)
-        std::puts("out of time");  // each row is as it was or solved, and may be used
+        std::puts("out of time");  // the factors can be used: each row is either still the old one or solved
     else
         workspace.check(status);
 

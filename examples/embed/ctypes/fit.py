@@ -1,6 +1,6 @@
 """Alternating least squares through cymbals.h, by ctypes: python fit.py PROBLEM FACTORS (../README.md describes both).
 
-NumPy arrays are the buffers and numpy.linalg.eigh decomposes; nothing is compiled.
+NumPy arrays are the buffers, and numpy.linalg.eigh decomposes the Gramian. Nothing is compiled.
 """
 
 import sys
@@ -11,11 +11,11 @@ import numpy as np
 
 import cymbals
 
-FLOAT32, INT32, HU, LINEAR, CG, COMPACT_LARGE = 0, 2, 0, 0, 1, 1  # as cymbals.h numbers them
+FLOAT32, INT32, HU, LINEAR, CG, COMPACT_LARGE = 0, 2, 0, 0, 1, 1  # the values in cymbals.h
 
 
 class Sized(Structure):
-    """Structs of cymbals.h begin with their size."""
+    """Base class of the structs of cymbals.h, which begin with their size."""
 
     _fields_ = [("struct_size", c_size_t)]
 
@@ -49,7 +49,7 @@ library.cymbals_workspace_create.argtypes = POINTER(Workspace), POINTER(c_void_p
 library.cymbals_workspace_message.argtypes = library.cymbals_workspace_destroy.argtypes = (c_void_p,)
 library.cymbals_workspace_message.restype = library.cymbals_status_message.restype = c_char_p
 doubles, csr, matrix = np.ctypeslib.ndpointer(np.float64, flags="C"), POINTER(Csr), POINTER(Matrix)
-calls = {  # by name: what they take beside a workspace
+calls = {  # name of a function: types of its arguments after the workspace
     "transpose": (csr, c_void_p, c_void_p, c_int32, c_void_p),
     "gram": (matrix, doubles),
     "basis": (c_int64, doubles, doubles, c_double, doubles, doubles),
@@ -70,7 +70,10 @@ def csr_of(indptr, indices, values, n_cols):
 
 
 def half_step(workspace, rows, fixed, solved, objective, options):
-    """Every row of `solved` for the entries in `rows`, the other side being `fixed`; both change their basis."""
+    """Solve every row of `solved` for the entries in `rows`, while `fixed`, the other side, stays fixed.
+
+    Rotates both sides into the eigenbasis of the fixed side's Gramian.
+    """
     f = fixed.n_cols
     gram, basis, spectrum, info = np.empty((f, f)), np.empty((f, f)), np.empty(f), Info()
     call(workspace, "gram", fixed, gram)
@@ -83,7 +86,7 @@ def half_step(workspace, rows, fixed, solved, objective, options):
 
 
 def fit(indptr, indices, values, x, y, iterations, n_threads):
-    """Changes x and y from where the fit starts to the factors."""
+    """Fit in place: x and y are the starting factors, and are replaced by the fitted ones."""
     objective = Objective(HU, LINEAR, 1, 1, 1)
     options = Options(CG, 3, 0, 1, COMPACT_LARGE, 0.05, None)
     transposed = np.empty(y.shape[0] + 1, np.int64), np.empty_like(indices), np.empty_like(values)

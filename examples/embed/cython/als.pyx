@@ -1,4 +1,4 @@
-"""Alternating least squares through `cimport cymbals`: a whole fit without the GIL, LAPACK's dsyevd from SciPy."""
+"""Alternating least squares through `cimport cymbals`: a whole fit without the GIL. SciPy provides LAPACK's dsyevd."""
 
 import numpy as np
 
@@ -25,7 +25,10 @@ cdef int check(int32_t status, cymbals_workspace *workspace) except -1 nogil:
 
 cdef int half_step(cymbals_workspace *workspace, const cymbals_csr *rows, cymbals_matrix *fixed,
                    cymbals_matrix *solved, double *memory, int *iwork) except -1 nogil:
-    """Every row of `solved` for the entries in `rows`, the other side being `fixed`; both change their basis."""
+    """Solve every row of `solved` for the entries in `rows`, while `fixed`, the other side, stays fixed.
+
+    Rotates both sides into the eigenbasis of the fixed side's Gramian.
+    """
     cdef int f = fixed.n_cols, lwork = 1 + 6 * f + 2 * f * f, liwork = 3 + 5 * f, failed
     cdef double *gram = memory
     cdef double *basis = gram + f * f
@@ -47,8 +50,10 @@ cdef int half_step(cymbals_workspace *workspace, const cymbals_csr *rows, cymbal
 
 def fit(const int64_t[::1] indptr, const int32_t[::1] indices, const float[::1] values,
         float[:, ::1] x, float[:, ::1] y, int iterations, int n_threads):
-    """Changes x and y from where the fit starts to the factors; indptr, indices and values are valid CSR, x rows of it
-    and y columns."""
+    """Fit in place: x and y are the starting factors, and are replaced by the fitted ones.
+
+    indptr, indices and values must be a valid CSR matrix with one row for each row of x and one column for each row of y.
+    """
     cdef int64_t n_rows = x.shape[0], n_cols = y.shape[0], f = x.shape[1]
     cdef int64_t[::1] t_indptr = np.empty(n_cols + 1, np.int64)
     cdef int32_t[::1] t_indices = np.empty(indices.size, np.int32)
@@ -61,10 +66,10 @@ def fit(const int64_t[::1] indptr, const int32_t[::1] indices, const float[::1] 
         sizeof(cymbals_csr), n_cols, n_rows, &t_indptr[0], &t_indices[0], CYMBALS_INT32, &t_values[0], CYMBALS_FLOAT32)
     cdef cymbals_matrix users = cymbals_matrix(sizeof(cymbals_matrix), &x[0, 0], n_rows, f, f, CYMBALS_FLOAT32)
     cdef cymbals_matrix items = cymbals_matrix(sizeof(cymbals_matrix), &y[0, 0], n_cols, f, f, CYMBALS_FLOAT32)
-    cdef cymbals_workspace_options how = cymbals_workspace_options(
+    cdef cymbals_workspace_options workspace_options = cymbals_workspace_options(
         sizeof(cymbals_workspace_options), n_threads, CYMBALS_AUTO, NULL, NULL, record=0)
     cdef cymbals_workspace *workspace
-    cdef int32_t status = cymbals_workspace_create(&how, &workspace)
+    cdef int32_t status = cymbals_workspace_create(&workspace_options, &workspace)
     if status != CYMBALS_OK:
         raise RuntimeError(cymbals_status_message(status).decode())
     try:

@@ -1,4 +1,4 @@
-"""A fit by the extension module: python demo.py PROBLEM FACTORS (../README.md describes both)."""
+"""Fits a problem with the extension module: python demo.py PROBLEM FACTORS (../README.md describes both files)."""
 
 import sys
 

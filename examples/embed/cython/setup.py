@@ -1,4 +1,4 @@
-"""One extension module. By the capsule it needs cymbals' header, and nothing to link."""
+"""Builds the extension module. It finds the library through the capsule: it needs the header, but no linking."""
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup

@@ -1,4 +1,4 @@
-"""Fold-in and top-k for one user at a time, from many threads; between a request's arrays and its answer there is no GIL."""
+"""Fold-in and top-k for one user at a time, from many threads. A request is solved and searched without the GIL."""
 
 import numpy as np
 
@@ -27,7 +27,7 @@ cdef cymbals_workspace *new_workspace(int n_threads) except NULL:
 
 
 cdef class Server:
-    """A model's items in the basis in which rows are solved, where they are searched, too; read by all sessions."""
+    """The items of a model in the eigenbasis of their Gramian, and an index of them. All sessions read them."""
     cdef float[:, ::1] items
     cdef double[::1] spectrum
     cdef cymbals_matrix matrix
@@ -39,7 +39,7 @@ cdef class Server:
     def __cinit__(self, model, int k=10, int n_threads=1):
         params = model.get_params()
         if params["objective"] != "hu" or params["nu"] != 0:
-            raise ValueError("this server knows objective 'hu' with nu=0")
+            raise ValueError("this server supports only objective 'hu' with nu=0")
         self.k = k
         self.items = np.array(model.item_factors_, np.float32)
         self.n_items, f = self.items.shape[0], self.items.shape[1]
@@ -69,7 +69,7 @@ cdef class Server:
 
 
 cdef class Session:
-    """What one thread needs to ask a server."""
+    """The workspace and the buffer of one thread. Each thread needs a session of its own."""
     cdef Server server
     cdef cymbals_workspace *workspace
     cdef float[::1] x
@@ -83,7 +83,10 @@ cdef class Session:
         cymbals_workspace_destroy(self.workspace)
 
     def recommend(self, const int32_t[::1] items, const float[::1] values):
-        """Rows and scores of the best items for who had `items` (rows, rising), which are left out."""
+        """Rows and scores of the best items for a user who has `items`. These are left out.
+
+        `items` are rows of items in ascending order, and `values` their values.
+        """
         cdef Server s = self.server
         cdef int64_t n = items.shape[0], f = s.items.shape[1]
         cdef int64_t indptr[2]
@@ -96,9 +99,9 @@ cdef class Session:
         cdef int32_t status
         for i in range(1, n):
             if items[i] <= items[i - 1]:
-                raise ValueError(f"items must be rising, got {items[i - 1]} before {items[i]}")
+                raise ValueError(f"items must be in ascending order, got {items[i - 1]} before {items[i]}")
         if n == 0 or values.shape[0] != n:
-            raise ValueError(f"items and values must be equally long and not empty, got {n} and {values.shape[0]}")
+            raise ValueError(f"items and values must have the same length, at least 1, got {n} and {values.shape[0]}")
         indptr[:] = [0, n]
         seen = cymbals_csr(sizeof(cymbals_csr), 1, s.n_items, &indptr[0], &items[0], CYMBALS_INT32, NULL, CYMBALS_FLOAT32)
         with nogil:

@@ -1,4 +1,4 @@
-"""Serves a saved model's top-10 to users that it has not seen, from several threads, and tells how long that takes."""
+"""Finds the top 10 of a saved model for users it does not know, from several threads, and prints the response times."""
 
 import argparse
 import os
@@ -12,7 +12,7 @@ import cymbals
 
 
 def requests(n_items: int, n: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Histories of 20 to 150 items, the first rows more often, as (rows, values)."""
+    """Random histories of 20 to 150 items as pairs (rows, values). Lower rows are more frequent."""
     rng = np.random.default_rng(seed)
     out = []
     for length in rng.integers(20, 150, n):
@@ -22,7 +22,7 @@ def requests(n_items: int, n: int, seed: int) -> list[tuple[np.ndarray, np.ndarr
 
 
 def serve(answer, asked: list, cpu: int | None, seconds: list[float]) -> None:
-    """Asks for each of `asked`, on one CPU where it is given, and notes how long each answer took."""
+    """Send the requests one after another, on one CPU if it is given, and append the seconds of each to `seconds`."""
     if cpu is not None:
         os.sched_setaffinity(0, {cpu})
     for request in asked:
@@ -32,7 +32,7 @@ def serve(answer, asked: list, cpu: int | None, seconds: list[float]) -> None:
 
 
 def run(answers: list, asked: list, cpus: list) -> tuple[list[float], float]:
-    """Each thread's answers to all requests: what each took, and requests a second of all threads together."""
+    """Send all requests from each thread. Returns the seconds of each, and the requests per second of all threads."""
     taken: list[list[float]] = [[] for _ in answers]
     threads = [
         threading.Thread(target=serve, args=(answer, asked, cpu, own))
@@ -52,7 +52,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", help="file that ALS.save wrote")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--requests", type=int, default=2000, help="of each thread")
+    parser.add_argument("--requests", type=int, default=2000, help="number for each thread")
     args = parser.parse_args()
     server = Server(cymbals.load(args.model, mmap=True))
     asked = requests(server.n_items, args.requests, seed=0)

@@ -1,4 +1,4 @@
-"""One extension module, by the capsule: nothing to link."""
+"""Builds the extension module. It finds the library through the capsule, so it needs no linking."""
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup

@@ -1,4 +1,4 @@
-//! Asks the cymbals of the Python on PATH where its library is.
+//! Gets the linker flags from the cymbals that is installed for the `python` on PATH.
 
 use std::process::Command;
 

@@ -1,1 +1,1 @@
-"""Choosing settings: search spaces, trials, their journal."""
+"""Chooses the parameters of a model: search spaces, trials, and the journal that records trials in a file."""

@@ -1,7 +1,8 @@
-"""What a search has found so far, in a file: one JSON line a setting, after one line that says which search it is.
+"""The journal of a search: a file with one JSON line for each finished setting, after a first line that names the search.
 
-A line counts once its newline is written, so a process may be killed at any time. Processes and threads that share the
-file share the work: each locks the setting it works on, which ends with it, and appends under a lock.
+A line is valid once its newline is written, so a process may be killed at any time. Several processes and threads can share
+one journal, and with it the work. Each locks the setting that it is trying; the lock ends with the process. Each appends
+its lines under another lock.
 """
 
 from __future__ import annotations
@@ -23,31 +24,34 @@ from ..base.writing import Writing
 
 FORMAT = 1
 _BEGINNING = json.dumps({"cymbals search": FORMAT})[:-1].encode()
-_APPENDING = 2**40  # locked bytes, far behind the last one written: this one while appending
-_CLAIMS = 2**41  # and from this one on one for each setting
+# Positions of the bytes that are locked. They lie far behind the end of the file, so that no lock covers its content.
+_APPEND_LOCK = 2**40
+_CLAIM_LOCKS = 2**41  # the first one; each setting has a byte of its own from here on
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One setting and what came of it.
+    """The result of one setting that a search has tried.
 
     Attributes
     ----------
     params : dict
+        The setting: arguments of `ALS`.
     status : {"done", "pruned", "failed"}
     score : float or None
-        Of the best iteration; None where it failed.
+        The score of the best iteration. None if the fit failed.
     iterations : int
-        The best iteration where each was scored, else those done.
+        The number of the best iteration if each was scored, else the number of iterations done.
     seconds : float
-        Fit and scoring.
+        Time of fitting and scoring.
     metrics : dict of str to float
-        At that iteration.
+        All metrics at that iteration.
     trace : list of float
-        The score after each iteration, where each was scored.
+        The score after each iteration, if each was scored.
     error : str
+        The message of the failure, or empty.
     number : int
-        Of the proposal, where settings are proposed one after another.
+        The number of the proposal with ``backend="optuna"``, else -1.
     """
 
     params: dict[str, Any]
@@ -65,19 +69,19 @@ class Trial:
         return key_of(self.params)
 
     @classmethod
-    def of_line(cls, line: bytes) -> Trial:
-        """From a journal's line; ValueError where it is not one that was written."""
+    def from_line(cls, line: bytes) -> Trial:
+        """Read a trial from a line of a journal. Raises ValueError for a line that no journal would contain."""
         try:
             out = cls(**strict_json.parse(line))
         except TypeError as error:
             raise ValueError(str(error)) from None
-        wrong = [name for name, right in out._fields_are_right().items() if not right]
+        wrong = [name for name, valid in out._valid_fields().items() if not valid]
         if wrong:
             raise ValueError(f"{wrong[0]} is {getattr(out, wrong[0])!r:.80}")
         return out
 
-    def _fields_are_right(self) -> dict[str, bool]:
-        """Whether each field is of its type and in its range, which a file need not keep to."""
+    def _valid_fields(self) -> dict[str, bool]:
+        """For each field, whether its type and its range are valid. A file may contain anything."""
         failed, number = self.status == "failed", strict_json.is_number
         return {
             "params": isinstance(self.params, dict),
@@ -93,16 +97,19 @@ class Trial:
 
 
 def key_of(params: dict[str, Any]) -> str:
-    """A setting as text, the same for equal settings."""
+    """A setting as text. Equal settings have equal texts."""
     return json.dumps(params, sort_keys=True, default=repr)
 
 
 class Journal:
-    """Trials in the order in which they ended: in a file, in one named after the search in a folder, or in memory alone."""
+    """The finished trials of a search, in the order in which they ended.
+
+    `path` is a file, a folder, in which the journal is a file named after the search, or None: then it is only in memory.
+    """
 
     def __init__(self, path: str | os.PathLike[str] | None, search: dict[str, Any]) -> None:
         self._trials: dict[str, Trial] = {}
-        self._read, self._n_lines = 0, 1  # bytes of the file that are in _trials, and lines, the first of which is none
+        self._read, self._n_lines = 0, 1  # bytes and lines that were read; the first line names the search
         self._file = -1
         self._reading = Writing()
         self.temporary = path is not None and os.path.isdir(path)
@@ -114,11 +121,11 @@ class Journal:
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
         try:
             if not stat.S_ISREG(os.fstat(self._file).st_mode):
-                raise ValueError(f"journal {path} is no regular file; name one, or a new one")
+                raise ValueError(f"journal {path} is not a regular file; name a regular file, or one that does not exist")
             with self._appending():
                 text = os.pread(self._file, os.fstat(self._file).st_size, 0)
                 if not text or (b"\n" not in text and (text.startswith(_BEGINNING) or _BEGINNING.startswith(text))):
-                    os.ftruncate(self._file, 0)  # nothing, or what somebody who was killed had begun to write
+                    os.ftruncate(self._file, 0)  # a new file, or the incomplete first line of a process that was killed
                     self._write({"cymbals search": FORMAT, "cymbals": version()} | search)
                 self._check(search)
         except BaseException:
@@ -126,13 +133,13 @@ class Journal:
             raise
 
     def close(self) -> None:
-        """Closes the file, which ends all claims."""
+        """Close the file. This ends all claims."""
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
 
-    def done(self) -> None:
-        """Removes the file that stands in a folder: nobody will go on from it."""
+    def remove_temporary(self) -> None:
+        """Remove the file if `path` was a folder. Call it after a finished search, which needs no resuming."""
         if self.temporary and self.path is not None:
             Path(self.path).unlink(missing_ok=True)
 
@@ -143,11 +150,11 @@ class Journal:
         self.close()
 
     def trials(self) -> dict[str, Trial]:
-        """All that any process has finished, by setting."""
+        """The trials that all processes have finished so far. The keys are those of `Trial.key`."""
         with self._reading:
             for line in self._lines():
                 try:
-                    trial = Trial.of_line(line)
+                    trial = Trial.from_line(line)
                 except ValueError as error:
                     where = f"journal {self.path}: line {self._n_lines + 1}"
                     raise ValueError(f"{where} is no finished setting ({error}): delete it, or name another file") from None
@@ -156,7 +163,7 @@ class Journal:
             return dict(self._trials)
 
     def append(self, trial: Trial) -> None:
-        """Adds a trial."""
+        """Add a trial, and write it to the file."""
         if self._file < 0:
             self._trials[trial.key] = trial
             return
@@ -165,21 +172,24 @@ class Journal:
 
     @contextmanager
     def claim(self, key: str, wait: bool) -> Iterator[bool]:
-        """Yields whether the setting is this block's alone, among processes and threads; with `wait` it is in the end."""
+        """Lock a setting during the block, and yield whether that succeeded.
+
+        It fails if another process or thread has the setting. With `wait` it waits for the lock, and always succeeds.
+        """
         if self._file < 0:
             yield True
             return
-        with locked(self._file, _CLAIMS + zlib.crc32(key.encode()), wait) as mine:
-            yield mine
+        with locked(self._file, _CLAIM_LOCKS + zlib.crc32(key.encode()), wait) as claimed:
+            yield claimed
 
     @contextmanager
     def _appending(self) -> Iterator[None]:
-        with locked(self._file, _APPENDING, wait=True):
+        with locked(self._file, _APPEND_LOCK, wait=True):
             yield
 
     def _write(self, record: dict[str, Any]) -> None:
         size = os.fstat(self._file).st_size
-        if size and os.pread(self._file, 1, size - 1) != b"\n":  # the end of one who was killed while writing
+        if size and os.pread(self._file, 1, size - 1) != b"\n":  # the incomplete line of a process that was killed
             whole = os.pread(self._file, size, 0).rfind(b"\n") + 1
             os.ftruncate(self._file, whole)
         line = json.dumps(record, allow_nan=False).encode() + b"\n"
@@ -188,14 +198,14 @@ class Journal:
         os.fsync(self._file)
 
     def _lines(self) -> list[bytes]:
-        """Whole lines that were not read yet."""
+        """The complete lines that were not read yet."""
         if self._file < 0:
             return []
         text = os.pread(self._file, os.fstat(self._file).st_size - self._read, self._read)
         return text.split(b"\n")[:-1]
 
     def _check(self, search: dict[str, Any]) -> None:
-        """Refuses a file that is no journal, or another search's; stands behind the first line afterwards."""
+        """Refuse a file that is not a journal or belongs to another search. Reading then begins at the second line."""
         text = os.pread(self._file, os.fstat(self._file).st_size, 0)
         first, newline, _ = text.partition(b"\n")
         try:
@@ -203,7 +213,7 @@ class Journal:
         except ValueError:
             found = None
         if not isinstance(found, dict) or found.get("cymbals search") != FORMAT:
-            raise ValueError(f"journal {self.path}: holds something else than a search's journal; name another file")
+            raise ValueError(f"journal {self.path}: the file is not the journal of a search; name another file")
         wanted = json.loads(json.dumps(search))
         for name in wanted:
             if found.get(name) != wanted[name]:

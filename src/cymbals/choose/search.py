@@ -1,4 +1,4 @@
-"""Choosing a model: every setting fitted on one part of the train data, scored on the other, the best fitted on all."""
+"""Searches for the best setting of `ALS`: fits each on one part of the train data, and scores it on the other part."""
 
 from __future__ import annotations
 
@@ -29,24 +29,25 @@ from .journal import Journal, Trial
 if TYPE_CHECKING:
     import pandas as pd
 
-# The median rule (Golovin et al. 2017) needs some settings to compare with, and an iteration or two to tell them apart.
+# The median rule (Golovin et al. 2017) needs some earlier settings for a median, and some iterations until scores differ.
 _SETTINGS_BEFORE_PRUNING, _ITERATIONS_BEFORE_PRUNING = 4, 2
 
 
 @dataclass(frozen=True, repr=False)
 class SearchResult:
-    """What a search found.
+    """The result of `cymbals.search`: all settings with their scores, and the best model.
 
     Attributes
     ----------
     trials : list of Trial
         In the order in which they ended.
     metric : str
+        The metric that decided.
     best_params_ : dict
-        Arguments of `ALS` that scored best: the ones searched and, with `patience` or `prune`, the number of iterations.
+        The searched arguments of `ALS` with the best score. With `patience` or `prune`, also the best number of iterations.
     best_score_ : float
     best_model_ : ALS or None
-        Fitted with them on all of the train data; None without `refit`.
+        The model fitted with `best_params_` on all of the train data. None without `refit`.
     """
 
     trials: list[Trial]
@@ -59,7 +60,7 @@ class SearchResult:
     def table(self) -> pd.DataFrame:
         """A row for each setting, the best first: score, parameters, n_iter, seconds, status, error, other metrics.
 
-        n_iter are the iterations done or, where each was scored, the best one.
+        n_iter is the number of the best iteration if each iteration was scored, else the number of iterations done.
         """
         rows = [
             {"score": np.nan if t.score is None else t.score, **t.params}
@@ -102,46 +103,50 @@ def search(
     progress: bool = False,
     **als: Any,
 ) -> SearchResult:
-    """Try settings of `ALS` on a validation part of the train data, and fit the best on all of them.
+    """Try settings of `ALS` on a validation part of the train data, then fit the best setting on all train data.
 
-    The data are split and turned round once. Give the test part to `evaluate` afterwards, never to this.
+    Use it to choose factors, regularization and other parameters. Keep the test part for `evaluate`: a search that saw the
+    test part would make its metrics too good.
 
     Parameters
     ----------
     train : Interactions or scipy sparse, shape (n_users, n_items)
-    grid : dict of str to list, or list of such, optional
-        All combinations are tried, as by scikit-learn's ParameterGrid.
-    random : dict of str to list or scipy distribution, or list of such, optional
-        `n` settings are drawn, as by scikit-learn's ParameterSampler. With neither, from the laboratory's space: factors
-        10 to 50, regularization 0.001 to 100, alpha 0.1 to 100, less what `als` fixes.
+    grid : dict of str to list, or list of such dicts, optional
+        Try all combinations of these values, like scikit-learn's ParameterGrid.
+    random : dict of str to list or scipy distribution, or list of such dicts, optional
+        Draw `n` settings, like scikit-learn's ParameterSampler. Without `grid` and `random`, `n` settings are drawn from a
+        default space: factors 10 to 50, regularization 0.001 to 100, alpha 0.1 to 100, except those given in `als`.
     n : int
-        Settings drawn.
+        Number of settings to draw.
     metric : str
-        What decides: "auc", "ndcg@10", "recall@20" ...; "rmse" and "mae" of objective "explicit", of which less is better.
+        The metric that decides: "auc", "ndcg@10", "recall@20" ... With objective "explicit" also "rmse" or "mae", of which
+        lower is better.
     validation : float or callable
-        Share of the entries that is held out at random, or a function from the data to (train part, validation part),
-        such as ``lambda data: cymbals.split.by_time(data, 0.1)``.
+        The share of the entries to hold out at random for scoring. Or a function that takes the data and returns (train
+        part, validation part), such as ``lambda data: cymbals.split.by_time(data, 0.1)``.
     refit : bool
         Fit the best setting on all of `train`.
     seed : int
-        Of the split, the draws and, where `als` has no random_state, each fit.
+        Seed of the split and the draws. Also the random_state of each fit, unless `als` has one.
     journal : path-like, optional
-        File in which each finished setting is noted. A search that is run again with it goes on where it stopped, and
-        several processes or threads that are given the same file share the settings among them. In a folder, a file of
-        this search's own, which is removed when the search is done.
+        File that records each finished setting. An interrupted search that is run again with the same file continues where
+        it stopped. Several processes or threads with the same file share the work. If it is a folder, the search makes its
+        own file in it and removes the file when it is done.
     backend : {None, "optuna"}
-        "optuna" proposes each of the `n` settings of `random` in the light of those before.
+        "optuna" lets Optuna choose each of the `n` settings of `random` from the scores of the settings before.
     patience : int, optional
-        Score after each iteration and stop after so many without a better one; the best counts. Plain alternating least
-        squares is used then, unless `als` says otherwise, so that fitting again for as many iterations gives the same.
+        Score after each iteration, stop after this many iterations without a better score, and use the best iteration. The
+        default of `relaxation` is then 1 (plain alternating least squares), so that a fit with that number of iterations
+        gives the same model.
     prune : bool
-        Give a setting up once it is below the median of the others at the same iteration; scores after each iteration as
-        `patience` does, which by default waits to the end then.
+        Stop the fit of a setting once its score is below the median of the earlier settings at the same iteration. This
+        scores after each iteration too. Without `patience`, all other fits run to their last iteration.
     warm_start : bool
-        Start from the factors of the setting before where it has the same factors, dtype, objective and biases. Fewer
-        iterations are needed then, but scores depend on the order, and `refit` (which starts anew) may not reach them.
+        Start a fit from the factors of the previous setting, if both have the same factors, dtype, objective and biases.
+        Fits then need fewer iterations, but scores depend on the order of the settings, and `refit`, which starts at
+        random, may reach a lower score.
     n_users : int, optional
-        Score that many users, drawn once, instead of all.
+        Score only this many users, drawn once, instead of all.
     progress : bool
         Show a progress bar on stderr.
     **als
@@ -150,12 +155,13 @@ def search(
     Returns
     -------
     SearchResult
-        `table`, `best_params_`, `best_score_`, `best_model_`.
+        With `table`, `best_params_`, `best_score_` and `best_model_`.
 
     Raises
     ------
     ValueError, TypeError
-        A parameter that `ALS` does not have or take, a journal of another search, no setting that could be fitted.
+        `ALS` does not have a parameter or refuses its value, the journal belongs to another search, or no setting could be
+        fitted.
 
     Examples
     --------
@@ -173,11 +179,12 @@ def search(
         raise ValueError(f"backend must be None or 'optuna', got {backend!r}")
     if journal is not None and not isinstance(journal, (str, os.PathLike)):
         raise TypeError(f"journal must be a path, got {shown(journal)}")
-    seed, n, k, watched = whole_number("seed", seed, 0), whole_number("n", n, 1), cutoffs(metric), prune or bool(patience)
-    fixed = {"random_state": seed} | ({"relaxation": 1.0} if watched else {}) | als
+    seed, n, k = whole_number("seed", seed, 0), whole_number("n", n, 1), cutoffs(metric)
+    scores_iterations = prune or bool(patience)
+    fixed = {"random_state": seed} | ({"relaxation": 1.0} if scores_iterations else {}) | als
     if grid is None and random is None:
-        random = spaces.usual(als) or None
-        grid = {} if random is None else None  # a single setting: nothing is left to choose
+        random = spaces.default_space(als) or None
+        grid = {} if random is None else None  # all parameters are fixed: the grid {} has one setting
     if backend and (grid is not None or not isinstance(random, Mapping)):
         raise ValueError("backend='optuna' takes one dict as random, and no grid")
     _check_names(spaces.checked("grid", grid) | spaces.checked("random", random), als)
@@ -186,63 +193,68 @@ def search(
         model = ALS(**fixed | params)
         model.check_params()
         if metric in LOWER_IS_BETTER and model.objective != "explicit":
-            raise ValueError(f"metric {metric!r} goes with objective 'explicit', got objective {model.objective!r}")
-    same = {name: value for name, value in fixed.items() if name != "n_threads"}  # which changes nothing
+            raise ValueError(f"metric {metric!r} needs objective 'explicit', got objective {model.objective!r}")
+    # The number of threads does not change a result, so a search may be resumed with another one.
+    shared = {name: value for name, value in fixed.items() if name != "n_threads"}
     if journal is not None:
-        _check_notable(same, *listed, *([random] if backend else []))
+        _check_storable(shared, *listed, *([random] if backend else []))
 
     data = as_interactions("train", train, resolve(fixed.get("n_threads")))
     users = None if n_users is None else data.users.drawn(whole_number("n_users", n_users, 1), seed)
-    parts = _parts(data, validation, seed)
-    course = _Course(*parts, metric, k, patience, prune, warm_start, users)
-    about = {"metric": metric, "seed": seed, "patience": patience, "prune": prune}
-    about |= {"warm_start": warm_start, "n_users": n_users, "space": spaces.as_text(random) if backend else None}
-    about |= {"als": same, "data": _checksum(*parts)}
+    parts = _split(data, validation, seed)
+    runner = _Runner(*parts, metric, k, patience, prune, warm_start, users)
+    # A journal belongs to a search with all of these, and is refused by any other.
+    identity = {"metric": metric, "seed": seed, "patience": patience, "prune": prune}
+    identity |= {"warm_start": warm_start, "n_users": n_users, "space": spaces.as_text(random) if backend else None}
+    identity |= {"als": shared, "data": _checksum(*parts)}
     source = spaces.Proposed(random, n, seed, metric in LOWER_IS_BETTER) if backend else spaces.Listed(listed)
-    with Journal(journal, about) as notes, progress_bar(progress, n if backend else len(listed), "search") as advance:
-        for wait in (False, True):  # first what nobody works on, then what those who did have left
+    with Journal(journal, identity) as records, progress_bar(progress, n if backend else len(listed), "search") as advance:
+        # First do the settings that no other process has claimed. Then wait for the other processes, and do the settings
+        # that they have not finished.
+        for wait in (False, True):
             for task in source.tasks():
-                with notes.claim(task.claim, wait) as mine:
-                    chosen = task.choose(notes.trials()) if mine else None
+                with records.claim(task.claim, wait) as claimed:
+                    chosen = task.choose(records.trials()) if claimed else None
                     if chosen is not None:
-                        trial = course.run(ALS(**fixed | chosen), chosen, list(notes.trials().values()))
-                        notes.append(replace(trial, number=task.number))
-                        advance({"iteration": len(notes.trials())})
-        result = _chosen(source.among(notes.trials()), metric, fixed, data if refit else None, watched)
-        notes.done()
+                        trial = runner.run(ALS(**fixed | chosen), chosen, list(records.trials().values()))
+                        records.append(replace(trial, number=task.number))
+                        advance({"iteration": len(records.trials())})
+        trials = source.trials_of_this(records.trials())
+        result = _result(trials, metric, fixed, data if refit else None, scores_iterations)
+        records.remove_temporary()
     return result
 
 
 def _check_names(searched: set[str], als: dict[str, Any]) -> None:
-    ALS().set_params(**dict.fromkeys((*sorted(searched), *als)))  # raises for a name that there is not
+    ALS().set_params(**dict.fromkeys((*sorted(searched), *als)))  # raises for an unknown name
     twice = sorted(searched & set(als))
     if twice:
         raise ValueError(f"{twice[0]} is searched and given at once; leave one of them out")
 
 
-def _check_notable(*settings: Mapping[str, Any]) -> None:
-    """A function or a generator has no name by which another process would know it again."""
+def _check_storable(*settings: Mapping[str, Any]) -> None:
+    """Refuse values that JSON cannot store, such as functions: a resumed search could not compare them."""
     for params in settings:
         for name, value in params.items():
             try:
                 json.dumps(list(value) if isinstance(value, (list, tuple)) else None if hasattr(value, "rvs") else value)
             except TypeError:
                 raise TypeError(
-                    f"journal can only note numbers and texts, not {name}={value!r}: search without one"
+                    f"a journal can only store numbers and texts, not {name}={value!r}: search without a journal"
                 ) from None
 
 
-def _parts(data: Interactions, validation: Any, seed: int) -> tuple[Interactions, Interactions]:
-    """What settings are fitted on, and what they are scored on."""
+def _split(data: Interactions, validation: Any, seed: int) -> tuple[Interactions, Interactions]:
+    """The part of the data to fit settings on, and the part to score them on."""
     if not callable(validation):
         return split.random(data, share("validation", validation), seed)
-    made = validation(data)
-    if not isinstance(made, (tuple, list)) or len(made) != 2:
-        raise TypeError(f"validation must return (train part, validation part), got {made!r}")
-    parts = [as_interactions(f"validation's part {i}", part, resolve(None)) for i, part in enumerate(made)]
+    returned = validation(data)
+    if not isinstance(returned, (tuple, list)) or len(returned) != 2:
+        raise TypeError(f"validation must return (train part, validation part), got {returned!r}")
+    parts = [as_interactions(f"validation's part {i}", part, resolve(None)) for i, part in enumerate(returned)]
     for part in parts:
         if part.shape != data.shape:
-            raise ValueError(f"validation must return parts of the data's shape {data.shape}, got {part.shape}")
+            raise ValueError(f"validation must return two parts with the shape of the data, {data.shape}, got {part.shape}")
     return parts[0], parts[1]
 
 
@@ -254,9 +266,10 @@ def _checksum(*parts: Interactions) -> str:
     return f"{crc:08x}"
 
 
-def _chosen(
-    trials: list[Trial], metric: str, fixed: dict[str, Any], data: Interactions | None, watched: bool
+def _result(
+    trials: list[Trial], metric: str, fixed: dict[str, Any], data: Interactions | None, scores_iterations: bool
 ) -> SearchResult:
+    """Find the best trial, and fit its setting on `data` unless that is None."""
     best = None
     for trial in trials:
         if trial.status != "done" or trial.score is None:
@@ -266,14 +279,14 @@ def _chosen(
     if best is None or best.score is None:
         errors = {t.error for t in trials if t.error}
         raise ValueError(f"none of the {len(trials)} settings could be fitted and scored: {'; '.join(sorted(errors)[:3])}")
-    params = best.params | ({"iterations": best.iterations} if watched else {})
+    params = best.params | ({"iterations": best.iterations} if scores_iterations else {})
     model = None if data is None else ALS(**fixed | params).fit(data)
     return SearchResult(trials, metric, params, best.score, model)
 
 
 @dataclass
-class _Course:
-    """The course that all settings run over."""
+class _Runner:
+    """Fits and scores one setting after another, all on the same data and with the same rules."""
 
     train: Interactions
     validation: Interactions
@@ -288,15 +301,15 @@ class _Course:
     def run(self, model: ALS, params: dict[str, Any], before: list[Trial]) -> Trial:
         """Fit and score one setting."""
         started = time.perf_counter()
-        watch = _Watch(self, model.iterations, before) if self.patience or self.prune else None
-        init = self.last if self.warm_start and _akin(self.last, model) else None
+        stopping = _PruningStop(self, model.iterations, before) if self.patience or self.prune else None
+        init = self.last if self.warm_start and _can_start_from(self.last, model) else None
         try:
-            model.fit(self.train, init=init, callback=watch)
-            if watch:
-                found = watch.metrics
+            model.fit(self.train, init=init, callback=stopping)
+            if stopping:
+                found = stopping.metrics
             else:
                 found = evaluate(model, self.train, self.validation, self.k, self.users, model.n_threads)
-        except (ValueError, ArithmeticError) as error:  # of this setting; others may do better
+        except (ValueError, ArithmeticError) as error:  # this setting failed, but the search goes on with the others
             return Trial(params, "failed", None, 0, time.perf_counter() - started, error=str(error))
         self.last = model
         if _number(found[self.metric]) is None:
@@ -304,23 +317,23 @@ class _Course:
             return Trial(params, "failed", None, 0, time.perf_counter() - started, error=reason)
         return Trial(
             params,
-            "pruned" if watch and watch.hopeless else "done",
+            "pruned" if stopping and stopping.pruned else "done",
             _number(found[self.metric]),
-            watch.best_iteration if watch else model.n_iter_,
+            stopping.best_iteration if stopping else model.n_iter_,
             time.perf_counter() - started,
             {name: value for name, value in found.items() if _number(value) is not None},
-            [] if watch is None else [score for score in watch.trace if score == score],
+            [] if stopping is None else [score for score in stopping.trace if score == score],
         )
 
 
-class _Watch(EarlyStopping):
-    """Early stopping that gives up, too, once a setting is below the median of those before at the same iteration."""
+class _PruningStop(EarlyStopping):
+    """Early stopping that also stops once a setting is below the median of the earlier settings at the same iteration."""
 
-    def __init__(self, course: _Course, iterations: int, before: list[Trial]) -> None:
-        super().__init__(course.train, course.validation, course.metric, course.patience or iterations, course.users)
-        self.prune = course.prune
+    def __init__(self, runner: _Runner, iterations: int, before: list[Trial]) -> None:
+        super().__init__(runner.train, runner.validation, runner.metric, runner.patience or iterations, runner.users)
+        self.prune = runner.prune
         self.before = [t.trace for t in before if t.trace]
-        self.hopeless = False
+        self.pruned = False
 
     def __call__(self, model: Any, iteration: int) -> bool:
         stop = super().__call__(model, iteration)
@@ -328,15 +341,16 @@ class _Watch(EarlyStopping):
             best = min if self.metric in LOWER_IS_BETTER else max
             others = [best(trace[:iteration]) for trace in self.before]
             if len(others) >= _SETTINGS_BEFORE_PRUNING:
-                self.hopeless = is_better(self.metric, statistics.median(others), self.best_score)
-        return stop or self.hopeless
+                self.pruned = is_better(self.metric, statistics.median(others), self.best_score)
+        return stop or self.pruned
 
 
-def _akin(last: ALS | None, model: ALS) -> bool:
-    """Whether a model can start where the last one ended."""
+def _can_start_from(last: ALS | None, model: ALS) -> bool:
+    """Whether a model can start from the factors of the last one."""
     same = ("factors", "dtype", "objective", "biases")
     return last is not None and all(getattr(last, name) == getattr(model, name) for name in same)
 
 
 def _number(value: float) -> float | None:
+    """The value as a Python float, or None for a NaN, which JSON cannot store."""
     return float(value) if value == value else None

@@ -1,4 +1,7 @@
-"""Which settings a search tries: all of a grid, draws from distributions, or what Optuna proposes."""
+"""The settings that a search tries: all of a grid, random draws, or proposals of Optuna.
+
+A setting is a dict with one value for each parameter that is searched.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +17,15 @@ from ..base.checks import plain
 from ..base.optional import optional
 from .journal import Trial, key_of
 
-_ATTEMPTS = 20  # to propose a setting that was not tried yet; a small space may hold no more
+_ATTEMPTS = 20  # proposals to draw until one was not tried yet; limited, because a small space may have none left
 
 
-def usual(fixed: Mapping[str, Any]) -> dict[str, Any]:
-    """The laboratory's space, less what is fixed: rank 10 to 50, regularization and alpha over the orders of magnitude that
-    matter; alpha where it does anything."""
-    import scipy.stats  # takes a second to load
+def default_space(fixed: Mapping[str, Any]) -> dict[str, Any]:
+    """The space that is searched by default: factors, regularization and alpha, except those that are `fixed`.
+
+    alpha is left out with objective "explicit", which does not use it.
+    """
+    import scipy.stats  # loads slowly, so only here
 
     space = {
         "factors": scipy.stats.randint(10, 51),
@@ -32,36 +37,36 @@ def usual(fixed: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def checked(name: str, space: Any) -> set[str]:
-    """The parameters that a grid or distributions set; a TypeError where it is neither."""
+    """The names of the parameters in a grid or in distributions. Raises a TypeError for anything else."""
     parts = [space] if isinstance(space, Mapping) else space if isinstance(space, (list, tuple)) else [space]
     for part in parts if space is not None else []:
         if not isinstance(part, Mapping):
-            raise TypeError(f"{name} must be a dict of parameters and their values, or a list of such; got {part!r}")
+            raise TypeError(f"{name} must be a dict of parameters and their values, or a list of such dicts; got {part!r}")
         for parameter, values in part.items():
             listed = isinstance(values, (list, tuple, range, np.ndarray)) and len(values)
             if not listed and not (name == "random" and hasattr(values, "rvs")):
                 kinds = "a list of values or a scipy distribution" if name == "random" else "a list of values"
-                raise TypeError(f"{name}: {parameter!r} must have {kinds}, not empty; got {values!r}")
+                raise TypeError(f"{name}: {parameter!r} must have {kinds}, which must not be empty; got {values!r}")
     return {parameter for part in parts if part is not None for parameter in part}
 
 
 def as_text(space: Mapping[str, Any]) -> dict[str, str]:
-    """Distributions in words, the same for equal ones."""
-    words = {}
+    """Distributions and lists as text, with equal texts for equal distributions. A journal compares these texts."""
+    texts = {}
     for name, choice in space.items():
         drawn = hasattr(choice, "rvs")
-        words[name] = f"{choice.dist.name} {choice.args} {choice.kwds}" if drawn else repr(list(choice))
-    return words
+        texts[name] = f"{choice.dist.name} {choice.args} {choice.kwds}" if drawn else repr(list(choice))
+    return texts
 
 
 def settings(grid: Any, random: Any, n: int, seed: int) -> list[dict[str, Any]]:
-    """A grid's settings, then `n` draws; none twice, all values plain Python."""
+    """All settings of a grid, then `n` random draws, without duplicates. Values are plain Python numbers and texts."""
     selection = _sklearn()
     found: dict[str, dict[str, Any]] = {}
     if grid is not None:
         found |= {key_of(s): s for s in map(_plain, selection.ParameterGrid(grid))}
     if random is not None:
-        with warnings.catch_warnings():  # fewer than n settings are all of them
+        with warnings.catch_warnings():  # a space with fewer than n settings is not an error: all of them are tried
             warnings.filterwarnings("ignore", "The total space of parameters", UserWarning)
             sampler = selection.ParameterSampler(random, n_iter=n, random_state=seed % 2**32)
             found |= {key_of(s): s for s in map(_plain, sampler)}
@@ -69,29 +74,26 @@ def settings(grid: Any, random: Any, n: int, seed: int) -> list[dict[str, Any]]:
 
 
 class Task(NamedTuple):
-    """One setting to try: what to claim while trying it, its number, and what it is once others are known.
+    """One setting to try, which may depend on the trials before it."""
 
-    `choose` returns None where there is nothing left to try.
-    """
-
-    claim: str
-    number: int
-    choose: Callable[[dict[str, Trial]], dict[str, Any] | None]
+    claim: str  # the text to lock in the journal, so that no other process does this task
+    number: int  # of the proposal; -1 if the setting is known beforehand
+    choose: Callable[[dict[str, Trial]], dict[str, Any] | None]  # from the trials so far; None if nothing is left to do
 
 
 @dataclass(frozen=True)
 class Listed:
-    """Settings that are known beforehand."""
+    """A search over settings that are all known beforehand."""
 
     settings: list[dict[str, Any]]
 
     def tasks(self) -> Iterator[Task]:
-        """A task a setting."""
+        """One task for each setting."""
         for params in self.settings:
             yield Task(key_of(params), -1, functools.partial(_unless_tried, params))
 
-    def among(self, trials: dict[str, Trial]) -> list[Trial]:
-        """The trials that are of one of these."""
+    def trials_of_this(self, trials: dict[str, Trial]) -> list[Trial]:
+        """The trials of these settings. The journal may have more, from a larger search."""
         wanted = set(map(key_of, self.settings))
         return [trial for key, trial in trials.items() if key in wanted]
 
@@ -102,10 +104,10 @@ def _unless_tried(params: dict[str, Any], trials: dict[str, Trial]) -> dict[str,
 
 @dataclass(frozen=True)
 class Proposed:
-    """`n` settings that Optuna's tree-structured Parzen estimator (Bergstra et al. 2011) proposes one after another.
+    """A search over `n` settings that Optuna's tree-structured Parzen estimator (Bergstra et al. 2011) proposes in turn.
 
-    A proposal is a function of its number and the trials before it alone, so that a search that goes on after an
-    interruption goes on as it would have.
+    A proposal depends only on its number and on the trials before it. So an interrupted search that is resumed proposes
+    the same settings as without the interruption.
     """
 
     space: Mapping[str, Any]
@@ -114,12 +116,12 @@ class Proposed:
     lower_is_better: bool
 
     def tasks(self) -> Iterator[Task]:
-        """A task a number."""
+        """One task for each proposal."""
         for number in range(self.n):
             yield Task(f"proposal {number}", number, functools.partial(self._choose, number))
 
-    def among(self, trials: dict[str, Trial]) -> list[Trial]:
-        """The trials that are one of these `n`."""
+    def trials_of_this(self, trials: dict[str, Trial]) -> list[Trial]:
+        """The trials of these `n` proposals. The journal may have more, from a larger search."""
         return [trial for trial in trials.values() if 0 <= trial.number < self.n]
 
     def _choose(self, number: int, trials: dict[str, Trial]) -> dict[str, Any] | None:
@@ -151,11 +153,11 @@ def _for_optuna(optuna: Any, name: str, choice: Any) -> Any:
         return kinds.IntDistribution(int(low), int(high))
     if kind in ("uniform", "loguniform", "reciprocal"):
         return kinds.FloatDistribution(low, high, log=kind != "uniform")
-    raise ValueError(f"random: {name} is a {kind} distribution; Optuna takes lists, randint, uniform and loguniform")
+    raise ValueError(f"random: {name} is a {kind} distribution; Optuna takes only lists, randint, uniform and loguniform")
 
 
 def _plain(params: dict[str, Any]) -> dict[str, Any]:
-    """Numbers as Python's own, as a journal and `get_params` show them."""
+    """Convert NumPy numbers to Python numbers, which JSON can store and which print in short form."""
     return {name: [plain(v) for v in value] if isinstance(value, list) else plain(value) for name, value in params.items()}
 
 

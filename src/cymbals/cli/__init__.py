@@ -1,4 +1,5 @@
-"""The command line. Results go to stdout, notes to stderr; exit code 2 for bad usage, 1 for a failure told in one line."""
+"""The command line. Results go to stdout, notes to stderr. A failure prints one line and exits with 1; bad usage exits
+with 2."""
 
 from . import choose, look, models, profiling
 from .group import cli

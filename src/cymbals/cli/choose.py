@@ -1,4 +1,4 @@
-"""Scoring a model, choosing one, and the whole laboratory."""
+"""The commands that evaluate models and choose one: `evaluate`, `search` and `report`."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 import click
 import numpy as np
 
-from ..choose.search import search as try_settings
-from ..data import split
+from ..choose.search import search as run_search
+from ..data import split as splits
 from ..data.audioscrobbler import RawEvents
 from ..data.interactions import Interactions
 from ..evaluation import validation
@@ -30,17 +30,29 @@ from .terminal import console, echo, print_json, show_tables
 @cli.command()
 @options.data
 @options.fit
-@click.option("--split", "how", type=click.Choice(("random", "leave-k-out", "by-time", "k-fold")), default="random")
-@click.option("--test-fraction", type=float, default=0.1, help="Share held out, with random and by-time.")
-@click.option("--leave", type=click.IntRange(1), default=1, help="Entries of each user held out, with leave-k-out.")
-@click.option("--folds", type=click.IntRange(2), default=5, help="Parts, with k-fold; means over them are shown.")
-@click.option("-k", multiple=True, type=click.IntRange(1), default=(5, 10, 20), show_default=True, help="Cut-offs.")
+@click.option(
+    "--split",
+    type=click.Choice(("random", "leave-k-out", "by-time", "k-fold")),
+    default="random",
+    help="How to choose the entries to hold out.",
+)
+@click.option("--test-fraction", type=float, default=0.1, help="For random and by-time: share of entries to hold out.")
+@click.option("--leave", type=click.IntRange(1), default=1, help="For leave-k-out: entries to hold out for each user.")
+@click.option("--folds", type=click.IntRange(2), default=5, help="For k-fold: number of parts. Shows means over them.")
+@click.option(
+    "-k",
+    multiple=True,
+    type=click.IntRange(1),
+    default=(5, 10, 20),
+    show_default=True,
+    help="Length of the lists that are evaluated; may be given several times.",
+)
 @options.seed
 @options.threads
 @options.as_json
 def evaluate(
     source: options.Source,
-    how: str,
+    split: str,
     test_fraction: float,
     leave: int,
     folds: int,
@@ -50,19 +62,19 @@ def evaluate(
     as_json: bool,
     **params: Any,
 ) -> None:
-    """Hold entries out, fit on the rest, and score the ranking beside those by popularity and at random."""
+    """Hold out entries, fit on the rest, and compare the ranking with a popularity ranking and a random one."""
     data = source.load()
     parts: Iterable[tuple[Interactions, Interactions]]
-    if how == "k-fold":
-        parts = split.k_fold(data, folds, seed)
-    elif how == "leave-k-out":
-        parts = [split.leave_k_out(data, leave, seed)]
+    if split == "k-fold":
+        parts = splits.k_fold(data, folds, seed)
+    elif split == "leave-k-out":
+        parts = [splits.leave_k_out(data, leave, seed)]
     else:
-        parts = [split.random(data, test_fraction, seed) if how == "random" else split.by_time(data, test_fraction)]
+        parts = [splits.random(data, test_fraction, seed) if split == "random" else splits.by_time(data, test_fraction)]
     found: dict[str, list[Metrics]] = {}
     for train, test in parts:
         if not test.nnz:
-            raise ValueError(f"--split {how} of {data.nnz:,} entries leaves the test part empty; hold more out")
+            raise ValueError(f"--split {split} of {data.nnz:,} entries leaves the test part empty; hold out more entries")
         model = ALS(random_state=seed, n_threads=threads, **params).fit(train, progress=True)
         for name, contender in contenders(model, train, seed).items():
             found.setdefault(name, []).append(score(contender, train, test, k, n_threads=threads))
@@ -70,24 +82,28 @@ def evaluate(
     if as_json:
         print_json(means)
         return
-    rows = [{"metric": m} | {name: of.get(m, np.nan) for name, of in means.items()} for m in means["ALS"]]
+    rows = [{"metric": m} | {name: values.get(m, np.nan) for name, values in means.items()} for m in means["ALS"]]
     show_tables(console(), {"ranking of held-out items": rows})
     if len(found["ALS"]) == 1 and np.isfinite(means["ALS"]["auc"]):
         low, high = validation.interval(found["ALS"][0], "auc", seed=seed)
-        click.echo(f"AUC of ALS: 95 % interval over users {low:.4f} to {high:.4f}")
-        click.echo(f"ALS less popularity: {validation.compare(found['ALS'][0], found['popularity'][0], 'auc', seed=seed)}")
+        click.echo(f"AUC of ALS: 95 % confidence interval over users {low:.4f} to {high:.4f}")
+        click.echo(f"ALS minus popularity: {validation.compare(found['ALS'][0], found['popularity'][0], 'auc', seed=seed)}")
 
 
 @cli.command()
 @options.data
 @options.fixed
 @options.space
-@click.option("--metric", default="ndcg@10", show_default=True, help="What decides: ndcg@10, auc, recall@20, rmse, ...")
-@click.option("--validation", type=float, default=0.1, show_default=True, help="Share held out to score settings on.")
-@click.option("--patience", type=click.IntRange(1), help="Stop a fit after so many iterations without a better one.")
-@click.option("--prune", is_flag=True, help="Give settings up that fall below the median.")
-@click.option("--backend", type=click.Choice(["optuna"]), help="Who proposes the settings that are drawn.")
-@click.option("--journal", type=click.Path(), help="File to note finished settings in, and to go on from.")
+@click.option(
+    "--metric", default="ndcg@10", show_default=True, help="Metric that decides: ndcg@10, auc, recall@20, rmse, ..."
+)
+@click.option(
+    "--validation", type=float, default=0.1, show_default=True, help="Share of entries to hold out for scoring settings."
+)
+@click.option("--patience", type=click.IntRange(1), help="Stop a fit after this many iterations without a better score.")
+@click.option("--prune", is_flag=True, help="Stop the fits of settings that score below the median of earlier ones.")
+@click.option("--backend", type=click.Choice(["optuna"]), help="Let Optuna propose settings instead of random draws.")
+@click.option("--journal", type=click.Path(), help="File that records finished settings, for resuming the search.")
 @click.option("--listener", "listeners", multiple=True, help="User id to recommend to; may be given several times.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False), help="Model file to write the best model to.")
 @options.seed
@@ -111,20 +127,21 @@ def search(
     as_json: bool,
     **params: Any,
 ) -> None:
-    """Try settings, show how each ranks held-out items, fit the best on all data, and recommend.
+    """Try settings, show how each ranks held-out items, fit the best on all data, and recommend items with it.
 
-    Killed and started again, it goes on where it was. Settings given as options are the same for all.
+    If it is interrupted and started again with the same options, it continues where it stopped. A parameter that is given
+    as an option, such as --alpha, has this value in all settings.
     """
     if output:
         options.check_writable(output, source.path)
     fixed = options.given(params)
-    tried = options.tried(grid, n, space, fixed)
+    searched = options.search_space(grid, n, space, fixed)
     data = source.load()
     users = [options.one_id(data.users.whole, u) for u in listeners] or data.user_ids[:3].tolist()
     data.users.rows("listener", users)
-    found = try_settings(
+    found = run_search(
         data,
-        **tried,
+        **searched,
         metric=metric,
         validation=validation,
         seed=seed,
@@ -157,11 +174,15 @@ def search(
 @options.fixed
 @options.space
 @click.option("-o", "--output", required=True, type=click.Path(dir_okay=False), help="HTML file to write.")
-@click.option("--title", default="Music recommendation laboratory", show_default=True)
-@click.option("--metric", default="ndcg@10", show_default=True, help="What decides the search.")
-@click.option("--test-fraction", type=float, default=0.1, show_default=True, help="Share of the entries held out.")
-@click.option("--users", type=click.IntRange(1), default=20_000, show_default=True, help="Users to score, at most.")
-@click.option("--listener", "listeners", multiple=True, help="User id to show recommendations of; several times.")
+@click.option("--title", default="Music recommendation laboratory", show_default=True, help="Title of the page.")
+@click.option("--metric", default="ndcg@10", show_default=True, help="Metric that decides the search.")
+@click.option("--test-fraction", type=float, default=0.1, show_default=True, help="Share of the entries to hold out.")
+@click.option(
+    "--users", type=click.IntRange(1), default=20_000, show_default=True, help="Largest number of users to evaluate."
+)
+@click.option(
+    "--listener", "listeners", multiple=True, help="User id to show recommendations for; may be given several times."
+)
 @options.seed
 @options.threads
 def report(
@@ -179,10 +200,10 @@ def report(
     threads: int | None,
     **params: Any,
 ) -> None:
-    """Run the whole laboratory, and write all it found to one HTML file."""
+    """Run the whole laboratory, from cleaning to recommendations, and write the results to one HTML file."""
     options.check_writable(output, source.path)
     fixed = options.given(params)
-    tried = options.tried(grid, n, space, fixed)
+    searched = options.search_space(grid, n, space, fixed)
     data = source.read()
     whole = isinstance(data, RawEvents) or data.users.whole
     write_report(
@@ -196,18 +217,21 @@ def report(
         seed=seed,
         progress=True,
         n_threads=threads,
-        **tried,
+        **searched,
         **fixed,
     )
     echo(f"wrote {output}")
 
 
 def _cache() -> Path | None:
-    """The folder in which unfinished searches are noted, if there can be one."""
+    """The folder for journals of unfinished searches, or None if it cannot be written to."""
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "cymbals")
     with contextlib.suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
     if os.access(folder, os.W_OK):
         return folder
-    echo(f"{folder} cannot be written to: an interrupted search will start anew (--journal FILE notes it)", err=True)
+    echo(
+        f"{folder} cannot be written to, so an interrupted search cannot be resumed; --journal FILE makes it resumable",
+        err=True,
+    )
     return None

@@ -1,4 +1,4 @@
-"""Looking at things: the demonstration, data, this machine."""
+"""The commands that show something: `demo`, `describe` and `doctor`."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from .terminal import console, echo, print_json, show_tables
 
 
 @cli.command()
-@click.option("--listeners", type=click.IntRange(50), default=3000, show_default=True)
-@click.option("-o", "--output", type=click.Path(file_okay=False), help="Folder to keep the data set and the model in.")
+@click.option("--listeners", type=click.IntRange(50), default=3000, show_default=True, help="Number of users to make.")
+@click.option("-o", "--output", type=click.Path(file_okay=False), help="Folder to write the data set and the model to.")
 @options.seed
 @options.threads
 def demo(listeners: int, output: str | None, seed: int, threads: int | None) -> None:
-    """Make a data set, and run the whole laboratory on it."""
+    """Make a small data set, and run the whole laboratory on it."""
     from ..lab.demo import run
 
     run(console(), listeners, seed, threads, show_tables, output)
@@ -30,23 +30,27 @@ def demo(listeners: int, output: str | None, seed: int, threads: int | None) -> 
 @cli.command()
 @options.data
 @click.option("--top", type=click.IntRange(1), default=10, show_default=True, help="Length of the top lists.")
-@click.option("--find", help="List the items whose name contains this, instead.")
+@click.option("--find", help="Only list the items whose name contains this text.")
 @click.option(
-    "--resolve", multiple=True, type=options.whole_id, metavar="ID", help="Tell what an artist stands for, instead."
+    "--resolve",
+    multiple=True,
+    type=options.whole_id,
+    metavar="ID",
+    help="Only show which artist this id is an alias of; may be given several times.",
 )
 @click.option("--figures", type=click.Path(file_okay=False), help="Folder to write the pictures to, as .svg files.")
 @options.as_json
 def describe(
     source: options.Source, top: int, find: str | None, resolve: tuple[int, ...], figures: str | None, as_json: bool
 ) -> None:
-    """Show what a data set holds: activity, popularity, top lists, what loading rejected and merged."""
+    """Describe a data set: activity, popularity, top lists, and what loading rejected and merged."""
     data = source.read()
     found: dict[str, Any] = {}
     if resolve:
         if not isinstance(data, RawEvents):
-            raise click.UsageError("--resolve goes with Audioscrobbler's files, which have aliases")
-        stands_for = zip(resolve, data.resolve(list(resolve)).tolist(), strict=True)
-        found["aliases"] = [{"artist": artist, "canonical": canonical} for artist, canonical in stands_for]
+            raise click.UsageError("--resolve needs Audioscrobbler's files: other data have no aliases")
+        canonical_ids = zip(resolve, data.resolve(list(resolve)).tolist(), strict=True)
+        found["aliases"] = [{"artist": artist, "canonical": canonical} for artist, canonical in canonical_ids]
     if find:
         found[f"names with {find!r}"] = data.find(find)
     if not found or figures:
@@ -67,11 +71,13 @@ def describe(
 
 @cli.command()
 @click.option(
-    "--peaks", is_flag=True, help="Measure multiply-adds (1e9/s), second-level cache, streaming and gathering (GB/s)."
+    "--peaks",
+    is_flag=True,
+    help="Also measure this machine's limits: multiply-adds (1e9/s), and L2 cache, streaming and gathering (GB/s).",
 )
 @options.as_json
 def doctor(peaks: bool, as_json: bool) -> None:
-    """Tell version, instruction set, threads and why, compiler, OpenMP runtime."""
+    """Show the version, the instruction set, the number of threads and its reason, the compiler and the OpenMP runtime."""
     facts = examine(peaks)
     if as_json:
         print_json(facts)

@@ -1,4 +1,4 @@
-"""Making a model and asking it."""
+"""The commands that make and use models: `fit`, `recommend` and `similar`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from ..base.files import beside
 from ..data.ids import Ids
 from ..model.als import ALS, load
-from ..model.retrieval import MOST_PLACES
+from ..model.retrieval import MAX_N
 from . import options
 from .group import cli
 from .terminal import console, echo, print_json, show_tables
@@ -26,7 +26,7 @@ from .terminal import console, echo, print_json, show_tables
 @options.threads
 @options.as_json
 def fit(source: options.Source, output: str, seed: int, threads: int | None, as_json: bool, **params: Any) -> None:
-    """Fit a model and save it."""
+    """Fit a model and save it to a file."""
     options.check_writable(output, source.path)
     loaded = source.load()
     model = ALS(random_state=seed, n_threads=threads, **params).fit(loaded, compute_loss=True, progress=True)
@@ -43,21 +43,21 @@ def fit(source: options.Source, output: str, seed: int, threads: int | None, as_
 @cli.command()
 @click.argument("model", type=click.Path(exists=True, dir_okay=False))
 @click.option("--user", multiple=True, help="User id; may be given several times.")
-@click.option("--all", "everyone", is_flag=True, help="All users, streamed to a table.")
-@click.option("-n", type=click.IntRange(1, MOST_PLACES), default=10, show_default=True, help="Items for each user.")
-@click.option("-o", "--output", type=click.Path(dir_okay=False), help="With --all: a .parquet or .csv file.")
+@click.option("--all", "everyone", is_flag=True, help="Recommend to all users, and write a table to the file of -o.")
+@click.option("-n", type=click.IntRange(1, MAX_N), default=10, show_default=True, help="Items for each user.")
+@click.option("-o", "--output", type=click.Path(dir_okay=False), help="With --all: .parquet or .csv file to write.")
 @options.threads
 @options.as_json
 def recommend(
     model: str, user: tuple[str, ...], everyone: bool, n: int, output: str | None, threads: int | None, as_json: bool
 ) -> None:
-    """Recommend items that users have not had yet."""
+    """Recommend items that users have not seen yet."""
     if everyone == bool(user):
         raise click.UsageError("give --user ID, or --all with -o FILE")
     if everyone and (not output or Path(output).suffix not in (".parquet", ".csv")):
         raise click.UsageError("--all needs -o with a name that ends in .parquet or .csv")
     if output and not everyone:
-        raise click.UsageError("-o goes with --all")
+        raise click.UsageError("-o needs --all")
     fitted = load(model, mmap=True)
     if everyone and output:
         _stream(fitted, n, output, threads)
@@ -70,11 +70,11 @@ def recommend(
 @cli.command()
 @click.argument("model", type=click.Path(exists=True, dir_okay=False))
 @click.option("--item", multiple=True, required=True, help="Item id or exact name; may be given several times.")
-@click.option("-n", type=click.IntRange(1, MOST_PLACES), default=10, show_default=True, help="Items for each.")
+@click.option("-n", type=click.IntRange(1, MAX_N), default=10, show_default=True, help="Similar items for each.")
 @options.threads
 @options.as_json
 def similar(model: str, item: tuple[str, ...], n: int, threads: int | None, as_json: bool) -> None:
-    """List the items most like others."""
+    """List the items that are most similar to given items."""
     fitted = load(model, mmap=True)
     items = [_item(fitted, i) for i in item]
     ids, scores = fitted.similar_items(items, n, n_threads=threads)
@@ -82,13 +82,13 @@ def similar(model: str, item: tuple[str, ...], n: int, threads: int | None, as_j
 
 
 def save(model: ALS, output: str) -> None:
-    """Without the number of threads: a choice for this machine, not for those that will read the file."""
+    """Save a model without its number of threads, which would be wrong on another machine."""
     model.set_params(n_threads=None)
     model.save(output)
 
 
 def _item(model: ALS, text: str) -> Any:
-    """An item by its id or its exact name; other spellings of a name are suggested."""
+    """Find an item by its exact name or its id. If there is none, the error suggests similar names."""
     names = model.item_names_
     if names is None:
         return options.one_id(model.items_.whole, text)
@@ -107,7 +107,7 @@ def _item(model: ALS, text: str) -> Any:
 
 
 def _nearest(text: str, names: Any) -> list[str]:
-    """Up to three names that differ from a text in capitals alone, or else in little."""
+    """The name that differs from `text` only in upper and lower case, or else up to three similar names."""
     folded: dict[str, str] = {}
     for name in names:
         if name:
@@ -118,7 +118,7 @@ def _nearest(text: str, names: Any) -> list[str]:
 
 
 def lists(model: ALS, asked: list[Any], ids: Any, scores: Any) -> dict[Any, list[dict[str, Any]]]:
-    """Items with names and scores for each that was asked for; places that could not be filled are left out."""
+    """For each user or item in `asked`, its list of items with ranks, names and scores. Leaves out scores of -inf."""
     return {
         one: [
             {"rank": rank, "item": i, "name": model.name_of(i), "score": float(v)}
@@ -130,7 +130,7 @@ def lists(model: ALS, asked: list[Any], ids: Any, scores: Any) -> dict[Any, list
 
 
 def show_lists(model: ALS, what: str, asked: list[Any], ids: Any, scores: Any, as_json: bool) -> None:
-    """On the terminal, or as JSON."""
+    """Print lists of recommended or similar items as tables, or as JSON."""
     rows_of = lists(model, asked, ids, scores)
     if as_json:
         print_json(rows_of)
@@ -141,7 +141,10 @@ def show_lists(model: ALS, what: str, asked: list[Any], ids: Any, scores: Any, a
 
 
 def _stream(model: ALS, n: int, output: str, threads: int | None) -> None:
-    """Recommendations for all users, a block at a time, written beside the target and renamed."""
+    """Write recommendations for all users to a table, a block of users at a time.
+
+    The table is first written to a temporary file, which is then renamed to `output`.
+    """
     import pyarrow as pa
     import pyarrow.csv
     import pyarrow.parquet
@@ -153,7 +156,7 @@ def _stream(model: ALS, n: int, output: str, threads: int | None) -> None:
     kinds = [pa.int64() if ids.whole else pa.string() for ids in (model.users_, model.items_)]
     schema = pa.schema([("user", kinds[0]), ("rank", pa.int32()), ("item", kinds[1]), ("score", pa.float64())])
     open_writer = pyarrow.parquet.ParquetWriter if output.endswith(".parquet") else pyarrow.csv.CSVWriter
-    # an open file, for pyarrow refuses names that are not UTF-8
+    # Pass an open file: pyarrow refuses file names that are not UTF-8.
     with beside(output) as unfinished, open(unfinished, "wb") as file, open_writer(file, schema) as writer:
         for begin in range(0, users.size, 8192):
             block = users[begin : begin + 8192]
@@ -166,11 +169,12 @@ def _stream(model: ALS, n: int, output: str, threads: int | None) -> None:
 
 
 def _check_storable(ids: Ids) -> None:
-    """Refuses ids that UTF-8, and so a table, cannot hold."""
+    """Refuse ids that a table cannot store, because they are not valid UTF-8."""
     for one in [] if ids.whole else ids.all():
         try:
             one.encode()
         except UnicodeEncodeError:
             raise ValueError(
-                f"the {ids.what} id {one!r} holds half of a surrogate pair, which no table can; ask with --user and --json"
+                f"the {ids.what} id {one!r} contains half of a surrogate pair, which a table cannot store; use --user and "
+                "--json instead"
             ) from None

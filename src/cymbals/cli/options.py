@@ -1,4 +1,4 @@
-"""Options that several commands share, and what they turn into."""
+"""Options that several commands share, and the conversion of their values."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _DATA_FILES = (".csv", ".dat", ".parquet", ".tsv", ".txt")
 
 @dataclass(frozen=True)
 class Source:
-    """Where a command's data come from."""
+    """The DATA argument of a command, and the names of the columns to read from a table."""
 
     path: str
     user: str
@@ -33,11 +33,11 @@ class Source:
     time: str | None
 
     def read(self) -> Interactions | RawEvents:
-        """As found."""
+        """Read the data without cleaning."""
         return datasets.read(self.path, self.user, self.item, self.value, self.time)
 
     def load(self) -> Interactions:
-        """Cleaned, with a word on stderr of what there is."""
+        """Read and clean the data, and print its size to stderr."""
         found = datasets.load(self.path, self.user, self.item, self.value, self.time)
         report = found.report
         rejected = f", {report['lines_rejected']:,} lines rejected" if report.get("lines_rejected") else ""
@@ -50,12 +50,12 @@ class Source:
 
 
 def _options(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Several click options as one decorator."""
+    """Combine several click options into one decorator."""
     return lambda f: functools.reduce(lambda g, option: option(g), reversed(options), f)
 
 
 def data(command: Callable[..., Any]) -> Callable[..., Any]:
-    """DATA and the names of a table's columns, as a `Source`."""
+    """A decorator that adds DATA and the options for column names, and passes them to the command as a `Source`."""
 
     @functools.wraps(command)
     def with_source(data: str, user: str, item: str, value: str, time: str | None, **rest: Any) -> Any:
@@ -63,94 +63,94 @@ def data(command: Callable[..., Any]) -> Callable[..., Any]:
 
     wrapped: Callable[..., Any] = _options(
         click.argument("data", type=click.Path(exists=True)),
-        click.option("--user", default="user", show_default=True, help="Column with users, in a table."),
-        click.option("--item", default="item", show_default=True, help="Column with items, in a table."),
+        click.option("--user", default="user", show_default=True, help="If DATA is a table: the column with users."),
+        click.option("--item", default="item", show_default=True, help="If DATA is a table: the column with items."),
         click.option(
             "--value",
             default="value",
             show_default=True,
-            help="Column with counts or ratings, in a table; '' where every row counts 1.",
+            help="If DATA is a table: the column with counts or ratings, or '' if every row counts 1.",
         ),
-        click.option("--time", help="Column with times, in a table."),
+        click.option("--time", help="If DATA is a table: the column with times."),
     )(with_source)
     return wrapped
 
 
 def _parameters(default: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Arguments of `ALS`, each with what `default` makes of its default."""
+    """A decorator that adds the arguments of `ALS` as options. `default` turns the default of `ALS` into the option's."""
     known = ALS().get_params()
 
-    def option(name: str, **how: Any) -> Any:
+    def option(name: str, **kwargs: Any) -> Any:
         value = default(known[name.removeprefix("--").replace("-", "_")])
-        return click.option(name, default=value, show_default=value is not None, **how)
+        return click.option(name, default=value, show_default=value is not None, **kwargs)
 
     return _options(
-        option("--factors", type=click.IntRange(1), help="Rank of the model."),
-        option("--regularization", type=float),
-        option("--alpha", type=float, help="Scales confidence."),
-        option("--unobserved-weight", type=float),
-        option("--objective", type=click.Choice(OBJECTIVES)),
-        option("--confidence", type=click.Choice(CONFIDENCES)),
+        option("--factors", type=click.IntRange(1), help="Number of factors of each user and item."),
+        option("--regularization", type=float, help="Strength of the regularization."),
+        option("--alpha", type=float, help="Factor of the confidence in entries."),
+        option("--unobserved-weight", type=float, help="Weight of pairs without an entry."),
+        option("--objective", type=click.Choice(OBJECTIVES), help="hu and ials are for counts, explicit is for ratings."),
+        option("--confidence", type=click.Choice(CONFIDENCES), help="How confidence grows with counts."),
         option("--nu", type=float, help="Exponent of frequency-scaled regularization."),
-        option("--biases", is_flag=True, help="Mean and biases, with objective explicit."),
-        option("--solver", type=click.Choice(("auto", "cg", "exact"))),
-        option("--iterations", type=click.IntRange(1)),
+        option("--biases", is_flag=True, help="Fit the mean and biases of users and items; needs --objective explicit."),
+        option("--solver", type=click.Choice(("auto", "cg", "exact")), help="How rows are solved."),
+        option("--iterations", type=click.IntRange(1), help="Number of iterations."),
     )
 
 
 fit = _parameters(lambda value: value)
-fixed = _parameters(lambda value: None)  # the same for all settings of a search, where given
+fixed = _parameters(lambda value: None)  # for a search: an option that is given is the same for all settings
 space = _options(
     click.option(
-        "--grid", multiple=True, metavar="NAME=A,B,...", help="Values of a parameter of which all combinations are tried."
+        "--grid", multiple=True, metavar="NAME=A,B,...", help="Values of a parameter; all combinations are tried."
     ),
-    click.option("--random", "n", type=click.IntRange(1), help="Settings to draw."),
+    click.option("--random", "n", type=click.IntRange(1), help="Number of settings to draw."),
     click.option(
         "--space",
         multiple=True,
         metavar="NAME=LOW:HIGH[:log]",
-        help="What to draw a parameter from, or NAME=A,B,...; by default factors 10 to 50, regularization, alpha.",
+        help="Range (or NAME=A,B,...: list) to draw a parameter from; by default factors 10 to 50, regularization, alpha.",
     ),
 )
-seed = click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
-threads = click.option("--threads", type=click.IntRange(1), help="Threads; by default what this process may use.")
+seed = click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of all random draws.")
+threads = click.option("--threads", type=click.IntRange(1), help="Number of threads; by default all this process may use.")
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 def given(params: dict[str, Any]) -> dict[str, Any]:
-    """Those of `fixed` that stand on the command line; a search leaves the others alone."""
+    """The options of `fixed` that were given on the command line."""
     return {name: value for name, value in params.items() if value is not None and value is not False}
 
 
-def tried(grid: tuple[str, ...], n: int | None, space: tuple[str, ...], fixed: dict[str, Any]) -> dict[str, Any]:
-    """--grid, --random and --space as `search` takes them."""
+def search_space(grid: tuple[str, ...], n: int | None, space: tuple[str, ...], fixed: dict[str, Any]) -> dict[str, Any]:
+    """--grid, --random and --space as arguments of `cymbals.search`."""
     listed = dict(assigned("--grid", text) for text in grid)
     drawn = {name: _drawn(name, values) for name, values in (assigned("--space", text) for text in space)}
     if space and not n:
-        raise click.UsageError("--space goes with --random N")
+        raise click.UsageError("--space needs --random N")
     if n and listed and not drawn:
-        drawn = spaces.usual(fixed)
+        drawn = spaces.default_space(fixed)
     return {"grid": listed or None, "random": drawn or None} | ({"n": n} if n else {})
 
 
 def assigned(option: str, text: str) -> tuple[str, list[Any]]:
-    """NAME=A,B,... as name and values."""
+    """Parse NAME=A,B,... into the name and the values."""
     name, equals, values = text.partition("=")
     if not name or not equals or not values:
-        raise click.UsageError(f"{option} takes NAME=VALUE,VALUE,..., got {text!r}")
+        raise click.UsageError(f"{option} needs NAME=VALUE,VALUE,..., got {text!r}")
     return name.strip().replace("-", "_"), [_value(v.strip()) for v in values.split(",")]
 
 
 def _drawn(name: str, values: list[Any]) -> Any:
-    """LOW:HIGH[:log] as a distribution: of whole numbers where both ends are; other values as they are."""
+    """LOW:HIGH[:log] as a distribution. It draws whole numbers if both ends are whole. Lists are returned unchanged."""
     if len(values) > 1 or not isinstance(values[0], str) or ":" not in values[0]:
         return values
     low, high, *kind = (_value(part) for part in values[0].split(":"))
     if kind not in ([], ["log"]) or any(isinstance(end, str) for end in (low, high)) or not low < high:
-        raise click.UsageError(f"--space takes NAME=LOW:HIGH or NAME=LOW:HIGH:log, got {name}={values[0]}")
+        raise click.UsageError(f"--space needs NAME=LOW:HIGH or NAME=LOW:HIGH:log, got {name}={values[0]}")
     if kind and low <= 0:
         raise click.UsageError(f"--space {name}={values[0]}: a logarithm needs LOW above 0")
-    import scipy.stats  # takes a second to load
+    import scipy.stats  # here, because it takes a second to load
 
     if kind:
         return scipy.stats.loguniform(low, high)
@@ -160,7 +160,7 @@ def _drawn(name: str, values: list[Any]) -> Any:
 
 
 def _value(text: str) -> Any:
-    """A whole number, a number, true or false, or a text; "1_000" is a text, though Python takes it for 1000."""
+    """Parse a whole number, a number, true or false, or else return the text. "1_000" is text, not 1000 as in Python."""
     for kind in (int, float) if "_" not in text else ():
         try:
             return kind(text)
@@ -170,12 +170,12 @@ def _value(text: str) -> Any:
 
 
 def check_writable(output: str, source: str | None = None) -> None:
-    """Before minutes of work, not after them: refuses a file that cannot be written, or that is part of `source`."""
+    """Refuse an output file that cannot be written or that is part of `source`. Call it before minutes of work."""
     if source is not None and os.path.exists(output):
         target = Path(output).resolve()
         inside = os.path.isdir(source) and target.suffix in _DATA_FILES and os.path.samefile(target.parent, source)
         if inside or os.path.samefile(target, source):
-            raise click.UsageError(f"--output {output} would replace what is read from {source}: name another file")
+            raise click.UsageError(f"--output {output} would replace a file that is read from {source}: name another file")
     try:
         files.check_writable(output)
     except OSError as error:
@@ -183,13 +183,14 @@ def check_writable(output: str, source: str | None = None) -> None:
 
 
 def whole_id(text: str) -> int:
-    """An id in digits; int() takes "1_000" for 1000."""
+    """Parse an id of digits. Refuses "1_000", which int() would read as 1000."""
     if "_" in text:
         raise ValueError(text)
     return int(text)
 
 
 def one_id(whole: bool, text: str) -> Any:
+    """Parse an id from the command line: a whole number if the model's ids are, else the text."""
     if not whole:
         return text
     try:

@@ -1,4 +1,4 @@
-"""Where the time of a fit goes, and how it grows."""
+"""The command `profile`: where the time of a fit goes, and how it grows with a parameter."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .terminal import console, echo, print_json, show_tables
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_SHOWN = ("gram", "eigh", "rotate", "whiten", "gather", "cg", "dual", "primal", "wait")  # of a sweep, as columns
+_PHASES = ("gram", "eigh", "rotate", "whiten", "gather", "cg", "dual", "primal", "wait")  # columns in a sweep's table
 
 
 @cli.command()
@@ -31,14 +31,14 @@ _SHOWN = ("gram", "eigh", "rotate", "whiten", "gather", "cg", "dual", "primal", 
     "--sweep",
     multiple=True,
     metavar="NAME=A,B,...",
-    help="Values of a parameter of the model, or of threads; all combinations are fitted in turn.",
+    help="Values of a parameter of the model, or of threads; fits all combinations.",
 )
-@click.option("--rounds", type=click.IntRange(1), help="Of a sweep, 3 if not given; medians are shown.")
-@click.option("--trace", type=click.Path(dir_okay=False), help="Trace events (.json) to write, for ui.perfetto.dev.")
+@click.option("--rounds", type=click.IntRange(1), help="With --sweep: fits of each combination (default 3). Shows medians.")
+@click.option("--trace", type=click.Path(dir_okay=False), help="Trace (.json) to write, for ui.perfetto.dev.")
 @click.option(
     "--figure",
     type=click.Path(dir_okay=False),
-    help="Picture (.svg, .png) to write: the roofline, or the curves of a sweep (scaling.svg if not given).",
+    help="Picture (.svg, .png) to write: the roofline, or with --sweep the curves (default scaling.svg).",
 )
 @options.seed
 @options.threads
@@ -54,12 +54,12 @@ def profile(
     as_json: bool,
     **params: Any,
 ) -> None:
-    """Fit and show what every phase took: seconds, threads, flops, bytes, shares of this machine's limits."""
+    """Fit a model, and show for each phase its seconds, threads, flops, bytes and share of this machine's limits."""
     varied = _varied(sweep)
     if varied and trace:
-        raise click.UsageError("--trace goes without --sweep: it shows a single fit")
+        raise click.UsageError("--trace cannot be used with --sweep: it shows a single fit")
     if rounds and not varied:
-        raise click.UsageError("--rounds goes with --sweep: a single fit has none")
+        raise click.UsageError("--rounds needs --sweep")
     if varied and not figure:
         figure = "scaling.svg"
     if figure and figure == trace:
@@ -96,19 +96,22 @@ def profile(
 
 
 def _varied(sweep: tuple[str, ...]) -> dict[str, list[Any]]:
-    """Values by parameter, "threads" being the model's n_threads."""
+    """The values of each parameter of --sweep. "threads" and "n_threads" are the same parameter."""
     varied: dict[str, list[Any]] = {}
     for text in sweep:
         name, values = options.assigned("--sweep", text)
         name = "threads" if name == "n_threads" else name
         if name in varied:
-            raise click.UsageError(f"--sweep {name} is given twice; list its values in one: {name}=A,B")
+            raise click.UsageError(f"--sweep {name} is given twice; list all its values in one option: {name}=A,B")
         varied[name] = values
     return varied
 
 
 def _check_kind(figure: str) -> None:
-    """Before minutes of work, whether matplotlib is there and can write such a file."""
+    """Refuse a picture that cannot be written: matplotlib is missing or does not know the file type.
+
+    Call it before minutes of work.
+    """
     from matplotlib.figure import Figure
 
     kinds = Figure().canvas.get_supported_filetypes()
@@ -122,7 +125,7 @@ def _setting(fixed: dict[str, Any], varied: dict[str, Any], values: tuple[Any, .
         chosen["n_threads"] = chosen.pop("threads")
     unknown = chosen.keys() - ALS().get_params().keys()
     if unknown:
-        raise click.UsageError(f"--sweep takes threads or a parameter of the model, got {', '.join(sorted(unknown))}")
+        raise click.UsageError(f"--sweep needs threads or a parameter of the model, got {', '.join(sorted(unknown))}")
     return fixed | chosen
 
 
@@ -131,11 +134,14 @@ def _fitted(data: Interactions, setting: dict[str, Any]) -> Profile:
 
 
 def _sweep(data: Interactions, varied: dict[str, Any], settings: list[dict[str, Any]], rounds: int) -> list[dict[str, Any]]:
-    """A row for each setting. Settings take turns, so that a noisy minute does not fall on one of them alone."""
+    """Fit all settings in each round, and return a row of medians for each setting.
+
+    Settings take turns, so that a disturbance of the machine does not affect only one of them.
+    """
     found: list[list[dict[str, float]]] = [[] for _ in settings]
     for _ in range(rounds):
         for setting, profiles in zip(settings, found, strict=True):
-            profiles.append(_an_iteration(_fitted(data, setting)))
+            profiles.append(_iteration_means(_fitted(data, setting)))
     table = []
     for values, runs in zip(itertools.product(*varied.values()), found, strict=True):
         medians = {name: statistics.median(run[name] for run in runs) for name in runs[0]}
@@ -143,18 +149,18 @@ def _sweep(data: Interactions, varied: dict[str, Any], settings: list[dict[str, 
     return table
 
 
-def _an_iteration(profile: Profile) -> dict[str, float]:
-    """Seconds of the half-steps of one iteration, in all and by phase, and what they computed."""
+def _iteration_means(profile: Profile) -> dict[str, float]:
+    """Means over iterations: seconds of the half-steps, seconds of each phase, and GFLOP/s."""
     rows = [row for row in profile.phases(peaks=False) if row["side"]]
     n = max(row["iteration"] for row in rows)
     seconds = sum(row["seconds"] for row in rows) / n
-    parts = {name: sum(row["seconds"] for row in rows if row["phase"] == name) / n for name in _SHOWN}
+    parts = {name: sum(row["seconds"] for row in rows if row["phase"] == name) / n for name in _PHASES}
     gflop = sum(row["gflop"] for row in rows) / n
     return {"seconds an iteration": seconds, **parts, "GFLOP/s": gflop / seconds}
 
 
 def _by_length(profile: Profile) -> Any:
-    """Row classes over all iterations, as a data frame; users first."""
+    """The time by number of entries of a row and by solver, over all iterations, as a data frame. Users come first."""
     table = profile.to_frame("row_classes").drop(columns="iteration")
     table["side"] = table["side"].astype("category").cat.set_categories(["users", "items", ""])
     table = table.groupby(["side", "least", "most", "solver"], observed=True).sum().reset_index()

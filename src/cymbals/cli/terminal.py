@@ -1,4 +1,4 @@
-"""Tables and JSON on a terminal or in a pipe."""
+"""Prints tables, lines and JSON to a terminal or a pipe."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from ..base.format import UNPRINTABLE, cell, is_number, printable
 
 
 def console() -> Console:
-    """stdout; in a pipe a table is as wide as it needs."""
+    """A console for stdout. In a pipe, tables may be 160 characters wide."""
     return Console(width=None if sys.stdout.isatty() else 160, highlight=False)
 
 
 def records(table: Any) -> list[dict[str, Any]]:
-    """The rows of a data frame, or of what is a list of rows already."""
+    """The rows of a data frame as a list of dicts. A list of rows is returned as it is."""
     rows: list[dict[str, Any]] = table if isinstance(table, list) else table.to_dict("records")
     return rows
 
 
-def show_tables(out: Console, found: Mapping[str, Any]) -> None:
-    """Tables with titles: data frames or lists of rows."""
-    for title, given in found.items():
+def show_tables(out: Console, tables: Mapping[str, Any]) -> None:
+    """Print tables by title. Each is a data frame or a list of rows."""
+    for title, given in tables.items():
         rows = records(given)
         if not rows:
             out.print(Text(f"{printable(title)}: nothing"))
@@ -43,12 +43,12 @@ def show_tables(out: Console, found: Mapping[str, Any]) -> None:
 
 
 def echo(text: object, err: bool = False) -> None:
-    """A line on stdout or stderr."""
+    """Print a line to stdout or stderr."""
     click.echo(printable(str(text)), err=err)
 
 
 def print_json(value: Any) -> None:
-    """JSON on stdout; data frames as lists of rows, what is no number as null; `UNPRINTABLE` characters as JSON escapes."""
+    """Print a value as JSON. Data frames become lists of rows, NaN and infinity null, `UNPRINTABLE` characters escapes."""
 
     def plain(x: Any) -> Any:
         if isinstance(x, Mapping):

@@ -1,1 +1,1 @@
-"""Judging a model on held-out data: metrics, their uncertainty, baselines, early stopping."""
+"""Evaluates a model on held-out data: metrics, their uncertainty, baselines, early stopping."""

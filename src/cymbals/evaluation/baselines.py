@@ -1,4 +1,4 @@
-"""What a model must beat."""
+"""Baselines: simple models that a fitted model should beat."""
 
 from __future__ import annotations
 
@@ -16,12 +16,15 @@ from ..model.state import State, audience
 
 
 def contenders(model: FactorModel, train: Any, seed: Any = 0) -> dict[str, FactorModel]:
-    """A model named "ALS" and what it must beat, "popularity" and "random", fitted on the same train part."""
+    """The models to compare: `model` as "ALS", and both baselines, fitted on the same train part."""
     return {"ALS": model, "popularity": Popularity().fit(train), "random": Random(seed).fit(train)}
 
 
 class Popularity(FactorModel):
-    """Every user is recommended what most users have: a model of one factor, the audience.
+    """A baseline that recommends the items with the most users, to every user.
+
+    Compare your model with it by `cymbals.evaluate`: a model that does not rank better has learnt nothing about individual
+    users. This baseline is a model with one factor, the number of users of each item.
 
     Examples
     --------
@@ -32,7 +35,16 @@ class Popularity(FactorModel):
     """
 
     def fit(self, train: Any) -> Self:
-        """Count the users of each item whose value is above 0; takes what `ALS.fit` takes."""
+        """Count the users of each item that have a value above 0.
+
+        Parameters
+        ----------
+        train : Interactions or scipy sparse matrix or array, shape (n_users, n_items)
+
+        Returns
+        -------
+        self
+        """
         data = as_interactions("train", train, resolve(None))
         everyone, counts = np.ones((data.shape[0], 1), np.float32), audience(data.csr, np.float32)
         self._state = State(everyone, counts, data.users, data.items, data.item_names, data.csr)
@@ -43,7 +55,9 @@ class Popularity(FactorModel):
 
 
 class Random(FactorModel):
-    """Every user is recommended items at random, each user others: factors that are noise. Its AUC is 1/2 but for chance.
+    """A baseline that recommends random items, different ones to each user. Its factors are random numbers.
+
+    Use it to check an evaluation: its AUC must be near 1/2, apart from chance.
 
     Parameters
     ----------
@@ -57,13 +71,22 @@ class Random(FactorModel):
     (2,)
     """
 
-    _RANK = 16  # enough that the orders of two users have little in common
+    _RANK = 16  # large enough that the rankings of two users are nearly independent
 
     def __init__(self, seed: Any = 0) -> None:
         self.seed = seed
 
     def fit(self, train: Any) -> Self:
-        """Draw the factors; takes what `ALS.fit` takes."""
+        """Draw random factors.
+
+        Parameters
+        ----------
+        train : Interactions or scipy sparse matrix or array, shape (n_users, n_items)
+
+        Returns
+        -------
+        self
+        """
         data, rng = as_interactions("train", train, resolve(None)), generator(self.seed, "seed")
         x, y = (rng.standard_normal((n, self._RANK)).astype(np.float32) for n in data.shape)
         self._state = State(x, y, data.users, data.items, data.item_names, data.csr)

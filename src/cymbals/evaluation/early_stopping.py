@@ -1,4 +1,4 @@
-"""Stopping a fit when it no longer ranks held-out items better, and keeping the iteration that ranked them best."""
+"""Stops a fit when its ranking of held-out items no longer improves, and restores the best iteration."""
 
 from __future__ import annotations
 
@@ -12,33 +12,36 @@ LOWER_IS_BETTER = ("rmse", "mae")
 
 
 class EarlyStopping:
-    """A callback for `ALS.fit`: scores each iteration on a validation part, stops, and restores the best iteration.
+    """A callback for `ALS.fit` that scores each iteration on a validation part, and stops when scores no longer improve.
+
+    The model then has the state of the best iteration. Use it to find the number of iterations while fitting.
 
     Parameters
     ----------
     train, validation : Interactions or scipy sparse, shape (n_users, n_items)
-        What the model is fitted on, and what was held out of it; never the test part.
+        The part that the model is fitted on, and a part that was held out of the train data. Never use the test part.
     metric : str
-        One that `evaluate` gives: "auc", "ndcg@10", "recall@20" ..., or "rmse" and "mae", of which less is better.
+        A metric of `evaluate`: "auc", "ndcg@10", "recall@20" ..., or "rmse" or "mae", of which lower is better.
     patience : int
-        Iterations without a better one after which the fit stops.
+        Stop after this many iterations without a better score.
     users : array_like, optional
-        Ids of the users to score; all by default.
+        Ids of the users to score. All by default.
 
     Attributes
     ----------
     best_iteration : int
-        The one that the model has been set back to.
+        The iteration with the best score. The model has its state after the fit.
     best_score : float
     trace : list of float
         The score after each iteration.
     metrics : Metrics
-        All figures of the best iteration.
+        All metrics of the best iteration.
 
     Notes
     -----
-    `tol`, too, would end a fit, and is refused. Solver "auto" over-relaxes, which fits sooner but may pass the best point
-    by; ``relaxation=1`` keeps to plain alternating least squares.
+    A model with `tol` is refused, because `tol` could end the fit before the best iteration is restored. Solver "auto"
+    over-relaxes: the loss falls faster, but the fit may skip the iteration with the best score. ``relaxation=1`` is plain
+    alternating least squares.
 
     Examples
     --------
@@ -64,7 +67,9 @@ class EarlyStopping:
 
     def __call__(self, model: Any, iteration: int) -> bool:
         if model.tol is not None:
-            raise ValueError(f"tol={model.tol} would end the fit before early stopping can set it back: leave tol out")
+            raise ValueError(
+                f"tol={model.tol} would end the fit before early stopping restores the best iteration: leave tol out"
+            )
         if iteration == 1:
             self.trace = []
         found = evaluate(model, self.train, self.validation, self.k, self.users, model.n_threads)
@@ -74,12 +79,12 @@ class EarlyStopping:
         if iteration - self.best_iteration < self.patience and iteration < model.iterations:
             return False
         model.set_back(self._state, self.best_iteration)
-        self._state = None  # not kept longer than needed
+        self._state = None  # frees the memory of its factors
         return True
 
 
 def cutoffs(metric: str) -> tuple[int, ...]:
-    """The usual cut-offs, and that of the metric."""
+    """The cut-offs 5, 10 and 20, and the cut-off in the name of the metric. Raises ValueError for an unknown metric."""
     if not isinstance(metric, str) or not re.fullmatch(
         r"(auc|mrr|rmse|mae|(precision|recall|map|ndcg|coverage)@[1-9]\d*)", metric
     ):
@@ -93,7 +98,7 @@ def cutoffs(metric: str) -> tuple[int, ...]:
 
 
 def is_better(metric: str, score: float, than: float) -> bool:
-    """Whether a score is better; one that is no number never is, and is worse than any."""
+    """Whether `score` is better than the score `than`. A NaN is worse than every number."""
     if score != score or than != than:
         return score == score
     return score < than if metric in LOWER_IS_BETTER else score > than

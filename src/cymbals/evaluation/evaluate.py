@@ -1,4 +1,4 @@
-"""How well a model ranks held-out items: exact, over the full catalogue, for every user, in one threaded pass."""
+"""Evaluates how well a model ranks held-out items: exact metrics over the whole catalogue, for every user."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from ..model.factor_model import FactorModel
 if TYPE_CHECKING:
     import pandas as pd
 
-MOST_CUTOFFS = 100_000  # as csrc/metrics.cpp has it
+MAX_CUTOFFS = 100_000  # the limit of csrc/metrics.cpp
 
 
 class Metrics(Mapping[str, float]):
-    """Means over the users for whom a metric is defined; ``m["auc"]``, ``m["ndcg@10"]``, ``m["recall@20"]`` ...
+    """The metrics of a model, as returned by `cymbals.evaluate`: ``m["auc"]``, ``m["ndcg@10"]``, ``m["recall@20"]`` ...
 
-    Coverage, rmse and mae are figures of all users together instead.
+    A metric is the mean over the users for whom it is defined. Coverage, rmse and mae are computed over all users together.
 
     Attributes
     ----------
     per_user : dict of str to ndarray, shape (n_users,)
-        Each user's own figure, NaN where undefined or not asked for.
+        The value of each user. NaN for users for whom a metric is not defined, and for users who were not evaluated.
     n_users : int
-        Users with at least one held-out item.
+        Number of users with at least one held-out item.
     """
 
     def __init__(self, per_user: dict[str, NDArray[np.float64]], together: dict[str, float]) -> None:
@@ -49,7 +49,7 @@ class Metrics(Mapping[str, float]):
         try:
             return self._means[name]
         except KeyError:
-            raise KeyError(f"no metric {name!r}; there are {', '.join(self._means)}") from None
+            raise KeyError(f"no metric {name!r}; the metrics are {', '.join(self._means)}") from None
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._means)
@@ -58,12 +58,12 @@ class Metrics(Mapping[str, float]):
         return len(self._means)
 
     def to_dict(self, at: str = "@") -> dict[str, float]:
-        """Plain numbers by name.
+        """The metrics as a dict of plain numbers. Use it to log them.
 
         Parameters
         ----------
         at : str
-            What stands before a cut-off: ``to_dict("_at_")`` has "ndcg_at_10", a name that MLflow takes.
+            Text that replaces "@" in the names: ``to_dict("_at_")`` has "ndcg_at_10", a name that MLflow accepts.
 
         Returns
         -------
@@ -72,7 +72,7 @@ class Metrics(Mapping[str, float]):
         return {name.replace("@", at): value for name, value in self.items()}
 
     def to_frame(self) -> pd.DataFrame:
-        """A data frame with a row for each metric: columns "metric" and "value".
+        """The metrics as a data frame with one row for each metric and the columns "metric" and "value".
 
         Returns
         -------
@@ -97,27 +97,35 @@ def evaluate(
     users: Any = None,
     n_threads: int | None = None,
 ) -> Metrics:
-    """Rank all items that a user does not have in train, and compare with what the user has in test.
+    """Rank for each user all items that are not in train, and compare the ranking with the user's items in test.
 
-    AUC is the share of (held-out, other) pairs of items in the right order, ties counting one half; the others are all
-    items neither in train nor in test. precision@k = hits / k; recall@k = hits / held-out items; map@k and ndcg@k
-    divide by what a perfect ranking of min(k, held-out) hits would reach; mrr is 1 / rank of the first hit;
-    coverage@k is the share of the catalogue in at least one user's top k. Equal scores rank by row number.
-    Held-out entries that stand in train too, or whose value is not above 0, do not count; users without any left out.
+    Use it to judge a fitted model on the test part of a split. The metrics of a user are:
 
-    For a model that estimates values (objective "explicit"), rmse and mae are the root mean square and the mean size of
-    the errors of its scores, over all entries of test, whatever their value: pooled, not means over users.
+    * auc: the share of pairs (held-out item, other item) in the right order. Pairs with equal scores count one half. The
+      other items are all items that are neither in train nor in test.
+    * precision@k: hits / k. A hit is a held-out item among the first k.
+    * recall@k: hits / held-out items.
+    * map@k, ndcg@k: average precision and discounted cumulative gain, divided by the value of a perfect ranking with
+      min(k, held-out items) hits.
+    * mrr: 1 / rank of the first held-out item.
+
+    coverage@k is the share of the catalogue that is in the top k of at least one user. Items with equal scores rank by row
+    number. Held-out entries do not count if they are also in train or if their value is not above 0. Users without
+    held-out entries do not count.
+
+    A model that estimates values (objective "explicit") also has rmse, the root mean square error, and mae, the mean
+    absolute error. They are taken over all entries of test, whatever their value, and are not means over users.
 
     Parameters
     ----------
     model : ALS
         A fitted model.
     train, test : Interactions or scipy sparse, shape (n_users, n_items)
-        In the model's row order; Interactions with other ids are refused.
+        With users and items in the model's row order. Interactions with other ids are refused.
     k : int or sequence of int
         Cut-offs, each at least 1.
     users : array_like, optional
-        Ids of the users to evaluate; all by default.
+        Ids of the users to evaluate. All by default.
     n_threads : int, optional
 
     Returns
@@ -152,8 +160,8 @@ def evaluate(
 
 
 def _warn_of_fitted(fitted: Csr | None, train: Csr, test: Csr, rows: NDArray[np.int64] | None) -> None:
-    """Warns if the model was fitted on more than a hundredth of the held-out entries that count: its ranking knows them."""
-    if fitted is None or fitted is train:  # entries of train do not count
+    """Warn if the model was fitted on more than 1 % of the held-out entries that count: its metrics are then too good."""
+    if fitted is None or fitted is train:  # held-out entries that are also in train do not count, so none is left
         return
     users, items = test.row_numbers(), test.indices
     counts = (test.data > 0) & ~train.holds(users, items)
@@ -168,7 +176,7 @@ def _warn_of_fitted(fitted: Csr | None, train: Csr, test: Csr, rows: NDArray[np.
 
 
 def _scattered(values: NDArray[np.float64], rows: NDArray[np.int64], n: int) -> NDArray[np.float64]:
-    """Values of some rows among `n`, NaN in the others."""
+    """An array of `n` with `values` in the given rows, and NaN in all others."""
     out = np.full(n, np.nan)
     out[rows] = values
     return out
@@ -176,22 +184,24 @@ def _scattered(values: NDArray[np.float64], rows: NDArray[np.int64], n: int) -> 
 
 def _cutoffs(k: Any) -> NDArray[np.int64]:
     several = isinstance(k, Iterable) and not isinstance(k, (str, bytes)) and getattr(k, "ndim", 1) > 0
-    values = list(itertools.islice(k, MOST_CUTOFFS + 1)) if several else [k]
+    values = list(itertools.islice(k, MAX_CUTOFFS + 1)) if several else [k]
     if not values:
         raise ValueError("k must name at least one cut-off, got none")
-    if len(values) > MOST_CUTOFFS:
-        raise ValueError(f"k must name at most {MOST_CUTOFFS:,} cut-offs, got more; score them in several calls")
+    if len(values) > MAX_CUTOFFS:
+        raise ValueError(f"k must name at most {MAX_CUTOFFS:,} cut-offs, got more; evaluate them in several calls")
     return np.array([whole_number("k", v, 1) for v in values], np.int64)
 
 
 def aligned(name: str, data: Any, model: Any, n_threads: int) -> Csr:
-    """Entries of `data`, which must have the model's shape and, where it has ids, the model's."""
+    """The entries of `data`. Refuses data with another shape than the model's or, if it has ids, with other ids."""
     shape = (model.state_.x.shape[0], model.state_.y.shape[0])
     part = as_interactions(name, data, n_threads)
     if part.shape != shape:
         flipped = " (it looks transposed: users go in rows)" if part.shape == shape[::-1] else ""
         raise ValueError(f"{name} must have the model's shape {shape}, got {part.shape}{flipped}")
     if isinstance(data, Interactions) and not (part.users.same_as(model.users_) and part.items.same_as(model.items_)):
-        raise ValueError(f"{name} has other user or item ids than the model; split one data set and fit on its train part")
+        raise ValueError(
+            f"{name} has other user or item ids than the model; split one data set, and fit the model on its train part"
+        )
     entries: Csr = model.entries(part.csr)
     return entries

@@ -1,5 +1,5 @@
-"""Beyond a mean: how sure a figure is, whether two models differ, what sampling negatives does to AUC, and whether a
-model merely recommends what everybody has."""
+"""Questions about metrics: how uncertain a mean is, whether two models differ, how sampled negatives change AUC, and how
+strongly a model prefers popular items."""
 
 from __future__ import annotations
 
@@ -18,25 +18,26 @@ from ..model.factor_model import FactorModel
 from .evaluate import Metrics, aligned
 
 NEGATIVES = ("unseen", "catalogue", "train")
-_DRAWS = 1000  # with replacement, of all users
-_ROUNDS = 12  # of drawing items that a user does not have, before they are listed
+_DRAWS = 1000  # bootstrap samples of all users
+_ROUNDS = 12  # of drawing again the items that a user has, before choosing from a list of the items that the user lacks
 
 
 def sampled_auc(
     model: Any, train: Any, test: Any, negatives: str = "unseen", n_samples: int = 1, seed: Any = 0
 ) -> NDArray[np.float64]:
-    """AUC of each user estimated from drawn negatives, beside the exact one that `evaluate` gives.
+    """Estimate the AUC of each user from randomly drawn negatives.
 
-    Each held-out item is compared with `n_samples` others, ties counting one half. Where the others come from decides
-    what is estimated:
+    `cymbals.evaluate` gives the exact AUC. Use this to reproduce published figures that were sampled, and to see how
+    far such figures are from the exact AUC. Each held-out item is compared with `n_samples` negatives. Equal scores count
+    one half. The choice of the negatives decides what is estimated:
 
-    * "unseen": items neither in train nor in test. The exact AUC is the expectation; the noise of a user's figure falls
-      with the number of comparisons, that of the mean over users with their number as well.
-    * "catalogue": any item that is not in test. Items of train are among them, which a fitted model ranks high: a little
-      too low, the more the more of the catalogue a user has had.
-    * "train": items that the user has in train, as in the course's notebook. The model was told to rank exactly these
-      high, so held-out items lose to them: far too low, and lower for a model that fits its train part better. It
-      measures how alike held-out and train items score, not how well a model recommends.
+    * "unseen": items that are neither in train nor in test. The expectation is the exact AUC. The noise in a user's value
+      falls with the number of comparisons; the noise in the mean also falls with the number of users.
+    * "catalogue": any item that is not in test. These include items of train, which a fitted model ranks high. So the
+      estimate is a little too low, and lower for users with many items in train.
+    * "train": items that the user has in train. The fit has raised the scores of exactly these items, so the estimate is
+      far too low, and lower for a model that fits its train part better. It measures how similar the scores of held-out
+      and train items are, not how well a model recommends.
 
     Parameters
     ----------
@@ -46,13 +47,13 @@ def sampled_auc(
         As `evaluate` takes them.
     negatives : {"unseen", "catalogue", "train"}
     n_samples : int
-        Others for each held-out item.
+        Number of negatives for each held-out item.
     seed : int, Generator or RandomState
 
     Returns
     -------
     ndarray, shape (n_users,)
-        NaN for users without held-out items, or without items to draw from.
+        NaN for users without held-out items, and for users without items to draw from.
 
     Examples
     --------
@@ -70,19 +71,19 @@ def sampled_auc(
     seen, held_out = aligned("train", train, model, n), aligned("test", test, model, n)
     held_out = held_out.where((held_out.data > 0) & ~seen.holds(held_out.row_numbers(), held_out.indices))
     users, items = held_out.row_numbers(), held_out.indices.astype(np.int64)
-    there = _drawable(kind, seen, held_out)[users] > 0
-    users, items = np.repeat(users[there], each), np.repeat(items[there], each)
-    others = _draw(kind, users, seen, held_out, rng)
+    drawable = _n_negatives(kind, seen, held_out)[users] > 0
+    users, items = np.repeat(users[drawable], each), np.repeat(items[drawable], each)
+    drawn = _draw(kind, users, seen, held_out, rng)
     x, y = model.state_.x, model.state_.scored_items
-    ahead = pair_scores(x, y, users, items) - pair_scores(x, y, users, others)
+    ahead = pair_scores(x, y, users, items) - pair_scores(x, y, users, drawn)
     won = np.bincount(users, (np.sign(ahead) + 1) / 2, seen.shape[0])
     compared = np.bincount(users, minlength=seen.shape[0])
     out: NDArray[np.float64] = np.divide(won, compared, out=np.full(won.size, np.nan), where=compared > 0)
     return out
 
 
-def _drawable(kind: str, seen: Csr, held_out: Csr) -> NDArray[np.int64]:
-    """How many items there are to draw from for each user."""
+def _n_negatives(kind: str, seen: Csr, held_out: Csr) -> NDArray[np.int64]:
+    """The number of items to draw from, for each user."""
     n_seen, n_held_out = np.diff(seen.indptr), np.diff(held_out.indptr)
     if kind == "train":
         return n_seen
@@ -91,17 +92,17 @@ def _drawable(kind: str, seen: Csr, held_out: Csr) -> NDArray[np.int64]:
 
 
 def _draw(kind: str, users: NDArray[np.int64], seen: Csr, held_out: Csr, rng: Any) -> NDArray[np.int64]:
-    """An item for each of `users`, uniform over what the user's kind of negatives are."""
+    """Draw one negative for each of `users`, uniformly from the user's negatives of this kind."""
     if kind == "train":
         at = seen.indptr[users] + (rng.random(users.size) * np.diff(seen.indptr)[users]).astype(np.int64)
         return np.asarray(seen.indices[at], np.int64)
     refused = [held_out] + ([seen] if kind == "unseen" else [])
     out = np.empty(users.size, np.int64)
     left = np.arange(users.size)
-    for _ in range(_ROUNDS):  # draw again what may not be drawn
+    for _ in range(_ROUNDS):  # draw from all items, and draw again where the item is refused
         out[left] = (rng.random(left.size) * seen.shape[1]).astype(np.int64)
         left = left[np.any([part.holds(users[left], out[left]) for part in refused], axis=0)]
-    for user in np.unique(users[left]).tolist():  # who has nearly all: from a list of the few others
+    for user in np.unique(users[left]).tolist():  # users who have nearly all items: choose from a list of the others
         everything = np.arange(seen.shape[1])
         free = everything[~np.any([part.holds(np.full_like(everything, user), everything) for part in refused], axis=0)]
         of_user = left[users[left] == user]
@@ -112,23 +113,25 @@ def _draw(kind: str, users: NDArray[np.int64], seen: Csr, held_out: Csr, rng: An
 def interval(
     metrics: Metrics, metric: str = "auc", level: float = 0.95, seed: Any = 0, n_draws: int = _DRAWS
 ) -> tuple[float, float]:
-    """Bootstrap interval of a mean over users: what other users of the same kind would have given (Efron 1979).
+    """Bootstrap confidence interval of the mean of a metric over users (Efron 1979).
+
+    Use it to report how much a metric would vary with another sample of users.
 
     Parameters
     ----------
     metrics : Metrics
     metric : str
-        One that is a mean over users: not coverage, rmse or mae.
+        A metric that is a mean over users: not coverage, rmse or mae.
     level : float
-        Above 0, below 1.
+        Confidence level, above 0 and below 1.
     seed : int, Generator or RandomState
     n_draws : int
-        Samples of all users, with replacement.
+        Number of bootstrap samples. Each has as many users as there are, drawn with replacement.
 
     Returns
     -------
     low, high : float
-        NaN where the metric is defined for no user.
+        NaN if the metric is not defined for any user.
 
     Examples
     --------
@@ -145,9 +148,9 @@ def interval(
 
 def _of_users(name: str, metrics: Metrics, metric: str) -> NDArray[np.float64]:
     instance(name, metrics, Metrics)
-    means = [m for m in metrics.per_user if m not in ("rmse", "mae")]  # those two weigh users by their entries
+    means = [m for m in metrics.per_user if m not in ("rmse", "mae")]  # these two are not means over users
     if metric not in means:
-        raise ValueError(f"metric must be a mean over users that {name} has: {', '.join(means)}; got {metric!r}")
+        raise ValueError(f"metric must be a mean over users in {name}: {', '.join(means)}; got {metric!r}")
     return metrics.per_user[metric]
 
 
@@ -164,21 +167,21 @@ def _bootstrap(values: NDArray[np.float64], level: float, seed: Any, n_draws: in
 
 @dataclass(frozen=True)
 class Comparison:
-    """One model's figure less another's, user by user.
+    """The result of `compare`: the differences of a metric between two models, user by user.
 
     Attributes
     ----------
     metric : str
     difference : float
-        Mean of first less second.
+        Mean over users of (first model - second model).
     low, high : float
-        Bootstrap interval of it.
+        Bootstrap interval of `difference`.
     p_value : float
-        Of a paired t test: the chance of a mean at least so far from 0 if the models did not differ.
+        Of a paired t test: the probability of a mean at least this far from 0 if the models did not differ.
     p_rank : float
-        Of Wilcoxon's signed-rank test, which looks at the order of the differences alone.
+        Of Wilcoxon's signed-rank test, which uses only the ranks of the differences.
     better, equal, worse : int
-        Users for whom the first is.
+        Number of users for whom the first model is better than, equal to or worse than the second.
     n_users : int
     """
 
@@ -203,16 +206,19 @@ class Comparison:
 
 
 def compare(first: Metrics, second: Metrics, metric: str = "auc", level: float = 0.95, seed: Any = 0) -> Comparison:
-    """Whether two models differ on the same users: paired, so that users who are hard for both do not blur it.
+    """Test whether two models differ in a metric on the same users.
+
+    Use it before you claim that one model is better. The test is paired: it looks at the difference for each user, so users
+    who are difficult for both models add no noise.
 
     Parameters
     ----------
     first, second : Metrics
-        Of two models on the same train and test parts.
+        Metrics of two models on the same train and test parts.
     metric : str
-        One that is a mean over users.
+        A metric that is a mean over users.
     level : float
-        Of the interval.
+        Confidence level of the interval.
     seed : int, Generator or RandomState
 
     Returns
@@ -237,10 +243,10 @@ def compare(first: Metrics, second: Metrics, metric: str = "auc", level: float =
     differences = (a - b)[~np.isnan(a)]
     low, high = _bootstrap(differences, level, seed, _DRAWS)
     better, worse = int(np.sum(differences > 0)), int(np.sum(differences < 0))
-    p_value = p_rank = 1.0 if differences.size else float("nan")  # where no user differs
+    p_value = p_rank = 1.0 if differences.size else float("nan")  # if all differences are 0
     if better + worse and differences.size > 1:
         p_rank = float(scipy.stats.wilcoxon(differences, method="approx").pvalue)
-        # differences that are all alike leave the t test nothing to go by
+        # The t test divides by the standard deviation, which is 0 if all differences are equal.
         alike = differences.std() < 1e-9 * np.abs(differences).max()
         p_value = p_rank if alike else float(scipy.stats.ttest_1samp(differences, 0.0).pvalue)
     mean = float(differences.mean()) if differences.size else float("nan")
@@ -251,27 +257,30 @@ def compare(first: Metrics, second: Metrics, metric: str = "auc", level: float =
 def popularity_bias(
     model: Any, train: Any, n: int = 10, users: Any = None, n_threads: int | None = None
 ) -> dict[str, float]:
-    """How far a model's recommendations keep to what everybody has.
+    """How strongly a model's recommendations favour popular items. Use it beside accuracy, to compare models for diversity.
 
     Parameters
     ----------
     model : ALS
         A fitted model.
     train : Interactions or scipy sparse, shape (n_users, n_items)
-        What it was fitted on.
+        The data that the model was fitted on.
     n : int
-        Recommendations for each user.
+        Number of recommendations for each user.
     users : array_like, optional
-        Ids; by default all who have entries in train.
+        Ids of users. By default all users with entries in train.
     n_threads : int, optional
 
     Returns
     -------
-    dict
-        "coverage", share of the catalogue that is recommended to anybody; "gini" of how often each item is recommended,
-        0 for all alike, 1 for one alone; "audience", mean number of users of a recommended item, and "audience_train", of
-        an entry of these users in train; "top_percent" and "top_percent_train", the share of recommendations, and of
-        these users' entries, that falls on the hundredth of the catalogue with the largest audience.
+    dict of str to float
+        * "coverage": share of the catalogue that is recommended to at least one user.
+        * "gini": Gini coefficient of the number of times each item is recommended. 0: all items equally often, 1: a single
+          item always.
+        * "audience": mean number of users of a recommended item. "audience_train": the same for these users' entries in
+          train.
+        * "top_percent": share of the recommendations that are among the most popular 1 % of the items.
+          "top_percent_train": the same for these users' entries in train.
     """
     threads, model = resolve(n_threads), instance("model", model, FactorModel).snapshot()
     seen = aligned("train", train, model, threads)
@@ -296,7 +305,7 @@ def popularity_bias(
 
 
 def _gini(counts: NDArray[np.int64]) -> float:
-    """Gini coefficient: mean distance of two counts over twice their mean."""
+    """The Gini coefficient: the mean absolute difference of two counts, divided by twice the mean count."""
     n, total = counts.size, counts.sum()
     if not total:
         return float("nan")

@@ -1,1 +1,1 @@
-"""Ranking metrics and losses of arrays. Knows no model."""
+"""Ranking metrics and losses, computed from arrays of factors. Nothing here imports a model."""

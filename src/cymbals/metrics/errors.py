@@ -1,4 +1,4 @@
-"""How far scores are from the values they estimate."""
+"""Errors of scores that estimate values: root mean square error and mean absolute error."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..data.csr import Csr
 
 
 def pair_scores(x: NDArray[Any], y: NDArray[Any], users: NDArray[np.int64], items: NDArray[np.int64]) -> NDArray[Any]:
-    """x[u] . y[i] of pairs of rows."""
+    """The score x[u] . y[i] of each pair of a user row u and an item row i."""
     out = np.empty(users.size, y.dtype)
     for block in blocks(users.size, 2 * y.itemsize * y.shape[1]):
         out[block] = np.einsum("ij,ij->i", x[users[block]], y[items[block]])
@@ -20,7 +20,7 @@ def pair_scores(x: NDArray[Any], y: NDArray[Any], users: NDArray[np.int64], item
 
 
 def errors(x: NDArray[Any], y: NDArray[Any], test: Csr) -> tuple[dict[str, NDArray[np.float64]], dict[str, float]]:
-    """Root mean square ("rmse") and mean size ("mae") of x.y less the values of `test`.
+    """Root mean square error ("rmse") and mean absolute error ("mae") of the scores x.y against the values of `test`.
 
     Parameters
     ----------
@@ -32,12 +32,12 @@ def errors(x: NDArray[Any], y: NDArray[Any], test: Csr) -> tuple[dict[str, NDArr
     per_user : dict of str to ndarray, shape (n_users,)
         NaN for users without entries.
     together : dict of str to float
-        Over all entries, not means over users.
+        One number over all entries. It is not the mean over users.
     """
     sizes = np.abs(pair_scores(x, y, test.row_numbers(), test.indices) - test.data.astype(np.float64))
     powers = np.column_stack([sizes**2, sizes])
     sums = np.column_stack([np.bincount(test.row_numbers(), p, test.shape[0]) for p in powers.T])
-    with np.errstate(invalid="ignore"):  # 0 / 0 where there are no entries
+    with np.errstate(invalid="ignore"):  # users without entries give 0 / 0
         of_users = sums / np.diff(test.indptr)[:, None]
         of_all = powers.sum(axis=0) / test.nnz
     for means in (of_users, of_all):

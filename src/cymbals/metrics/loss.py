@@ -1,4 +1,4 @@
-"""The objective's value for given factors."""
+"""The value of the objective for given factors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .._core import loss as core_loss
 from ..base.recorder import phase
 from ..data.csr import Csr
 from ..solve.basis import gramian
-from ..solve.half_step import less_offsets, without_biases
+from ..solve.half_step import subtract_offsets, without_biases
 from ..solve.objective import Objective
 
 
@@ -25,28 +25,28 @@ def loss(
     workspace: int | Workspace,
     mean: float | None = None,
 ) -> float:
-    """The objective, regularization included, divided by the number of cells ("explicit": of entries).
+    """The objective with its regularization, divided by the number of cells. With "explicit": by the number of entries.
 
     Parameters
     ----------
     rows : Csr, shape (n_users, n_items)
-        Values of users' rows.
+        Values, one row for each user.
     x, y : ndarray, shape (n_users, f) and (n_items, f)
-        With a mean, the last column of each holds biases.
+        If there is a mean, the last column of each holds the biases.
     objective : Objective
     item_indptr : ndarray, shape (n_items + 1,)
-        `indptr` of the items' rows: an item's regularization may depend on its number of entries.
+        `indptr` of the items' rows. It gives the number of entries of each item, on which the regularization may depend.
     workspace : int or Workspace
         A number of threads, or a workspace.
     mean : float, optional
-        Of all values, in a model with biases.
+        The mean of all values, for a model with biases.
 
     Returns
     -------
     float
     """
     fixed, offsets = without_biases(y, mean)
-    total = core_loss(less_offsets(rows, offsets), objective.code, x, fixed, workspace)
+    total = core_loss(subtract_offsets(rows, offsets), objective.code, x, fixed, workspace)
     if objective.unobserved_weight > 0:
         total += objective.unobserved_weight * float(np.sum(gramian(x, workspace) * gramian(y, workspace)))
     with phase("loss"):

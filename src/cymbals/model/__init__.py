@@ -1,1 +1,1 @@
-"""The estimator and the fitted model: recommending, updating, explaining, storing."""
+"""The estimator `ALS` and the fitted model, which recommends, updates, explains and is stored in a file."""

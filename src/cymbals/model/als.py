@@ -1,4 +1,4 @@
-"""The estimator: checks its arguments, fits a model, stores it."""
+"""The estimator `ALS`: it checks its arguments, fits a model, and saves and loads model files."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from ..data.interactions import as_interactions
 from ..profiling.profile import Profile
 from ..solve.half_step import Settings
 from ..solve.loop import FitLoop, FitState, Schedule
-from ..solve.start import Known, start
+from ..solve.start import FittedFactors, start
 from . import container, fitting, stored
 from .factor_model import FactorModel
 from .params import Params
 from .solving_model import SolvingModel, entries_of, settings_of, transformed
 from .state import FitRecord, State
 
-_OVER_RELAXED = Schedule(second=1.3, growth=0.1, most=1.8)  # of solver "auto"; others are plain unless told otherwise
+_OVER_RELAXED = Schedule(second=1.3, growth=0.1, maximum=1.8)  # the default for solver "auto" only
 
 _LARGE_RANK = 1024
 
 
 class _Arguments(NamedTuple):
-    """Constructor arguments, checked."""
+    """The constructor arguments after their checks."""
 
     settings: Settings
     rank: int
@@ -47,75 +47,79 @@ class _Arguments(NamedTuple):
 class ALS(Params, SolvingModel):
     """Matrix factorisation of users x items by alternating least squares.
 
-    Minimises, over user factors x and item factors y, the sum over all cells of weight (target - x.y)^2 plus
+    Use objective "hu" or "ials" for counts such as plays, clicks or purchases, and "explicit" for ratings.
+
+    The model minimises, over user factors x and item factors y, the sum over all cells of weight (target - x.y)^2, plus
     regularization. With w = alpha g(r) for a stored value r:
 
-    * "hu" (Hu, Koren, Volinsky 2008): a cell with r > 0 has weight 1 + w and target 1, one with r < 0 weight 1 + |w| and
-      target 0, any other weight `unobserved_weight` and target 0.
-    * "ials" (Rendle et al. 2021): all cells have `unobserved_weight` with target 0; a stored one has in addition weight
-      w with target 1.
-    * "explicit": only stored cells count, with weight 1 and target r. With `biases` a rating is estimated by
-      mu + b_u + b_i + x.y (Koren, Bell, Volinsky 2009), with mu the mean of all ratings.
+    * "hu" (Hu, Koren, Volinsky 2008): a cell with r > 0 has weight 1 + w and target 1. A cell with r < 0 has weight
+      1 + |w| and target 0. All other cells have weight `unobserved_weight` and target 0.
+    * "ials" (Rendle et al. 2021): every cell adds a term with weight `unobserved_weight` and target 0. A stored cell adds
+      a second term with weight w and target 1.
+    * "explicit": only stored cells count. They have weight 1 and target r. With `biases` the estimate of a rating is
+      mu + b_u + b_i + x.y (Koren, Bell, Volinsky 2009), where mu is the mean of all ratings.
 
     Parameters
     ----------
     factors : int
-        Rank f.
+        Rank f: the number of factors of each user and each item.
     regularization : float
-        lambda. A row of n entries is regularized by lambda (n + unobserved_weight N)^nu, N being the rows of the other
-        side; "explicit": lambda n^nu.
+        lambda. A row of n entries has the regularization lambda (n + unobserved_weight N)^nu, where N is the number of
+        rows of the other side. With "explicit" it is lambda n^nu.
     alpha : float
-        Scales confidence.
+        Factor of the confidence. Larger values make entries count more against cells without an entry.
     unobserved_weight : float
-        alpha0, the weight of cells without an entry; unused with "explicit".
+        alpha0, the weight of cells without an entry. Not used with "explicit".
     objective : {"hu", "ials", "explicit"}
     confidence : {"linear", "log", "binary"} or callable
-        g(r): r, log(1 + r), 1; or a function that takes the array of values and returns as many, of the same signs,
-        applied once. Unused with "explicit".
+        g(r): "linear" is r, "log" is log(1 + r), "binary" is 1. A function takes the array of values and returns an array
+        of the same length with the same signs; it is called once. Not used with "explicit".
     nu : float
-        Exponent of frequency-scaled regularization; 0 for none, 1 for scaling by frequency.
+        Exponent of frequency-scaled regularization. 0: the same regularization for all rows. 1: proportional to
+        n + unobserved_weight N.
     biases : bool
-        Of "explicit": each half-step solves a side's biases together with its factors, as one more factor, regularized
-        alike.
+        For "explicit" only: estimate a bias for each user and each item. A half-step solves the biases of a side together
+        with its factors, as one more factor with the same regularization.
     solver : {"auto", "cg", "exact"}
-        "exact" solves every row exactly, "cg" takes `cg_steps` conjugate-gradient steps from the previous factors,
-        "auto" chooses for each row whatever reaches a small residual soonest.
+        "auto" chooses for each row the method that is predicted to reach a small residual first. "cg" does `cg_steps`
+        conjugate-gradient steps from the previous factors. "exact" solves every row exactly.
     cg_steps : int
-        Steps of "cg". "auto" takes fewer only where the residual is all but gone, and more until it is small.
+        "cg": the exact number of steps. "auto": the minimum, unless the residual is nearly zero before that.
     iterations : int
+        Number of iterations. Each solves all users, then all items.
     tol : float, optional
-        Stop once the loss falls by less than this share in an iteration.
+        Stop once an iteration lowers the loss by less than this share.
     dtype : {"float32", "float64"}
     n_threads : int, optional
-        See `cymbals.threads`. Factors are the same to the bit for any number.
+        See `cymbals.threads`. The factors are bitwise the same for any number of threads.
     random_state : int, Generator, RandomState or None
-        Seeds the start, N(0, (0.1 / sqrt(f))^2) on both sides.
+        Seed of the starting factors, which are drawn from N(0, (0.1 / sqrt(f))^2) on both sides.
     compact : bool
-        Conjugate gradients of float32 models read a large fixed side from a 16-bit copy (bfloat16), which halves what they
-        wait for; losses moved by less than 2e-4 of themselves wherever it was tried. False: float32 throughout. Sides
-        below 2 MB, more than 8 steps of solver "cg", exact rows, rows with a very heavy entry, and float64 models never use
-        it.
+        Let conjugate gradients of float32 models read a large fixed side from a 16-bit copy (bfloat16). This halves memory
+        traffic; the loss changed by less than 0.02 % in every trial. False: float32 throughout. The copy is never used for
+        sides below 2 MB, for more than 8 steps of solver "cg", for rows that are solved exactly, for rows with a very heavy
+        entry, or in float64 models.
     relaxation : float or None
-        From the second iteration to the last but one, factors move this many times as far as their least-squares
-        solution: with more than 1, up to below 2, the loss falls in each half-step still, but fewer iterations are needed
-        (successive over-relaxation: Young 1954). None: from 1.3 in the second iteration up to 1.8 with solver "auto",
-        else 1, which is plain alternating least squares.
+        1 is plain alternating least squares: each half-step moves the factors to their least-squares solution. With a
+        value between 1 and 2, the factors move this many times as far, in all iterations but the first and the last. The
+        loss still falls in each half-step, and the fit needs fewer iterations (successive over-relaxation: Young 1954).
+        None: with solver "auto" 1.3 in the second iteration, rising to 1.8; with the other solvers 1.
 
     Attributes
     ----------
     user_factors_, item_factors_ : ndarray, shape (n_users, f) and (n_items, f)
-        In an arbitrary basis: only scores mean something. Users and items without entries have zeros. Not to be written to:
-        what is made of them once, for searching and folding in, is kept.
+        Users and items without entries have zeros. The basis is arbitrary, so compare scores, not factors. Read-only:
+        indexes derived from them are cached.
     global_mean_, user_biases_, item_biases_ : float, ndarray of shape (n_users,), ndarray of shape (n_items,)
-        With `biases` alone; without, asking for them raises AttributeError.
+        Only with `biases`. Without, reading them raises AttributeError.
     n_iter_ : int
-        Iterations done.
+        Number of iterations done.
     history_ : list of dict
-        For each iteration "iteration", "seconds" (the half-steps alone) and, where asked for, "loss".
+        For each iteration "iteration", "seconds" (the half-steps only) and, if it was computed, "loss".
     report_ : dict
-        Counts of what the fit did: stored zeros dropped, rows by solver, rows retried.
+        Counts of the fit: stored zeros dropped, rows by solver, rows retried.
     profile_ : Profile
-        With ``fit(profile=True)`` alone: where the time went.
+        The time of each phase. Only after ``fit(profile=True)``.
 
     Examples
     --------
@@ -165,7 +169,7 @@ class ALS(Params, SolvingModel):
         self.compact = compact
         self.relaxation = relaxation
 
-    # -- what a fit leaves -------------------------------------------------------------------------------------------
+    # -- attributes of a fit -----------------------------------------------------------------------------------------
 
     @property
     def _record(self) -> FitRecord:
@@ -175,22 +179,22 @@ class ALS(Params, SolvingModel):
 
     @property
     def n_iter_(self) -> int:
-        """Iterations done."""
+        """Number of iterations done."""
         return self._record.n_iter
 
     @property
     def history_(self) -> list[dict[str, Any]]:
-        """For each iteration "iteration", "seconds" (the half-steps alone) and, where asked for, "loss"."""
+        """For each iteration "iteration", "seconds" (the half-steps only) and, if it was computed, "loss"."""
         return self._record.history
 
     @property
     def report_(self) -> dict[str, Any]:
-        """Counts of what the fit did."""
+        """Counts of the fit: stored zeros dropped, rows by solver, rows retried."""
         return self._record.report
 
     @property
     def profile_(self) -> Profile:
-        """Where the time of ``fit(profile=True)`` went."""
+        """The time of each phase of the fit. Only after ``fit(profile=True)``."""
         if self._record.profile is None:
             raise AttributeError("profile_: this model was fitted without a profile; fit it with fit(..., profile=True)")
         return self._record.profile
@@ -198,7 +202,13 @@ class ALS(Params, SolvingModel):
     # -- checking ----------------------------------------------------------------------------------------------------
 
     def check_params(self) -> None:
-        """Raise what `fit` would about constructor arguments."""
+        """Check the constructor arguments as `fit` does. Use it to find a wrong argument before loading data.
+
+        Raises
+        ------
+        ValueError, TypeError
+            An argument is wrong.
+        """
         self._checked()
         if self.n_threads is not None:
             whole_number("n_threads", self.n_threads, 1, MOST)
@@ -210,12 +220,12 @@ class ALS(Params, SolvingModel):
             whole_number("iterations", self.iterations, 1),
             self._schedule(),
             None if self.tol is None else real_number("tol", self.tol),
-            self._held_by_dtype("regularization", "unobserved_weight"),
+            self._checked_dtype("regularization", "unobserved_weight"),
             generator(self.random_state),
         )
 
-    def _held_by_dtype(self, *names: str) -> np.dtype[Any]:
-        """The dtype, which must hold these arguments."""
+    def _checked_dtype(self, *names: str) -> np.dtype[Any]:
+        """The dtype. Raises if the value of one of the named arguments is too large for it."""
         dtype = _dtype(self.dtype)
         for name in names:
             if float(getattr(self, name)) > (most := float(np.finfo(dtype).max)):
@@ -241,27 +251,29 @@ class ALS(Params, SolvingModel):
         progress: bool = False,
         profile: bool = False,
     ) -> Self:
-        """Factorise a matrix; users are solved first. Nothing of an earlier fit is reused.
+        """Fit user and item factors to a matrix of values. An earlier fit of the same model is discarded.
 
-        Ctrl-C lets the half-step in hand end, leaves a usable model and raises KeyboardInterrupt.
+        Each iteration solves users first, then items. Ctrl-C finishes the current half-step, leaves a usable model and
+        raises KeyboardInterrupt.
 
         Parameters
         ----------
         train : Interactions or scipy sparse matrix or array, shape (n_users, n_items)
-            The model speaks the ids of Interactions, or row numbers of a matrix.
+            With Interactions, all methods of the model take and return their ids. With a matrix, ids are row numbers.
         init : (X0, Y0) or fitted ALS, optional
-            Starting factors, (n_users, f) and (n_items, f), arrays or what exchanges them by DLPack; from a model, rows are
-            matched by id, and what it does not
-            know starts at random. Biases start at 0, or as the model has them.
+            Starting factors, shapes (n_users, f) and (n_items, f): NumPy arrays, or arrays that support DLPack. Or a
+            fitted model, whose rows are matched by id; users and items that it does not know start at random. Biases start
+            at 0, or at those of the fitted model.
         callback : callable, optional
-            Called as ``callback(model, iteration)`` after each iteration, counted from 1; True stops the fit, and the
-            model stays as the callback leaves it (`EarlyStopping` sets it back to the best iteration).
+            Called as ``callback(model, iteration)`` after each iteration, counted from 1. If it returns True, the fit
+            stops, and the model keeps the state that the callback gave it. (`EarlyStopping` gives it the state of the best
+            iteration.)
         compute_loss : bool
-            Put the loss into `history_`.
+            Compute the loss after each iteration and add it to `history_`.
         progress : bool
             Show a progress bar on stderr.
         profile : bool
-            Leave a `Profile` of the fit in `profile_`.
+            Record a `Profile` of the fit in `profile_`.
 
         Returns
         -------
@@ -270,9 +282,10 @@ class ALS(Params, SolvingModel):
         Raises
         ------
         ValueError, TypeError
-            An argument or a value of `train` that will not do; nothing is changed then.
+            An argument or a value of `train` is wrong. The model is then unchanged.
         SolveError
-            A row's system is not positive definite (a confidence below `unobserved_weight`) or overflows.
+            The system of a row is not positive definite, because of a confidence below `unobserved_weight`, or it
+            overflows. The model then has the state from before the fit.
         """
         if not boolean("profile", profile):
             return self._fit(train, init, callback, compute_loss, progress)
@@ -297,30 +310,38 @@ class ALS(Params, SolvingModel):
             data = as_interactions("train", train, n_threads)
             seen = entries_of("train", data.csr, objective, n_threads)
             if seen.nnz == 0:
-                raise ValueError(f"train has no entries (shape {data.shape}); nothing can be learnt from it")
+                raise ValueError(f"train has no entries (shape {data.shape}); a fit needs at least one")
             mean = _mean(seen, dtype) if objective.biases else None
             rows = transformed(seen, objective)
             columns = data.by_item(n_threads) if rows is data.csr else rows.transposed(n_threads)
-            for side in (rows, columns):  # raises now what would be raised after the first half-step
+            for side in (rows, columns):  # raises an overflow of either side now, not after the first half-step
                 objective.row_regularization(side.indptr, side.shape[1])
         if rank > min(data.shape) and rank >= _LARGE_RANK:
             warnings.warn(
-                f"factors={rank} is more than a matrix of {data.shape[0]} x {data.shape[1]} has use for, and slow: "
+                f"factors={rank} is more than a matrix of {data.shape[0]} x {data.shape[1]} can use, and slow: "
                 f"{min(data.shape)} factors can fit it exactly",
                 stacklevel=3,
             )
         with phase("start"):
-            given = _known(init) if isinstance(init, FactorModel) else init
+            given = _fitted_factors(init) if isinstance(init, FactorModel) else init
             x, y = start(given, data, rank, objective.biases, dtype, rng)
         from_noise = not isinstance(init, FactorModel)
         loop = FitLoop(rows, columns, replace(settings, mean=mean), schedule, from_noise, Workspace(n_threads))
         report = {"stored_zeros_dropped": data.csr.nnz - seen.nnz}
-        showing = fitting.Showing(self, data, seen, mean, params, report, before=self._state)
-        fitting.run(loop, FitState(x, y, iterations), showing, callback, tol, compute_loss, progress)
+        publisher = fitting.Publisher(self, data, seen, mean, params, report, before=self._state)
+        fitting.run(loop, FitState(x, y, iterations), publisher, callback, tol, compute_loss, progress)
         return self
 
     def set_back(self, state: State, n_iter: int) -> None:
-        """Take `state_` as it was after an earlier iteration; for a callback that keeps the best one and stops the fit."""
+        """Restore the state of an earlier iteration. For a callback that keeps the best state and then stops the fit.
+
+        Parameters
+        ----------
+        state : State
+            `state_`, as it was after that iteration.
+        n_iter : int
+            The number of that iteration, counted from 1.
+        """
         with self._writing:
             now = self._record
             record = replace(now, n_iter=n_iter, history=now.history[:n_iter])
@@ -329,24 +350,25 @@ class ALS(Params, SolvingModel):
     # -- storage -----------------------------------------------------------------------------------------------------
 
     def save(self, path: str | os.PathLike[str], include_interactions: bool = True) -> None:
-        """Writes the model to one file: no pickle, checksummed, written beside `path` and renamed.
+        """Write the model to one checksummed file without pickle. Read it with `cymbals.load`.
 
-        A file that is replaced hands its permissions on, and its owner and group where the process may set them.
+        The model is first written to a temporary file, which is then renamed to `path`. If `path` exists, the new file
+        gets its permissions, and its owner and group if the process may set them.
 
         Parameters
         ----------
         path : path-like
         include_interactions : bool
-            Keep the training matrix: recommending without what was seen, explaining and updating need it.
+            Store the training matrix too. `explain`, the updates, and `recommend` with `exclude_seen=True` need it.
         """
         path = file_path("path", path)
         boolean("include_interactions", include_interactions)
-        state = self.state_  # of one moment, whatever is fitted or updated meanwhile
+        state = self.state_  # read once: another thread may fit or update the model meanwhile
         if callable(state.params["confidence"]):
-            raise ValueError("confidence is a function, which a model file cannot hold; pickle the model instead")
+            raise ValueError("confidence is a function, which cannot be stored in a model file; pickle the model instead")
         params = {name: plain(value) for name, value in state.params.items()} | {"dtype": state.y.dtype.name}
         if not isinstance(params["random_state"], int):
-            params["random_state"] = None  # a generator's state is of no use to a fitted model
+            params["random_state"] = None  # JSON cannot hold a generator, and a fitted model does not need it
         stored.write(path, state, params, include_interactions)
 
     @classmethod
@@ -362,17 +384,17 @@ class ALS(Params, SolvingModel):
 
     @staticmethod
     def _stored_names() -> tuple[str, ...]:
-        """Class names that files may bear: those of subclasses, too."""
+        """The class names that a model file may contain: ALS and its subclasses."""
         kinds: list[type[ALS]] = [ALS, *ALS.__subclasses__()]
         return tuple(kind.__name__ for kind in kinds)
 
     def _check_stored(self, state: State) -> None:
-        """Refuses arguments that do not go with the factors, or that `fit` would refuse."""
+        """Refuse parameters of a file that contradict its arrays, or that `fit` would refuse."""
         rank = state.x.shape[1] - (0 if state.mean is None else 2)
         by_arrays = {"factors": rank, "dtype": state.x.dtype.name, "biases": state.mean is not None}
         for name, value in by_arrays.items():
             if getattr(self, name) != value:
-                raise ValueError(f"{name} is {getattr(self, name)!r} among the parameters, but {value!r} by the arrays")
+                raise ValueError(f"the parameters say {name}={getattr(self, name)!r}, but the arrays say {value!r}")
         self.check_params()
         if state.seen is not None and self.objective == "ials":
             refuse_negative("seen", state.seen, "objective 'ials'", 1)
@@ -385,9 +407,10 @@ def load(path: str | os.PathLike[str], mmap: bool = False) -> ALS:
     ----------
     path : path-like
     mmap : bool
-        Map the file instead of reading it into memory: processes share it, and its arrays are read-only. Replace such a
-        file only by renaming another one onto it, as `ALS.save` does. Whoever writes into it changes the factors of
-        every process that has it mapped, and whoever shortens it ends these processes with SIGBUS.
+        Map the file instead of reading it into memory. Use it if several processes serve the same model: they share the
+        memory. The arrays are then read-only. Replace a mapped file only by renaming another file to its name, as
+        `ALS.save` does: writing into the file changes the factors in all these processes, and shortening it ends them
+        with SIGBUS.
 
     Returns
     -------
@@ -396,17 +419,17 @@ def load(path: str | os.PathLike[str], mmap: bool = False) -> ALS:
     Raises
     ------
     ModelFileError
-        Not a model file, of another format version, truncated, altered since it was written, or with content that no
-        fit leaves.
+        The file is not a model file, has another format version, is truncated, was altered after it was written, or
+        contains something that no fit produces.
     """
     return ALS._load(file_path("path", path), boolean("mmap", mmap))
 
 
-def _known(model: FactorModel) -> Known:
-    """What a fitted model knows of its users and items, for a fit that starts from it."""
+def _fitted_factors(model: FactorModel) -> FittedFactors:
+    """The factors and ids of a fitted model, for a fit that starts from it."""
     state = model.state_
     rank = state.item_factors.shape[1]
-    return Known(state.users, state.items, state.solved_users(), state.solved_items(), rank)
+    return FittedFactors(state.users, state.items, state.solved_users(), state.solved_items(), rank)
 
 
 def _dtype(dtype: Any) -> np.dtype[Any]:
@@ -420,12 +443,12 @@ def _dtype(dtype: Any) -> np.dtype[Any]:
 
 
 def _mean(csr: Csr, dtype: np.dtype[Any]) -> float:
-    """Of the values; refuses one that `dtype` cannot hold."""
+    """The mean of the values. Refuses a mean that is too large for `dtype`."""
     with np.errstate(over="ignore"):
         mean = float(np.mean(csr.data, dtype=np.float64))
         held = np.isfinite(dtype.type(mean))
     if not held:
         raise ValueError(
-            f"train: the mean of its values, {mean}, is beyond {dtype}; scale them down, or use dtype='float64'"
+            f"train: the mean of its values, {mean}, is too large for {dtype}; scale them down, or use dtype='float64'"
         )
     return mean

@@ -1,6 +1,7 @@
-"""Two factor matrices and what can be read from them: recommendations, similarities, scores.
+"""A model of two factor matrices, and the methods that read them: recommendations, similarities, scores.
 
-Reading methods are thread-safe: each looks at one immutable `State`, whatever updates put in its place meanwhile.
+Methods that read are thread-safe. Each takes the current immutable `State` once and uses only that, even if another thread
+updates the model meanwhile.
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ from .state import State
 
 
 class NotFittedError(ValueError, AttributeError):
-    """The model has no factors yet."""
+    """The model has not been fitted, so it has no factors yet."""
 
 
 class FactorModel:
-    """Recommendations, similarities and storage on top of two factor matrices."""
+    """A model of two factor matrices: the base class of `ALS` and of the baselines."""
 
     _state: State | None = None
     _writing: Writing  # held while the state is replaced
@@ -39,26 +40,33 @@ class FactorModel:
         return model
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "_writing"}  # copies have their own
+        # Copies and pickles get a lock of their own.
+        return {name: value for name, value in vars(self).items() if name != "_writing"}
 
     def __sklearn_is_fitted__(self) -> bool:
         return self._state is not None
 
     @property
     def state_(self) -> State:
-        """All that the model knows; raises NotFittedError before a fit."""
+        """The fitted state: factors, ids, seen items. Raises NotFittedError before the first fit."""
         if self._state is None:
             raise NotFittedError(f"this {type(self).__name__} is not fitted yet; call fit first")
         return self._state
 
     def replace_state(self, state: State | None, *, only_if: State | EllipsisType | None = ...) -> None:
-        """Put another state in place; with `only_if`, only while the model still has that one."""
+        """Replace the model's state. With `only_if`, replace it only if that is still the model's state."""
         with self._writing:
             if only_if is ... or self._state is only_if:
                 self._state = state
 
     def snapshot(self) -> Self:
-        """This model as it is now: later updates leave it alone."""
+        """A copy of this model with its present state. Use it where later updates must not have an effect.
+
+        Returns
+        -------
+        model
+            It shares the factors with this model, so making it is cheap.
+        """
         return copy.copy(self)
 
     @property
@@ -73,17 +81,17 @@ class FactorModel:
 
     @property
     def global_mean_(self) -> float:
-        """Mean of the values that were fitted; only of a model with biases."""
+        """The mean of the fitted values. Only for models with biases."""
         return self._with_biases("global_mean_")[1]
 
     @property
     def user_biases_(self) -> NDArray[Any]:
-        """What each user adds to a score, shape (n_users,), 0 for those without entries; only of a model with biases."""
+        """The bias that each user adds to a score, shape (n_users,). 0 for users without entries. Needs ``biases=True``."""
         return self._with_biases("user_biases_")[0].x[:, -2].copy()
 
     @property
     def item_biases_(self) -> NDArray[Any]:
-        """What each item adds to a score, shape (n_items,), 0 for those without entries; only of a model with biases."""
+        """The bias that each item adds to a score, shape (n_items,). 0 for items without entries. Needs ``biases=True``."""
         return self._with_biases("item_biases_")[0].y[:, -1].copy()
 
     def _with_biases(self, name: str) -> tuple[State, float]:
@@ -94,15 +102,17 @@ class FactorModel:
 
     @property
     def predicts_values(self) -> bool:
-        """Whether scores estimate the values themselves, as those of ratings do."""
+        """Whether scores estimate the values themselves. They do in models of ratings."""
         return False
 
     @property
     def users_(self) -> Ids:
+        """The users' ids, for conversion between ids and rows."""
         return self.state_.users
 
     @property
     def items_(self) -> Ids:
+        """The items' ids, for conversion between ids and rows."""
         return self.state_.items
 
     @property
@@ -117,11 +127,25 @@ class FactorModel:
 
     @property
     def item_names_(self) -> NDArray[Any] | None:
-        """A name or None for each item; None where the data had no names."""
+        """The name of each item, or None for items without one. None if the data had no names at all."""
         return self.state_.names
 
     def name_of(self, item: Any) -> str:
-        """An item's name, or its id where it has none."""
+        """The name of an item, or its id as text if it has no name. Use it to print recommendations.
+
+        Parameters
+        ----------
+        item : id
+
+        Returns
+        -------
+        str
+
+        Raises
+        ------
+        KeyError
+            The model does not know the id.
+        """
         state = self.state_
         row = one_row(state.items, "item", item)
         name = None if state.names is None else state.names[row]
@@ -142,36 +166,37 @@ class FactorModel:
     ) -> tuple[NDArray[Any], NDArray[Any]]:
         """The items with the highest scores for each user.
 
-        Memory beyond the result stays within a few dozen megabytes, whatever the number of users; requests for few users
-        keep an index of the items, of a quarter of the size of their factors in float32.
+        Any number of users needs only a few dozen megabytes beyond the result. For requests of few users the model caches
+        an index of the items, a quarter of the size of their float32 factors.
 
         Parameters
         ----------
         users : id or array_like of ids
             One user, or several.
         n : int
-            Places for each user.
+            Number of items for each user.
         rows : scipy sparse, shape (m, n_items), optional
-            Raw values of users that the model has not seen, instead of `users`; they are folded in.
+            Raw values of users that the model does not know, instead of `users`. They are folded in.
         exclude_seen : bool
             Leave out the items of the user's training row (or of `rows`).
         exclude : array_like of item ids, or scipy sparse of shape (m, n_items), optional
-            Items left out for all users, or a mask of those left out for each.
+            Items to leave out for all users, or a sparse matrix with the items to leave out for each user.
         candidates : array_like of item ids, optional
-            Only these compete; duplicates count once.
+            Recommend only these items. Duplicates count once.
         n_threads : int, optional
 
         Returns
         -------
         ids, scores : ndarray
-            Shape (n,) for one user, (m, n) for several; best first, ties to the lower row. Scores have the model's
-            dtype. Places that cannot be filled hold id -1 (None where ids are strings) and score -inf. A user without
-            history gets the most popular items, scored by their audience.
+            Shape (n,) for one user, (m, n) for several, best first. Of items with equal scores, the lower row comes first.
+            Scores have the model's dtype. If fewer than n items remain, the last ids are -1 (None if ids are strings) and
+            their scores -inf. A user without history gets the most popular items; the scores are then their numbers of
+            users.
 
         Raises
         ------
         KeyError
-            An id that the model does not know.
+            The model does not know an id.
 
         Examples
         --------
@@ -181,7 +206,7 @@ class FactorModel:
         >>> ids.shape, scores.shape
         ((3,), (3,))
         """
-        state, k = self.state_, _places(n)
+        state, k = self.state_, _checked_n(n)
         threads_used, exclude_seen = self._threads(n_threads), boolean("exclude_seen", exclude_seen)
         if (users is None) == (rows is None):
             raise TypeError("recommend takes either users or rows, not " + ("both" if rows is not None else "neither"))
@@ -199,7 +224,10 @@ class FactorModel:
             one, seen = is_one(users), state.seen
             at = state.users.rows("users", [users] if one else users)
             if seen is None and exclude_seen:
-                raise ValueError("this model was saved without interactions: pass exclude_seen=False, or rows")
+                raise ValueError(
+                    "this model was saved without interactions, so it does not know which items users have seen: pass "
+                    "exclude_seen=False, or rows"
+                )
             history = np.ones(at.size, np.int64) if seen is None else np.diff(seen.indptr)[at]
 
             def factors(block: NDArray[np.int64]) -> NDArray[Any]:
@@ -219,8 +247,8 @@ class FactorModel:
             return parts[0] if len(parts) == 1 else retrieval.union(parts[0], parts[1], threads_used)
 
         skipping = skip if mask is not None or exclude_seen else None
-        few = n_queries < retrieval.FEW_QUERIES and competing is None and k <= state.y.shape[0] // retrieval.LEAST_CHOICE
-        index = state.item_index(threads_used) if few else None
+        few = n_queries < retrieval.FEW_QUERIES and k <= state.y.shape[0] // retrieval.MIN_ITEMS_PER_RESULT
+        index = state.item_index(threads_used) if few and competing is None else None
         items = state.scored_items
         best, scores = retrieval.topk(factors, items, n_queries, k, threads_used, skipping, competing, index=index)
         newcomers = np.flatnonzero(history == 0)
@@ -240,7 +268,10 @@ class FactorModel:
     def _limits(
         self, state: State, exclude: Any, candidates: Any, n_queries: int, n_threads: int
     ) -> tuple[Csr | None, NDArray[np.int64] | None]:
-        """A mask for each query, and the rows that compete where not all do."""
+        """`exclude` and `candidates` as items to leave out for each query, and as rows of the only items to rank.
+
+        Each is None if there is no such limit.
+        """
         competing = None if candidates is None else np.unique(state.items.rows("candidates", listed(candidates)))
         if exclude is None:
             return None, competing
@@ -254,48 +285,51 @@ class FactorModel:
         return None, np.setdiff1d(everything, unwanted, assume_unique=True)
 
     def popular(self, n: int = 10) -> tuple[NDArray[Any], NDArray[Any]]:
-        """The items with the largest audience: what a user without history is recommended.
+        """The items with the most users, for users without history.
 
         Parameters
         ----------
         n : int
+            Number of items.
 
         Returns
         -------
         ids, scores : ndarray, shape (n,)
-            Scores are numbers of distinct users.
+            The score of an item is the number of its users.
         """
-        state, k = self._with_interactions(), _places(n)
+        state, k = self._with_interactions(), _checked_n(n)
         one = np.ones((1, 1), state.y.dtype)
         rows, scores = retrieval.topk(lambda _: one, state.audience, 1, k, 1)
         return state.items.of(rows[0]), scores[0]
 
     def similar_items(self, items: Any, n: int = 10, n_threads: int | None = None) -> tuple[NDArray[Any], NDArray[Any]]:
-        """The items whose factors point the same way.
+        """The items most similar to each given item, by the cosine of their factors. Use it for "more like this" lists.
 
         Parameters
         ----------
         items : id or array_like of ids
         n : int
-            Places for each.
+            Number of similar items for each.
         n_threads : int, optional
 
         Returns
         -------
         ids, scores : ndarray, shape (n,) or (m, n)
-            Cosines, best first; the item itself is left out, and so are items without entries, which have no direction.
-            Places that cannot be filled hold -1 (None) and -inf.
+            Scores are cosines, best first. The item itself is left out. So are items without entries, because their
+            factors are zero. If fewer than n items remain, the last ids are -1 (None if ids are strings) and their scores
+            -inf.
         """
         state = self.state_
         return self._similar("items", items, n, n_threads, state.item_directions, state.items)
 
     def similar_users(self, users: Any, n: int = 10, n_threads: int | None = None) -> tuple[NDArray[Any], NDArray[Any]]:
-        """The users whose factors point the same way; takes and returns what `similar_items` does.
+        """The users most similar to each given user, by the cosine of their factors. Works like `similar_items`.
 
         Parameters
         ----------
         users : id or array_like of ids
         n : int
+            Number of similar users for each.
         n_threads : int, optional
 
         Returns
@@ -309,7 +343,7 @@ class FactorModel:
         self, name: str, wanted: Any, n: Any, n_threads: Any, directions: tuple[NDArray[Any], NDArray[Any]], ids: Ids
     ) -> tuple[NDArray[Any], NDArray[Any]]:
         factors, inverse = directions
-        k, one, n_threads = _places(n), is_one(wanted), self._threads(n_threads)
+        k, one, n_threads = _checked_n(n), is_one(wanted), self._threads(n_threads)
         at = ids.rows(name, [wanted] if one else wanted)
 
         def itself(block: NDArray[np.int64]) -> Csr:
@@ -323,7 +357,7 @@ class FactorModel:
             k,
             n_threads,
             itself,
-            None if inverse.all() else np.flatnonzero(inverse),  # rows of zeros point nowhere
+            None if inverse.all() else np.flatnonzero(inverse),  # rows of zeros have no cosine
             inverse,
         )
         empty = inverse[at] == 0
@@ -332,7 +366,7 @@ class FactorModel:
         return (found[0], scores[0]) if one else (found, scores)
 
     def rank_items(self, user: Any, items: Any) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Given items in the order of a user's scores.
+        """Sort given items by a user's scores. Use it to reorder a list that comes from elsewhere, such as search results.
 
         Parameters
         ----------
@@ -343,7 +377,7 @@ class FactorModel:
         Returns
         -------
         ids, scores : ndarray
-            All of them, best first, ties to the lower row.
+            All these items, best first. Of items with equal scores, the lower row comes first.
         """
         state = self.state_
         at = np.array([one_row(state.users, "user", user)])
@@ -354,22 +388,22 @@ class FactorModel:
         return state.items.of(best[0]), scores[0]
 
     def predict(self, users: Any, items: Any) -> NDArray[Any]:
-        """Scores of (user, item) pairs.
+        """Scores of (user, item) pairs. Use it to estimate ratings, or to score pairs that are already chosen.
 
         Parameters
         ----------
-        users, items : array_like of ids, equally long
+        users, items : array_like of ids, of the same length
 
         Returns
         -------
         ndarray
-            A score for each pair, in the model's dtype. With objective "explicit" an estimate of the rating, else of
-            preference: about 1 for what the user likes, about 0 for what they do not know.
+            A score for each pair, in the model's dtype. With objective "explicit" it estimates the rating. Otherwise it
+            estimates preference: about 1 for items that the user likes, about 0 for items that the user does not know.
         """
         state = self.state_
         u, i = state.users.rows("users", listed(users)), state.items.rows("items", listed(items))
         if u.size != i.size:
-            raise ValueError(f"users and items must be equally long, got {u.size} and {i.size}")
+            raise ValueError(f"users and items must have the same length, got {u.size} and {i.size}")
         return pair_scores(state.x, state.scored_items, u, i)
 
     # -- shared with the estimator ------------------------------------------------------------------------------------
@@ -377,11 +411,14 @@ class FactorModel:
     def _with_interactions(self) -> State:
         state = self.state_
         if state.seen is None:
-            raise ValueError("this model was saved without interactions, which this needs; save it with them")
+            raise ValueError(
+                "this model was saved without interactions, but this method needs them; save the model with "
+                "include_interactions=True"
+            )
         return state
 
     def _raw_rows(self, name: str, rows: Any, state: State, n_threads: int, *, by_item: bool = False) -> Csr:
-        """Sparse rows of raw values in the model's columns."""
+        """The given rows of raw values as a Csr. Refuses a matrix whose number of columns is not the model's."""
         csr = from_scipy(name, rows, n_threads)
         width, what = (state.x.shape[0], "users") if by_item else (state.y.shape[0], "items")
         if csr.shape[1] != width:
@@ -392,16 +429,16 @@ class FactorModel:
         return csr
 
     def _fold_in(self, state: State, rows: Csr, n_threads: int) -> NDArray[Any]:
-        """Users that the model has not seen, as rows of `State.x`."""
+        """Solve rows of users that the model does not know. Returns them as rows of `State.x`."""
         raise NotImplementedError
 
     def entries(self, csr: Csr) -> Csr:
-        """What of a matrix says that a user has had an item: not its stored zeros."""
+        """The entries of a matrix that count as seen. Stored zeros do not."""
         return csr.without_zeros()
 
     def _threads(self, n_threads: int | None) -> int:
         return resolve(self.n_threads if n_threads is None else n_threads)
 
 
-def _places(n: Any) -> int:
-    return whole_number("n", n, 1, retrieval.MOST_PLACES)
+def _checked_n(n: Any) -> int:
+    return whole_number("n", n, 1, retrieval.MAX_N)

@@ -1,4 +1,4 @@
-"""One call of `ALS.fit`: the fit loop, and those who look at its states: callbacks, Ctrl-C, the loss, a progress bar."""
+"""Runs the fit loop for one call of `ALS.fit`, with everything around it: callbacks, Ctrl-C, the loss, a progress bar."""
 
 from __future__ import annotations
 
@@ -22,47 +22,50 @@ from .state import FitRecord, State, item_rows, user_rows
 
 
 @dataclass
-class Showing:
-    """Shows states of a fit as the model's, and gives the model its former state back if the fit fails."""
+class Publisher:
+    """Makes states of a running fit the state of the model, and restores the model's former state if the fit fails."""
 
     model: FactorModel
     data: Interactions
     seen: Csr
     mean: float | None
     params: dict[str, Any]
-    report: dict[str, int]  # what is known before the first half-step
+    report: dict[str, int]  # counts that are known before the first half-step
     before: State | None
-    shown: State | None = None
+    published: State | None = None
 
-    def show(self, fit: FitState) -> None:
-        """The arrays of `fit` become the model's."""
+    def publish(self, fit: FitState) -> None:
+        """Make `fit` the state of the model, without a copy of its arrays."""
         data, mean = self.data, self.mean
         record = FitRecord(fit.iteration, list(fit.history), self.report | fit.counts, self.params)
         x, y = user_rows(fit.x, mean), item_rows(fit.y, mean)
-        self.shown = State(x, y, data.users, data.items, data.item_names, self.seen, mean, record)
-        self.model.replace_state(self.shown)
+        self.published = State(x, y, data.users, data.items, data.item_names, self.seen, mean, record)
+        self.model.replace_state(self.published)
 
-    def show_copy(self, fit: FitState) -> None:
-        """As `show`, for a fit that goes on: what callbacks keep must not change."""
+    def publish_copy(self, fit: FitState) -> None:
+        """Make a copy of `fit` the state of the model. Callbacks may retain its arrays while the fit changes its own."""
         with phase("keep"):
-            self.show(fit.copied())
+            self.publish(fit.copied())
 
-    def take_back(self) -> None:
-        """Called when a half-step failed: its factors are neither old nor new. Updates by others stay."""
-        self.model.replace_state(self.before, only_if=self.shown)
+    def restore(self) -> None:
+        """Give the model the state it had before the fit, because a failed half-step leaves its factors half updated.
+
+        If another thread has replaced the model's state meanwhile, that state stays.
+        """
+        self.model.replace_state(self.before, only_if=self.published)
 
 
 def run(
     loop: FitLoop,
     state: FitState,
-    showing: Showing,
+    publisher: Publisher,
     callback: Callable[[Any, int], Any] | None,
     tol: float | None,
     compute_loss: bool,
     progress: bool,
 ) -> None:
-    """Runs a fit to its end, or until a callback returns True, and shows its last state."""
-    process, users, items = os.getpid(), showing.data.users, showing.data.items
+    """Run a fit to its end, or until the callback returns True. The model then has the last state."""
+    process, users, items = os.getpid(), publisher.data.users, publisher.data.items
     with interruptible() as interrupted, progress_bar(progress, state.n_iterations, "fit") as advance:
         while not state.finished:
             relaxation = loop.relaxation(state)
@@ -70,26 +73,26 @@ def run(
                 with naming(users if state.between_iterations else items):
                     state = loop.step(state)
             except BaseException:
-                showing.take_back()
+                publisher.restore()
                 raise
             if state.between_iterations:
                 if compute_loss or tol is not None:
                     state = state.with_loss(_loss(loop, state))
                 advance(state.history[-1])
             if interrupted():
-                showing.show_copy(state)
+                publisher.publish_copy(state)
                 interrupted.deliver()
             if not state.between_iterations:
                 continue
             if callback is not None:
-                showing.show_copy(state)
-                answer = callback(showing.model, state.iteration)
+                publisher.publish_copy(state)
+                answer = callback(publisher.model, state.iteration)
                 _refuse_fork(process)
                 if isinstance(answer, (bool, np.bool_)) and answer:
-                    return  # the model stays as the callback left it
+                    return  # without publishing: the callback may have given the model another state
             if tol is not None:
-                state = state.ending_by(tol, relaxation)
-        showing.show(state)
+                state = state.stopped_by(tol, relaxation)
+        publisher.publish(state)
 
 
 def _loss(loop: FitLoop, state: FitState) -> float:
@@ -100,6 +103,6 @@ def _loss(loop: FitLoop, state: FitState) -> float:
 def _refuse_fork(process: int) -> None:
     if os.getpid() != process:
         raise RuntimeError(
-            "this process was forked in the fit's callback, and only its parent can go on with the fit: "
-            "leave the child with os._exit, or start it with 'spawn' or 'forkserver'"
+            "this process was forked inside the callback of a fit; only the parent process can continue the fit: "
+            "end the child with os._exit, or start it with 'spawn' or 'forkserver'"
         )

@@ -1,4 +1,4 @@
-"""Errors of the core speak of rows; people know ids."""
+"""Adds ids to the core's errors: the core knows only row numbers, but users know ids."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from .._core import SolveError
 from ..data.ids import Ids
 
 _TOO_HEAVY = (
-    "Its confidences add up to more than about 7e12 in float32 or 2e30 in float64, beyond which rounding decides: lower "
-    "alpha, scale the values down, or use confidence='log'"
+    "Its confidences add up to more than about 7e12 in float32 or 2e30 in float64, where rounding errors would dominate "
+    "the solution: lower alpha, scale the values down, or use confidence='log'"
 )
 _OTHERWISE = (
-    "Confidences below unobserved_weight, or values too large for the dtype, cause this: raise alpha or regularization, "
-    "lower unobserved_weight, or use dtype='float64'"
+    "The causes are confidences below unobserved_weight, or values too large for the dtype: raise alpha or "
+    "regularization, lower unobserved_weight, or use dtype='float64'"
 )
 
 
 @contextmanager
 def naming(ids: Ids) -> Iterator[None]:
-    """Tells which user or item a failing row belongs to, and what helps."""
+    """Add to a SolveError the id of the failing row, the likely cause, and the arguments to change."""
     try:
         yield
     except SolveError as error:

@@ -1,4 +1,4 @@
-"""An estimator's constructor arguments, handled as scikit-learn does: stored untouched, checked by `fit`."""
+"""Constructor arguments of an estimator, handled as in scikit-learn: stored unchanged, and checked by `fit`."""
 
 from __future__ import annotations
 
@@ -14,20 +14,45 @@ class Params:
         return {k: p.default for k, p in inspect.signature(cls.__init__).parameters.items() if k != "self"}
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Constructor arguments by name."""
+        """Return the constructor arguments by name, for example to build the same model again.
+
+        Parameters
+        ----------
+        deep : bool
+            Ignored; scikit-learn passes it.
+
+        Returns
+        -------
+        dict of str to object
+        """
         return {name: getattr(self, name) for name in self._defaults()}
 
     def set_params(self, **params: Any) -> Self:
-        """Changes constructor arguments; they take effect at the next fit."""
+        """Change constructor arguments. They take effect at the next fit.
+
+        Parameters
+        ----------
+        **params
+            New values by name.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            For a name that is not a parameter.
+        """
         known = ", ".join(self._defaults())
         for name, value in params.items():
             if name not in self._defaults():
-                raise ValueError(f"{type(self).__name__} has no parameter {name!r}; there are {known}")
+                raise ValueError(f"{type(self).__name__} has no parameter {name!r}; its parameters are {known}")
             setattr(self, name, value)
         return self
 
     def __sklearn_tags__(self) -> Any:
-        """Called by scikit-learn alone, so it is installed."""
+        """Tell scikit-learn what input this estimator takes. Only scikit-learn calls this, so the import cannot fail."""
         from sklearn.utils import InputTags, Tags, TargetTags
 
         return Tags(estimator_type=None, target_tags=TargetTags(required=False), input_tags=InputTags(sparse=True))

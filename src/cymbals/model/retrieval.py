@@ -1,4 +1,4 @@
-"""Ranking items by score: exact top-k from factors, seen and excluded items left out. Knows arrays, not ids."""
+"""Exact top-k items by score, without seen and excluded items. Works on arrays of factors; ids are handled elsewhere."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from .._core import topk as core_topk
 from ..base.blocks import blocks
 from ..data.csr import Csr
 
-MOST_PLACES = 10_000_000  # for one query
-LEAST_CHOICE = 16  # items for each place: with fewer, csrc/topk.cpp makes no use of an index
-FEW_QUERIES = 256  # for which an index, kept from call to call, is worth its memory
+MAX_N = 10_000_000  # results of one query
+MIN_ITEMS_PER_RESULT = 16  # with fewer items for each result, csrc/topk.cpp does not use an index
+FEW_QUERIES = 256  # with fewer queries, a cached index saves enough time to be worth its memory
 
 
 def topk(
@@ -29,23 +29,28 @@ def topk(
     scale: NDArray[Any] | None = None,
     index: Index | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[Any]]:
-    """The k best items of each query, best first, ties to the lower row; missing places -1 and -inf.
+    """The k best items of each query, best first. Of items with equal scores, the lower row comes first.
 
     Parameters
     ----------
     queries : callable
-        Query numbers to their factors, (m, f).
+        Takes an array of m query numbers and returns their factors, shape (m, f).
     items : ndarray, shape (n_items, f)
     n_queries, k : int
     n_threads : int
     skip : callable, optional
-        Query numbers to the items each must not get, as a Csr.
+        Takes an array of query numbers and returns the items to leave out for each, as a Csr.
     candidates : ndarray, optional
-        Rising rows of the items that compete.
+        Rows of the only items to rank, in ascending order. All items by default.
     scale : ndarray, shape (n_items,), optional
-        Multiplies each item's scores.
+        Factor of each item's scores.
     index : Index, optional
-        Of all items, if all compete and nothing scales them.
+        Index of all items. Only without `candidates` and `scale`.
+
+    Returns
+    -------
+    rows, scores : ndarray, shape (n_queries, k)
+        If a query has fewer than k items, its last rows are -1 and their scores -inf.
     """
     found = min(k, items.shape[0] if candidates is None else candidates.size)
     ids = np.full((n_queries, k), -1, np.int64)
@@ -54,26 +59,27 @@ def topk(
         return ids, scores
     for block in blocks(n_queries, (items.itemsize + 16) * (items.shape[1] + found) + 16 * 256):
         best, values = np.empty((block.size, found), np.int64), np.empty((block.size, found), items.dtype)
-        left_out = None if skip is None else skip(block)
+        skipped = None if skip is None else skip(block)
         if index is None:
-            core_topk(queries(block), items, candidates, scale, left_out, best, values, n_threads)
+            core_topk(queries(block), items, candidates, scale, skipped, best, values, n_threads)
         else:
-            index.topk(queries(block), left_out, best, values, n_threads)
+            index.topk(queries(block), skipped, best, values, n_threads)
         ids[block, :found], scores[block, :found] = best, values
     return ids, scores
 
 
 def union(a: Csr, b: Csr, n_threads: int) -> Csr:
-    """Entries of either matrix; values mean nothing."""
+    """The entries that are in at least one of two matrices. Their values have no meaning."""
     rows = np.concatenate([a.row_numbers(), b.row_numbers()])
     cols = np.concatenate([a.indices.astype(np.int64), b.indices.astype(np.int64)])
     return Csr.from_triplets(rows, cols, np.ones(rows.size, np.float32), a.shape, n_threads)
 
 
 def directions(factors: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Rows, and 1 / length of each, 0 for rows of zeros.
+    """The rows of `factors`, and 1 / length of each row, which is 0 for rows of zeros.
 
-    Rows whose squares would leave the dtype's range are scaled by powers of two, in a copy; else they are `factors` itself.
+    If the squares of a row would overflow or underflow, the rows are a copy in which that row is scaled by a power of two.
+    Otherwise they are `factors` itself.
     """
     largest = np.maximum(factors.max(axis=1, initial=0), -factors.min(axis=1, initial=0))
     exponent = np.frexp(largest)[1]

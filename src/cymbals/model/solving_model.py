@@ -1,4 +1,4 @@
-"""A model whose rows can be solved: it folds new rows in, solves changed rows again, explains, says how well it fits."""
+"""A model that can solve rows. It folds in new rows, updates changed rows, explains scores, and computes loss and score."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from .factor_model import FactorModel
 from .naming import naming
 from .state import State, item_rows, user_rows
 
-_OF_OBJECTIVE = tuple(inspect.signature(Objective.checked).parameters)
+_OBJECTIVE_PARAMS = tuple(inspect.signature(Objective.checked).parameters)
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """Why a user gets an item: the parts of the score that each item seen contributes.
+    """Why a user is recommended an item: how much each item that the user has seen contributes to the score.
 
     Attributes
     ----------
     total : float
-        The sum over all items seen, listed or not: the score, which in a model with biases is less the mean and the
-        item's own bias here.
+        The sum over all seen items, also those not listed. This is the score; in a model with biases, the score minus the
+        global mean and minus the item's bias.
     contributions : list of (id, float)
-        Largest first.
+        Seen items and their contributions, largest first.
     """
 
     total: float
@@ -45,24 +45,27 @@ class Explanation:
 
 
 class SolvingModel(FactorModel):
-    """What can be asked of a model beside its scores, once its objective is known."""
+    """The methods of a model that need its objective: solving rows, loss, explanations."""
 
     @property
     def predicts_values(self) -> bool:
-        """Whether scores estimate the values themselves: with "explicit" they do."""
+        """Whether scores estimate the values themselves. With objective "explicit" they do."""
         return bool(self.state_.params["objective"] == "explicit")
 
     def entries(self, csr: Csr) -> Csr:
-        """What of a matrix says that a user has had an item: in "explicit" a rating of 0 does, too."""
-        return _taken(self.state_.params["objective"], csr)
+        """The entries of a matrix that count as seen. Stored zeros count only with "explicit", as ratings of 0."""
+        return _entries(self.state_.params["objective"], csr)
 
     def loss(self, data: Any, n_threads: int | None = None) -> float:
-        """The objective on `data`, regularization included, over the number of cells (explicit: of entries).
+        """The value of the objective on `data`, with regularization, divided by the number of cells.
+
+        With "explicit" it is divided by the number of entries. Use it to compare how far two fits of the same objective
+        have converged; to compare recommendations, use `cymbals.evaluate`.
 
         Parameters
         ----------
         data : Interactions or scipy sparse, shape (n_users, n_items)
-            In the model's row order.
+            With users and items in the model's row order.
         n_threads : int, optional
 
         Returns
@@ -79,21 +82,21 @@ class SolvingModel(FactorModel):
         return loss(rows, state.solved_users(), state.solved_items(), settings.objective, indptr, n, state.mean)
 
     def score(self, rows: Any, y: None = None) -> float:
-        """How well held-out items of users that the model has not seen are ranked: what scikit-learn's searches maximise.
+        """How well the model ranks held-out items of new users. scikit-learn's searches maximise this score.
 
-        A tenth of the entries, the same ones each time, is held out, the rest folded in.
+        A tenth of the entries is held out, the same entries in each call. The rest is folded in.
 
         Parameters
         ----------
         rows : scipy sparse, shape (m, n_items)
-            Raw values of users, items in the model's row order.
+            Raw values of users that the model does not know, with items in the model's row order.
         y : None
             Ignored; scikit-learn passes it.
 
         Returns
         -------
         float
-            Mean AUC, as `evaluate` has it; with objective "explicit" the RMSE, negative.
+            Mean AUC, as defined in `evaluate`. With objective "explicit": the negative RMSE.
 
         Examples
         --------
@@ -117,18 +120,22 @@ class SolvingModel(FactorModel):
     # -- rows outside a fit --------------------------------------------------------------------------------------------
 
     def fold_in(self, rows: Any, n_threads: int | None = None) -> NDArray[Any]:
-        """Factors of users that the model has not seen: what a half-step of a fit would give them, exactly solved.
+        """Compute factors of new users from their values, without changing the model.
+
+        The factors are those of an exact half-step. Use `recommend(rows=...)` for recommendations to new users, and
+        `update_users` to add the users to the model.
 
         Parameters
         ----------
         rows : scipy sparse, shape (m, n_items)
-            Raw values, items in the model's row order.
+            Raw values, with items in the model's row order.
         n_threads : int, optional
 
         Returns
         -------
         ndarray, shape (m, f)
-            Zeros for empty rows. Without the bias that a model with biases solves with them, and recommends `rows` by.
+            Zeros for empty rows. A model with biases solves a bias for each user too, and `recommend` uses it, but it is
+            not returned here.
         """
         state, n = self.state_, self._threads(n_threads)
         users = self._fold_in(state, self._raw_rows("rows", rows, state, n), n)
@@ -148,16 +155,17 @@ class SolvingModel(FactorModel):
         return entries_of(name, csr, settings_of(state.params).objective, n_threads)
 
     def update_users(self, ids: Any, rows: Any, n_threads: int | None = None) -> None:
-        """Replace what some users did, and solve them again; unknown ids become new users.
+        """Replace the values of some users and compute their factors again. Unknown ids become new users.
 
-        Factors, seen items and ids change together or, where anything is wrong, not at all.
+        Use it between fits, when users have new events. Factors, seen items and ids change together; if an argument is
+        wrong, nothing changes.
 
         Parameters
         ----------
         ids : id or array_like of ids
-            Distinct. New users of a model without ids are numbered on.
+            Each id only once. In a model without ids, new users get the next row numbers.
         rows : scipy sparse, shape (m, n_items)
-            The whole raw rows of these users, items in the model's row order.
+            All raw values of these users, old and new, with items in the model's row order.
         n_threads : int, optional
         """
         with self._writing:
@@ -171,14 +179,16 @@ class SolvingModel(FactorModel):
             self.replace_state(state.changed(x=x, users=users, seen=seen))
 
     def update_items(self, ids: Any, rows: Any, n_threads: int | None = None) -> None:
-        """Replace who used some items, and solve them again; unknown ids become new items.
+        """Replace the values of some items and compute their factors again. Unknown ids become new items.
+
+        Use it between fits, when items are new or have new events.
 
         Parameters
         ----------
         ids : id or array_like of ids
-            Distinct. New items of a model without ids are numbered on.
+            Each id only once. In a model without ids, new items get the next row numbers.
         rows : scipy sparse, shape (m, n_users)
-            The whole raw rows of these items, users in the model's row order.
+            All raw values of these items, old and new, with users in the model's row order.
         n_threads : int, optional
         """
         with self._writing:
@@ -194,22 +204,22 @@ class SolvingModel(FactorModel):
             self.replace_state(state.changed(y=y, items=items, names=names, seen=seen.transposed(n)))
 
     def explain(self, user: Any, item: Any, n: int | None = 10) -> Explanation:
-        """How much each item of a user's history contributes to the score of an item.
+        """How much each item of a user's history contributes to the score of an item: the reasons for a recommendation.
 
-        A user's factors are linear in the targets b of the user's entries (Hu, Koren, Volinsky 2008, section 5), so the
-        score of their exact solution is a sum over these entries. With biases, this is the part of the score that their
-        ratings explain, x.y + b_u; mean and item bias, which everyone gets, are left out.
+        The exact solution of a user is linear in the targets b of the user's entries (Hu, Koren, Volinsky 2008, section
+        5). So its score is a sum over these entries. With biases, the sum is x.y + b_u; the global mean and the item's
+        bias are left out, because they are the same for all users.
 
         Parameters
         ----------
         user, item : id
         n : int or None
-            Contributions listed, largest first; None for all.
+            Number of contributions to list, largest first. None: all.
 
         Returns
         -------
         Explanation
-            `total` is the sum of all contributions, with biases the score less mean and item bias.
+            `total` is the sum of all contributions: the score, with biases minus the global mean and the item's bias.
         """
         state = self._with_interactions()
         assert state.seen is not None
@@ -225,9 +235,9 @@ class SolvingModel(FactorModel):
 
 
 def settings_of(params: dict[str, Any], **changes: Any) -> Settings:
-    """From constructor arguments: an estimator's for a fit, those of its fit for a model."""
+    """Check constructor arguments and make Settings of them. `changes` replace fields of the result."""
     settings = Settings(
-        objective=Objective.checked(**{name: params[name] for name in _OF_OBJECTIVE}),
+        objective=Objective.checked(**{name: params[name] for name in _OBJECTIVE_PARAMS}),
         solver=one_of("solver", params["solver"], ("auto", "cg", "exact")),
         cg_steps=whole_number("cg_steps", params["cg_steps"], 1, 10_000),
         compact=LARGE if boolean("compact", params["compact"]) else NEVER,
@@ -236,17 +246,17 @@ def settings_of(params: dict[str, Any], **changes: Any) -> Settings:
 
 
 def entries_of(name: str, csr: Csr, objective: Objective, n_threads: int) -> Csr:
-    """What the objective takes as entries: no zeros unless it is "explicit"; "ials" refuses negative values."""
+    """The entries that the objective uses: without zeros, unless it is "explicit". "ials" refuses negative values."""
     if objective.kind == "ials":
         refuse_negative(name, csr, "objective 'ials'", n_threads)
-    return _taken(objective.kind, csr)
+    return _entries(objective.kind, csr)
 
 
-def _taken(kind: str, csr: Csr) -> Csr:
-    """What an objective takes as entries: stored zeros in "explicit" alone."""
+def _entries(kind: str, csr: Csr) -> Csr:
+    """The entries that an objective uses. Only "explicit" uses stored zeros."""
     return csr if kind == "explicit" else csr.without_zeros()
 
 
 def transformed(csr: Csr, objective: Objective) -> Csr:
-    """With a callable confidence applied; itself where there is none."""
+    """`csr` after a callable confidence was applied to its values, or `csr` itself if there is none."""
     return csr if objective.transform is None else replace(csr, data=objective.apply(csr.data))

@@ -1,4 +1,4 @@
-"""All that a fitted model knows, in one immutable state. An update puts a new state in the place of the old one."""
+"""Everything that a fitted model knows, in one immutable state. An update replaces it with a new state."""
 
 from __future__ import annotations
 
@@ -22,21 +22,22 @@ from . import retrieval
 
 @dataclass(frozen=True)
 class FitRecord:
-    """What a fit tells about itself: see the attributes of `ALS`."""
+    """What a fit recorded. The attributes of `ALS` show it and document it."""
 
     n_iter: int
     history: list[dict[str, Any]]
     report: dict[str, Any]
-    params: dict[str, Any]  # the estimator's arguments as of the fit
+    params: dict[str, Any]  # the estimator's arguments at the time of the fit
     profile: Profile | None = None
 
 
 @dataclass(frozen=True)
 class State:
-    """Factors and what they belong to. `seen` is None in a model that was saved without interactions.
+    """The factors of a fitted model, their ids, and the seen items.
 
-    A model with biases has a `mean`: its rows are [x, b_u, 1] and [y, 1, b_i]. A score is the product of a row of `x` and
-    one of `scored_items`. Baselines have no `fit`.
+    A model with biases has a `mean`. Its rows of `x` and `y` are then [x, b_u, 1] and [y, 1, b_i]. A score is the product
+    of a row of `x` and a row of `scored_items`. `seen` is None if the model was saved without interactions. `fit` is None
+    in baselines.
     """
 
     x: NDArray[Any]
@@ -48,7 +49,7 @@ class State:
     mean: float | None = None
     fit: FitRecord | None = None
 
-    # Made from the fields above when first wanted; `changed` keeps those whose sources stay.
+    # Caches: computed from the fields above at their first use. `changed` keeps those whose source fields stay the same.
     _seen_by_item: Once[Csr] = field(default_factory=Once, init=False, repr=False, compare=False)
     _user_side: Once[FixedSide] = field(default_factory=Once, init=False, repr=False, compare=False)
     _item_side: Once[FixedSide] = field(default_factory=Once, init=False, repr=False, compare=False)
@@ -57,16 +58,16 @@ class State:
 
     @property
     def params(self) -> dict[str, Any]:
-        """The estimator's arguments as of the fit."""
+        """The estimator's arguments at the time of the fit."""
         assert self.fit is not None
         return self.fit.params
 
     def solved_users(self) -> NDArray[Any]:
-        """Users' rows as a half-step solves them: [x, b_u], or x without biases."""
+        """The users' rows in the layout of a half-step: [x, b_u], or x without biases."""
         return self.x if self.mean is None else np.delete(self.x, -1, axis=1)
 
     def solved_items(self) -> NDArray[Any]:
-        """Items' rows as a half-step solves them: [y, b_i], or y without biases."""
+        """The items' rows in the layout of a half-step: [y, b_i], or y without biases."""
         return self.y if self.mean is None else np.delete(self.y, -2, axis=1)
 
     @cached_property
@@ -79,7 +80,11 @@ class State:
 
     @cached_property
     def scored_items(self) -> NDArray[Any]:
-        """Items' rows for scoring: `y`, with biases [y, 1, mean + b_i]. Ties are then ties of the returned scores."""
+        """The items' rows for scoring: `y`, or [y, 1, mean + b_i] with biases.
+
+        The mean is included here, not added to the scores afterwards: rounding could make scores equal that were ranked
+        as different.
+        """
         if self.mean is None:
             return self.y
         scored = self.y.copy()
@@ -88,7 +93,7 @@ class State:
 
     @cached_property
     def audience(self) -> NDArray[Any]:
-        """Number of users with a value above 0, as one factor of each item."""
+        """The number of users of each item with a value above 0, shape (n_items, 1): one factor for each item."""
         assert self.seen is not None
         return audience(self.seen, self.y.dtype)
 
@@ -106,11 +111,11 @@ class State:
         return self._seen_by_item(lambda: seen.owned().transposed(n_threads))
 
     def user_side(self, n_threads: int) -> FixedSide:
-        """Users as the fixed side against which items are solved."""
+        """The users as the fixed side, for solving items."""
         return self._user_side(lambda: FixedSide.of(self.solved_users(), n_threads, self.mean))
 
     def item_side(self, n_threads: int) -> FixedSide:
-        """Items as the fixed side against which users are solved."""
+        """The items as the fixed side, for solving users."""
         return self._item_side(lambda: FixedSide.of(self.solved_items(), n_threads, self.mean))
 
     def item_explainer(self, n_threads: int) -> Explainer:
@@ -120,18 +125,18 @@ class State:
         return self._item_index(lambda: Index(self.scored_items, None, None, n_threads))
 
     def changed(self, **changes: Any) -> Self:
-        """A state with some fields replaced."""
+        """A copy of this state with some fields replaced. It keeps the caches whose source fields stay the same."""
         state = replace(self, **changes)
-        for source, made in _MADE_FROM.items():
+        for source, caches in _CACHES_OF.items():
             if source not in changes:
-                vars(state).update({name: vars(self)[name] for name in made if name in vars(self)})
+                vars(state).update({name: vars(self)[name] for name in caches if name in vars(self)})
         return state
 
     def __reduce__(self) -> tuple[Callable[..., State], tuple[Any, ...]]:
-        return type(self), tuple(getattr(self, f.name) for f in fields(self) if f.init)  # the rest can be made again
+        return type(self), tuple(getattr(self, f.name) for f in fields(self) if f.init)  # without the caches
 
 
-_MADE_FROM = {
+_CACHES_OF = {  # source field: the caches that are computed from it
     "x": ("user_factors", "user_directions", "_user_side"),
     "y": ("item_factors", "item_directions", "scored_items", "_item_side", "_item_explainer", "_item_index"),
     "seen": ("audience", "_seen_by_item"),
@@ -139,16 +144,16 @@ _MADE_FROM = {
 
 
 def user_rows(solved: NDArray[Any], mean: float | None) -> NDArray[Any]:
-    """Users from a half-step as rows of `State.x`: with a mean, [x, b_u] becomes [x, b_u, 1]."""
+    """Turn the users' rows of a half-step into rows of `State.x`. With a mean, [x, b_u] becomes [x, b_u, 1]."""
     return solved if mean is None else np.insert(solved, solved.shape[1], 1, axis=1)
 
 
 def item_rows(solved: NDArray[Any], mean: float | None) -> NDArray[Any]:
-    """Items from a half-step as rows of `State.y`: with a mean, [y, b_i] becomes [y, 1, b_i]."""
+    """Turn the items' rows of a half-step into rows of `State.y`. With a mean, [y, b_i] becomes [y, 1, b_i]."""
     return solved if mean is None else np.insert(solved, -1, 1, axis=1)
 
 
 def audience(seen: Csr, dtype: Any) -> NDArray[Any]:
-    """How many users have a value above 0 for each item, shape (n_items, 1)."""
+    """The number of users of each item with a value above 0, shape (n_items, 1)."""
     counts = np.bincount(seen.indices[seen.data > 0], minlength=seen.shape[1])
     return counts.astype(dtype)[:, None]

@@ -1,4 +1,4 @@
-"""Models in files: what `ALS.save` writes, and everything that is checked when it is read again."""
+"""Turns a model's state into the arrays and facts of a model file, and back. Reading checks everything in the file."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from .state import FitRecord, State
 
 
 def write(path: str | os.PathLike[str], state: State, params: dict[str, Any], include_interactions: bool) -> None:
-    """Writes a state to one file; `params` are the estimator's arguments as JSON takes them."""
+    """Write a state to one file. `params` are the estimator's arguments as JSON values."""
     assert state.fit is not None
     model = {"params": params, "n_iter": state.fit.n_iter, "history": state.fit.history, "report": state.fit.report}
-    # The class is "ALS" for subclasses, too: `load` makes an ALS of any file.
+    # Subclasses also write "ALS", because `load` always returns an ALS.
     facts = {"class": "ALS", "cymbals": version(), "model": model, "mean": state.mean}
     arrays = {"x": state.x, "y": state.y}
     for name, ids in (("users", state.users), ("items", state.items)):
@@ -37,16 +37,16 @@ def write(path: str | os.PathLike[str], state: State, params: dict[str, Any], in
 
 
 def read(path: str | os.PathLike[str], mmap: bool, classes: tuple[str, ...]) -> State:
-    """The state in a file that `write` wrote for one of `classes`; ModelFileError for anything else."""
+    """Read the state from a file that `write` wrote for one of `classes`. Raises ModelFileError for any other file."""
     facts, arrays = container.read(path, mmap=mmap)
     with container.refusing(path):
         return replace(_stored_state(facts, arrays), fit=_stored_record(facts, classes))
 
 
 def _stored_record(facts: dict[str, Any], classes: tuple[str, ...]) -> FitRecord:
-    """What the fit told about itself; ValueError for anything that `write` does not write."""
+    """The record of the fit. Raises ValueError for anything that `write` does not write."""
     if facts.get("class") not in classes:
-        raise ValueError(f"it holds {facts.get('class')!r}, not {' or '.join(classes)}")
+        raise ValueError(f"its class is {facts.get('class')!r}, not {' or '.join(classes)}")
     model = facts.get("model")
     if not isinstance(model, dict) or not isinstance(model.get("params"), dict):
         raise ValueError("its parameters are missing")
@@ -54,14 +54,14 @@ def _stored_record(facts: dict[str, Any], classes: tuple[str, ...]) -> FitRecord
         raise ValueError(f"n_iter must be a whole number of at least 0, got {model.get('n_iter')!r}")
     history, report = model.get("history"), model.get("report")
     if not isinstance(history, list) or not all(map(_is_iteration, history)):
-        raise ValueError("history must be a list of iterations, each with its number, its seconds and perhaps its loss")
+        raise ValueError("history must be a list of iterations, each with iteration, seconds and optionally loss")
     if not isinstance(report, dict) or not all(map(strict_json.is_number, report.values())):
-        raise ValueError("report must hold numbers")
+        raise ValueError("report must contain only numbers")
     return FitRecord(model["n_iter"], history, report, model["params"])
 
 
 def _is_iteration(entry: Any) -> bool:
-    """Whether this is an entry of `ALS.history_`; callbacks may have added others."""
+    """Whether this is an entry of `ALS.history_`. It may have more keys, because callbacks can add them."""
     return (
         isinstance(entry, dict)
         and strict_json.is_whole(entry.get("iteration"), 1)
@@ -71,26 +71,29 @@ def _is_iteration(entry: Any) -> bool:
 
 
 def _stored_state(facts: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> State:
-    """What `_write_state` wrote; ValueError or TypeError for anything else."""
+    """The state without its fit record. Raises ValueError or TypeError for anything that `write` does not write."""
     x, y = (_stored(arrays, name, ("float32", "float64"), 2) for name in ("x", "y"))
     if x.shape[1] != y.shape[1] or x.dtype != y.dtype:
-        raise ValueError(f"x and y must be alike, got {x.shape[1]} and {y.shape[1]} columns of {x.dtype} and {y.dtype}")
+        raise ValueError(
+            f"x and y must have the same number of columns and the same dtype, got {x.shape[1]} of {x.dtype} and "
+            f"{y.shape[1]} of {y.dtype}"
+        )
     if not (x.size and y.size):
         raise ValueError(f"x and y must not be empty, got shapes {x.shape} and {y.shape}")
     for name, factors in (("x", x), ("y", y)):
         if not _all_finite(factors):
-            raise ValueError(f"{name} holds numbers that are not finite")
+            raise ValueError(f"{name} contains numbers that are not finite")
     mean = _stored_mean(facts.get("mean"), x, y)
     users = Ids.checked("user", _stored_ids(arrays, "users"), x.shape[0])
     items = Ids.checked("item", _stored_ids(arrays, "items"), y.shape[0])
     names = _stored_strings(arrays, "names")
     if names is not None and names.size != items.n:
-        raise ValueError(f"names must hold one for each of the {items.n} items, got {names.size}")
+        raise ValueError(f"names must have one name for each of the {items.n} items, got {names.size}")
     return State(x, y, users, items, names, _stored_seen(arrays, (x.shape[0], y.shape[0])), mean)
 
 
 def _all_finite(factors: NDArray[Any]) -> bool:
-    """Reads each row once from memory: blocks stay in the cache from the lowest number to the highest."""
+    """Whether all factors are finite. Goes by blocks that fit in the cache: min reads a block from memory, max does not."""
     step = max(1, 2**18 // factors.shape[1])
     blocks = (factors[begin : begin + step] for begin in range(0, factors.shape[0], step))
     return all(np.isfinite([block.min(), block.max()]).all() for block in blocks)
@@ -101,8 +104,8 @@ def _stored(arrays: dict[str, NDArray[Any]], name: str, types: tuple[str, ...], 
         raise ValueError(f"array {name!r} is missing")
     array = arrays[name]
     if array.dtype.name not in types or array.ndim != ndim:
-        kinds = f"{' or '.join(types)} in {ndim} dimension{'s' if ndim > 1 else ''}"
-        raise ValueError(f"array {name!r} must hold {kinds}, got {array.dtype} of shape {array.shape}")
+        kinds = f"{' or '.join(types)} and have {ndim} dimension{'s' if ndim > 1 else ''}"
+        raise ValueError(f"array {name!r} must be {kinds}, got {array.dtype} of shape {array.shape}")
     return array
 
 
@@ -111,9 +114,9 @@ def _stored_mean(mean: Any, x: NDArray[Any], y: NDArray[Any]) -> float | None:
         return None
     with np.errstate(over="ignore"):
         if not strict_json.is_number(mean) or not np.isfinite(x.dtype.type(mean)):
-            raise ValueError(f"mean must be a number that {x.dtype} holds, got {mean!r}")
+            raise ValueError(f"mean must be a number in the range of {x.dtype}, got {mean!r}")
     if x.shape[1] < 3 or np.any(x[:, -1] != 1) or np.any(y[:, -2] != 1):
-        raise ValueError("x and y must have columns of ones beside the other side's biases")
+        raise ValueError("x and y must have a column of ones where the other side has its biases")
     return float(mean)
 
 
@@ -133,10 +136,10 @@ def _stored_seen(arrays: dict[str, NDArray[Any]], shape: tuple[int, int]) -> Csr
     if not any(f"seen.{part}" in arrays for part in parts):
         return None
     indptr, indices, data = (_stored(arrays, f"seen.{part}", types) for part, types in parts.items())
-    # the core reads memory by these, so they come before its own check
+    # `check_csr` reads memory at these positions, so their sizes must be checked before it runs.
     if indptr.size != shape[0] + 1 or indptr[-1] != indices.size or indices.size != data.size:
-        raise ValueError(f"seen.indptr, seen.indices and seen.data do not fit each other and {shape[0]} users")
+        raise ValueError(f"seen.indptr, seen.indices and seen.data do not match each other or the {shape[0]} users")
     seen = Csr(indptr, indices, data, shape)
     if check_csr(seen, 1)[0] in (1, 2, 3, 4):
-        raise ValueError("interactions out of order")
+        raise ValueError("the interactions have indices out of order or out of range, or values that are not finite")
     return seen

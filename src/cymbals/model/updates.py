@@ -1,4 +1,4 @@
-"""Rows replaced or appended: of ids, of factors, of what was seen."""
+"""Replaces and appends rows of ids, factors and seen items, for the updates of a fitted model."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from ..data.ids import Ids, id_array, listed
 
 
 def placed(ids: Ids, name: str, wanted: Any, n_rows: int) -> tuple[Ids, NDArray[np.int64]]:
-    """Ids with the unknown ones of `wanted` appended, and the row of each."""
+    """Append the unknown ids of `wanted` to `ids`. Returns the longer ids, and the row of each wanted id."""
     array = id_array(name, listed(wanted))
     if array.size != n_rows:
-        raise ValueError(f"{name} names {array.size} {ids.what}s, rows holds {n_rows}")
+        raise ValueError(f"{name} has {array.size} {ids.what}s, but rows has {n_rows} rows; give one row for each id")
     values, counts = np.unique(array, return_counts=True)
     if values.size != array.size:
         raise ValueError(f"{name} must be distinct; {values[counts > 1].tolist()[0]!r} stands more than once")
@@ -27,7 +27,7 @@ def placed(ids: Ids, name: str, wanted: Any, n_rows: int) -> tuple[Ids, NDArray[
 
 
 def with_rows(factors: NDArray[Any], at: NDArray[np.int64], rows: NDArray[Any], n: int) -> NDArray[Any]:
-    """`n` rows of factors: those `at` are new or replaced."""
+    """A copy of `factors` with `n` rows, in which `rows` replace the rows `at` or are appended there."""
     out = np.zeros((n, factors.shape[1]), factors.dtype)
     out[: factors.shape[0]] = factors
     out[at] = rows
@@ -35,13 +35,13 @@ def with_rows(factors: NDArray[Any], at: NDArray[np.int64], rows: NDArray[Any], 
 
 
 def with_seen(seen: Csr, at: NDArray[np.int64], rows: Csr, n: int, n_threads: int) -> Csr:
-    """`n` rows of what was seen: those `at` are new or replaced."""
+    """A copy of `seen` with `n` rows, in which `rows` replace the rows `at` or are appended there."""
     old_rows = seen.row_numbers()
-    stays = ~np.isin(old_rows, at)
+    kept = ~np.isin(old_rows, at)
     return Csr.from_triplets(
-        np.concatenate([old_rows[stays], at[rows.row_numbers()]]),
-        np.concatenate([seen.indices[stays], rows.indices]),
-        np.concatenate([seen.data[stays], rows.data]),
+        np.concatenate([old_rows[kept], at[rows.row_numbers()]]),
+        np.concatenate([seen.indices[kept], rows.indices]),
+        np.concatenate([seen.data[kept], rows.data]),
         (n, seen.shape[1]),
         n_threads,
     )

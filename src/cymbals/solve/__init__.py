@@ -1,1 +1,1 @@
-"""From `Interactions` to factors: the objective, half-steps in the eigenbasis, where a fit starts, the fit loop."""
+"""From `Interactions` to factors: the objective, the starting factors, half-steps in the eigenbasis, the fit loop."""

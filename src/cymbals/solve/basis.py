@@ -1,6 +1,7 @@
-"""The Gramian of a side and its eigenbasis, in which every row of a half-step is solved.
+"""The Gramian of one side's factors, and its eigenbasis. A half-step solves every row in this basis.
 
-With G = Y'Y = Q diag(L) Q', the factors YQ have the diagonal Gramian diag(L). Scores and regularization do not change.
+With G = Y'Y = Q diag(L) Q', the rotated factors YQ have the diagonal Gramian diag(L). Rotating both sides by Q changes
+neither the scores nor the regularization.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from ..base.threads import single_blas_thread
 
 
 def gramian(factors: NDArray[Any], workspace: int | Workspace) -> NDArray[np.float64]:
-    """Y'Y in float64: the same bits for any number of threads.
+    """The Gramian Y'Y in float64. It has the same bits for any number of threads.
 
     Parameters
     ----------
@@ -44,13 +45,15 @@ def eigenbasis(gram: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[
     Returns
     -------
     spectrum : ndarray, shape (f,)
-        Eigenvalues, largest first; negative ones, which only rounding makes, are 0.
+        Eigenvalues, largest first. Negative eigenvalues become 0: only rounding makes them.
     vectors : ndarray, shape (f, f)
-        An eigenvector in each column. The largest entry of each is positive, whatever sign LAPACK chose.
+        One eigenvector in each column. Its sign is chosen so that its largest entry is positive, whichever sign LAPACK
+        returned.
     """
     if not np.isfinite(gram).all():
         raise ValueError("factors grew beyond their dtype: scale init down, raise regularization, or use dtype='float64'")
-    # LAPACK's bits depend on the number of BLAS threads. The phase starts inside, so it excludes waiting and loading BLAS.
+    # One BLAS thread, because LAPACK's bits depend on the number of BLAS threads. The phase starts only after the lock is
+    # taken and BLAS is loaded, so that neither is counted as decomposition time.
     with single_blas_thread(), phase("eigh"):
         values, vectors = np.linalg.eigh(gram)
     spectrum, basis = np.empty_like(values), np.empty_like(gram)

@@ -1,4 +1,4 @@
-"""The score of a row's exact solution, taken apart by the row's entries."""
+"""Explains a score: splits the score of a row's exact solution into one part for each entry of the row."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ from .objective import Objective
 
 @dataclass(frozen=True)
 class Explainer:
-    """A fixed side and the eigenbasis of its Gramian, in float64 whatever its own type: sums of parts stay sums."""
+    """The fixed side and the eigenbasis of its Gramian.
+
+    It computes in float64 even for float32 factors, so that the parts add up to the score.
+    """
 
     factors: NDArray[Any]
     mean: float | None
@@ -27,15 +30,16 @@ class Explainer:
 
     @classmethod
     def of(cls, factors: NDArray[Any], mean: float | None, n_threads: int) -> Self:
-        """Of factors whose last column holds biases where there is a mean."""
+        """Decompose the Gramian of `factors`. If there is a mean, the last column of `factors` holds the biases."""
         fixed, _ = without_biases(factors.astype(np.float64), mean)
         return cls(factors, mean, *eigenbasis(gramian(fixed, n_threads)))
 
     def parts(self, row: Csr, item: int, objective: Objective) -> NDArray[np.float64]:
-        """What each entry of one row adds to the score that the row's solution gives an item.
+        """The part that each entry of `row` adds to the score of `item`, shape (entries of the row,).
 
-        The solution is A^-1 sum_j b_j y_j, so entry j adds b_j y_j'A^-1 y. Whitened, A is I + W'SW as in a half-step. With
-        W = U diag(s) V' and no negative weights, A^-1 = I - V diag(s^2 / (1 + s^2)) V', in which heavy ones cost no digits.
+        The solution is A^-1 sum_j b_j y_j, so entry j adds b_j y_j'A^-1 y. After whitening, A is I + W'SW, as in a
+        half-step. With W = U diag(s) V' and no negative weights, A^-1 = I - V diag(s^2 / (1 + s^2)) V'. Heavy weights lose
+        no digits in this form.
         """
         fixed, offsets = without_biases(self.factors[np.append(row.indices, item)].astype(np.float64), self.mean)
         values = objective.apply(row.data).astype(np.float64)
@@ -57,11 +61,11 @@ class Explainer:
         return np.asarray(b * np.where(np.einsum("ij,ij->i", whitened, whitened) > 1, heavy, light))
 
     def _diagonal(self, own: NDArray[np.float64], ridge: float, objective: Objective) -> NDArray[np.float64]:
-        """D of csrc/whiten.h, with the floor that folding the row in would have."""
+        """The diagonal D of csrc/whiten.h, with the same floor that a fold-in of this row uses."""
         spectrum, eps = objective.unobserved_weight * self.spectrum, float(np.finfo(self.factors.dtype).eps)
         f, largest = spectrum.size, float(spectrum.max())
         floor = (largest + ridge) * f * max(16 * eps**2, float(np.finfo(np.float64).eps))
-        if not largest + ridge > ridge:  # no Gramian
+        if not largest + ridge > ridge:  # without a Gramian, or with one that rounding loses beside the ridge
             rows = own if ridge > 0 else without_biases(self.factors.astype(np.float64), self.mean)[0]
             longest = float(np.einsum("ij,ij->i", rows, rows).max(initial=0.0))
             floor = max(floor, longest * f * eps * (eps if ridge > 0 else 1)) or 1.0

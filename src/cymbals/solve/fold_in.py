@@ -1,4 +1,4 @@
-"""Solving rows outside a fit: of users the model has not seen, and of rows that changed."""
+"""Solves rows outside a fit: rows of new users and items, and rows that changed."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from .._core import rotate, solve_row
 from ..data.csr import Csr
 from .basis import eigenbasis, gramian
-from .half_step import SOLVERS, Settings, less_offsets, solve_rows, without_biases
+from .half_step import SOLVERS, Settings, solve_rows, subtract_offsets, without_biases
 
 
 @dataclass(frozen=True)
 class FixedSide:
-    """The factors of one side in their own eigenbasis. Solutions come back in the basis that the factors had."""
+    """The factors of the fixed side, rotated into the eigenbasis of their Gramian. Solutions use the model's basis."""
 
     rotated: NDArray[Any]
     spectrum: NDArray[np.float64]
@@ -25,7 +25,7 @@ class FixedSide:
 
     @classmethod
     def of(cls, factors: NDArray[Any], n_threads: int, mean: float | None = None) -> Self:
-        """From a copy of `factors`, whose last column holds biases where there is a mean."""
+        """Rotate a copy of `factors`. If there is a mean, the last column of `factors` holds the biases."""
         fixed, offsets = without_biases(factors, mean)
         spectrum, vectors = eigenbasis(gramian(fixed, n_threads))
         fixed = fixed.copy()
@@ -33,11 +33,12 @@ class FixedSide:
         return cls(fixed, spectrum, vectors, offsets)
 
     def solve(self, rows: Csr, settings: Settings, n_threads: int) -> NDArray[Any]:
-        """The solution of each row, shape (m, f)."""
+        """Solve each row, and return the solutions in the model's basis, shape (m, f)."""
         solved = np.zeros((rows.shape[0], self.rotated.shape[1]), self.rotated.dtype)
-        rows = less_offsets(rows, self.offsets)
+        rows = subtract_offsets(rows, self.offsets)
         objective = settings.objective
-        # Solving one row needs no pass over the fixed side, unless only such a pass tells how large a ridge must be.
+        # `_solve_one` reads only the items of its row. Without a Gramian and without regularization, the ridge depends on
+        # the longest vector of the whole fixed side, and only `solve_rows` reads that.
         if rows.shape[0] == 1 and (objective.unobserved_weight > 0 or objective.regularization > 0):
             self._solve_one(rows, solved[0], settings, n_threads)
         else:

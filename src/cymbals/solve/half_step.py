@@ -1,6 +1,7 @@
-"""A half-step: rotate both sides into the eigenbasis of the fixed side, then solve every row of the other side.
+"""A half-step: rotate both sides into the eigenbasis of the fixed side's Gramian, then solve every row of the other side.
 
-In that basis the Gramian is diagonal, so a row costs no f^2 work. This is the only place where a fit rotates factors.
+In that basis the Gramian is diagonal, so multiplying by it costs f operations instead of f^2. A fit rotates its factors
+nowhere else.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from .objective import Objective
 
 SOLVERS = {"auto": 0, "cg": 1, "exact": 2, "dual": 3, "primal": 4}
 NEVER, LARGE, ALWAYS = range(3)  # which fixed sides conjugate gradients read from a 16-bit copy
-# Where solver "auto" stops conjugate gradients: |r|^2 <= tolerance^2 b'z bounds a row's excess loss by tolerance^2 of the
-# part of the loss that the row explains.
+# Solver "auto" stops conjugate gradients once |r|^2 <= tolerance^2 b'z. The row's loss is then above its minimum by at most
+# tolerance^2 times the part of the loss that the row's solution explains.
 CG_TOLERANCE = 0.016
 
 
@@ -34,24 +35,22 @@ class Settings:
     cg_tolerance: float = CG_TOLERANCE
     compact: int = LARGE
     relaxation: float = 1.0
-    mean: float | None = (
-        None  # the mean of all values in a model with biases, where the last column of each side is its bias
-    )
+    mean: float | None = None  # mean of all values; only with biases, which are then the last column of each side
 
 
 def half_step(
     rows: Csr, fixed: NDArray[Any], solved: NDArray[Any], settings: Settings, workspace: int | Workspace
 ) -> dict[str, int]:
-    """Solve one side, given the other. Both arrays are changed in place.
+    """Solve the rows of one side while the other side stays fixed. Changes both arrays in place.
 
     Parameters
     ----------
     rows : Csr, shape (m, n)
         Values of the rows to solve.
     fixed : ndarray, shape (n, f)
-        Factors of the other side. They are rotated into the eigenbasis of their Gramian.
+        Factors of the other side. Overwritten with the same factors in the eigenbasis of their Gramian.
     solved : ndarray, shape (m, f)
-        The previous factors of these rows, from which conjugate gradients start; replaced by the solution.
+        The previous factors of these rows. Conjugate gradients start from them. Overwritten with the solution.
     settings : Settings
     workspace : int or Workspace
         A number of threads, or a workspace.
@@ -64,11 +63,11 @@ def half_step(
     Raises
     ------
     SolveError
-        A row's system is not positive definite, or its values are too large for the dtype. The factors in both arrays are
-        of no use then.
+        A row's system is not positive definite, or its values are too large for the dtype. Both arrays are then only
+        partly updated and must be discarded.
     """
     fixed, offsets = without_biases(fixed, settings.mean)
-    rows = less_offsets(rows, offsets)
+    rows = subtract_offsets(rows, offsets)
     spectrum = np.zeros(fixed.shape[1])
     if settings.objective.unobserved_weight > 0:
         spectrum, basis = eigenbasis(gramian(fixed, workspace))
@@ -85,7 +84,7 @@ def solve_rows(
     settings: Settings,
     workspace: int | Workspace,
 ) -> dict[str, int]:
-    """Solves `rows` into `solved`, as `half_step` does, for a `fixed` side whose Gramian is diag(spectrum) already."""
+    """Solve `rows` as `half_step` does, without rotating: the Gramian of `fixed` must already be diag(spectrum)."""
     objective = settings.objective
     return core_half_step(
         rows,
@@ -104,10 +103,11 @@ def solve_rows(
 
 
 def without_biases(fixed: NDArray[Any], mean: float | None) -> tuple[NDArray[Any], NDArray[Any] | None]:
-    """A side as the other one is solved against it, and what each of its rows adds to every score.
+    """The fixed side with ones instead of biases, and the offset that each of its rows adds to every score.
 
-    A model with biases scores mean + b_i + [x, b_u].[y, 1], so a bias is solved like one more factor: rows [y, b_i] become
-    [y, 1], and mean + b_i is the offset of item i. Without a mean there are no biases: `fixed` itself, and None.
+    A model with biases scores mean + b_i + [x, b_u].[y, 1], so the bias b_u is solved like one more factor of the user.
+    Rows [y, b_i] become [y, 1], and item i has the offset mean + b_i. A model without biases has no mean: this returns
+    `fixed` itself, and None.
     """
     if mean is None:
         return fixed, None
@@ -116,8 +116,8 @@ def without_biases(fixed: NDArray[Any], mean: float | None) -> tuple[NDArray[Any
     return ones, fixed[:, -1] + mean
 
 
-def less_offsets(rows: Csr, offsets: NDArray[Any] | None) -> Csr:
-    """`rows` with each value reduced by the offset of its column. Values that overflow here are refused by the kernels."""
+def subtract_offsets(rows: Csr, offsets: NDArray[Any] | None) -> Csr:
+    """`rows` with the offset of its column subtracted from each value. If a value overflows, the kernels refuse it."""
     if offsets is None:
         return rows
     with np.errstate(over="ignore", invalid="ignore"):

@@ -1,6 +1,6 @@
-"""The fit loop: half-steps that lead from one immutable state to the next.
+"""The fit loop: each half-step makes a new immutable state from the previous one.
 
-Callbacks, early stopping, loss, progress and interruption look at states from outside; none of them is in here.
+Callbacks, early stopping, loss, progress and interruption are not here. They look at the states from outside.
 """
 
 from __future__ import annotations
@@ -19,48 +19,49 @@ from .half_step import Settings, half_step
 
 @dataclass(frozen=True)
 class Schedule:
-    """How far each iteration moves the factors, as a multiple of the way to their least-squares solution.
+    """The relaxation of each iteration: 1 moves the factors to their least-squares solution, more than 1 moves them beyond.
 
-    The first iteration is too far from the solution for more than 1 to help, and the last one must end at the solution.
-    In between, each half-step goes a little too far, and loses less than the next ones gain.
+    The first iteration uses 1, because more does not help while the factors are far from their final values. The last
+    iteration uses 1, because the fit must end at a least-squares solution. The iterations in between use more than 1: each
+    half-step then lowers the loss a little less, but the following half-steps lower it more.
     """
 
-    second: float = 1.0  # in the second iteration
-    growth: float = 0.0  # with each iteration after that
-    most: float = 1.0
+    second: float = 1.0  # relaxation of the second iteration
+    growth: float = 0.0  # added in each iteration after the second
+    maximum: float = 1.0
 
     def relaxation(self, iteration: int, n_iterations: int) -> float:
-        """Of an iteration, counted from 1."""
+        """The relaxation of an iteration. Iterations are counted from 1."""
         if iteration in (1, n_iterations):
             return 1.0
-        return min(self.most, self.second + self.growth * (iteration - 2))
+        return min(self.maximum, self.second + self.growth * (iteration - 2))
 
 
 @dataclass(frozen=True)
 class FitState:
-    """Where a fit stands between two half-steps.
+    """The state of a fit between two half-steps.
 
-    The arrays belong to the newest state: `FitLoop.step` takes them over and changes them. `copied` makes a state to keep.
+    `FitLoop.step` changes the arrays of the state it is given, so only the newest state is valid. To keep a state, keep
+    `copied()`.
     """
 
     x: NDArray[Any]
     y: NDArray[Any]
-    n_iterations: int  # to do in all
-    half_steps: int = 0  # done
-    seconds: float = 0.0  # of the half-steps of an unfinished iteration
-    history: tuple[
-        dict[str, Any], ...
-    ] = ()  # an entry for each finished iteration: "iteration", "seconds" and perhaps "loss"
+    n_iterations: int  # planned for the whole fit
+    half_steps: int = 0  # finished
+    seconds: float = 0.0  # spent in the half-steps of the unfinished iteration
+    # One entry for each finished iteration: "iteration", "seconds" and, if the loss is computed, "loss".
+    history: tuple[dict[str, Any], ...] = ()
     counts: dict[str, int] = field(default_factory=dict)  # summed over all half-steps
 
     @property
     def iteration(self) -> int:
-        """Iterations finished."""
+        """The number of finished iterations."""
         return self.half_steps // 2
 
     @property
     def between_iterations(self) -> bool:
-        """Whether users are solved next: an iteration is finished, or none has begun."""
+        """Whether no iteration is under way. The next half-step then solves users."""
         return self.half_steps % 2 == 0
 
     @property
@@ -68,17 +69,18 @@ class FitState:
         return self.between_iterations and self.iteration >= self.n_iterations
 
     def copied(self) -> Self:
-        """This state with arrays of its own."""
+        """This state with copies of the arrays. Later half-steps do not change the copies."""
         return replace(self, x=self.x.copy(), y=self.y.copy())
 
     def with_loss(self, loss: float) -> Self:
-        """This state with the loss of the iteration that has just been finished."""
+        """This state with the loss of the last finished iteration in its history."""
         return replace(self, history=(*self.history[:-1], self.history[-1] | {"loss": loss}))
 
-    def ending_by(self, tol: float, relaxation: float) -> Self:
-        """This state, told to end if the loss fell by less than a share `tol` in the last iteration.
+    def stopped_by(self, tol: float, relaxation: float) -> Self:
+        """This state, with no iterations left if the last iteration lowered the loss by less than the share `tol`.
 
-        An over-relaxed iteration stops short of the solution. Where the last one was, another follows.
+        `relaxation` is the relaxation of that iteration. If it was not 1, the factors are not at a least-squares solution,
+        and one more iteration remains.
         """
         if self.iteration < 2 or self.finished:
             return self
@@ -90,7 +92,7 @@ class FitState:
 
 @dataclass(frozen=True)
 class FitLoop:
-    """What stays the same during a fit."""
+    """Everything that stays the same during a fit."""
 
     rows: Csr  # values by user
     columns: Csr  # the same values by item
@@ -100,14 +102,14 @@ class FitLoop:
     workspace: Workspace
 
     def relaxation(self, state: FitState) -> float:
-        """Of the iteration that comes next, or is under way."""
+        """The relaxation of the current iteration, or of the next one if no iteration is under way."""
         return self.schedule.relaxation(state.iteration + 1, state.n_iterations)
 
     def step(self, state: FitState) -> FitState:
-        """The state after one more half-step: users and items take turns, users first."""
+        """Do one half-step, and return the new state. Half-steps alternate between users and items; users come first."""
         began = time.perf_counter()
         iteration, users_next = state.iteration + 1, state.between_iterations
-        # Noise is a poor start for conjugate gradients: with the usual tolerance they would stop a little early.
+        # In the first iteration after a random start, conjugate gradients would stop too early with the usual tolerance.
         tolerance = self.settings.cg_tolerance / (2 if self.from_noise and iteration == 1 else 1)
         settings = replace(self.settings, relaxation=self.relaxation(state), cg_tolerance=tolerance)
         with at(iteration, "users" if users_next else "items"):

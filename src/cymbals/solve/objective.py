@@ -1,7 +1,7 @@
-"""The objective that a model minimises: how a stored value becomes a confidence and a target.
+"""The objective that a model minimises: it turns each stored value into a confidence and a target.
 
-One objective, three conventions (w = alpha g(r)); ``cymbals.h`` has the table that the kernels follow, Hu, Koren
-and Volinsky (2008) the first, Rendle et al. (2021) the second.
+There are three objectives, all with w = alpha g(r). "hu" is from Hu, Koren and Volinsky (2008), "ials" from Rendle et
+al. (2021), and "explicit" fits ratings. ``cymbals.h`` has the table of formulas that the kernels follow.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from ..base.checks import boolean, one_of, real_number, refuse_masked
 
 OBJECTIVES = ("hu", "ials", "explicit")
 CONFIDENCES = ("linear", "log", "binary")
-LOG_EPSILON = 1.0  # of confidence "log": g(r) = log(1 + r / LOG_EPSILON)
+LOG_EPSILON = 1.0  # confidence "log" is g(r) = log(1 + r / LOG_EPSILON)
 
 
 @dataclass(frozen=True)
 class Objective:
-    """A checked objective; everything but the data."""
+    """The objective and its parameters, after their checks. It does not contain the data."""
 
     kind: str
     alpha: float
@@ -45,7 +45,7 @@ class Objective:
         nu: Any,
         biases: Any = False,
     ) -> Objective:
-        """From an estimator's arguments; what is wrong with them is raised."""
+        """Check an estimator's arguments, and make an Objective of them. Raises for the first wrong argument."""
         kind = one_of("objective", objective, OBJECTIVES)
         if boolean("biases", biases) and kind != "explicit":
             raise ValueError(
@@ -65,7 +65,7 @@ class Objective:
 
     @property
     def code(self) -> tuple[int, int, float, float, float]:
-        """kind, confidence, alpha, epsilon, alpha0, as ``cymbals_objective`` has them."""
+        """kind, confidence, alpha, epsilon and alpha0, in the order of the C struct ``cymbals_objective``."""
         return (
             OBJECTIVES.index(self.kind),
             CONFIDENCES.index(self.confidence),
@@ -75,7 +75,7 @@ class Objective:
         )
 
     def apply(self, values: NDArray[Any]) -> NDArray[Any]:
-        """The values that the kernels see: a callable confidence is applied here, once."""
+        """The values that the kernels read. If `confidence` is a function, it is applied here, once."""
         if self.transform is None or not values.size:
             return values
         returned = self.transform(values)
@@ -83,7 +83,7 @@ class Objective:
         out = np.asarray(returned)
         if out.shape != values.shape or out.dtype.kind not in "biuf":
             raise ValueError(
-                f"confidence must map the {values.shape[0]} values to as many numbers; "
+                f"confidence must return one number for each of the {values.shape[0]} values; "
                 f"it returned {out.dtype} of shape {out.shape}"
             )
         out = out.astype(values.dtype)
@@ -92,12 +92,15 @@ class Objective:
             raise ValueError(
                 f"confidence returned {out[bad[0]]} for the value {values[bad[0]]}; it must be finite and keep the sign"
             )
-        # the kernels read like and dislike from the sign, which a confidence of 0 would lose
+        # The sign tells the kernels whether a user likes an item. A confidence of 0 would lose it, so 0 becomes tiny.
         least = np.finfo(values.dtype).tiny
         return np.where(values == 0, out, np.copysign(np.maximum(np.abs(out), least), values))
 
     def row_regularization(self, indptr: NDArray[np.int64], n_others: int) -> float | NDArray[np.float64]:
-        """Regularization of each row, or one number for all: lambda (n + alpha0 N)^nu, explicit lambda n^nu."""
+        """The regularization of each row, or one number if it is the same for all rows.
+
+        A row of n entries has lambda (n + alpha0 N)^nu. With "explicit", alpha0 is 0, so it has lambda n^nu.
+        """
         if self.nu == 0:
             return self.regularization
         lengths = np.diff(indptr)
@@ -113,7 +116,7 @@ class Objective:
         return out
 
     def weights(self, values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """a and b of transformed values: what the kernels compute on the fly, for the few places that need them outside."""
+        """The weights a and b of transformed values. The kernels compute them too; `explain` needs them in Python."""
         if self.kind == "explicit":
             return np.ones_like(values), values
         size = np.abs(values)

@@ -1,4 +1,4 @@
-"""Starting factors: random, given arrays, or those of a fitted model, whose rows are matched by id."""
+"""Starting factors of a fit: random, given arrays, or the factors of a fitted model, matched by id."""
 
 from __future__ import annotations
 
@@ -14,25 +14,26 @@ from ..data.interactions import Interactions
 
 
 @dataclass(frozen=True)
-class Known:
-    """Solved factors of a fitted model, the ids of their rows, and its number of factors without biases."""
+class FittedFactors:
+    """Factors of a fitted model and the ids of their rows. A new fit can start from them."""
 
     users: Ids
     items: Ids
     x: NDArray[Any]
     y: NDArray[Any]
-    rank: int
+    rank: int  # number of factors; a column of biases does not count
 
 
 def start(
     init: Any, data: Interactions, rank: int, biases: bool, dtype: Any, rng: Any
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Factors to start a fit from; with `biases`, a column of biases follows the factors.
+    """The starting factors of a fit. With `biases`, each side has one more column for them.
 
     Parameters
     ----------
-    init : None, (X0, Y0) or Known
-        None: both sides N(0, (0.1 / sqrt(rank))^2). Rows that `Known` does not have are drawn so, too.
+    init : None, (X0, Y0) or FittedFactors
+        None: both sides are drawn from N(0, (0.1 / sqrt(rank))^2). Users and items that a fitted model does not have are
+        drawn in the same way.
     data : Interactions
     rank : int
     biases : bool
@@ -41,30 +42,30 @@ def start(
 
     Returns
     -------
-    x, y : ndarray, shape (n_users, rank) and (n_items, rank)
+    x, y : ndarray, shape (n_users, rank) and (n_items, rank); with `biases`, rank + 1 columns
     """
     x, y = (_noise(rng, n, rank, dtype, biases) for n in data.shape)
     if init is None:
         return x, y
-    if isinstance(init, Known):
-        _take_known(init, data, x, y, rank)
+    if isinstance(init, FittedFactors):
+        _copy_fitted(init, data, x, y, rank)
     else:
-        _take_arrays(init, data, x, y, rank)
+        _copy_arrays(init, data, x, y, rank)
     return x, y
 
 
-def _take_known(init: Known, data: Interactions, x: NDArray[Any], y: NDArray[Any], rank: int) -> None:
+def _copy_fitted(init: FittedFactors, data: Interactions, x: NDArray[Any], y: NDArray[Any], rank: int) -> None:
     if init.rank != rank:
-        raise ValueError(f"init has {init.rank} factors, this model {rank}")
+        raise ValueError(f"init has {init.rank} factors, but this model has factors={rank}; use the same number")
     for to, ids, known, factors in ((x, data.users, init.users, init.x), (y, data.items, init.items, init.y)):
         if (ids.array is None) != (known.array is None) or ids.whole != known.whole:
             raise ValueError(f"init and train must have the same kind of {ids.what} ids: numbers, strings or none")
         rows = known.find(ids.all())
-        width = min(to.shape[1], factors.shape[1])  # one of the two models may be without biases
+        width = min(to.shape[1], factors.shape[1])  # they differ by 1 if only one of the two models has biases
         to[rows >= 0, :width] = factors[rows[rows >= 0], :width]
 
 
-def _take_arrays(init: Any, data: Interactions, x: NDArray[Any], y: NDArray[Any], rank: int) -> None:
+def _copy_arrays(init: Any, data: Interactions, x: NDArray[Any], y: NDArray[Any], rank: int) -> None:
     sides = list(init) if isinstance(init, (tuple, list)) else []
     if len(sides) != 2:
         raise TypeError(f"init must be (X0, Y0) or a fitted ALS, got {type(init).__name__}")
@@ -76,11 +77,11 @@ def _take_arrays(init: Any, data: Interactions, x: NDArray[Any], y: NDArray[Any]
         x[:, :rank], y[:, :rank] = given
     for name, side in (("X0", x), ("Y0", y)):
         if not np.isfinite(side).all():
-            raise ValueError(f"init: {name} holds values that are not finite, as {side.dtype.name}")
+            raise ValueError(f"init: {name} has values that are not finite in {side.dtype.name}")
 
 
 def _array(name: str, side: Any) -> NDArray[Any]:
-    """A side as a NumPy array; arrays of other libraries come by DLPack."""
+    """One of the given sides as a NumPy array. Arrays of other libraries are exchanged through DLPack."""
     refuse_masked(f"init: {name}", side)
     try:
         if hasattr(side, "__dlpack__") and not hasattr(side, "__array__"):
@@ -91,7 +92,7 @@ def _array(name: str, side: Any) -> NDArray[Any]:
 
 
 def _noise(rng: Any, n: int, rank: int, dtype: Any, biases: bool) -> NDArray[Any]:
-    """N(0, (0.1 / sqrt(rank))^2), drawn in float64, some rows at a time; biases are 0."""
+    """Random factors from N(0, (0.1 / sqrt(rank))^2), and biases of 0. Draws in float64, a block of rows at a time."""
     out = np.zeros((n, rank + biases), dtype)
     step = max(1, 2**20 // rank)
     for begin in range(0, n, step):

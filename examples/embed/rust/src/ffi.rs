@@ -1,4 +1,4 @@
-//! As much of cymbals.h as this program calls.
+//! The part of cymbals.h that this program uses.
 
 use std::ffi::{c_char, c_void};
 use std::mem::size_of;
@@ -44,7 +44,7 @@ pub struct Csr {
 }
 
 impl Csr {
-    /// Borrows the slices without a lifetime: they must outlive it.
+    /// Borrows the slices without a lifetime: they must live longer than the Csr.
     pub fn new(indptr: &[i64], indices: &[i32], values: &[f32], n_cols: usize) -> Self {
         Self {
             struct_size: size_of::<Self>(),
@@ -70,7 +70,7 @@ pub struct Matrix {
 }
 
 impl Matrix {
-    /// Borrows `rows`, of f numbers each, without a lifetime: they must outlive it.
+    /// Borrows `rows` of f numbers each, without a lifetime: they must live longer than the Matrix.
     pub fn new(rows: &mut [f32], f: usize) -> Self {
         let (n_rows, f) = ((rows.len() / f) as i64, f as i64);
         let data = rows.as_mut_ptr().cast();
@@ -89,7 +89,7 @@ pub struct Objective {
 }
 
 impl Objective {
-    /// Ratings as they are, every one as sure as another.
+    /// The objective for ratings, which all have the same weight.
     pub fn explicit() -> Self {
         let struct_size = size_of::<Self>();
         Self { struct_size, kind: EXPLICIT, confidence: 0, alpha: 1.0, epsilon: 1.0, alpha0: 0.0 }

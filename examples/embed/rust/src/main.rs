@@ -1,5 +1,5 @@
-//! Ratings through cymbals.h, as a service has them: they are fitted, and a newcomer is one row to solve and one question
-//! to an index.
+//! Ratings through cymbals.h, as a service would use it: fits random ratings, then solves one new user as a single row and
+//! finds the best items for this user in an index.
 
 mod ffi;
 
@@ -14,14 +14,14 @@ fn text(message: *const c_char) -> String {
     unsafe { CStr::from_ptr(message) }.to_string_lossy().into_owned()
 }
 
-/// A workspace.
+/// Owns a workspace.
 struct Calls(*mut Workspace);
 
 impl Calls {
     fn new(n_threads: i32) -> Result<Self, String> {
-        let how = WorkspaceOptions { n_threads, ..Default::default() };
+        let options = WorkspaceOptions { n_threads, ..Default::default() };
         let mut workspace = null_mut();
-        match unsafe { cymbals_workspace_create(&how, &mut workspace) } {
+        match unsafe { cymbals_workspace_create(&options, &mut workspace) } {
             OK => Ok(Self(workspace)),
             status => Err(text(unsafe { cymbals_status_message(status) })),
         }
@@ -34,7 +34,7 @@ impl Drop for Calls {
     }
 }
 
-/// A call with a workspace; what it complains of is returned from the function around it.
+/// Calls a function with a workspace. On an error, the function that uses this macro returns the message.
 macro_rules! call {
     ($calls:ident.$function:ident($($argument:expr),*)) => {
         if unsafe { $function($calls.0, $($argument),*) } != OK {

@@ -50,7 +50,7 @@ class ALS(Params, SolvingModel):
     Minimises, over user factors x and item factors y, the sum over all cells of weight (target - x.y)^2 plus
     regularization. With w = alpha g(r) for a stored value r:
 
-    * "hu" (Hu, Koren, Volinsky 2008): a cell with r > 0 has weight 1 + w and target 1, one with r < 0 weight 1 + |w| and
+    * "hu" (Hu, Koren, Volinsky 2008): a cell with r > 0 has weight 1 + w and target 1, one with r < 0 weight 1 + abs(w) and
       target 0, any other weight `unobserved_weight` and target 0.
     * "ials" (Rendle et al. 2021): all cells have `unobserved_weight` with target 0; a stored one has in addition weight
       w with target 1.

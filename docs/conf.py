@@ -1,6 +1,7 @@
 """How Sphinx builds these pages. Nothing is fetched: not while building, and not when a page is read."""
 
 import html
+import inspect
 import os
 import re
 from pathlib import Path
@@ -22,6 +23,7 @@ copyright = author
 release = version = re.search(r'#define CYMBALS_VERSION "(.+)"', HEADER)[1]
 
 extensions = ["sphinx.ext.autodoc", "sphinx.ext.autosummary", "numpydoc", "myst_nb"]
+default_role = "literal"  # `name` in a docstring is code
 nitpicky = True  # a reference that leads nowhere is a warning, and tests/test_docs.py makes warnings errors
 
 # Types in docstrings are words for people ("array_like of ids"), not references.
@@ -69,5 +71,15 @@ def mathml(self, node):
     raise nodes.SkipNode
 
 
+def signature(app, what, name, thing, options, arguments, returns):
+    """That of __init__: autodoc would show the one of __new__, which takes anything."""
+    if what != "class" or "__init__" not in vars(thing):
+        return None
+    arguments_of = list(inspect.signature(thing.__init__).parameters.values())[1:]
+    plain = [argument.replace(annotation=inspect.Parameter.empty) for argument in arguments_of]
+    return str(inspect.Signature(plain)), None
+
+
 def setup(app):
+    app.connect("autodoc-process-signature", signature)
     app.add_html_math_renderer("mathml", (mathml, None), (mathml, None))

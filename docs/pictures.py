@@ -1,6 +1,8 @@
 """Pictures that the pages show, drawn while the pages are built: what the numbers of a model do to made-up listeners."""
 
 import ast
+import base64
+import io
 import tempfile
 import textwrap
 import tomllib
@@ -36,34 +38,61 @@ def scores(name, values, metric=CUTOFF, **fixed):
     return [cymbals.evaluate(fitted(**{name: v}, **fixed), *listeners())[metric] for v in values]
 
 
-def panels(n):
-    figure = Figure(figsize=(4.2 * n, 3.1), layout="constrained", facecolor="white")
-    axes = np.atleast_1d(figure.subplots(1, n))
-    for a in axes:
-        a.spines[["top", "right"]].set_visible(False)
-        a.grid(alpha=0.25)
-    return figure, *axes
+def panel(width=6.0, height=3.4):
+    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
+    axes = figure.subplots()
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(alpha=0.25)
+    return figure, axes
+
+
+class Pair:
+    """Two pictures: beside each other on a wide screen, one below the other on a narrow one."""
+
+    def __init__(self):
+        (self.first, self.left), (self.second, self.right) = panel(4.2, 3.1), panel(4.2, 3.1)
+
+    def _repr_html_(self):
+        return f'<div class="pictures">{image(self.first)}{image(self.second)}</div>'
+
+
+class Wide:
+    """A picture that is not made smaller than it can be read."""
+
+    def __init__(self, figure):
+        self.figure = figure
+
+    def _repr_html_(self):
+        return f'<div class="wide">{image(self.figure)}</div>'
+
+
+def image(figure):
+    """A figure as HTML."""
+    file = io.StringIO()
+    figure.savefig(file, format="svg")
+    coded = base64.b64encode(file.getvalue().encode()).decode()
+    title = figure.axes[0].get_title() or figure.axes[0].get_title("left")
+    return f'<img alt="{title}" src="data:image/svg+xml;base64,{coded}">'
 
 
 def confidence():
     """Weight of an entry against its value."""
-    figure, left, right = panels(2)
+    pair = Pair()
     counts = np.geomspace(1, 1000, 200)
-    for axes, alpha in ((left, 1), (right, 0.01)):
+    for axes, alpha in ((pair.left, 1), (pair.right, 0.01)):
         axes.plot(counts, 1 + alpha * counts, color=BLUE, label='"linear"')
         axes.plot(counts, 1 + alpha * np.log1p(counts), color=ORANGE, label='"log"')
         axes.plot(counts, np.full_like(counts, 1 + alpha), color=GREEN, label='"binary"')
         axes.axhline(1, color="grey", linestyle=":", label="no entry")
         axes.set(xscale="log", yscale="log", ylim=(0.8, 1200), xlabel="play count r", title=f"alpha = {alpha}")
-    left.set_ylabel("weight of the cell")
-    left.legend(frameon=False, fontsize=9)
-    return figure
+    pair.left.set_ylabel("weight of the cell")
+    pair.left.legend(frameon=False, fontsize=9)
+    return pair
 
 
 def alpha():
     """What alpha does to ranking, for counts and for their logarithms."""
-    figure, axes = panels(1)
-    figure.set_size_inches(6, 3.4)
+    figure, axes = panel()
     values = np.geomspace(0.001, 100, 9)
     for confidence, color in (("linear", BLUE), ("log", ORANGE)):
         found = scores("alpha", values, confidence=confidence, regularization=5.0)
@@ -75,7 +104,8 @@ def alpha():
 
 def regularization():
     """Ranking of what was fitted and of what was held out."""
-    figure, left, right = panels(2)
+    pair = Pair()
+    left, right = pair.left, pair.right
     train, validation = listeners()
     nothing = cymbals.Interactions.from_csr(train.user_items * 0, train.user_ids, train.item_ids)
     values = np.geomspace(0.01, 1000, 9)
@@ -89,28 +119,27 @@ def regularization():
     right.set(title="entries that were held out")
     for axes in (left, right):
         axes.set(xscale="log", xlabel="regularization", ylim=(0, None))
-    return figure
+    return pair
 
 
 def nu():
     """How regularization grows with the number of a row's entries."""
-    figure, *both = panels(2)
+    pair = Pair()
     entries, n_others = np.geomspace(1, 10_000, 100), 20_000
-    for axes, unobserved in zip(both, (1, 0.001), strict=True):
+    for axes, unobserved in zip((pair.left, pair.right), (1, 0.001), strict=True):
         for exponent, color in ((0, GREEN), (0.5, ORANGE), (1, BLUE)):
             scaled = ((entries + unobserved * n_others) / (30 + unobserved * n_others)) ** exponent
             axes.plot(entries, scaled, color=color, label=f"nu = {exponent:g}")
         title = f"unobserved_weight = {unobserved:g}"
         axes.set(xscale="log", yscale="log", ylim=(0.1, 300), xlabel="entries of the user", title=title)
-    both[0].set_ylabel("regularization (30 entries: 1)")
-    both[0].legend(frameon=False, fontsize=9)
-    return figure
+    pair.left.set_ylabel("regularization (30 entries: 1)")
+    pair.left.legend(frameon=False, fontsize=9)
+    return pair
 
 
 def factors():
     """What more factors bring, and when they stop bringing anything."""
-    figure, axes = panels(1)
-    figure.set_size_inches(6, 3.4)
+    figure, axes = panel()
     values = [2, 4, 8, 16, 32, 64]
     for strength, color in ((0.01, BLUE), (10.0, ORANGE)):
         found = scores("factors", values, regularization=strength)
@@ -124,8 +153,7 @@ def factors():
 
 def negatives():
     """AUC of one model by where its negatives are drawn from."""
-    figure, axes = panels(1)
-    figure.set_size_inches(6, 2.4)
+    figure, axes = panel(height=2.4)
     train, test = listeners()
     model = fitted(regularization=5.0, alpha=0.1)
     names = ["exact", *(f'drawn from "{kind}"' for kind in ("unseen", "catalogue", "train"))]
@@ -143,8 +171,7 @@ def negatives():
 
 def iterations():
     """A metric after each iteration."""
-    figure, axes = panels(1)
-    figure.set_size_inches(6, 3.2)
+    figure, axes = panel()
     train, validation = listeners()
     for relaxation, color, name in ((1.0, BLUE, "relaxation=1"), (None, ORANGE, "relaxation=None")):
         trace = []
@@ -190,7 +217,8 @@ def architecture():
         axes.text(0.12, y - 0.17, words, va="center", fontsize=7.5)
     axes.set(xlim=(-0.05, width + 2.1), ylim=(base - 2.75, 0.45))
     axes.set_axis_off()
-    return figure
+    axes.set_title("The folders of src/cymbals, and what each imports", fontsize=10, loc="left")
+    return Wide(figure)
 
 
 def _imported(folder):

@@ -81,9 +81,8 @@ def test_links_lead_somewhere_and_nothing_is_fetched(site):
                     broken.append(f"{path.name} loads {link}")
                 continue
             target = (path.parent / urllib.parse.unquote(parts.path)).resolve() if parts.path else path
-            if not target.is_file():
-                broken.append(f"{path.name}: {link}")
-            elif parts.fragment and target in pages and urllib.parse.unquote(parts.fragment) not in pages[target].anchors:
+            anchors = pages[target].anchors | {""} if target in pages else {parts.fragment}
+            if not target.is_file() or urllib.parse.unquote(parts.fragment) not in anchors:
                 broken.append(f"{path.name}: {link}")
     assert not broken
 

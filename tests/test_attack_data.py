@@ -456,20 +456,21 @@ def test_up_to_five_unknown_ids_are_named():
         assert caught.value.args[0].startswith(message)
 
 
-def test_ids_are_copied_before_they_are_looked_at(monkeypatch):
-    """Another thread may write to the arrays of ids while they are numbered."""
+def test_ids_are_copied_before_they_are_numbered(monkeypatch):
+    """Another thread may write to the arrays of ids while they are numbered, first the users', then the items'."""
     users, items = np.arange(40) % 7, np.arange(40) % 5
     want = Interactions.from_arrays(users.copy(), items.copy()).user_items.toarray()
-    number = interactions.distinct
+    number, sides = interactions.distinct, [users, items]
 
     def write_and_number(ids, n_threads):
-        users[:], items[:] = 10**6, -3
+        sides.pop(0)[:] = 10**6
         return number(ids, n_threads)
 
     monkeypatch.setattr(interactions, "distinct", write_and_number)
     got = Interactions.from_arrays(users, items)
     assert np.array_equal(got.user_items.toarray(), want)
     assert got.user_ids.tolist() == list(range(7))
+    assert got.item_ids.tolist() == list(range(5))
 
 
 def test_a_column_that_stands_twice_is_refused(tmp_path):

@@ -198,7 +198,7 @@ def test_write_protected_target_is_refused(open_folder, who):
                 pytest.skip("only root can be somebody else")
             stack.enter_context(as_user(1111, 2222))
         for write in (MODEL.save, check_writable):
-            with pytest.raises(PermissionError, match=r"write-protected; allow it .* or save under another name"):
+            with pytest.raises(PermissionError, match=r"write-protected; make it writable .* or save under another name"):
                 write(path)
     assert path.read_bytes() == b"old"
     assert not parts(open_folder)

@@ -79,7 +79,7 @@ def test_updates_name_the_id_that_will_not_do():
     model = ALS(factors=2, iterations=1, random_state=0).fit(matrix)
     with pytest.raises(ValueError, match="distinct; 1 stands more than once"):
         model.update_users([1, 1], matrix[:2])
-    with pytest.raises(KeyError, match="must be row numbers that go on, 9; got 12"):
+    with pytest.raises(KeyError, match="must be the next row numbers, 9; got 12"):
         model.update_users([12], matrix[:1])
 
 

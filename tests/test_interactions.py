@@ -354,9 +354,11 @@ def test_what_is_no_matrix_is_told_what_to_do():
     data = Interactions.from_csr(matrix)
     frame = pd.DataFrame({"user": [1], "item": [2], "value": [3]})
     model = cymbals.ALS(2, random_state=0).fit(data)
-    with pytest.raises(TypeError, match=r"rows must be a scipy sparse matrix or array; got Interactions: its user_items"):
+    with pytest.raises(
+        TypeError, match=r"rows must be a scipy sparse matrix or array; got Interactions: pass its user_items"
+    ):
         model.recommend(rows=data)
-    with pytest.raises(TypeError, match=r"train must be Interactions or a scipy.*got DataFrame: Interactions.from_frame"):
+    with pytest.raises(TypeError, match=r"train must be Interactions or a scipy.*got DataFrame: .*Interactions.from_frame"):
         cymbals.ALS(2).fit(frame)
 
 

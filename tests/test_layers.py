@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, run_python
 
 pytest.importorskip("importlinter", reason="import-linter is not installed")
 
@@ -24,3 +24,8 @@ def test_the_compiled_module_imports_only_the_lowest_folder():
     imported = re.findall(r"from (cymbals[.\w]*) import", source.read_text(encoding="utf-8"))
     assert imported
     assert all(name.startswith("cymbals.base.") for name in imported)
+
+
+def test_importing_cymbals_loads_no_heavy_library():
+    heavy = ("click", "jinja2", "matplotlib", "optuna", "pandas", "pyarrow", "rich", "scipy.stats", "sklearn")
+    assert run_python(f"import sys, cymbals\nprint([name for name in {heavy!r} if name in sys.modules])") == "[]\n"

@@ -54,10 +54,24 @@ __all__ = [
 
 
 def get_include() -> str:
-    """The folder to pass to a compiler's ``-I`` for ``#include "cymbals/cymbals.h"``."""
+    """Folder with the C header, for ``#include "cymbals/cymbals.h"``.
+
+    Pass it to the C or C++ compiler after ``-I`` when you compile code that calls the C library.
+
+    Returns
+    -------
+    str
+    """
     return str(_Path(__file__).parent / "include")
 
 
 def get_library_dir() -> str:
-    """The folder to pass to a linker's ``-L`` for ``-lcymbals``."""
+    """Folder with the C library, for ``-lcymbals``.
+
+    Pass it to the linker after ``-L`` when you link code that calls the C library.
+
+    Returns
+    -------
+    str
+    """
     return str(_Path(__file__).parent)

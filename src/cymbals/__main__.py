@@ -1,4 +1,8 @@
-"""`cymbals` and `python -m cymbals`: the command line, where its libraries are installed, and where the C library is."""
+"""Entry point of `cymbals` and `python -m cymbals`.
+
+``--cflags``, ``--libs``, ``--cmakedir`` and ``--pkgconfigdir`` print where the C library is, for build scripts. Everything
+else is the command line, which needs the packages of ``cymbals[lab]``. The folders and ``doctor`` work without them.
+"""
 
 import sys
 
@@ -14,16 +18,16 @@ _FOLDERS = {
 
 
 def main() -> None:
-    """Answer what a build asks for, or run the command line."""
-    asked = sys.argv[1:]
-    if asked and all(option in _FOLDERS for option in asked):
-        print(*(_FOLDERS[option]() for option in asked))
+    """Print the folders of the C library, or run the command line."""
+    arguments = sys.argv[1:]
+    if arguments and all(option in _FOLDERS for option in arguments):
+        print(*(_FOLDERS[option]() for option in arguments))
         return
     try:
         from .cli import cli
     except ImportError as error:
-        if asked in (["doctor"], ["doctor", "--peaks"]):  # needs nothing, and helps where something is missing
-            for name, fact in doctor(peaks=len(asked) > 1).items():
+        if arguments in (["doctor"], ["doctor", "--peaks"]):  # users run doctor to find out which package is missing
+            for name, fact in doctor(peaks=len(arguments) > 1).items():
                 print(f"{name:18} {fact}")
             return
         sys.exit("cymbals: " + missing(error.name or "click", "the command line"))

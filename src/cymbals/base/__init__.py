@@ -1,1 +1,1 @@
-"""What every other folder may use: checks, files and locks, formats, threads, interruption, progress, the recorder."""
+"""Helpers for all other folders: checks, files, locks, formats, threads, interruption, progress, the recorder."""

@@ -1,4 +1,4 @@
-"""Work on many rows in blocks, so that copies stay small."""
+"""Splits work on many rows into blocks, which limits the memory for temporary copies."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-BYTE_BUDGET = 64 * 1024 * 1024  # for the copies that one block needs
+BYTE_BUDGET = 64 * 1024 * 1024  # for the temporary copies of one block
 
 
 def blocks(n: int, bytes_each: int) -> Iterator[NDArray[np.int64]]:
-    """0 .. n - 1 in runs whose copies, at `bytes_each` a number, stay within BYTE_BUDGET."""
+    """Yields the row numbers 0 .. n - 1 in consecutive blocks.
+
+    Each row needs `bytes_each` bytes of temporary memory. A block has at least one row, and needs at most BYTE_BUDGET bytes
+    if it has more.
+    """
     step = max(1, BYTE_BUDGET // max(1, bytes_each))
     for begin in range(0, n, step):
         yield np.arange(begin, min(n, begin + step))

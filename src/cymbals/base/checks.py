@@ -1,4 +1,4 @@
-"""Checks at the Python door: each names the argument, the value that will not do, and what would."""
+"""Checks of arguments. Each error message names the argument, the wrong value and the values that are allowed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Kind = TypeVar("Kind")
 
 
 def shown(value: Any) -> str:
-    """repr(value) for a message; Python does not print whole numbers of thousands of digits."""
+    """repr(value) for a message. Python raises ValueError for whole numbers with thousands of digits."""
     try:
         return repr(value)
     except ValueError:
@@ -22,7 +22,7 @@ def shown(value: Any) -> str:
 
 
 def refuse_masked(name: str, values: Any) -> None:
-    """Raises where entries of a numpy.ma array are masked: `np.asarray` would take what is under the mask."""
+    """Raises if a numpy.ma array has masked entries: `np.asarray` would use the numbers under the mask."""
     if not isinstance(values, np.ma.MaskedArray) or not (masked := np.ma.getmaskarray(values)).any():
         return
     first = np.argwhere(np.atleast_1d(masked))[0, 0]
@@ -33,17 +33,17 @@ def refuse_masked(name: str, values: Any) -> None:
 
 
 def is_missing(value: Any) -> bool:
-    """Whether a value stands for none: None, NaN, NaT, pandas' NA, numpy's masked."""
+    """Whether a value means "missing": None, NaN, NaT, pandas' NA, numpy's masked."""
     if value is None or value is np.ma.masked or type(value).__name__ in ("NAType", "NaTType"):
         return True
     try:
         return bool(value != value)
-    except (TypeError, ValueError):  # of what compares as an array does
+    except (TypeError, ValueError):  # an array, whose comparison has no single truth value
         return False
 
 
 def whole_number(name: str, value: Any, least: int, most: int = 2**31 - 1) -> int:
-    """`value` as an int in [least, most]."""
+    """`value` as an int. Raises TypeError if it is not a whole number, ValueError if it is outside [least, most]."""
     try:
         if isinstance(value, (bool, np.bool_)):
             raise TypeError
@@ -56,13 +56,18 @@ def whole_number(name: str, value: Any, least: int, most: int = 2**31 - 1) -> in
 
 
 def real_number(name: str, value: Any, *, least: float = 0.0, open_end: bool = False) -> float:
-    """`value` as a finite float of at least (or, with open_end, above) `least`."""
+    """`value` as a finite float that is at least `least`, or above `least` with `open_end`.
+
+    Raises TypeError if it is not a number, ValueError if it is out of range.
+    """
     if isinstance(value, (bool, np.bool_, np.timedelta64)) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} must be a number, got {shown(value)}")
     try:
         number = float(value)
-    except OverflowError:  # of whole numbers and fractions
-        raise ValueError(f"{name} must be finite; the {type(value).__name__} given is beyond a float's 1.8e308") from None
+    except OverflowError:  # from an int or a Fraction
+        raise ValueError(
+            f"{name} must be finite; the {type(value).__name__} given is beyond the largest float, 1.8e308"
+        ) from None
     if not math.isfinite(number) or number < least or (open_end and number == least):
         bound = f" and {'above' if open_end else 'at least'} {least:g}" if least > -math.inf else ""
         raise ValueError(f"{name} must be finite{bound}, got {number}")
@@ -78,21 +83,21 @@ def share(name: str, value: Any) -> float:
 
 
 def boolean(name: str, value: Any) -> bool:
-    """`value`, which must be True or False."""
+    """`value` as a bool. Raises TypeError unless it is True or False."""
     if not isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{name} must be True or False, got {shown(value)}")
     return bool(value)
 
 
 def instance(name: str, value: Any, kind: type[Kind]) -> Kind:
-    """`value`, which must be of a type."""
+    """`value`. Raises TypeError unless it has the type `kind`."""
     if not isinstance(value, kind):
         raise TypeError(f"{name} must be {kind.__name__}, got {shown(value)}")
     return value
 
 
 def file_path(name: str, value: Any) -> str:
-    """The name of a file, as text; numbers, which `open` takes for open files, are refused."""
+    """The path of a file as str. Raises TypeError for numbers, which `open` would use as file descriptors."""
     if not isinstance(value, (str, os.PathLike)) or not isinstance(path := os.fspath(value), str):
         raise TypeError(f"{name} must be the path of a file, got {shown(value)}")
     if "\0" in path or not path:
@@ -101,7 +106,7 @@ def file_path(name: str, value: Any) -> str:
 
 
 def plain(value: Any) -> Any:
-    """A number of any kind as Python's own, and so what numpy holds; anything else as it is."""
+    """Numbers of any type as Python's int, float or bool; numpy scalars as Python objects; other values unchanged."""
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, bool):
@@ -111,18 +116,18 @@ def plain(value: Any) -> Any:
     try:
         return float(value) if isinstance(value, numbers.Real) else value
     except OverflowError:
-        return value  # real_number refuses it by name
+        return value  # real_number raises an error that names the argument
 
 
 def one_of(name: str, value: Any, choices: tuple[str, ...]) -> str:
-    """`value`, which must be one of `choices`."""
+    """`value`. Raises ValueError unless it is one of `choices`."""
     if not isinstance(value, str) or value not in choices:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}; got {shown(value)}")
     return value
 
 
 def generator(random_state: Any, name: str = "random_state") -> np.random.Generator | np.random.RandomState:
-    """A random generator from None, a seed, a Generator or a RandomState."""
+    """A random generator from None, a seed, a Generator or a RandomState; the last two are returned unchanged."""
     if random_state is None or isinstance(random_state, (np.random.Generator, np.random.RandomState)):
         return np.random.default_rng() if random_state is None else random_state
     try:

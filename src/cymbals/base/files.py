@@ -1,7 +1,8 @@
-"""Writing beside a file and renaming, so that it is the old one or the new one, never half of one.
+"""Replaces a file as a whole: readers see the complete old file or the complete new file.
 
-A part file, which is not finished yet, has a name that begins with the target's, and is locked by its writer. One that is
-not locked was left by a writer that was killed: whoever writes the same target next removes it.
+The new content goes to a part file in the same folder, which is then renamed. The name of a part file begins with the
+target's name. Its writer keeps it locked. A part file without a lock is left over from a writer that was killed, and the
+next writer of the same target removes it.
 """
 
 from __future__ import annotations
@@ -18,49 +19,51 @@ from pathlib import Path
 from .locks import locked
 
 _ACL = "system.posix_acl_access"
-_LIVE = 2**40  # the byte of a part file that its writer locks
+_LIVE = 2**40  # the writer of a part file locks this byte of it
 
 
 def check_writable(path: str | os.PathLike[str]) -> None:
-    """Raises OSError where `path` cannot be written: before minutes of work, not after them."""
-    target = Path(os.path.realpath(path))  # through links, to what they point at
+    """Raises OSError if `path` cannot be written. Called before the work starts, so that no result is lost."""
+    target = Path(os.path.realpath(path))  # the file itself, if `path` is a symbolic link
     if not target.parent.is_dir() or not _allowed(target.parent, os.W_OK | os.X_OK):
-        raise OSError(f"cannot write {path}: {target.parent} is no folder that can be written to")
+        raise OSError(f"cannot write {path}: {target.parent} must be a folder that you can write to")
     try:
         found = target.stat()
     except FileNotFoundError:
         return
     if not stat.S_ISREG(found.st_mode):
-        raise OSError(f"cannot write {path}: it is no regular file; name one, or a new one")
-    if not found.st_mode & 0o222 or not _allowed(target, os.W_OK):  # the mode as well: root is allowed anything
+        raise OSError(f"cannot write {path}: it is not a regular file; give the path of a regular or a new file")
+    # root may write to write-protected files, so os.access alone does not find them
+    if not found.st_mode & 0o222 or not _allowed(target, os.W_OK):
         raise PermissionError(
-            f"cannot write {path}: it is write-protected; allow it (chmod u+w), or save under another name"
+            f"cannot write {path}: it is write-protected; make it writable (chmod u+w), or save under another name"
         )
     if found.st_nlink > 1:
         raise OSError(
-            f"cannot write {path}: it has {found.st_nlink} hard links, and only this one would become the new file; "
+            f"cannot write {path}: it has {found.st_nlink} hard links, and the other links would keep the old content; "
             "unlink it first, or save under another name"
         )
 
 
-def _allowed(path: Path, what: int) -> bool:
-    return os.access(path, what, effective_ids=os.access in os.supports_effective_ids)
+def _allowed(path: Path, mode: int) -> bool:
+    return os.access(path, mode, effective_ids=os.access in os.supports_effective_ids)
 
 
 @contextmanager
 def beside(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yields an empty file in `path`'s folder, which takes its place when the block ends and is gone if it raises.
+    """Yields the path of an empty part file, which replaces `path` at the end of the block.
 
-    It gets the permissions of the file that it replaces, and nobody can read it before it is finished who could not read
-    that one. A new file gets the usual permissions, those that the umask or the folder's access control list leaves.
+    If the block raises, the part file is removed and `path` stays as it was. The new file gets the permissions of the file
+    that it replaces; until then only the owner can read it. If there was no file, the new one gets the usual permissions,
+    from the umask or the folder's access control list.
     """
     check_writable(path)
     target = Path(os.path.realpath(path))
     _remove_stale(target)
-    with _part_of(target) as (part, file):
+    with _new_part_file(target) as (part, file):
         try:
             yield part
-            _keep_access(target, file)
+            _copy_access(target, file)
             os.fsync(file)
             os.replace(part, target)
         except BaseException:
@@ -70,75 +73,76 @@ def beside(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 @contextmanager
-def _part_of(target: Path) -> Iterator[tuple[Path, int]]:
-    """A new part file, open and locked."""
-    mode = 0o600 if target.exists() else 0o666  # the kernel applies the umask
+def _new_part_file(target: Path) -> Iterator[tuple[Path, int]]:
+    """Yields the path and the descriptor of a new part file, which is locked."""
+    mode = 0o600 if target.exists() else 0o666  # for 0o600 see _copy_access; to 0o666 the system applies the umask
     while True:
-        part = target.with_name(f"{_beginning(target)}{secrets.token_hex(8)}.part")
+        part = target.with_name(f"{_part_prefix(target)}{secrets.token_hex(8)}.part")
         file = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
         with ExitStack() as stack:
             stack.callback(os.close, file)
             try:
-                mine = stack.enter_context(locked(file, _LIVE, wait=False))
-            except OSError:  # a filesystem without locks, where nobody can take this file for a stale one
-                mine = True
-            if mine and os.fstat(file).st_nlink:
+                is_locked = stack.enter_context(locked(file, _LIVE, wait=False))
+            except OSError:  # a filesystem without locks: there no writer removes part files
+                is_locked = True
+            if is_locked and os.fstat(file).st_nlink:
                 yield part, file
                 return
-        # another writer found the file before it was locked, and removes it
+        # another writer found the file before it was locked, and removes it: try again with a new name
 
 
-def _beginning(target: Path) -> str:
-    """How the names of a target's part files begin; short enough for a name of at most 255 bytes."""
+def _part_prefix(target: Path) -> str:
+    """Beginning of the names of a target's part files. It is cut, as filesystems allow at most 255 bytes in a name."""
     return f".{target.name[:40]}.cymbals-"
 
 
 def _remove_stale(target: Path) -> None:
-    """Removes the part files of a target that no writer has locked.
+    """Removes those part files of a target that no writer has locked.
 
-    Those of another machine look so on a network mount that keeps locks to itself (nolock). Their writer then fails, and
-    the old file stays.
+    On a network mount with the option nolock, locks of other machines are invisible. There a part file that another machine
+    is writing is removed too: its writer then fails, and the old target stays.
     """
-    part = re.compile(re.escape(_beginning(target)) + r"[0-9a-f]{16}\.part")
+    part = re.compile(re.escape(_part_prefix(target)) + r"[0-9a-f]{16}\.part")
     try:
         with os.scandir(target.parent) as entries:
             found = [entry.path for entry in entries if part.fullmatch(entry.name)]
-    except PermissionError:  # a folder that can be written to need not be readable
+    except PermissionError:  # a folder can be writable without being readable
         return
     for name in found:
-        with suppress(OSError), ExitStack() as stack:  # gone by now, another user's, or on a filesystem without locks
+        with suppress(OSError), ExitStack() as stack:  # already removed, owned by another user, or no locks here
             file = os.open(name, os.O_RDWR | os.O_NOFOLLOW)
             stack.callback(os.close, file)
             if stack.enter_context(locked(file, _LIVE, wait=False)):
                 os.unlink(name)
 
 
-def _keep_access(target: Path, file: int) -> None:
-    """Gives a finished file the owner, the group and the permissions of the one that it replaces.
+def _copy_access(target: Path, file: int) -> None:
+    """Gives a finished part file the owner, the group and the permissions of the file that it replaces.
 
-    Only root may give files away. To anybody else the file belongs afterwards, with the same group. A process that is not
-    in that group either leaves the group no more than everybody had.
+    Only root can set another owner. For other users the file becomes their own, and keeps the old group if they are in it.
+    Otherwise the file has their group: group and others then get only the permissions that both had before, or none if the
+    old file had an access control list.
     """
     try:
         old = target.stat()
     except FileNotFoundError:
         return
     mode, acl = stat.S_IMODE(old.st_mode) & 0o777, _acl_of(target)
-    if not _give(file, old.st_uid, old.st_gid) and not _give(file, -1, old.st_gid):
+    if not _set_owner(file, old.st_uid, old.st_gid) and not _set_owner(file, -1, old.st_gid):
         common = 0 if acl else mode >> 3 & mode & 0o7
         mode, acl = mode & 0o700 | common << 3 | common, None
     if acl:
         os.setxattr(file, _ACL, acl)
     elif hasattr(os, "removexattr"):
-        with suppress(OSError):  # none came from the folder
+        with suppress(OSError):  # the file has no access control list
             os.removexattr(file, _ACL)
     os.fchmod(file, mode)
 
 
-def _give(file: int, owner: int, group: int) -> bool:
-    """Sets the owner (-1: leaves it) and the group; False where the process may not."""
-    has = os.fstat(file)
-    if owner in (-1, has.st_uid) and group == has.st_gid:
+def _set_owner(file: int, owner: int, group: int) -> bool:
+    """Sets the owner (-1: no change) and the group; returns False if the process is not allowed to."""
+    current = os.fstat(file)
+    if owner in (-1, current.st_uid) and group == current.st_gid:
         return True
     try:
         os.fchown(file, owner, group)
@@ -148,7 +152,7 @@ def _give(file: int, owner: int, group: int) -> bool:
 
 
 def _acl_of(path: Path) -> bytes | None:
-    """A file's access control list; None where it has none."""
+    """A file's access control list; None if it has none."""
     if not hasattr(os, "getxattr"):
         return None
     try:
@@ -158,7 +162,7 @@ def _acl_of(path: Path) -> bytes | None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Makes a rename last through a power failure, where the folder can be opened and the filesystem can do it."""
+    """Makes a rename survive a power failure, if the folder can be opened and the filesystem supports it."""
     try:
         file = os.open(folder, os.O_RDONLY)
     except PermissionError:

@@ -1,4 +1,4 @@
-"""Numbers as people read them, in a terminal and in a report."""
+"""Formats numbers and texts for people to read, in a terminal and in a report."""
 
 from __future__ import annotations
 
@@ -8,20 +8,22 @@ from typing import Any
 
 import numpy as np
 
-_IDS = ("user", "item", "artist", "misspelled", "canonical", "first line", "rank")  # columns whose numbers are names
+# Columns whose whole numbers are ids or positions: no thousands separators.
+_IDS = ("user", "item", "artist", "misspelled", "canonical", "first line", "rank")
 
-# Control characters, which steer a terminal; line separators and what reorders the text of a line (Unicode's embeddings,
-# overrides and isolates); halves of surrogate pairs, which no file can hold; the two other characters that XML refuses.
+# Characters that no output may contain: control characters, which change a terminal's state; line separators; Unicode's
+# embeddings, overrides and isolates, which reorder the text of a line; single surrogates, which UTF-8 cannot encode; and
+# U+FFFE and U+FFFF, which XML does not allow.
 UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
 
 
 def is_number(value: Any) -> bool:
-    """Whether a cell goes to the right."""
+    """Whether a value is a number, which tables align to the right."""
     return isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
 
 
 def cell(column: str, value: Any) -> str:
-    """A table's cell as text."""
+    """The text of a table's cell."""
     if isinstance(value, (float, np.floating)):
         number = float(value)
         if number != number:
@@ -30,23 +32,24 @@ def cell(column: str, value: Any) -> str:
             return f"{number:,.0f}"
         if abs(number) >= 100:
             return f"{number:,.1f}"
-        return f"{number:.4f}" if 5e-4 <= abs(number) < 1 else f"{number:.4g}"  # shares line up
+        # four places for shares, so that the digits of a column are aligned
+        return f"{number:.4f}" if 5e-4 <= abs(number) < 1 else f"{number:.4g}"
     if isinstance(value, (int, np.integer)) and not isinstance(value, bool) and column not in _IDS:
         return f"{value:,}"
     return printable(str(value))
 
 
 def printable(text: str) -> str:
-    """A text with the characters of `UNPRINTABLE` escaped as Python escapes them: ``\\x1b``, ``\\n``, ``\\u202e``."""
+    """The text with each character in `UNPRINTABLE` replaced by its Python escape: ``\\x1b``, ``\\n``, ``\\u202e``."""
     return UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def printable_lines(text: str) -> str:
-    """Lines, each `printable`."""
+    """A text of several lines, each made `printable`; line breaks stay."""
     return "\n".join(map(printable, text.split("\n")))
 
 
 def first_few(values: Sequence[Any]) -> str:
-    """The first five values, and how many more there are."""
+    """The first five values as text, and the number of further values."""
     more = len(values) - 5
     return ", ".join(map(str, values[:5])) + (f" and {more:,} more" if more > 0 else "")

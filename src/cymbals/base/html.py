@@ -9,7 +9,7 @@ from .format import cell, is_number, printable
 
 
 def html_table(rows: list[dict[str, Any]], title: str) -> str:
-    """Rows with the same columns as a table with a title."""
+    """An HTML table with a title above it. All rows have the same columns."""
     columns = list(rows[0]) if rows else []
     head = "".join(f"<th>{_text(column)}</th>" for column in columns)
     body = "".join("<tr>" + "".join(_cell(column, row[column]) for column in columns) + "</tr>" for row in rows)

@@ -1,4 +1,4 @@
-"""Ctrl-C, held back until there is a good moment for it."""
+"""Delays Ctrl-C until the running code can stop safely."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Handler = Callable[[int, FrameType | None], object]
 
 
 class Interrupts:
-    """Tells whether Ctrl-C was pressed since it was last delivered."""
+    """Stores signals that arrive, and delivers them later. Calling the object tells whether it holds one."""
 
     def __init__(self, handler: Handler) -> None:
         self._handler = handler
@@ -22,18 +22,22 @@ class Interrupts:
         return bool(self._held)
 
     def hold(self, number: int, frame: FrameType | None) -> None:
-        """Takes the signal's place until `deliver`."""
+        """Signal handler: stores the signal until `deliver` is called."""
         self._held.append((number, frame))
 
     def deliver(self) -> None:
-        """Calls the handler that was there before, which raises KeyboardInterrupt unless somebody replaced it."""
+        """Calls the original handler for each stored signal. Python's own handler raises KeyboardInterrupt."""
         while self._held:
             self._handler(*self._held.pop())
 
 
 @contextmanager
 def interruptible() -> Iterator[Interrupts]:
-    """Holds Ctrl-C back in this block. What is still held at its end is delivered then, unless the block raised."""
+    """Delays Ctrl-C in this block. If the block ends without an exception, stored signals are delivered at its end.
+
+    Nothing is delayed in other threads than the main one, because Python does not let them set signal handlers. Nothing is
+    delayed either if SIGINT is ignored or has no handler in Python.
+    """
     handler = signal.getsignal(signal.SIGINT) if threading.current_thread() is threading.main_thread() else None
     if not callable(handler):
         yield Interrupts(signal.default_int_handler)

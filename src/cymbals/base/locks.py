@@ -1,9 +1,8 @@
-"""Locks on single bytes of files, which exclude other processes and other threads of this one.
+"""Locks on single bytes of files. A lock excludes other processes and the other threads of this process.
 
-A lock ends with the block that holds it, or with its process and the children that were forked inside the block.
-
-The only module that knows fcntl. Locked bytes may lie far behind a file's end: where locks are mandatory (SMB), they then
-keep nobody from reading or writing the file.
+A lock is released at the end of its block. If the process dies in the block, the system releases the lock as soon as the
+children forked in the block are gone too. Some filesystems (SMB) forbid others to read or write a locked byte. Callers
+therefore lock bytes far behind the end of the file, which nobody reads. Only this module uses fcntl.
 """
 
 from __future__ import annotations
@@ -17,19 +16,22 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_held: set[tuple[int, int, int]] = set()  # device, inode and byte of each lock that a thread of this process holds
+_held: set[tuple[int, int, int]] = set()  # (device, inode, byte) of each lock that this process holds
 _changed = threading.Condition()
 
 
 @contextmanager
 def locked(file: int, byte: int, wait: bool) -> Iterator[bool]:
-    """Yields whether `byte` of an open, writable file is locked for this block; with `wait` it is, sooner or later."""
+    """Locks one byte of an open, writable file in this block, and yields whether that worked.
+
+    If another process or thread holds the lock, `wait` decides: true waits for the lock, false yields False at once.
+    """
     status, process = os.fstat(file), os.getpid()
-    mine = (status.st_dev, status.st_ino, byte)
+    key = (status.st_dev, status.st_ino, byte)
     with _changed:
-        free = _changed.wait_for(lambda: mine not in _held) if wait else mine not in _held
+        free = _changed.wait_for(lambda: key not in _held) if wait else key not in _held
         if free:
-            _held.add(mine)
+            _held.add(key)
     if not free:
         yield False
         return
@@ -40,19 +42,20 @@ def locked(file: int, byte: int, wait: bool) -> Iterator[bool]:
         try:
             yield True
         finally:
-            if os.getpid() == process:  # a forked child shares the open file, and would unlock it for its parent
+            if os.getpid() == process:  # a forked child shares the open file and would release its parent's lock
                 _set_lock(file, fcntl.F_UNLCK, byte, wait)
     finally:
         with _changed:
-            _held.discard(mine)
+            _held.discard(key)
             _changed.notify_all()
 
 
 def _set_lock(file: int, kind: int, byte: int, wait: bool) -> bool:
-    """Locks or unlocks a byte; False where another process has it.
+    """Locks or unlocks a byte; returns False if another process holds the lock.
 
-    Linux ties the lock to the open file: a record lock of POSIX is lost as soon as any thread closes the same file. Where
-    there are only those (other systems, gVisor), `_held` still excludes this process's other threads.
+    A POSIX record lock belongs to the process, and is lost as soon as any thread closes the same file. Linux also has locks
+    that belong to the open file (OFD), so these are tried first. With record locks (other systems, gVisor) `_held` still
+    excludes the other threads of this process.
     """
     try:
         if sys.platform == "linux":
@@ -71,7 +74,7 @@ def _set_lock(file: int, kind: int, byte: int, wait: bool) -> bool:
 
 
 def _after_fork() -> None:
-    """The parent's threads, which hold what is in `_held`, do not exist in the child."""
+    """Forgets the locks in `_held`: the threads that hold them do not exist in the child."""
     global _changed
     _held.clear()
     _changed = threading.Condition()

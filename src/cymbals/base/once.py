@@ -1,4 +1,4 @@
-"""Values that are made when they are first wanted."""
+"""Values that are computed at their first use."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ T = TypeVar("T")
 
 
 class Once(Generic[T]):
-    """A value made by the first call. Two threads may both make it at once; every call returns the one that was kept."""
+    """A value that the first call computes and stores.
+
+    Two threads may both compute the value, but all calls return the same object.
+    """
 
     def __init__(self) -> None:
-        self._kept: dict[str, T] = {}
+        self._cache: dict[str, T] = {}
 
     def __call__(self, make: Callable[[], T]) -> T:
-        if "value" in self._kept:
-            return self._kept["value"]
-        return self._kept.setdefault("value", make())
+        if "value" in self._cache:
+            return self._cache["value"]
+        return self._cache.setdefault("value", make())

@@ -1,4 +1,4 @@
-"""Libraries that only some functions need: loaded when such a function is called, with one message where one is missing."""
+"""Imports libraries that only some functions need. If one is missing, the error message says how to install it."""
 
 from __future__ import annotations
 
@@ -8,42 +8,42 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from pandas import DataFrame
 
-_NOT_IN_LAB = ("optuna",)
-_PACKAGES = {"sklearn": "scikit-learn"}  # where a package is not named as its module
+_NOT_IN_LAB = ("optuna",)  # "pip install cymbals[lab]" does not install these
+_PACKAGES = {"sklearn": "scikit-learn"}  # modules whose package has another name
 
 
-def optional(module: str, what: str = "this") -> Any:
-    """A module, or an ImportError that says how to install it and `what` needs it."""
+def optional(module: str, feature: str = "this") -> Any:
+    """Imports a module. If that fails, the ImportError says that `feature` needs the module and how to install it."""
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise ImportError(missing(error.name or module, what)) from None
+        raise ImportError(missing(error.name or module, feature)) from None
 
 
-def missing(module: str, what: str) -> str:
-    """The message for a missing module."""
+def missing(module: str, feature: str) -> str:
+    """Error message: `feature` needs a module that is not installed."""
     name = module.partition(".")[0]
     package = _PACKAGES.get(name, name)
     install = package if name in _NOT_IN_LAB else "'cymbals[lab]'"
-    return f"{what} needs {package}: pip install {install}"
+    return f"{feature} needs {package}: pip install {install}"
 
 
 def pandas() -> Any:
-    """pandas."""
+    """The module pandas."""
     return optional("pandas")
 
 
-def frame(content: dict[str, Any] | list[dict[str, Any]]) -> pd.DataFrame:
-    """A data frame of columns, or of rows."""
-    make = pandas()
+def frame(content: dict[str, Any] | list[dict[str, Any]]) -> DataFrame:
+    """A data frame from a dict of columns or a list of rows."""
+    pd = pandas()
     try:
-        out: pd.DataFrame = make.DataFrame(content)
-    except UnicodeEncodeError:  # half of a surrogate pair, which pandas' own strings cannot hold
+        out: DataFrame = pd.DataFrame(content)
+    except UnicodeEncodeError:  # a text has a single surrogate, which pandas' string type refuses: use objects
         if not isinstance(content, dict):
             raise
         texts = {name for name, column in content.items() if np.asarray(column).dtype.kind in "OU"}
-        columns = {name: make.Series(c, dtype=object if name in texts else None) for name, c in content.items()}
-        out = make.DataFrame(columns)
+        columns = {name: pd.Series(c, dtype=object if name in texts else None) for name, c in content.items()}
+        out = pd.DataFrame(columns)
     return out

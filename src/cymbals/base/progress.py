@@ -1,4 +1,4 @@
-"""Progress on stderr: a bar in a terminal, else a line every few seconds (notebooks, pipes, log files)."""
+"""Progress on stderr: a bar in a terminal; one line every few seconds in notebooks, pipes and log files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ _SECONDS_BETWEEN_LINES = 2.0
 
 @contextmanager
 def progress_bar(show: bool, total: int, title: str) -> Iterator[Callable[[dict[str, Any]], None]]:
-    """Yields a function to call after each of `total` steps with an entry that has "iteration" and perhaps "loss"."""
+    """Yields a function that the caller calls after each of `total` steps.
+
+    Its argument is a dict with "iteration" (from 1) and, where known, "loss". The function does nothing if `show` is false.
+    """
     if not show:
         yield lambda entry: None
         return
@@ -31,7 +34,7 @@ def progress_bar(show: bool, total: int, title: str) -> Iterator[Callable[[dict[
 
 
 class _Lines:
-    """Writes the first step, the last, and in between one every few seconds."""
+    """Prints a line for the first step, for the last, and for one step every few seconds between them."""
 
     def __init__(self, total: int, title: str) -> None:
         self.total, self.title, self.next = total, title, 0.0

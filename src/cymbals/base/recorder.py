@@ -1,4 +1,4 @@
-"""Who takes down what calls do: the recorder that is active in the present context, if one is."""
+"""The interface between a profile and the code that it measures: `current` returns the active recorder, or None."""
 
 from __future__ import annotations
 
@@ -9,36 +9,36 @@ from typing import Protocol
 
 
 class Recorder(Protocol):
-    """What the core and the Python around it report to."""
+    """Receives measurements from the core and from Python code around it. `Profile` is one."""
 
-    thread: int  # the one that it listens to: contexts are handed on to others
+    thread: int  # only this thread is measured, though other threads can inherit the context
 
     def take(self, spans: bytes, row_classes: bytes, lost: int) -> None:
-        """What one call of the core left behind: structs of ``cymbals.h``."""
+        """Receives the measurements of one call of the core, as arrays of structs of ``cymbals.h``."""
 
     def phase(self, name: str) -> AbstractContextManager[None]:
-        """Times a block of Python; calls of the core inside it are not counted twice."""
+        """Times a block of Python code. The time of core calls inside it is not included."""
 
     def at(self, iteration: int, side: str) -> AbstractContextManager[None]:
-        """Says what the work inside belongs to."""
+        """Marks all work in the block as part of this iteration and side."""
 
 
 active: ContextVar[Recorder | None] = ContextVar("cymbals_recorder", default=None)
 
 
 def current() -> Recorder | None:
-    """The active recorder, if it listens to this thread."""
+    """The active recorder if it measures this thread, else None."""
     recorder = active.get()
     return recorder if recorder is not None and recorder.thread == threading.get_ident() else None
 
 
 def phase(name: str) -> AbstractContextManager[None]:
-    """`Recorder.phase` of the current recorder."""
+    """Times the block with the current recorder, if there is one."""
     recorder = current()
     return nullcontext() if recorder is None else recorder.phase(name)
 
 
 def at(iteration: int, side: str) -> AbstractContextManager[None]:
-    """`Recorder.at` of the current recorder."""
+    """Marks the block's work for the current recorder, if there is one."""
     recorder = current()
     return nullcontext() if recorder is None else recorder.at(iteration, side)

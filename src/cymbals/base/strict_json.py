@@ -1,4 +1,4 @@
-"""JSON from files that anybody may have written or changed."""
+"""Parses JSON from files that are not trusted."""
 
 from __future__ import annotations
 
@@ -6,21 +6,25 @@ import json
 import math
 from typing import Any
 
-_DEEPEST = 64  # levels: far more than anything written here has, far fewer than Python's stack
+_MAX_DEPTH = 64  # levels: far more than files of cymbals have, far fewer than Python's recursion limit
 
 
 def parse(text: bytes) -> Any:
-    """A value from UTF-8; ValueError for anything but JSON whose numbers a float holds and whose nesting is moderate."""
+    """The value that a UTF-8 text describes.
+
+    Raises ValueError if the text is not JSON, if a number is not finite or too large for a float, or if lists and objects
+    are nested more than 64 levels deep.
+    """
     try:
         value = json.loads(text.decode(), parse_float=_finite, parse_int=_whole, parse_constant=_finite)
     except RecursionError:
         raise ValueError("nested too deeply") from None
-    _check_depth(value, _DEEPEST)
+    _check_depth(value, _MAX_DEPTH)
     return value
 
 
 def is_number(value: Any) -> bool:
-    """Whether a parsed value is a number; true and false are none. `parse` lets no NaN and no infinity through."""
+    """Whether a parsed value is a number; true and false are not. `parse` returns only finite numbers."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 

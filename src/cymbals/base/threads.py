@@ -1,6 +1,6 @@
-"""How many threads a call uses: what was asked for, or what this process may use.
+"""How many threads a call uses: the number that the caller passes, else the default.
 
-libgomp does not survive a fork once it has run in parallel, so a child forked after that works on one thread.
+A process uses one thread if it was forked after its parent used several: libgomp cannot run in parallel in such a child.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import threadpoolctl
 
 from .checks import whole_number
 
-MOST = 4096  # threads of a call
+MOST = 4096  # threads in one call
 
 _parallel_ran = False
 _forked_after_parallel = False
@@ -27,15 +27,21 @@ _blas: threadpoolctl.ThreadpoolController | None = None
 
 
 def threads() -> int:
-    """Number of threads that calls use by default.
+    """Number of threads that a call uses when its `n_threads` is None.
 
-    Read anew at every call: ``CYMBALS_NUM_THREADS``, else ``OMP_NUM_THREADS``, else the CPUs this process may use by
-    its affinity and its cgroup's quota.
+    Call this to see the default before you set ``n_threads`` or an environment variable. The number is
+    ``CYMBALS_NUM_THREADS`` if that is set, else ``OMP_NUM_THREADS``, else the number of CPUs that the CPU affinity and the
+    cgroup quota of this process allow. It is looked up at each call.
 
     Returns
     -------
     int
         At least 1.
+
+    Raises
+    ------
+    ValueError
+        ``CYMBALS_NUM_THREADS`` or ``OMP_NUM_THREADS`` is not a whole number from 1 to 4096.
 
     Examples
     --------
@@ -47,15 +53,15 @@ def threads() -> int:
 
 
 def default() -> tuple[int, str]:
-    """The default number of threads, and where it comes from."""
+    """The default number of threads, and the variable or limit that sets it."""
     for variable in ("CYMBALS_NUM_THREADS", "OMP_NUM_THREADS"):
         value = os.environ.get(variable, "").strip()
         if variable == "OMP_NUM_THREADS":
-            value = value.split(",")[0].strip()  # OpenMP allows a list, one number a nesting level
+            value = value.split(",")[0].strip()  # OpenMP allows a list: one number for each nesting level
         if not value:
             continue
         if not (value.isascii() and value.isdigit()) or not 1 <= int(value) <= MOST:
-            raise ValueError(f"{variable}={value!r}: must be a whole number from 1 to {MOST}; unset it or set it so")
+            raise ValueError(f"{variable}={value!r}: must be a whole number from 1 to {MOST}; change or unset it")
         return int(value), variable
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota = _cgroup_quota()
@@ -65,15 +71,15 @@ def default() -> tuple[int, str]:
 
 
 def resolve(n_threads: int | None) -> int:
-    """The number of threads for one call, checked; 1 in a process forked after a parallel call."""
+    """The checked number of threads for one call. It is 1 in a process that was forked after a parallel call."""
     global _parallel_ran, _warned
     n = threads() if n_threads is None else whole_number("n_threads", n_threads, 1, MOST)
     if _forked_after_parallel:
         if not _warned:
             _warned = True
             warnings.warn(
-                "this process was forked after cymbals had worked in parallel; it uses one thread from here on "
-                "(start workers with the 'spawn' or 'forkserver' method to use more)",
+                "this process was forked after cymbals had used several threads, so cymbals uses one thread here; "
+                "to use more, start processes with multiprocessing's 'spawn' or 'forkserver' method",
                 RuntimeWarning,
                 stacklevel=3,
             )
@@ -84,13 +90,13 @@ def resolve(n_threads: int | None) -> int:
 
 
 def warn_of_fewer(started: int, asked: int) -> None:
-    """Say once that the system refused to start some of the threads asked for."""
+    """Warns, once for each process, that the system refused to start some of the threads."""
     global _warned_of_fewer
     if not _warned_of_fewer:
         _warned_of_fewer = True
         warnings.warn(
-            f"only {started} of {asked} threads can be started here, so cymbals goes on with {started}: raise the limit on "
-            "processes or memory, or set CYMBALS_NUM_THREADS",
+            f"only {started} of {asked} threads can be started here, so cymbals uses {started}: raise the limit on "
+            f"processes or memory, or set CYMBALS_NUM_THREADS to {started} or less",
             RuntimeWarning,
             stacklevel=2,
         )
@@ -109,18 +115,24 @@ if hasattr(os, "register_at_fork"):
 
 @contextmanager
 def single_blas_thread() -> Iterator[None]:
-    """LAPACK's results depend on the number of BLAS threads; inside it is one. One such section at a time."""
+    """Limits BLAS to one thread in this block, because LAPACK's results depend on the number of BLAS threads.
+
+    Only one thread at a time can be in such a block.
+    """
     global _blas
     with _blas_lock:
         if _blas is None:
-            np.linalg.eigh(np.eye(2))  # loads the library that is to be limited
+            np.linalg.eigh(np.eye(2))  # loads BLAS: threadpoolctl finds loaded libraries only
             _blas = threadpoolctl.ThreadpoolController()
         with _blas.limit(limits=1, user_api="blas"):
             yield
 
 
 def _cgroup_quota(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> int | None:
-    """CPUs that the cgroup's quota allows, rounded up, or None; version 2 and version 1, each up to its root."""
+    """Number of CPUs that the cgroup quota allows, rounded up; None without a quota.
+
+    Reads cgroup versions 1 and 2. A parent group can have a lower quota, so all groups up to the root are read.
+    """
     quotas = []
     try:
         lines = own.read_text().splitlines()
@@ -131,7 +143,7 @@ def _cgroup_quota(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/s
         if controllers and "cpu" not in controllers.split(","):
             continue
         base = root if not controllers else root / controllers if (root / controllers).is_dir() else root / "cpu"
-        # inside a container the path may be the host's: then only the mounted root says something
+        # in a container the path can be one of the host: its folders do not exist here, and only the root has a quota
         folder = base / group.strip("/")
         for place in [folder, *folder.parents]:
             if not place.is_relative_to(base):

@@ -1,4 +1,7 @@
-"""One writer at a time for what several threads share. A forked child is free to write at once."""
+"""A lock for data that several threads of one process replace.
+
+In a forked child the lock is free, even if a thread of the parent held it during the fork.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,10 @@ from types import TracebackType
 
 
 class Writing:
-    """Held by the thread that replaces something: it reads what it will replace, and replaces it, before another does."""
+    """A reentrant lock, used as ``with writing:`` around code that reads a shared value and then replaces it.
+
+    Without the lock a second thread could replace the value between the two steps, and one of the changes would be lost.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
@@ -26,7 +32,7 @@ _all: weakref.WeakSet[Writing] = weakref.WeakSet()
 
 
 def _after_fork() -> None:
-    """A thread of the parent that was writing is not in the child, and would hold the lock for ever."""
+    """Replaces all locks: the thread that held one does not exist in the child, so nobody would release the lock."""
     for writing in list(_all):
         writing._lock = threading.RLock()
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-import scipy.stats
 
 from ..base.checks import plain
 from ..base.optional import optional
@@ -21,6 +20,8 @@ _ATTEMPTS = 20  # to propose a setting that was not tried yet; a small space may
 def usual(fixed: Mapping[str, Any]) -> dict[str, Any]:
     """The laboratory's space, less what is fixed: rank 10 to 50, regularization and alpha over the orders of magnitude that
     matter; alpha where it does anything."""
+    import scipy.stats  # takes a second to load
+
     space = {
         "factors": scipy.stats.randint(10, 51),
         "regularization": scipy.stats.loguniform(1e-3, 1e2),

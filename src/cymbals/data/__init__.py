@@ -1,1 +1,1 @@
-"""From raw events to `Interactions`: ids, CSR matrices, times, readers, splits, weighting."""
+"""Reads raw events and makes `Interactions` of them: ids, CSR matrices, times, readers, splits, weighting."""

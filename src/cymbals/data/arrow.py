@@ -1,4 +1,4 @@
-"""Arrow streams, by pyarrow where it is installed: the core works without."""
+"""Reads Arrow streams with pyarrow, which is imported only here and only when needed."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from ..base.optional import optional
 
 
 class Columns(dict[str, "NDArray[Any]"]):
-    """Arrays by name, and all names that the stream had."""
+    """The selected columns as arrays by name. `columns` has the names of all columns of the stream."""
 
     columns: list[str]
 
 
 def columns_of(stream: Any, wanted: Iterable[str | None]) -> Columns:
-    """The columns of a stream that are wanted and there, as arrays; nulls become None or NaN."""
+    """Those columns in `wanted` that the stream has, as arrays. Nulls become None or NaN."""
     if not hasattr(stream, "__arrow_c_stream__"):
         raise TypeError(f"stream must have __arrow_c_stream__, as a pyarrow Table has; got {type(stream).__name__}")
     pa = optional("pyarrow")
@@ -41,7 +41,7 @@ def _array(column: Any) -> NDArray[Any]:
 
 
 def _empty(kind: Any) -> NDArray[Any]:
-    """Of the type that a stream without batches would have had."""
+    """An empty array of the dtype that `_array` gives for an Arrow type, for streams without batches."""
     import pyarrow as pa
 
     return _array(pa.array([], kind))

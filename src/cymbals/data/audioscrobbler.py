@@ -1,6 +1,7 @@
-"""The Audioscrobbler dump's three files, read as they are, and cleaned: aliases resolved, repeated pairs merged.
+"""Reads and cleans the three files of the Audioscrobbler dump.
 
-Every good line is taken; every other is counted by reason, with the number of the first one.
+`read` returns all lines that can be parsed, and counts the other lines by reason. `RawEvents.clean` replaces aliases by
+the ids of the artists, and sums repeated (user, artist) pairs.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ _NAME_REASONS = ("", "no tab", "artist id is not a whole number", "", "number to
 
 @dataclass(frozen=True)
 class Rejected:
-    """Lines of one file that were not taken for one reason."""
+    """The lines of one file that were rejected for the same reason: their number, and the line number of the first."""
 
     file: str
     reason: str
@@ -46,7 +47,7 @@ class Rejected:
 
 @dataclass(frozen=True, repr=False)
 class Names(Sequence[str]):
-    """Pieces of a text, each decoded when asked for; bytes that are not UTF-8 become U+FFFD."""
+    """Names that are decoded from the file's bytes when they are read. Bytes that are not UTF-8 become U+FFFD."""
 
     text: bytes
     begin: NDArray[np.int64]
@@ -64,24 +65,24 @@ class Names(Sequence[str]):
         return f"<Names: {len(self):,}>"
 
     def containing(self, text: str) -> NDArray[np.int64]:
-        """Which of them contain a text, ASCII letters in either case."""
+        """Positions of the names that contain a text. The case of ASCII letters is ignored."""
         if not len(self):
             return np.empty(0, np.int64)
         wanted = text.encode()
         start = np.fromiter((m.start() for m in re.finditer(re.escape(wanted), self.text, re.IGNORECASE)), np.int64)
         row = np.searchsorted(self.begin, start, side="right") - 1
-        inside = (row >= 0) & (start + len(wanted) <= self.end[row])  # not in an id, or a line that was not taken
+        inside = (row >= 0) & (start + len(wanted) <= self.end[row])  # the match can also be in an id or in a rejected line
         return np.unique(row[inside])
 
     def not_utf8(self) -> int:
-        """How many have bytes that are not UTF-8."""
+        """Number of names with bytes that are not UTF-8."""
         if self.text.isascii():
             return 0
         high = np.flatnonzero(np.frombuffer(self.text, np.uint8) >= 128)
         count = 0
         for after in np.unique(np.searchsorted(self.begin, high, side="right")).tolist():
             try:
-                if after > 0:  # else it stands before the first name
+                if after > 0:  # otherwise the byte is before the first name
                     self.text[self.begin[after - 1] : self.end[after - 1]].decode("utf-8")
             except UnicodeDecodeError:
                 count += 1
@@ -90,17 +91,24 @@ class Names(Sequence[str]):
 
 @dataclass(frozen=True, repr=False)
 class RawEvents:
-    """The three files as found.
+    """The content of the three files before cleaning.
+
+    `audioscrobbler.read` returns this. Use it to inspect the raw data; call `clean` to get the `Interactions` for a fit.
 
     Attributes
     ----------
-    play_rows, artist_ids, alias_rows : ndarray
-        int64: (user, artist, count), ids of named artists, (misspelled, canonical).
+    play_rows : ndarray of int64, shape (n_lines, 3)
+        User, artist and count of each line of plays.
+    artist_ids : ndarray of int64
+        Ids of the artists that have a name.
     artist_names : sequence of str
+        The name of each of `artist_ids`.
+    alias_rows : ndarray of int64, shape (n_aliases, 2)
+        Misspelled and canonical artist id of each alias.
     rejected : list of Rejected
-        Lines not taken, by file and reason.
+        Number of rejected lines, by file and reason.
     notes : dict
-        Counts of what was taken with a remark: names that are not UTF-8, artists named twice, missing files.
+        Counts of problems that reject no line: names that are not UTF-8, artists with two names, missing files.
     """
 
     play_rows: NDArray[np.int64]
@@ -117,33 +125,40 @@ class RawEvents:
 
     @property
     def plays(self) -> pd.DataFrame:
-        """Columns user, artist, count: a row a line."""
+        """A data frame with a row for each line of plays; columns user, artist, count."""
         return frame(dict(zip(("user", "artist", "count"), self.play_rows.T, strict=True)))
 
     @property
     def artists(self) -> pd.DataFrame:
-        """Columns artist, name."""
+        """A data frame with a row for each artist name; columns artist, name."""
         return frame({"artist": self.artist_ids, "name": list(self.artist_names)})
 
     @property
     def aliases(self) -> pd.DataFrame:
-        """Columns misspelled, canonical."""
+        """A data frame with a row for each alias; columns misspelled, canonical."""
         return frame(dict(zip(("misspelled", "canonical"), self.alias_rows.T, strict=True)))
 
     def names_of(self, artists: Any) -> list[str]:
-        """The name of each artist id, or the id itself where it has none.
+        """The name of each artist id, for display; the id as text if it has no name.
 
         Parameters
         ----------
         artists : int or array_like of int
+
+        Returns
+        -------
+        list of str
         """
         wanted = id_array("artists", listed(artists))
-        rows = np.flatnonzero(np.isin(self.artist_ids, wanted))[::-1]  # so that the first name of an artist counts
+        # reversed, so that the first name of an artist replaces later ones in the dict
+        rows = np.flatnonzero(np.isin(self.artist_ids, wanted))[::-1]
         row_of = dict(zip(self.artist_ids[rows].tolist(), rows.tolist(), strict=True))
         return [self.artist_names[row_of[a]] if a in row_of else str(a) for a in wanted.tolist()]
 
     def find(self, text: str) -> pd.DataFrame:
-        """Artists whose name contains a text, ASCII letters in either case.
+        """Artists whose name contains a text; the case of ASCII letters is ignored.
+
+        Use it to find an artist's id, and to see under which misspelled ids the plays are counted.
 
         Parameters
         ----------
@@ -152,7 +167,7 @@ class RawEvents:
         Returns
         -------
         DataFrame
-            Columns artist, name, canonical (what the id finally stands for), plays (under this id, as found).
+            Columns artist, name, canonical (the id after following all aliases), plays (under this id, before cleaning).
         """
         rows = self.artist_names.containing(instance("text", text, str))
         artists = self.artist_ids[rows]
@@ -163,7 +178,9 @@ class RawEvents:
         return frame({"artist": artists, "name": names, "canonical": self.resolve(artists), "plays": plays})
 
     def resolve(self, artists: Any) -> NDArray[np.int64]:
-        """What artist ids finally stand for: equal for two that are the same artist.
+        """Canonical ids of artists: two ids of the same artist get the same canonical id.
+
+        Use it to look up ids of the raw files in data that `clean` returned.
 
         Parameters
         ----------
@@ -172,70 +189,78 @@ class RawEvents:
         Returns
         -------
         ndarray of int64
-            An id without an alias stands for itself.
+            An id without an alias is its own canonical id.
         """
         wanted = id_array("artists", listed(artists))
-        wrong, right, _ = self.canonical()
-        at = Ids("alias", wrong.size, wrong).find(wanted)
-        return np.where(at >= 0, right[np.maximum(at, 0)], wanted) if wrong.size else wanted
+        misspelled, canonical, _ = self.canonical()
+        at = Ids("alias", misspelled.size, misspelled).find(wanted)
+        return np.where(at >= 0, canonical[np.maximum(at, 0)], wanted) if misspelled.size else wanted
 
     def canonical(self) -> tuple[NDArray[np.int64], NDArray[np.int64], dict[str, int]]:
-        """Misspelled ids, rising, what each finally stands for, and counts of chains and cycles met.
+        """Resolves all aliases, and chains of aliases. `clean` uses it; call `resolve` for single ids.
 
-        Of two lines for one id the first counts. A cycle stands for its smallest id.
+        If two lines give an alias for the same id, the first line counts. All ids of a cycle get the smallest of them.
+
+        Returns
+        -------
+        misspelled, canonical : ndarray of int64
+            Ids with an alias, in rising order, and the canonical id of each.
+        counts : dict
+            "alias_chains", the aliases that lead to their canonical id through other aliases, and "alias_cycles".
         """
-        own = self.alias_rows[self.alias_rows[:, 0] != self.alias_rows[:, 1]]
-        wrong, first = np.unique(own[:, 0], return_index=True)
-        right = own[first, 1]
-        at = Ids("alias", wrong.size, wrong).find(right)  # the alias that a target is itself, -1 for none
+        aliases = self.alias_rows[self.alias_rows[:, 0] != self.alias_rows[:, 1]]
+        misspelled, first = np.unique(aliases[:, 0], return_index=True)
+        target = aliases[first, 1]
+        at = Ids("alias", misspelled.size, misspelled).find(target)  # position of the target's own alias; -1 for none
         end = np.where(at >= 0, at, np.arange(at.size))
-        for _ in range(int(at.size).bit_length()):  # each round goes twice as far
+        for _ in range(int(at.size).bit_length()):  # each round doubles the number of steps
             end = end[end]
-        final = right[end]
-        lowest: dict[int, int] = {}  # of the cycle that an alias is in
+        final = target[end]
+        lowest: dict[int, int] = {}  # position of an alias in a cycle: the smallest id of that cycle
         cycles = 0
         for start in np.unique(end[at[end] >= 0]).tolist():
             if start not in lowest:
                 cycle = [start]
                 while (here := int(at[cycle[-1]])) != start:
                     cycle.append(here)
-                lowest |= dict.fromkeys(cycle, int(wrong[cycle].min()))
+                lowest |= dict.fromkeys(cycle, int(misspelled[cycle].min()))
                 cycles += 1
         for i in np.flatnonzero(at[end] >= 0).tolist():
             final[i] = lowest[end[i]]
-        stands = final != wrong
-        report = {"alias_chains": int(np.sum(final != right)), "alias_cycles": cycles}
-        return wrong[stands], final[stands], report
+        changed = final != misspelled
+        report = {"alias_chains": int(np.sum(final != target)), "alias_cycles": cycles}
+        return misspelled[changed], final[changed], report
 
     def clean(self) -> Interactions:
-        """Canonical ids, each (user, artist) pair once with its counts added up, names beside the artists.
+        """The `Interactions` to fit a model on: aliases replaced by canonical ids, counts of equal pairs summed.
 
         Returns
         -------
         Interactions
-            Its `report` counts rows, rows renamed, pairs, pairs merged away, users, artists before and after, artists
-            without a name, alias chains and cycles, and rejected lines.
+            With artist names as `item_names`. Its `report` has the numbers of rows, rows with an alias, (user, artist)
+            pairs, rows merged into another one, users, artists before and after cleaning, artists without a name, alias
+            chains and cycles, and rejected lines.
         """
         n_threads = resolve(None)
         user, artist, count = self.play_rows.T
-        wrong, right, report = self.canonical()
+        misspelled, canonical, report = self.canonical()
         user_ids, rows = distinct(user, n_threads)
         artists = Places(artist, n_threads)
-        aliases = Ids("alias", wrong.size, wrong)
+        aliases = Ids("alias", misspelled.size, misspelled)
         at = aliases.find(artists.values)
-        renamed_ids = np.where(at >= 0, right[np.maximum(at, 0)], artists.values) if wrong.size else artists.values
+        renamed_ids = np.where(at >= 0, canonical[np.maximum(at, 0)], artists.values) if misspelled.size else artists.values
         item_ids, columns = distinct(renamed_ids, n_threads)
         shape = (user_ids.size, item_ids.size)
         values = count.astype(np.float32 if count.size and count.max() <= 2**24 else np.float64)
         csr = summed(rows, artists.of_ids(columns), values, shape, n_threads)
         items = Ids("item", item_ids.size, item_ids)
         name_of = np.full(item_ids.size, -1)
-        found = items.find(self.artist_ids)[::-1]  # so that the first name of an artist is written last
+        found = items.find(self.artist_ids)[::-1]  # reversed, so that the first name of an artist overwrites later ones
         name_of[found[found >= 0]] = np.arange(found.size)[::-1][found >= 0]
 
-        texts = self.artist_names  # not self, which holds all plays
+        texts = self.artist_names  # a reference to self would keep all plays in memory
 
-        @functools.cache  # for all that is made of these interactions
+        @functools.cache  # Interactions derived from these share the function, and so the names
         def names() -> NDArray[Any]:
             out = np.full(name_of.size, None, dtype=object)
             for row in np.flatnonzero(name_of >= 0).tolist():
@@ -259,12 +284,16 @@ class RawEvents:
 
 
 def read(directory: str | os.PathLike[str]) -> RawEvents:
-    """Read the three files of a folder, under their names or with ``_small`` before ``.txt``.
+    """Read the three files of the dump from a folder, without cleaning them.
+
+    Use it to inspect the raw data or its errors; `load` reads and cleans in one step. All lines that can be parsed are
+    read; other lines are counted in `RawEvents.rejected`.
 
     Parameters
     ----------
     directory : path-like
-        Holds ``user_artist_data.txt`` and, if known, ``artist_data.txt`` and ``artist_alias.txt``.
+        Folder with ``user_artist_data.txt`` and, optionally, ``artist_data.txt`` and ``artist_alias.txt``. Names with
+        ``_small`` before ``.txt`` are found too.
 
     Returns
     -------
@@ -273,7 +302,9 @@ def read(directory: str | os.PathLike[str]) -> RawEvents:
     Raises
     ------
     FileNotFoundError
-        No play counts there.
+        The folder has no file of play counts.
+    ValueError
+        No line of the play counts can be parsed.
 
     Examples
     --------
@@ -291,7 +322,7 @@ def read(directory: str | os.PathLike[str]) -> RawEvents:
     plays = _lines(plays_file, 3, rejected)
     if not plays.size and rejected:
         why = ", ".join(f"{r.lines:,} for {r.reason}, the first on line {r.first_line}" for r in rejected)
-        raise ValueError(f"{plays_file}: every line was rejected: {why}. A line is: user artist count")
+        raise ValueError(f"{plays_file}: every line was rejected: {why}. A line must be: user artist count")
     aliases = np.empty((0, 2), np.int64)
     alias_file, artist_file = find(folder, ALIASES), find(folder, ARTISTS)
     if alias_file is None:
@@ -313,11 +344,14 @@ def read(directory: str | os.PathLike[str]) -> RawEvents:
 
 
 def load(directory: str | os.PathLike[str]) -> Interactions:
-    """Read and clean in one step: ``read(directory).clean()``.
+    """Read and clean the dump in one step: ``read(directory).clean()``.
+
+    Use it to fit a model on the Audioscrobbler data.
 
     Parameters
     ----------
     directory : path-like
+        The folder with the files, as for `read`.
 
     Returns
     -------
@@ -327,26 +361,30 @@ def load(directory: str | os.PathLike[str]) -> Interactions:
 
 
 def find(folder: Path, stem: str) -> Path | None:
-    """A file of the dump under either of its names."""
+    """The path of a file of the dump under one of its two names; None if there is none."""
     for name in (f"{stem}.txt", f"{stem}_small.txt"):
         if (folder / name).is_file():
             return folder / name
     return None
 
 
-def _mapped(path: Path, use: Callable[[Any], Any]) -> Any:
-    """use(the file's bytes), mapped rather than read, without a byte order mark."""
+def _mapped(path: Path, parse: Callable[[Any], Any]) -> Any:
+    """Calls `parse` with the file's bytes, without a byte order mark. The file is mapped, which needs no extra memory."""
     with open(path, "rb") as file:
         if os.fstat(file.fileno()).st_size == 0:
-            return use(b"")
+            return parse(b"")
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             marked = data[: len(codecs.BOM_UTF8)] == codecs.BOM_UTF8
             with memoryview(data) as whole, whole[len(codecs.BOM_UTF8) * marked :] as text:
-                return use(text)
+                return parse(text)
 
 
 def _lines(path: Path, n_fields: int, rejected: list[Rejected], names: bool = False) -> NDArray[np.int64]:
-    """Lines of whole numbers, or of artists' ids and where their names begin and end; and what was not taken."""
+    """Parses a file, and adds the lines that cannot be parsed to `rejected`.
+
+    Returns an array with a row for each good line: its `n_fields` whole numbers or, with `names`, the artist's id and the
+    positions at which the name begins and ends in the file.
+    """
 
     def parse(data: Any) -> NDArray[np.int64]:
         n_threads = resolve(None)

@@ -1,6 +1,7 @@
-"""Compressed sparse rows as the kernels take them: int64 indptr, int32 indices where they fit, checked once.
+"""Compressed sparse rows (CSR) in the form that the kernels read, checked once when they are made.
 
-scipy keeps indptr and indices in one type; here they differ, so that an entry costs no more than it must.
+indptr is int64, indices are int32 if all column numbers fit, else int64. scipy stores both in one type; separate types save
+four bytes for each entry.
 """
 
 from __future__ import annotations
@@ -17,19 +18,19 @@ from .._core import from_triplets as core_from_triplets
 from .._core import transpose as core_transpose
 from ..base.checks import is_missing, refuse_masked, shown
 
-MOST_ROWS = 2**48  # of a matrix: more cannot be meant, and would overflow sizes in bytes
+MOST_ROWS = 2**48  # more rows are surely a mistake, and their size in bytes would overflow
 
 _INDPTR, _INDEX, _NAN, _UNSORTED, _NEGATIVE, _ZERO = range(1, 7)
 
 
 def index_type(n: int) -> type[np.int32] | type[np.int64]:
-    """The narrowest type for indices below n."""
+    """The smallest integer type for indices from 0 to n - 1."""
     return np.int32 if n <= np.iinfo(np.int32).max else np.int64
 
 
 @dataclass(frozen=True)
 class Csr:
-    """A sparse matrix whose rows are sorted by column, each column at most once; its arrays are read-only."""
+    """A sparse matrix with read-only arrays. The entries of a row are sorted by column, with each column at most once."""
 
     indptr: NDArray[np.int64]
     indices: NDArray[Any]
@@ -43,7 +44,8 @@ class Csr:
             object.__setattr__(self, name, array)
 
     def __reduce__(self) -> tuple[type[Csr], tuple[Any, ...]]:
-        return Csr, (self.indptr, self.indices, self.data, self.shape)  # read-only again when unpickled
+        # pickle then calls Csr(...), which makes the loaded arrays read-only
+        return Csr, (self.indptr, self.indices, self.data, self.shape)
 
     @property
     def nnz(self) -> int:
@@ -51,7 +53,7 @@ class Csr:
         return int(self.indices.shape[0])
 
     def row_numbers(self) -> NDArray[np.int64]:
-        """The row of each entry."""
+        """The row number of each entry."""
         return np.repeat(np.arange(self.shape[0]), np.diff(self.indptr))
 
     def row(self, r: int) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -60,7 +62,7 @@ class Csr:
         return self.indices[part], self.data[part]
 
     def transposed(self, n_threads: int) -> Csr:
-        """Rows and columns exchanged."""
+        """The transposed matrix."""
         indptr = np.empty(self.shape[1] + 1, np.int64)
         indices = np.empty(self.nnz, index_type(self.shape[0]))
         data = np.empty_like(self.data)
@@ -68,7 +70,7 @@ class Csr:
         return Csr(indptr, indices, data, (self.shape[1], self.shape[0]))
 
     def take(self, rows: NDArray[np.int64]) -> Csr:
-        """Some rows, in the order given."""
+        """The matrix of the given rows, in the given order."""
         if rows.size == self.shape[0] and np.array_equal(rows, np.arange(rows.size)):
             return self
         lengths = np.diff(self.indptr)[rows]
@@ -77,12 +79,12 @@ class Csr:
         return Csr(indptr, self.indices[at], self.data[at], (rows.size, self.shape[1]))
 
     def where(self, keep: NDArray[np.bool_]) -> Csr:
-        """The entries that a mask keeps."""
+        """The matrix of the entries for which the mask is true."""
         kept = np.concatenate(([0], np.cumsum(keep)))[self.indptr]
         return Csr(kept, self.indices[keep], self.data[keep], self.shape)
 
     def holds(self, rows: NDArray[np.int64], columns: NDArray[Any]) -> NDArray[np.bool_]:
-        """Whether there is an entry at each of these (row, column) pairs: a binary search in each row, all at once."""
+        """Whether each (row, column) pair has an entry. Runs a binary search for all pairs at the same time."""
         low, end = self.indptr[rows], self.indptr[rows + 1]
         high = end.copy()
         while (unsure := np.flatnonzero(low < high)).size:
@@ -95,15 +97,15 @@ class Csr:
         return out
 
     def without_zeros(self) -> Csr:
-        """The entries that are not 0; itself where there are none."""
+        """The matrix without its stored zeros; the same object if it has none."""
         keep = self.data != 0
         return self if keep.all() else self.where(keep)
 
     def owned(self) -> Csr:
-        """A checked copy, of one whose arrays are a file's: whoever writes to the file changes them."""
+        """A checked copy in memory, for a matrix whose arrays are mapped from a file that other programs can change."""
         csr = Csr(self.indptr.copy(), self.indices.copy(), self.data.copy(), self.shape)
         if check_csr(csr, 1)[0] in (_INDPTR, _INDEX, _NAN, _UNSORTED):
-            raise ValueError("the interactions in the model's file are no longer what was saved: load the model again")
+            raise ValueError("the interactions in the model's file have changed since it was loaded: load the model again")
         return csr
 
     def to_scipy(self) -> sp.csr_array:
@@ -119,7 +121,7 @@ class Csr:
     def from_triplets(
         cls, rows: NDArray[Any], cols: NDArray[Any], values: NDArray[Any], shape: tuple[int, int], n_threads: int
     ) -> Csr:
-        """From triplets inside `shape`; values of equal pairs are summed, in float64."""
+        """Makes a matrix from triplets inside `shape`. Values with the same row and column are summed, in float64."""
         index = index_type(max(shape))
         rows, cols = (np.ascontiguousarray(a, dtype=index) for a in (rows, cols))
         indptr = np.empty(shape[0] + 1, np.int64)
@@ -128,7 +130,7 @@ class Csr:
         n = int(indptr[-1])
         if n < rows.shape[0]:
             indices, data = indices[:n], data[:n]
-            if n < 0.9 * rows.shape[0]:  # else the room left over is not worth a copy
+            if n < 0.9 * rows.shape[0]:  # otherwise the unused memory is too small to be worth a copy
                 indices, data = indices.copy(), data.copy()
             if not np.isfinite(data).all():
                 at = int(np.argmin(np.isfinite(data)))
@@ -138,10 +140,10 @@ class Csr:
 
 
 def summed(rows: NDArray[Any], cols: NDArray[Any], values: NDArray[Any], shape: tuple[int, int], n_threads: int) -> Csr:
-    """Csr.from_triplets in which whole-number counts stay exact however large their sums."""
+    """Like `Csr.from_triplets`, but returns float64 values if whole numbers or their sums are not exact in float32."""
     if values.dtype != np.float32:
         return Csr.from_triplets(rows, cols, values, shape, n_threads)
-    if _largest(values) < 2**24:  # nothing to be lost before adding up, and mostly not after
+    if _largest(values) < 2**24:  # all values are exact in float32, and so are most sums
         csr = Csr.from_triplets(rows, cols, values, shape, n_threads)
         if _largest(csr.data) < 2**24:
             return csr
@@ -152,12 +154,15 @@ def summed(rows: NDArray[Any], cols: NDArray[Any], values: NDArray[Any], shape: 
 
 
 def _largest(values: NDArray[Any]) -> float:
-    """The largest size of a value, 0 where there is none."""
+    """The largest absolute value; 0 for an empty array."""
     return max(float(values.max()), -float(values.min())) if values.size else 0.0
 
 
 def values_array(name: str, values: Any) -> NDArray[Any]:
-    """Numbers as float32 or float64: floats keep their width, whole numbers take float32 where it holds them exactly."""
+    """Values as a float32 or float64 array.
+
+    Floats keep their width (float16 becomes float32). Whole numbers become float32 if all are exact in it, else float64.
+    """
     refuse_masked(name, values)
     array = np.asarray(values)
     if array.dtype.kind == "O":
@@ -170,24 +175,24 @@ def values_array(name: str, values: Any) -> NDArray[Any]:
 
 
 def _numbers(name: str, objects: NDArray[Any]) -> NDArray[np.float64]:
-    """Objects as float64: numbers of any kind, and texts that are numbers."""
+    """An object array as float64. It may hold numbers of any type, and strings that represent numbers."""
     try:
         numbers = objects.astype(np.float64)
     except (TypeError, ValueError, OverflowError):
         row = next((row for row, value in enumerate(objects.flat) if not _is_number(value)), 0)
-    else:  # float() takes "1_000" for 1000
+    else:  # float() accepts "1_000", which is not a number in data files
         texts = ((row, value) for row, value in enumerate(objects.flat) if isinstance(value, (str, bytes)))
         row = next((row for row, text in texts if not _is_number(text)), -1)
         if row < 0:
             return numbers
     value = objects.flat[row]
     if is_missing(value):
-        raise ValueError(f"{name}: row {row} has no number ({value}); drop such rows, or fill them in")
+        raise ValueError(f"{name}: row {row} has no number ({value}); drop such rows, or fill in a number")
     raise TypeError(f"{name} must hold numbers within a float's range; row {row} holds {shown(value)}")
 
 
 def exact(values: NDArray[np.float64]) -> NDArray[Any]:
-    """Whole numbers as float32 where all fit in its 24 bits, else as they are."""
+    """Whole numbers as float32 if all are exact in it (24 bits), else unchanged."""
     if _largest(values) > 2**24:
         return values
     return values.astype(np.float32)
@@ -202,7 +207,7 @@ def _is_number(value: Any) -> bool:
 
 
 def from_scipy(name: str, matrix: Any, n_threads: int) -> Csr:
-    """A checked Csr from any scipy sparse matrix or array. It shares no memory that anybody else can write to."""
+    """A checked Csr from any scipy sparse matrix or array. It shares memory only with immutable ``bytes`` objects."""
     if not sp.issparse(matrix):
         raise TypeError(f"{name} must be a scipy sparse matrix or array; got {type(matrix).__name__}{_instead(matrix)}")
     if matrix.ndim == 1:
@@ -215,34 +220,36 @@ def from_scipy(name: str, matrix: Any, n_threads: int) -> Csr:
         return csr if matrix.format == "csr" else csr.transposed(n_threads)
     blocks = matrix.format == "bsr"
     matrix = matrix.tocoo()
-    given_rows, given_cols, given = matrix.row, matrix.col, matrix.data  # read once, for they may be replaced, too
+    # read each attribute once: another thread may replace it
+    given_rows, given_cols, given = matrix.row, matrix.col, matrix.data
     rows, cols, values = own(given_rows, given_rows), own(given_cols, given_cols), own(values_array(name, given), given)
     _check_triplets(name, rows, cols, values, shape)
-    if blocks:  # they hold zeros that nobody stored as entries
+    if blocks:  # a BSR block also stores the zeros between its entries
         stored = values != 0
         rows, cols, values = rows[stored], cols[stored], values[stored]
     return summed(rows, cols, values, shape, n_threads)
 
 
 def _instead(data: Any) -> str:
-    """What to pass instead of something that is no sparse matrix."""
+    """The end of an error message: what to pass instead of `data`, which is not a sparse matrix."""
     if hasattr(data, "user_items"):
-        return ": its user_items are one, whose columns must be the model's items in the model's order"
+        return ": pass its user_items, whose columns must be the model's items in the model's order"
     if hasattr(data, "columns"):
         return (
-            ": Interactions.from_frame(frame, user=..., item=..., value=...) takes a frame with a row for each event, "
-            "scipy.sparse.csr_array(frame.to_numpy()) one with a column for each item"
+            ": if the frame has a row for each event, use Interactions.from_frame(frame, user=..., item=..., value=...); "
+            "if it has a column for each item, use scipy.sparse.csr_array(frame.to_numpy())"
         )
-    return ": scipy.sparse.csr_array(x) makes one"
+    return ": make one with scipy.sparse.csr_array(x)"
 
 
 def _from_compressed(name: str, matrix: Any, shape: tuple[int, int], n_threads: int) -> Csr:
-    """A compressed matrix as a Csr of `shape` (a CSC's transposed), sorted and merged where it is not.
+    """A Csr of `shape` from a CSR matrix, or from a CSC matrix, which becomes its transpose.
 
-    Everything is copied before it is checked: the caller may change their arrays at any time, from another thread too.
+    Unsorted rows are sorted, and duplicate entries summed. The arrays are copied before they are checked, because another
+    thread of the caller may change them at any time.
     """
     by_column = matrix.format == "csc"
-    given = matrix.data  # read once, for it may be replaced, too
+    given = matrix.data  # read the attribute once: another thread may replace it
     parts = {"indptr": np.asarray(matrix.indptr), "indices": np.asarray(matrix.indices), "data": np.asarray(given)}
     for part in ("indptr", "indices"):
         if parts[part].dtype.kind not in "iu":
@@ -257,7 +264,10 @@ def _from_compressed(name: str, matrix: Any, shape: tuple[int, int], n_threads: 
     csr = Csr(indptr, indices, own(values_array(name, given), parts["data"]), shape)
     problem, row, position = check_csr(csr, n_threads)
     if problem == _INDPTR:
-        raise ValueError(f"{name}.indptr must start at 0, never fall and end within the entries; see position {position}")
+        raise ValueError(
+            f"{name}.indptr must start at 0, must not decrease, and must not end above the number of entries; "
+            f"see position {position}"
+        )
     if problem in (_INDEX, _NAN):
         column = int(csr.indices[position])
         place = f"row {row}, column {column}"
@@ -274,17 +284,18 @@ def _from_compressed(name: str, matrix: Any, shape: tuple[int, int], n_threads: 
 
 
 def own(array: NDArray[Any], source: Any) -> NDArray[Any]:
-    """`array`, or a copy of it where it is memory of the caller's `source` that somebody can write to."""
-    if isinstance(source, (list, tuple)):  # numpy has made a new array of it
+    """`array`, or a copy of it if it shares memory with the caller's `source` and that memory can be changed."""
+    if isinstance(source, (list, tuple)):  # numpy has already made a new array
         return array
     source = np.asarray(source)
     return array.copy() if np.may_share_memory(array, source) and not _immutable(source) else array
 
 
 def _immutable(array: Any) -> bool:
-    """Whether an array's memory belongs to a bytes object.
+    """Whether an array's memory belongs to a ``bytes`` object.
 
-    A read-only flag says little: the array that owns the memory can be written to, and so can a file mapped to be read.
+    The read-only flag is not enough: the memory of a read-only view can change through the array that owns it, and the
+    memory of a mapped file through the file.
     """
     while isinstance(array, (np.ndarray, memoryview)):
         array = array.base if isinstance(array, np.ndarray) else array.obj
@@ -294,31 +305,32 @@ def _immutable(array: Any) -> bool:
 def _check_triplets(
     name: str, rows: NDArray[Any], cols: NDArray[Any], values: NDArray[Any], shape: tuple[int, int]
 ) -> None:
-    """Refuses coordinates outside `shape` and values that are not finite, naming the first."""
-    for what, at, n in (("row", rows, shape[0]), ("column", cols, shape[1])):
+    """Raises if a row or column is outside `shape` or a value is not finite. The error names the first such entry."""
+    for axis, at, n in (("row", rows, shape[0]), ("column", cols, shape[1])):
         bad = np.flatnonzero((at < 0) | (at >= n))
         if bad.size:
-            raise ValueError(f"{name}: entry {bad[0]} has {what} {at[bad[0]]}, outside [0, {n})")
+            raise ValueError(f"{name}: entry {bad[0]} has {axis} {at[bad[0]]}, outside [0, {n})")
     bad = np.flatnonzero(~np.isfinite(values))
     if bad.size:
         b = bad[0]
-        raise ValueError(f"{name} holds {values[b]} at row {rows[b]}, column {cols[b]}; values must be finite")
+        place = f"row {rows[b]}, column {cols[b]}"
+        raise ValueError(f"{name} holds {values[b]} at {place}; values must be finite: drop or replace it")
 
 
-def refuse_negative(name: str, csr: Csr, what: str, n_threads: int) -> None:
-    """Raises where an entry is below 0."""
+def refuse_negative(name: str, csr: Csr, method: str, n_threads: int) -> None:
+    """Raises if an entry is below 0. `method` names the objective or weighting that takes no negative values."""
     if check_csr(csr, n_threads)[0] in (0, _ZERO):
         return
     position = int(np.argmax(csr.data < 0))
     row = int(np.searchsorted(csr.indptr, position, side="right")) - 1
     raise ValueError(
         f"{name} holds {csr.data[position]} at row {row}, column {csr.indices[position]}; "
-        f"{what} takes no negative values: drop them, or use objective 'hu' (negative feedback) or 'explicit'"
+        f"{method} takes no negative values: drop them, or use objective 'hu' (negative feedback) or 'explicit'"
     )
 
 
 def random_mask(n: int, share: float, rng: np.random.Generator | np.random.RandomState) -> NDArray[np.bool_]:
-    """True for a share of `n` entries, rounded to whole entries and drawn at random."""
+    """A mask that is true for a random share of `n` entries, rounded to whole entries."""
     out = np.zeros(n, dtype=bool)
     out[rng.permutation(n)[: round(share * n)]] = True
     return out

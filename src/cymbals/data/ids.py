@@ -1,4 +1,4 @@
-"""Original ids and row numbers, both directions. Ids are whole numbers or strings; without ids, row numbers are the ids."""
+"""Maps ids of users and items to row numbers and back. Ids are whole numbers or strings; by default, the row numbers."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from ..base.format import first_few
 
 
 def id_array(name: str, ids: Any) -> NDArray[Any]:
-    """One-dimensional ids as int64 or as an object array of str; anything else is refused."""
+    """Ids as a one-dimensional array of int64 or of str objects. Raises an error that names the first wrong id."""
     if isinstance(ids, (set, frozenset)):
         raise TypeError(f"{name} is a set, which has no order; pass a list")
     refuse_masked(name, ids)
     array = np.asarray(ids)
     if array.dtype.kind == "U" and not isinstance(ids, np.ndarray):
-        array = np.array(list(ids), dtype=object)  # numpy makes strings of what stands beside them
+        array = np.array(list(ids), dtype=object)  # numpy turns the numbers of a mixed list into strings
     if array.ndim != 1:
         raise ValueError(f"{name} must have one dimension, got shape {array.shape}")
     if array.dtype.kind == "i" or (array.dtype.kind == "u" and array.dtype.itemsize < 8):
@@ -30,15 +30,15 @@ def id_array(name: str, ids: Any) -> NDArray[Any]:
         if big.size:
             raise ValueError(f"{name}: row {big[0]} holds {array[big[0]]}, too large for 63 bits; use strings")
         return array.astype(np.int64)
-    if array.dtype.kind == "f":  # what pandas makes of whole numbers with a gap
+    if array.dtype.kind == "f":  # pandas turns a column of whole numbers into floats if a value is missing
         bad = np.flatnonzero(~np.isfinite(array))
         if bad.size:
             raise ValueError(f"{name}: row {bad[0]} has no id ({array[bad[0]]}); drop such rows")
         bad = np.flatnonzero((array != np.floor(array)) | (np.abs(array) >= 2**53))
         if bad.size:
             raise ValueError(
-                f"{name}: row {bad[0]} holds {array[bad[0]]}; ids must be whole numbers or strings, and floats tell whole "
-                "numbers apart only below 2^53: use an integer type or strings"
+                f"{name}: row {bad[0]} holds {array[bad[0]]}; ids must be whole numbers or strings, and floats "
+                "represent whole numbers exactly only below 2^53: use an integer type or strings"
             )
         return array.astype(np.int64)
     if array.dtype.kind in "UT" or array.dtype.kind == "O":
@@ -62,12 +62,15 @@ def _whole_numbers(name: str, objects: NDArray[Any]) -> NDArray[np.int64]:
 
 
 class Places:
-    """Where ids stand among their distinct values, which rise; np.unique, but faster for whole numbers close together.
+    """The distinct values of ids, and the position of each id among them.
+
+    Like `np.unique` with ``return_inverse``, but faster for whole numbers that are close together: these use a table over
+    their range instead of sorting.
 
     Attributes
     ----------
     values : ndarray
-        The distinct ids.
+        The distinct ids, in rising order.
     """
 
     def __init__(self, ids: NDArray[Any], n_threads: int) -> None:
@@ -83,7 +86,10 @@ class Places:
             self.values = np.flatnonzero(table >= 0) + lowest
 
     def of_ids(self, renumbered: NDArray[np.int64] | None = None) -> NDArray[Any]:
-        """The place of each id; `renumbered` puts other numbers in the places' stead. Can be called once."""
+        """The position of each id in `values`. If `renumbered` is given, returns its elements at these positions instead.
+
+        Call this only once: it may overwrite the table of positions.
+        """
         if self._table is None:
             assert self._places is not None
             return self._places if renumbered is None else renumbered[self._places]
@@ -96,13 +102,16 @@ class Places:
 
 
 def distinct(ids: NDArray[Any], n_threads: int) -> tuple[NDArray[Any], NDArray[Any]]:
-    """The distinct ids in rising order, and each id's place among them."""
+    """The distinct ids in rising order, and the position of each id among them."""
     places = Places(ids, n_threads)
     return places.values, places.of_ids()
 
 
 def table_over(ids: NDArray[Any], most: int) -> tuple[int, NDArray[np.int32]] | None:
-    """The lowest id, and room for a number for each from there to the highest; None where that is out of proportion."""
+    """The lowest id, and an empty table with a place for each number from the lowest to the highest id.
+
+    None if the ids are not int64, or if the table would be much longer than `most`.
+    """
     if ids.dtype != np.int64 or ids.size == 0:
         return None
     lowest = int(ids.min())
@@ -117,7 +126,7 @@ def _not_an_id(name: str, row: int, value: Any) -> Exception:
 
 
 class Ids:
-    """Distinct ids in row order; `array` is None where row numbers are the ids."""
+    """The distinct ids of all users or all items, in row order. If `array` is None, the row numbers are the ids."""
 
     def __init__(self, what: str, n: int, array: NDArray[Any] | None = None) -> None:
         self.what, self.n = what, n
@@ -132,7 +141,7 @@ class Ids:
 
     @classmethod
     def checked(cls, what: str, ids: Any, n: int) -> Ids:
-        """From what a caller passes: None, or n distinct ids."""
+        """Ids from a caller's argument, which is None or holds n distinct ids."""
         if ids is None:
             return cls(what, n)
         array = id_array(f"{what}_ids", ids).copy()
@@ -140,12 +149,12 @@ class Ids:
             raise ValueError(f"{what}_ids must hold {n} ids, one for each {what}; got {array.size}")
         values, counts = np.unique(array, return_counts=True)
         if values.size != n:
-            raise ValueError(f"{what}_ids must be distinct; {values[counts > 1].tolist()[0]!r} stands more than once")
+            raise ValueError(f"{what}_ids must be distinct; {values[counts > 1].tolist()[0]!r} occurs more than once")
         return cls(what, n, array)
 
     @property
     def whole(self) -> bool:
-        """Whether ids are whole numbers."""
+        """Whether the ids are whole numbers (otherwise they are strings)."""
         return self.array is None or self.array.dtype.kind == "i"
 
     @cached_property
@@ -160,7 +169,7 @@ class Ids:
         return {value: row for row, value in enumerate(self.array)}
 
     def find(self, wanted: NDArray[Any]) -> NDArray[Any]:
-        """The rows of ids, -1 for those unknown."""
+        """The row of each id; -1 for unknown ids."""
         if self.array is None:
             if wanted.dtype.kind != "i":
                 return np.full(wanted.size, -1)
@@ -184,7 +193,7 @@ class Ids:
         return np.where(values[at] == wanted, order[at], -1)
 
     def rows(self, name: str, wanted: Any) -> NDArray[np.int64]:
-        """The rows of ids; one that is not known raises KeyError."""
+        """The row of each id. Raises KeyError for unknown ids."""
         array = id_array(name, wanted)
         rows = self.find(array)
         unknown = rows < 0
@@ -196,7 +205,7 @@ class Ids:
         return rows.astype(np.int64, copy=False)
 
     def of(self, rows: NDArray[np.int64]) -> NDArray[Any]:
-        """Ids of rows; -1 gives -1, or None where ids are not whole numbers."""
+        """The id of each row. Row -1 gives the id -1, or None if the ids are strings."""
         if self.array is None:
             return rows.copy()
         if self.n == 0:
@@ -206,23 +215,24 @@ class Ids:
         return out
 
     def all(self) -> NDArray[Any]:
-        """The ids in row order."""
+        """All ids, in row order."""
         return np.arange(self.n) if self.array is None else self.array
 
     def drawn(self, n: int, seed: int) -> NDArray[Any]:
-        """`n` ids drawn at random, in row order; all where there are no more."""
+        """`n` ids drawn at random, in row order; all ids if there are at most `n`."""
         if n >= self.n:
             return self.all()
         return self.of(np.sort(np.random.default_rng(seed).choice(self.n, n, replace=False)))
 
     def extended(self, new: NDArray[Any]) -> Ids:
-        """With new ids appended; row numbers can only go on where they stop."""
+        """These ids and the new ones after them. Row numbers can only be extended by the next row numbers."""
         n = self.n + new.size
         if self.array is None:
             if not np.array_equal(new, np.arange(self.n, n)):
                 wanted = f"{self.n}" if new.size == 1 else f"{self.n} to {n - 1}, in this order"
                 raise KeyError(
-                    f"new {self.what}s of a model without ids must be row numbers that go on, {wanted}; got {first_few(new.tolist())}"
+                    f"new {self.what}s of a model without ids must be the next row numbers, {wanted}; "
+                    f"got {first_few(new.tolist())}"
                 )
             return Ids(self.what, n)
         if new.size and self.whole != (new.dtype.kind == "i"):
@@ -230,7 +240,7 @@ class Ids:
         return Ids(self.what, n, np.concatenate([self.array, new]))
 
     def same_as(self, other: Ids) -> bool:
-        """Whether both name the same things in the same order."""
+        """Whether both hold the same ids in the same order."""
         if self.n != other.n or (self.array is None) != (other.array is None):
             return False
         if self.array is None or other.array is None:
@@ -239,17 +249,17 @@ class Ids:
 
 
 def one_row(ids: Ids, name: str, wanted: Any) -> int:
-    """The row of a single id."""
+    """The row of a single id. Raises TypeError for several ids, KeyError for an unknown one."""
     if not is_one(wanted):
         raise TypeError(f"{name} must be one id, got {shown(wanted)}")
     return int(ids.rows(name, [wanted])[0])
 
 
 def is_one(ids: Any) -> bool:
-    """Whether this is a single id rather than several."""
+    """Whether the argument is a single id (not a list, array or set of ids)."""
     return isinstance(ids, str) or (np.ndim(ids) == 0 and not isinstance(ids, (set, frozenset)))
 
 
 def listed(ids: Any) -> Any:
-    """Several ids, also where a single one was given."""
+    """A single id as a list of one id; several ids unchanged."""
     return [ids] if is_one(ids) else ids

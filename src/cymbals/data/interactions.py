@@ -1,4 +1,4 @@
-"""Who did what how often: a users x items matrix, both ways round, with the ids that its rows and columns stand for."""
+"""Interactions: a users x items matrix of counts or ratings, its transpose, and the ids of its rows and columns."""
 
 from __future__ import annotations
 
@@ -24,23 +24,26 @@ if TYPE_CHECKING:
 
 
 class Interactions:
-    """A checked users x items matrix with ids and, where known, item names. Make one with a ``from_`` method.
+    """A users x items matrix of counts or ratings with ids and, where known, item names and times.
+
+    Use it to give data with ids to `ALS.fit`, `evaluate` and `split`; the model's answers then have your ids. Make it with
+    one of the methods that begin with ``from_``, or with `datasets.load`.
 
     Attributes
     ----------
     shape : tuple of int
         (users, items).
     nnz : int
-        Number of entries; stored zeros count.
+        Number of entries, including stored zeros.
     user_ids, item_ids : ndarray
-        int64, or object (str): the id of each row and column. Row numbers where no ids were given.
+        The id of each row and each column: int64, or object (str). The row or column numbers if no ids were given.
     item_names : ndarray of object or None
-        A name (str) or None for each item.
+        The name (str) of each item, or None for items without one. None if no names were given.
     times : ndarray or None
-        When each entry happened (of repeated pairs, last happened), in the order of `user_items.data`: int64, float64 or
-        datetime64[ns].
+        The time of each entry, in the order of `user_items.data`: int64, float64 or datetime64[ns]. If a (user, item) pair
+        was repeated, the latest time.
     report : dict
-        What loading and cleaning did, as counts.
+        Counts of what loading and cleaning did, such as "rows" and "pairs".
 
     Examples
     --------
@@ -58,7 +61,7 @@ class Interactions:
         csr: Csr,
         users: Ids,
         items: Ids,
-        names: NDArray[Any] | Callable[[], NDArray[Any]] | None = None,  # a function: called when first asked for
+        names: NDArray[Any] | Callable[[], NDArray[Any]] | None = None,  # a function is called at the first use
         report: dict[str, Any] | None = None,
         times: NDArray[Any] | None = None,
     ) -> None:
@@ -77,32 +80,35 @@ class Interactions:
         time: str | None = None,
         item_names: Any = None,
     ) -> Interactions:
-        """From a data frame with a row for each event; values of equal (user, item) pairs are summed.
+        """Make interactions from a data frame with a row for each event.
+
+        Use it for events in pandas or a similar library. The values of rows with the same user and item are summed.
 
         Parameters
         ----------
         df : DataFrame
-            pandas, or anything else whose ``df[column]`` is an array or has ``to_numpy()``.
+            A pandas DataFrame, or any object whose ``df[column]`` is an array or has ``to_numpy()``.
         user, item : str
-            Columns with ids: whole numbers or strings.
+            Names of the columns with ids: whole numbers or strings.
         value : str or None
-            Column with counts or ratings; None: every row counts 1.
+            Name of the column with counts or ratings; None counts each row as 1.
         time : str, optional
-            Column with numbers or datetimes (without a time zone); of equal pairs the latest is kept.
+            Name of the column with times: numbers, or datetimes without a time zone. The latest time of each (user, item)
+            pair is kept.
         item_names : mapping or Series, optional
-            Item id to name.
+            Maps item ids to names.
 
         Returns
         -------
         Interactions
-            Users and items in rising order of their ids.
+            Rows and columns are in rising order of the ids.
 
         Raises
         ------
         KeyError
-            A column that `df` does not have.
+            `df` does not have one of the columns.
         ValueError, TypeError
-            Missing ids or times, values that are NaN or infinite (the row is named).
+            An id or a time is missing, or a value is NaN or infinite. The message names the row.
 
         Examples
         --------
@@ -138,12 +144,16 @@ class Interactions:
         time: str | None = None,
         item_names: Any = None,
     ) -> Interactions:
-        """From any Arrow stream, a row for each event: a table or reader of pyarrow, a frame of Polars, a DuckDB result ...
+        """Make interactions from an Arrow stream with a row for each event.
+
+        Use it for a pyarrow table or reader, a Polars frame, a DuckDB result or any other object with Arrow's stream
+        interface. It needs pyarrow.
 
         Parameters
         ----------
         stream : object with ``__arrow_c_stream__``
-            Read once, batch by batch; columns that are not named are passed over. Timestamps with a time zone become UTC.
+            It is read once, batch by batch. Columns that are not named here are skipped. Timestamps with a time zone become
+            UTC.
         user, item, value, time, item_names
             As in `from_frame`.
 
@@ -175,20 +185,26 @@ class Interactions:
         item_names: Any = None,
         times: Any = None,
     ) -> Interactions:
-        """From three equally long arrays; values of equal (user, item) pairs are summed.
+        """Make interactions from arrays of the same length, with an element for each event.
+
+        Use it for numpy arrays and lists. The values of events with the same user and item are summed.
 
         Parameters
         ----------
         users, items : array_like
-            Ids (whole numbers or strings) or, where `shape` is given, row and column numbers.
+            Ids: whole numbers or strings. Row and column numbers if `shape` is given.
         values : array_like, optional
-            Counts or ratings; 1 for each pair where left out.
+            Counts or ratings; by default 1 for each event.
         shape : (int, int), optional
-            Makes users and items row numbers inside this shape.
+            Number of users and of items. Use it if `users` and `items` are row and column numbers rather than ids.
         item_names : mapping or Series, optional
-            Item id to name.
+            Maps item ids to names.
         times : array_like, optional
-            Numbers or datetime64; of equal pairs the latest is kept.
+            Numbers or datetime64. The latest time of each (user, item) pair is kept.
+
+        Returns
+        -------
+        Interactions
 
         Examples
         --------
@@ -212,19 +228,24 @@ class Interactions:
 
     @classmethod
     def from_csr(cls, matrix: Any, user_ids: Any = None, item_ids: Any = None, item_names: Any = None) -> Interactions:
-        """From any scipy sparse matrix or array, users in rows, items in columns.
+        """Make interactions from a scipy sparse matrix or array, with users in rows and items in columns.
 
-        Duplicate entries are summed, rows sorted. The input is copied and the copy checked, so that later changes of the
-        input do no harm. Only arrays over a ``bytes`` object, which nobody can change, are used in place.
+        Use it if you have a matrix and want to add ids or item names; `ALS.fit` also takes the matrix itself. Rows are
+        sorted, and duplicate entries summed. The arrays of the matrix are copied, so you can change them later. Only arrays
+        over ``bytes`` objects are used in place, because nobody can change these.
 
         Parameters
         ----------
         matrix : scipy sparse matrix or array, shape (n_users, n_items)
-            Values are counts or ratings; NaN and infinities are refused.
+            Its values are counts or ratings. NaN and infinity are refused.
         user_ids, item_ids : array_like, optional
-            Distinct ids of rows and columns.
+            Distinct ids of the rows and of the columns; by default the row and column numbers.
         item_names : mapping or Series, optional
-            Item id to name.
+            Maps item ids to names.
+
+        Returns
+        -------
+        Interactions
 
         Examples
         --------
@@ -242,11 +263,13 @@ class Interactions:
     ) -> Interactions:
         user_of, item_of = id_array(str(columns[0]), users), id_array(str(columns[1]), items)
         if user_of.size != item_of.size:
-            raise ValueError(f"{columns[0]} and {columns[1]} must be equally long, got {user_of.size} and {item_of.size}")
+            raise ValueError(
+                f"{columns[0]} and {columns[1]} must have the same length, got {user_of.size} and {item_of.size}"
+            )
         checked = _values(str(columns[2]), values, user_of, item_of)
         when = times_of_events(str(columns[3]), times, user_of.size)
         n_threads = resolve(None)
-        user_ids, rows = distinct(own(user_of, users), n_threads)  # copied one after the other: a copy takes much memory
+        user_ids, rows = distinct(own(user_of, users), n_threads)  # one copy in memory at a time
         item_ids, cols = distinct(own(item_of, items), n_threads)
         csr = summed(rows, cols, checked, (user_ids.size, item_ids.size), n_threads)
         item_map = Ids("item", item_ids.size, item_ids)
@@ -275,42 +298,70 @@ class Interactions:
         if callable(self._names):
             self._names = self._names()
         if self._names is not None:
-            self._names.flags.writeable = False  # models that are fitted on these data share it
+            self._names.flags.writeable = False  # models that are fitted on these data share the array
         return self._names
 
     def by_item(self, n_threads: int | None = None) -> Csr:
-        """Items x users, as the kernels take it; made once."""
+        """The transpose (items x users), in the form that the kernels read. It is made at the first call and stored."""
         if self._by_item is None:
             self._by_item = self.csr.transposed(resolve(n_threads))
         return self._by_item
 
     @cached_property
     def user_items(self) -> sp.csr_array:
-        """Users x items as a scipy CSR array: sorted indices, int64 indptr, read-only."""
+        """The matrix (users x items) as a read-only scipy CSR array with sorted indices; indptr and indices are int64.
+
+        Use it to compute with the data in scipy.
+        """
         return self.csr.to_scipy()
 
     @cached_property
     def item_users(self) -> sp.csr_array:
-        """Items x users as a scipy CSR array: sorted indices, int64 indptr, read-only."""
+        """The transpose (items x users) as a read-only scipy CSR array with sorted indices; indptr and indices are int64.
+
+        Use it to look up the users of an item.
+        """
         return self.by_item().to_scipy()
 
     def with_values(self, values: NDArray[Any]) -> Interactions:
-        """The same entries with other values."""
+        """Interactions with the same entries and other values. Use it for a weighting of your own.
+
+        Parameters
+        ----------
+        values : ndarray of float32 or float64, shape (nnz,)
+            In the order of `user_items.data`. They are not checked or copied.
+
+        Returns
+        -------
+        Interactions
+        """
         csr = Csr(self.csr.indptr, self.csr.indices, values, self.shape)
         return Interactions(csr, self.users, self.items, self._names, self.report, self.times)
 
     def where(self, keep: NDArray[np.bool_]) -> Interactions:
-        """The entries that a mask keeps, of the same users and items."""
+        """Interactions with some of the entries, and the same users and items. Use it for a split or filter of your own.
+
+        Parameters
+        ----------
+        keep : ndarray of bool, shape (nnz,)
+            Whether to keep each entry, in the order of `user_items.data`.
+
+        Returns
+        -------
+        Interactions
+        """
         times = None if self.times is None else self.times[keep]
         return Interactions(self.csr.where(keep), self.users, self.items, self._names, None, times)
 
     def name_of(self, row: int) -> str:
-        """An item's name, or its id where it has none."""
+        """The name of the item in a row, for display; its id as text if it has no name."""
         name = None if self.item_names is None else self.item_names[row]
         return str(self.item_ids[row]) if name is None else name
 
     def find(self, text: str) -> pd.DataFrame:
-        """Items whose name contains a text, in upper or lower case.
+        """Items whose name contains a text; upper and lower case are the same.
+
+        Use it to find the id of an item whose name you know.
 
         Parameters
         ----------
@@ -319,7 +370,7 @@ class Interactions:
         Returns
         -------
         DataFrame
-            Columns item, name, plays (sum of values), users; most plays first.
+            Columns item, name, plays (sum of the values), users (number of users). The item with most plays is first.
         """
         wanted = instance("text", text, str).casefold()
         names: Any = [] if self.item_names is None else self.item_names
@@ -341,7 +392,7 @@ class Interactions:
 
 
 def as_interactions(name: str, data: Any, n_threads: int) -> Interactions:
-    """`data` itself, or a sparse matrix as Interactions without ids."""
+    """`data` itself if it is Interactions; Interactions without ids if it is a sparse matrix."""
     if isinstance(data, Interactions):
         return data
     try:
@@ -352,7 +403,10 @@ def as_interactions(name: str, data: Any, n_threads: int) -> Interactions:
 
 
 def like(data: Any, made: Interactions, dtype: Any = None) -> Any:
-    """`made` from `data` in the type that `data` has: Interactions, or scipy's class, format and (or other) dtype."""
+    """`made`, which was computed from `data`, in the type of `data`.
+
+    For a sparse matrix the result has its scipy class and format, and its dtype unless another `dtype` is given.
+    """
     if isinstance(data, Interactions):
         return made
     out = type(data)(made.csr.to_scipy().copy().asformat(data.format))  # a copy: the Csr's arrays are read-only
@@ -361,10 +415,10 @@ def like(data: Any, made: Interactions, dtype: Any = None) -> Any:
 
 
 def _row_numbers(name: str, rows: Any, n: int, index: Any) -> NDArray[Any]:
-    """A copy of row numbers that a caller passes, each below n."""
+    """A copy of the caller's row numbers. Raises an error if one of them is outside [0, n)."""
     array = own(id_array(name, rows), rows)
     if array.dtype.kind != "i":
-        raise TypeError(f"{name} must be row numbers where shape is given, got {array.dtype}")
+        raise TypeError(f"{name} must be row numbers if shape is given, got {array.dtype}")
     bad = np.flatnonzero((array < 0) | (array >= n))
     if bad.size:
         raise ValueError(f"{name}: entry {bad[0]} is {array[bad[0]]}, outside [0, {n})")
@@ -372,9 +426,9 @@ def _row_numbers(name: str, rows: Any, n: int, index: Any) -> NDArray[Any]:
 
 
 def _values(name: str, values: Any, users: NDArray[Any], items: NDArray[Any]) -> NDArray[Any]:
-    """Values of events as floats that nobody else can change; one that is not finite is named with its place."""
+    """The values of events as floats that the caller cannot change. Raises if one is not finite, and names its row."""
     if users.size != items.size:
-        raise ValueError(f"users and items must be equally long, got {users.size} and {items.size}")
+        raise ValueError(f"users and items must have the same length, got {users.size} and {items.size}")
     if values is None:
         return np.ones(users.size, np.float32)
     array = own(values_array(name, values), values)
@@ -382,16 +436,16 @@ def _values(name: str, values: Any, users: NDArray[Any], items: NDArray[Any]) ->
         raise ValueError(f"{name} must be as long as the ids, {users.size}; got shape {array.shape}")
     bad = np.flatnonzero(~np.isfinite(array))
     if bad.size:
-        b = bad[0]
+        row = bad[0]
         raise ValueError(
-            f"column {name!r}, row {b} holds {array[b]} (user {users[b]}, item {items[b]}); values must be finite: "
+            f"column {name!r}, row {row} holds {array[row]} (user {users[row]}, item {items[row]}); values must be finite: "
             "drop such rows, or replace the value"
         )
     return array
 
 
 def _names(names: Any, items: Ids) -> NDArray[Any] | None:
-    """Names in item order from a mapping or Series of id to name."""
+    """An array with the name of each item or None, from a mapping or Series of ids to names."""
     if names is None:
         return None
     if not isinstance(names, Mapping) and not hasattr(names, "items"):

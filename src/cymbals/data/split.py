@@ -1,4 +1,4 @@
-"""Train and test parts of the same shape, ids and type as what is split."""
+"""Splits data into a train and a test part. Both parts have the shape, the ids and the type of the data."""
 
 from __future__ import annotations
 
@@ -18,21 +18,23 @@ Data = TypeVar("Data")
 
 
 def random(data: Data, test_fraction: float = 0.1, seed: Any = 0) -> tuple[Data, Data]:
-    """Split entries at random.
+    """Split the entries at random into a train and a test part.
+
+    Use it to evaluate a model when times are unknown. With times, `by_time` is closer to how a recommender is used.
 
     Parameters
     ----------
     data : Interactions or scipy sparse matrix or array
         Users x items.
     test_fraction : float
-        Share of the entries, rounded to whole entries, that goes to the test part; above 0, below 1.
+        Share of the entries that goes to the test part, rounded to whole entries; above 0 and below 1.
     seed : int, Generator or RandomState
         The same seed gives the same split.
 
     Returns
     -------
     train, test : like `data`
-        Both of `data`'s shape and type; together they hold each entry once.
+        Both have the shape and the type of `data`. Each entry is in exactly one of them.
 
     Examples
     --------
@@ -47,21 +49,23 @@ def random(data: Data, test_fraction: float = 0.1, seed: Any = 0) -> tuple[Data,
 
 
 def leave_k_out(data: Data, k: int = 1, seed: Any = 0) -> tuple[Data, Data]:
-    """Hold out `k` random entries of each user who has more than `k`; other users stay in the train part whole.
+    """Hold out `k` random entries of each user who has more than `k` entries.
+
+    Use it if each user should have the same weight in the evaluation. The train part has all entries of the other users.
 
     Parameters
     ----------
     data : Interactions or scipy sparse matrix or array
         Users x items.
     k : int
-        Entries held out for each user, at least 1.
+        Number of entries to hold out for each user, at least 1.
     seed : int, Generator or RandomState
         The same seed gives the same split.
 
     Returns
     -------
     train, test : like `data`
-        Both of `data`'s shape and type; together they hold each entry once.
+        Both have the shape and the type of `data`. Each entry is in exactly one of them.
 
     Examples
     --------
@@ -75,28 +79,31 @@ def leave_k_out(data: Data, k: int = 1, seed: Any = 0) -> tuple[Data, Data]:
     csr = interactions.csr
     users = csr.row_numbers()
     order = np.lexsort((generator(seed, "seed").random(csr.nnz), users))
-    place = np.empty(csr.nnz, np.int64)  # of each entry in its user's random order
+    place = np.empty(csr.nnz, np.int64)  # position of each entry in its user's random order
     place[order] = np.arange(csr.nnz) - csr.indptr[:-1][users]
     held_out = (place < k) & (np.diff(csr.indptr)[users] > k)
     return _cut(data, interactions, held_out)
 
 
 def k_fold(data: Data, k: int = 5, seed: Any = 0) -> Iterator[tuple[Data, Data]]:
-    """Cut the entries into `k` random parts of equal size; each in turn is the test part, the others train.
+    """Split the entries into `k` random parts of equal size, for cross-validation.
+
+    Use it to learn how much a metric varies, or if one test part would be too small. Each part is the test part once; the
+    other parts together are then the train part.
 
     Parameters
     ----------
     data : Interactions or scipy sparse matrix or array
         Users x items.
     k : int
-        At least 2, at most the number of entries.
+        Number of parts, from 2 to the number of entries.
     seed : int, Generator or RandomState
         The same seed gives the same parts.
 
     Returns
     -------
     iterator of (train, test)
-        Made one after another, so that never more than one pair is in memory.
+        Each pair is made when the iterator reaches it, which saves memory.
 
     Examples
     --------
@@ -113,17 +120,19 @@ def k_fold(data: Data, k: int = 5, seed: Any = 0) -> Iterator[tuple[Data, Data]]
 
 
 def by_time(data: Interactions, test_fraction: float = 0.1, cutoff: Any = None) -> tuple[Interactions, Interactions]:
-    """Hold out what happened last: the past predicts the future, as it must in use.
+    """Hold out the latest entries, so that the model predicts the future from the past.
+
+    Use it if times are known: the evaluation is then like the use of a recommender.
 
     Parameters
     ----------
     data : Interactions
-        With `times`.
+        They must have `times`.
     test_fraction : float
-        Share of the entries, the latest, that goes to the test part; entries as late as the earliest of these go with
-        them. Above 0, below 1.
+        Share of the entries that goes to the test part, beginning with the latest; above 0 and below 1. Entries with the
+        same time as the earliest test entry go to the test part too. Not used if `cutoff` is given.
     cutoff : number, datetime64, datetime or str, optional
-        Entries at this time or later go to the test part, whatever their share.
+        Entries at this time or later go to the test part.
 
     Returns
     -------
@@ -132,7 +141,7 @@ def by_time(data: Interactions, test_fraction: float = 0.1, cutoff: Any = None) 
     Raises
     ------
     ValueError
-        No times, or a cutoff that leaves one part without entries.
+        The data have no times, or one of the parts would be empty.
 
     Examples
     --------
@@ -148,7 +157,7 @@ def by_time(data: Interactions, test_fraction: float = 0.1, cutoff: Any = None) 
     if cutoff is None:
         held_out = round(fraction * when.size)
         if not 0 < held_out < when.size:
-            raise ValueError(f"test_fraction {fraction} of {when.size} entries leaves a part empty")
+            raise ValueError(f"test_fraction {fraction} of {when.size} entries leaves a part empty; change the fraction")
         first = np.partition(when, when.size - held_out)[when.size - held_out]
     else:
         first = times.moment("cutoff", cutoff, when)

@@ -1,4 +1,7 @@
-"""When entries happened: int64, float64 or datetime64[ns], checked at the door; and moments to compare them with."""
+"""Checks the times of events, and the moments and time spans that callers compare with them.
+
+Times are stored as int64, float64 or datetime64[ns].
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ _DATES = np.dtype("datetime64[ns]")
 
 
 def checked(name: str, times: Any, n: int) -> NDArray[Any] | None:
-    """Times of `n` events; one that is missing or out of range is named with its row."""
+    """The times of `n` events as an array. Raises if a time is missing or out of range; the error names the row."""
     if times is None:
         return None
     refuse_masked(name, times)
@@ -27,8 +30,8 @@ def checked(name: str, times: Any, n: int) -> NDArray[Any] | None:
                 raise ValueError(f"column {name!r}, row {row} has no time ({value}); drop such rows")
         example = f", e.g. {shown(array[0])}" if n else ""
         raise TypeError(
-            f"{name} must hold numbers or datetime64, got {array.dtype}{example}; pandas.to_datetime makes them of texts, "
-            ".dt.tz_convert(None) of times with a zone"
+            f"{name} must hold numbers or datetime64, got {array.dtype}{example}; convert texts with "
+            "pandas.to_datetime, and times with a time zone with .dt.tz_convert(None)"
         )
     dates = array.dtype.kind == "M"
     missing = np.flatnonzero(np.isnat(array) if dates else ~np.isfinite(array))
@@ -37,14 +40,15 @@ def checked(name: str, times: Any, n: int) -> NDArray[Any] | None:
     kind = _DATES if dates else np.dtype("float64" if array.dtype.kind == "f" else "int64")
     out: NDArray[Any] = np.ascontiguousarray(array, dtype=kind)
     changed = np.flatnonzero(out.astype(array.dtype) != array) if dates else np.flatnonzero((out < 0) & (array > 0))
-    if changed.size:  # what does not fit has come round from the other end
-        reach = "the years 1678 to 2262" if dates else "63 bits"
-        raise ValueError(f"column {name!r}, row {changed[0]} holds {array[changed[0]]}, beyond {reach}; drop or replace it")
+    if changed.size:  # values out of range have wrapped around
+        limits = "the years 1678 to 2262" if dates else "63 bits"
+        row = changed[0]
+        raise ValueError(f"column {name!r}, row {row} holds {array[row]}, beyond {limits}; drop or replace it")
     return out
 
 
 def latest(rows: NDArray[Any], cols: NDArray[Any], times: NDArray[Any] | None) -> NDArray[Any] | None:
-    """The last time of each distinct (row, column), in the order of a CSR matrix."""
+    """The latest time of each distinct (row, column) pair, in the order of the entries of a CSR matrix."""
     if times is None or not times.size:
         return times
     order = np.lexsort((times, cols, rows))
@@ -55,16 +59,16 @@ def latest(rows: NDArray[Any], cols: NDArray[Any], times: NDArray[Any] | None) -
 
 
 def of(data: Any) -> NDArray[Any]:
-    """The times of interactions, which must have them."""
+    """The times of interactions. Raises ValueError if they have none."""
     times = getattr(data, "times", None)
     if times is None:
-        raise ValueError("data must be Interactions with times: from_frame(..., time=column), --time at the command line")
+        raise ValueError("data must be Interactions with times: pass from_frame(..., time=column), or --time COLUMN")
     out: NDArray[Any] = times
     return out
 
 
 def moment(name: str, value: Any, times: NDArray[Any]) -> Any:
-    """A moment that a caller gives, to compare `times` with: a number where they are numbers, else a date."""
+    """A caller's moment in the type of `times`, to compare them with: a number if they are numbers, else a date."""
     if times.dtype != _DATES:
         return real_number(name, value, least=-np.inf)
     dates = isinstance(value, (str, date, np.datetime64))
@@ -80,27 +84,27 @@ def moment(name: str, value: Any, times: NDArray[Any]) -> Any:
     return out
 
 
-def passed(moment: Any, times: NDArray[Any]) -> NDArray[np.float64]:
-    """Time from each of `times` to a moment, 0 where it is later: in the times' unit, nanoseconds of dates."""
+def elapsed(moment: Any, times: NDArray[Any]) -> NDArray[np.float64]:
+    """The time from each of `times` to a moment; 0 for times after it. In the unit of the times; for dates, nanoseconds."""
     if times.dtype == _DATES:
         moment, times = np.asarray(moment).astype(_DATES).astype(np.int64), times.astype(np.int64)
     if times.dtype.kind == "f" or np.asarray(moment).dtype.kind == "f":
-        with np.errstate(over="ignore"):  # of numbers near the largest: for ever ago
+        with np.errstate(over="ignore"):  # the difference of huge numbers is infinite, which is a valid age
             return np.asarray(np.maximum(moment - times, 0), np.float64)
-    # a difference of two int64 may need 64 bits without a sign
+    # the difference of two int64 can be too large for int64, but fits in uint64
     difference = np.asarray(moment).astype(np.uint64) - times.astype(np.uint64)
     return np.where(times <= moment, difference, 0).astype(np.float64)
 
 
 def span(name: str, value: Any, times: NDArray[Any]) -> float:
-    """A length of time above 0: a number where `times` are numbers, else a time difference, in nanoseconds."""
+    """A caller's time span, above 0, in the unit of `times`; for dates it is a timedelta, returned in nanoseconds."""
     if times.dtype != _DATES:
         return real_number(name, value, open_end=True)
     if not isinstance(value, (np.timedelta64, timedelta)):
         raise TypeError(f"{name} must be a timedelta, as the times are dates; got {value!r}")
     given = np.timedelta64(value)
     if np.datetime_data(given)[0] in ("Y", "M"):
-        raise ValueError(f"{name} must not be in months or years, whose lengths differ; got {value!r}: say it in days")
+        raise ValueError(f"{name} must not be in months or years, whose lengths vary; got {value!r}: give it in days")
     out = given.astype("timedelta64[ns]")
     if not np.isnat(given) and abs(given) > np.timedelta64(2**63 - 1, "ns"):
         raise ValueError(f"{name} must be below 292 years, got {value!r}")

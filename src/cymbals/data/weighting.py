@@ -1,6 +1,7 @@
-"""Other values for the same entries: what a count is worth before a model sees it. Times, names and ids stay.
+"""Replaces the values of interactions before a fit. Entries, times, names and ids stay the same.
 
-A confidence ("linear", "log", a function) weighs a value by itself; these look at the whole matrix, or at the clock.
+A model's `confidence` ("linear", "log", a function) sees one value at a time. Functions here can also use the whole matrix
+or the times.
 """
 
 from __future__ import annotations
@@ -20,14 +21,16 @@ Data = TypeVar("Data")
 
 
 def clip(data: Data, most: float = 500.0) -> Data:
-    """Values of at most `most` (and at least -`most`).
+    """Limit values to the range from -`most` to `most`.
+
+    Use it if a few users have huge counts that would dominate the fit.
 
     Parameters
     ----------
     data : Interactions or scipy sparse matrix or array
         Users x items.
     most : float
-        Above 0.
+        The largest absolute value; above 0.
 
     Returns
     -------
@@ -45,10 +48,12 @@ def clip(data: Data, most: float = 500.0) -> Data:
 
 
 def tfidf(data: Data) -> Data:
-    """Plays times the rarity of the item: r (1 + log((1 + users) / (1 + users of the item))).
+    """Multiply each value by the rarity of its item (TF-IDF).
 
-    A user is the document, an item the term, its plays the frequency (Sparck Jones 1972; scikit-learn's smooth variant,
-    rows not normalised).
+    Use it if popular items dominate the recommendations. A value r becomes
+    r (1 + log((1 + number of users) / (1 + number of users of the item))). In the terms of text search, a user is the
+    document, an item is the term, and r is the term frequency (Sparck Jones 1972). The formula is scikit-learn's smooth
+    variant; rows are not normalised.
 
     Parameters
     ----------
@@ -73,20 +78,21 @@ def tfidf(data: Data) -> Data:
 
 
 def bm25(data: Data, k1: float = 100.0, b: float = 0.8) -> Data:
-    """Okapi BM25: plays that saturate, less for users who play much, more for rare items.
+    """Weight values by Okapi BM25: large counts saturate, active users count less, rare items count more.
 
-    idf r (k1 + 1) / (r + k1 (1 - b + b L / mean L)), L being the plays of the user and
-    idf = log(1 + (users - n + 1/2) / (n + 1/2)) for an item of n users (Robertson and Zaragoza 2009; idf as in Lucene,
-    never negative).
+    Use it if a few large counts, very active users or popular items dominate the recommendations. A value r becomes
+    idf r (k1 + 1) / (r + k1 (1 - b + b L / mean L)). L is the sum of the user's values. For an item with n users,
+    idf = log(1 + (number of users - n + 1/2) / (n + 1/2)), as in Lucene, which is never negative (Robertson and Zaragoza
+    2009).
 
     Parameters
     ----------
     data : Interactions or scipy sparse matrix or array
         Users x items, no negative values.
     k1 : float
-        Plays at which a user of average length reaches half of what is to be had; above 0.
+        For a user with average L, the value r that gets half of the largest possible weight; above 0.
     b : float
-        How much a user's length counts, 0 to 1.
+        Influence of L: 0 ignores it, 1 takes it fully into account.
 
     Returns
     -------
@@ -107,25 +113,28 @@ def bm25(data: Data, k1: float = 100.0, b: float = 0.8) -> Data:
     audience = _audience(interactions)
     rarity = np.log1p((csr.shape[0] - audience + 0.5) / (audience + 0.5))
     users, plays = csr.row_numbers(), csr.data.astype(np.float64)
-    with np.errstate(over="ignore", invalid="ignore"):  # what comes of it is refused
+    with np.errstate(over="ignore", invalid="ignore"):  # _reweighted refuses weights that are not finite
         length = np.bincount(users, plays, csr.shape[0])
         relative = length / max(length.mean(), np.finfo(float).tiny) if length.size else length
         spread = plays + k1 * (1 - b + b * relative)[users]
-        weight = np.divide(plays * (k1 + 1), spread, out=np.zeros_like(plays), where=plays > 0)  # a stored 0 stays one
+        weight = np.divide(plays * (k1 + 1), spread, out=np.zeros_like(plays), where=plays > 0)  # a stored 0 stays 0
     return _reweighted(data, interactions, weight * rarity[csr.indices])
 
 
 def time_decay(data: Interactions, half_life: Any, now: Any = None) -> Interactions:
-    """Values that halve with every `half_life` that has passed: r 2^(-age / half_life).
+    """Reduce the values of old entries: r becomes r 2^(-age / half_life).
+
+    Use it if tastes change, so that recent events say more about what a user likes now.
 
     Parameters
     ----------
     data : Interactions
-        With `times`.
+        They must have `times`.
     half_life : number, timedelta or timedelta64
-        In the unit of the times; a time difference where they are datetimes. Above 0.
+        The age at which a value is halved; above 0. A number in the unit of the times, or a time difference if they are
+        datetimes.
     now : like the times, optional
-        When age is 0, by default the latest time; what is later counts in full.
+        The moment from which ages are counted; by default the latest time. Later entries keep their values.
 
     Returns
     -------
@@ -143,22 +152,25 @@ def time_decay(data: Interactions, half_life: Any, now: Any = None) -> Interacti
     if not when.size:
         return data
     latest = when.max() if now is None else times.moment("now", now, when)
-    age = times.passed(latest, when) / step
+    age = times.elapsed(latest, when) / step
     return data.with_values((data.csr.data * 0.5**age).astype(data.csr.data.dtype))
 
 
 def _counts(data: Any) -> Interactions:
+    """`data` as Interactions. Raises ValueError if a value is negative."""
     interactions = as_interactions("data", data, resolve(None))
     refuse_negative("data", interactions.csr, "this weighting", resolve(None))
     return interactions
 
 
 def _audience(interactions: Interactions) -> NDArray[np.int64]:
+    """For each item, the number of users with a value above 0."""
     csr = interactions.csr
     return np.bincount(csr.indices[csr.data > 0], minlength=csr.shape[1])
 
 
 def _reweighted(data: Data, interactions: Interactions, values: NDArray[Any]) -> Data:
+    """`interactions` with new values, in the type of `data`. Raises ValueError if a value is not finite."""
     values = values.astype(interactions.csr.data.dtype, copy=False)
     if not np.isfinite(values).all():
         raise ValueError(f"data: its values, up to {interactions.csr.data.max():g}, are too large; scale them down")

@@ -1,1 +1,1 @@
-"""Where time, flops and bytes go: profiles, and facts about this machine."""
+"""Profiles of time, flops and memory traffic, and facts about this machine."""

@@ -1,4 +1,4 @@
-"""What cymbals found on this machine, and why it works the way it does here."""
+"""Facts about this machine that decide how cymbals runs: instruction set, threads, libraries, measured peaks."""
 
 from __future__ import annotations
 
@@ -19,14 +19,20 @@ _SETS = {1: "baseline", 2: "avx2", 3: "avx512"}
 
 
 def simd() -> str:
-    """The instruction set in use: "baseline" (SSE2, NEON), "avx2" or "avx512".
+    """The instruction set in use: "baseline" (SSE2 or NEON), "avx2" or "avx512".
 
-    The best that this machine has, or what ``CYMBALS_SIMD`` asked for when the library first ran.
+    Call this to check which kernels run, for example before you compare times or bits between machines. By default it is
+    the best set that this machine has. The environment variable ``CYMBALS_SIMD`` chooses another one; it is read once, when
+    the library first runs.
+
+    Returns
+    -------
+    str
 
     Raises
     ------
     RuntimeError
-        ``CYMBALS_SIMD`` asks for something unknown, or that this machine lacks.
+        ``CYMBALS_SIMD`` names an unknown instruction set, or one that this machine lacks.
 
     Examples
     --------
@@ -37,14 +43,14 @@ def simd() -> str:
     try:
         return simd_name()
     except RuntimeError:
-        wish = os.environ.get("CYMBALS_SIMD")
+        requested = os.environ.get("CYMBALS_SIMD")
         raise RuntimeError(
-            f"CYMBALS_SIMD={wish!r}: this machine has {', '.join(supported())}; unset it or name one of these"
+            f"CYMBALS_SIMD={requested!r}: this machine has {', '.join(supported())}; unset it or name one of these"
         ) from None
 
 
 def supported() -> dict[str, int]:
-    """Instruction sets that run here, and their numbers."""
+    """The instruction sets that this machine has, with their numbers in ``cymbals.h``."""
     found = {}
     for number, name in _SETS.items():
         try:
@@ -56,20 +62,23 @@ def supported() -> dict[str, int]:
 
 
 def doctor(peaks: bool = False) -> dict[str, Any]:
-    """Version, instruction set, threads and why, compiler, OpenMP and BLAS libraries.
+    """Facts about this installation: versions, instruction set, threads, compiler, OpenMP and BLAS libraries.
+
+    Call this when cymbals is slower than expected, and add its output to bug reports. "simd_reason" and "threads_reason"
+    say which limit or variable decided.
 
     Parameters
     ----------
     peaks : bool
-        Also measure what this machine does at most with the default threads, in float32: multiply-adds in registers
-        ("peak_multiply_adds", 1e9 a second), the second-level cache and memory read in order ("peak_near",
-        "peak_stream", GB/s), and rows of 256 bytes read at random from 256 MB ("peak_gather", GB/s). Takes some
-        seconds; the rest of the machine should be quiet.
+        Also measure the peak rates of this machine, in float32 with the default number of threads: multiply-adds in
+        registers ("peak_multiply_adds", 1e9 a second); sequential reads from the second-level cache ("peak_near", GB/s) and
+        from memory ("peak_stream", GB/s); random reads of 256-byte rows from 256 MB ("peak_gather", GB/s). This takes some
+        seconds. No other program should be busy meanwhile.
 
     Returns
     -------
     dict
-        Plain values, ready for JSON.
+        Strings, numbers and lists, which ``json.dumps`` takes.
 
     Examples
     --------
@@ -103,7 +112,7 @@ def doctor(peaks: bool = False) -> dict[str, Any]:
 
 
 def measure_peaks(n_threads: int) -> dict[str, float]:
-    """What this machine does at most: multiply_adds (1e9 a second), near, stream and gather (GB/s); see `doctor`."""
+    """Peak rates of this machine: multiply_adds (1e9 a second); near, stream and gather (GB/s). `doctor` explains them."""
     multiply_adds, near, stream, gather = core_peaks(n_threads)
     limits = {"multiply_adds": multiply_adds, "near": near, "stream": stream, "gather": gather * 256}
     return {name: limit / 1e9 for name, limit in limits.items()}

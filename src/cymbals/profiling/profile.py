@@ -1,4 +1,4 @@
-"""What the library did with its time: phases of a fit, of an evaluation, of recommending; threads, flops and bytes."""
+"""Profile: the time, threads, flops and bytes of each phase of a fit, of an evaluation and of recommending."""
 
 from __future__ import annotations
 
@@ -30,28 +30,37 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-# Which of the machine's limits a phase's bytes stand against; the others stream from memory.
+# The machine's peak with which a phase's bytes per second are compared: "stream" for phases that are not listed.
 _READS_FROM = {"gather": "gather", "loss": "gather", "cg": "near", "dual": "near", "primal": "near"}
 
 
 class Profile:
-    """Takes down what calls in its block do, in this thread; `ALS.fit(profile=True)` leaves one in `profile_`.
+    """Measures the calls of cymbals in a ``with`` block: time, threads, flops and bytes of each phase.
 
-    Times are measured on each thread, flops and bytes counted by the model in csrc/README.md. Phases: "data" (input
-    checked and copied), "check", "triplets", "transpose", "start" (noise), then for each half-step "gram", "eigh",
-    "rotate", "whiten" (lengths and 16-bit copy of the fixed side), "gather" (a row's weights and entries read from
-    memory; with conjugate gradients also their first residual, made meanwhile), "cg", "dual", "primal", "wait" (threads
-    that have no more rows), "other"; "loss", "keep" (copies for a callback), "index", "topk", "metrics", "core" (any
-    other call), "rest" (Python). Seconds of "gather" and the solvers are means over threads, so that phases add up to the
-    whole. Several fits in one block add up, too; a Profile inside another reports to both.
+    Use it to find out which phase of a fit, an evaluation or recommending takes the time, and whether arithmetic or memory
+    limits it. ``ALS.fit(profile=True)`` profiles that fit, and stores the profile as `profile_`. Only calls from the thread
+    that enters the block are measured. Several fits in one block are added up. If the block of one Profile is inside the
+    block of another, both measure the inner one.
+
+    Times are measured on each thread. Flops and bytes are counted as csrc/README.md describes. The phases are:
+
+    - before the iterations: "data" (check and copy the input), "check", "triplets", "transpose", "start" (random factors);
+    - in each half-step: "gram", "eigh", "rotate", "whiten" (row norms and the 16-bit copy of the fixed side), "gather"
+      (compute a row's weights and read the factors of its entries; for conjugate gradients also the first residual),
+      "cg", "dual", "primal" (the solvers), "wait" (threads without rows wait for the others), "other";
+    - elsewhere: "loss", "keep" (copies for a callback), "index", "topk", "metrics", "core" (any other call of the compiled
+      core), "rest" (Python).
+
+    The seconds of "gather" and of the solvers are means over the threads. The seconds of all phases add up to `seconds`.
 
     Attributes
     ----------
     seconds : float
-        From the block's begin to its end, or to now.
+        Wall time from the beginning of the block to its end, or to now if it has not ended.
     n_threads : int
-        The most that a call used.
+        The largest number of threads that a call used.
     simd : str
+        The instruction set in use: "baseline", "avx2" or "avx512".
 
     Examples
     --------
@@ -71,7 +80,7 @@ class Profile:
         self._outer: Recorder | None = None
         self.simd = simd_name()
         self._calls: list[Call] = []
-        self._open: list[Call] = []  # blocks of Python that have not ended, the innermost last
+        self._open: list[Call] = []  # blocks of Python code that have not ended, the innermost last
         self._label = (0, "")
         self._lost = 0
         self._begin = 0
@@ -80,7 +89,7 @@ class Profile:
 
     def __enter__(self) -> Self:
         if self._token is not None:
-            raise RuntimeError("this Profile is active already")
+            raise RuntimeError("this Profile is active already: make another cymbals.Profile() for the inner block")
         self.thread, self._outer = threading.get_ident(), current()
         self._token = active.set(self)
         self._begin = time.perf_counter_ns()
@@ -94,14 +103,14 @@ class Profile:
 
     @property
     def seconds(self) -> float:
-        """Wall time of the block, up to now where it has not ended."""
+        """Wall time of the block; up to now if it has not ended."""
         running = 0.0 if self._token is None else (time.perf_counter_ns() - self._begin) / 1e9
         return self._seconds + running
 
-    # -- what reports to it --------------------------------------------------------------------------------------------
+    # -- the Recorder interface ----------------------------------------------------------------------------------------
 
     def take(self, spans: bytes, row_classes: bytes, lost: int) -> None:
-        """See `Recorder`."""
+        """Part of the `Recorder` interface."""
         if self._outer is not None:
             self._outer.take(spans, row_classes, lost)
         found = np.frombuffer(spans, SPAN)
@@ -118,7 +127,7 @@ class Profile:
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """See `Recorder`."""
+        """Part of the `Recorder` interface."""
         call = Call(*self._label, name, time.perf_counter_ns(), 0)
         self._open.append(call)
         try:
@@ -133,7 +142,7 @@ class Profile:
 
     @contextmanager
     def at(self, iteration: int, side: str) -> Iterator[None]:
-        """See `Recorder`."""
+        """Part of the `Recorder` interface."""
         before, self._label = self._label, (iteration, side)
         try:
             with nullcontext() if self._outer is None else self._outer.at(iteration, side):
@@ -141,13 +150,14 @@ class Profile:
         finally:
             self._label = before
 
-    # -- what it says --------------------------------------------------------------------------------------------------
+    # -- results -------------------------------------------------------------------------------------------------------
 
     @property
     def peaks(self) -> dict[str, float]:
-        """What this machine does at most with as many threads: multiply_adds (1e9 a second); near, stream, gather (GB/s).
+        """Peak rates of this machine with `n_threads` threads, in float32; `doctor` explains them.
 
-        Measured at the first use, which takes some seconds, on the machine that this is.
+        "multiply_adds" is in 1e9 a second; "near", "stream" and "gather" are in GB/s. They are measured at the first use,
+        which takes some seconds.
         """
         if self._peaks is None:
             token = active.set(None)
@@ -158,25 +168,28 @@ class Profile:
         return self._peaks
 
     def _rows(self, by: tuple[str, ...], peaks: bool) -> list[dict[str, Any]]:
-        """A row for each of what calls belong to and phase, in the order of the work; what remains, in Python, is last."""
+        """One dict for each phase and each value of the call attributes `by`, in the order in which they ran.
+
+        The last one, "rest", is the time that no call or block has measured.
+        """
         limits = self.peaks if peaks else None
         sums: dict[tuple[Any, ...], Sum] = {}
         for call in self._calls:
-            belongs = tuple(getattr(call, name) for name in by)
+            group = tuple(getattr(call, name) for name in by)
             for phase, part in call.sums().items():
-                sums.setdefault((*belongs, phase), Sum()).add(part)
-        nothing = tuple({"iteration": 0, "side": ""}[name] for name in by)
-        sums[*nothing, "rest"] = Sum(1e9 * self.seconds - sum(part.time for part in sums.values()))
+                sums.setdefault((*group, phase), Sum()).add(part)
+        no_group = tuple({"iteration": 0, "side": ""}[name] for name in by)
+        sums[*no_group, "rest"] = Sum(1e9 * self.seconds - sum(part.time for part in sums.values()))
         return [
-            {**dict(zip(by, belongs, strict=True)), **self._row(part, phase, limits)}
-            for (*belongs, phase), part in sums.items()
+            {**dict(zip(by, group, strict=True)), **self._row(part, phase, limits)}
+            for (*group, phase), part in sums.items()
         ]
 
     def _row(self, part: Sum, phase: str, peaks: dict[str, float] | None) -> dict[str, Any]:
         seconds = part.time / 1e9
         threads = [part.threads.get(t, 0.0) / 1e9 for t in range(self.n_threads)] if part.threads else []
         gflop, gbyte = part.flops / 1e9, part.bytes / 1e9
-        rate, flow = (amount / seconds if seconds > 0 else 0.0 for amount in (gflop, gbyte))
+        flop_rate, byte_rate = (amount / seconds if seconds > 0 else 0.0 for amount in (gflop, gbyte))
         row: dict[str, Any] = {
             "phase": phase,
             "calls": part.calls,
@@ -191,32 +204,37 @@ class Profile:
             "retried": part.retried,
             "gflop": gflop,
             "gbyte": gbyte,
-            "gflop_per_s": rate,
-            "gb_per_s": flow,
+            "gflop_per_s": flop_rate,
+            "gb_per_s": byte_rate,
             "flop_per_byte": gflop / gbyte if gbyte else None,
         }
         if peaks is not None:
-            row["of_peak_flops"] = rate / (2 * peaks["multiply_adds"])
-            row["of_peak_bytes"] = flow / peaks[_READS_FROM.get(phase, "stream")]
+            row["of_peak_flops"] = flop_rate / (2 * peaks["multiply_adds"])
+            row["of_peak_bytes"] = byte_rate / peaks[_READS_FROM.get(phase, "stream")]
         return row
 
     def phases(self, peaks: bool = True) -> list[dict[str, Any]]:
-        """A row for each iteration, side and phase, in the order of the work; the last is what remains, in Python.
+        """One dict for each iteration, side and phase, in the order in which they ran.
+
+        Use it to see how phases change from iteration to iteration; `summary` adds the iterations up. The last dict,
+        "rest", is the time in Python that no phase has measured.
 
         Parameters
         ----------
         peaks : bool
-            Also tell the shares of this machine's peaks, which are measured for it.
+            Also give each rate as a share of this machine's peak rates, which are measured for that (some seconds).
 
         Returns
         -------
         list of dict
-            Seconds; "gflop" and "gbyte" in 1e9; None where nothing is to be said.
+            Times are in seconds, "gflop" in 1e9 flops, "gbyte" in 1e9 bytes. A value is None if a phase has no such value.
         """
         return self._rows(("iteration", "side"), peaks)
 
     def summary(self, peaks: bool = True) -> list[dict[str, Any]]:
-        """The same over all iterations.
+        """One dict for each side and phase, summed over all iterations.
+
+        Use it to see which phase takes the most time.
 
         Parameters
         ----------
@@ -226,16 +244,20 @@ class Profile:
         Returns
         -------
         list of dict
+            The same keys as in `phases`, without "iteration".
         """
         return self._rows(("side",), peaks)
 
     def row_classes(self) -> list[dict[str, Any]]:
-        """How rows were solved, by iteration, side, length (powers of two) and solver, summed over threads.
+        """Counts and times of solved rows by iteration, side, row length and solver, summed over threads.
+
+        Use it to see which rows take the time: the short ones or the long ones.
 
         Returns
         -------
         list of dict
-            "least" and "most" are entries of a row; "retried" rows were solved again, exactly or in float64.
+            A length class is the rows with "least" to "most" entries; "least" is a power of two. "retried" counts rows that
+            were solved a second time, exactly or in float64.
         """
         counts, times = ("rows", "entries", "cg_steps", "retried"), ("gather", "solve")
         sums: dict[tuple[Any, ...], dict[str, Any]] = {}
@@ -253,16 +275,20 @@ class Profile:
         ]
 
     def to_dict(self, peaks: bool = True) -> dict[str, Any]:
-        """All of it in plain values, ready for JSON.
+        """The whole profile as a dict, which ``json.dumps`` takes.
+
+        Use it to store profiles, or to compare them with your own code.
 
         Parameters
         ----------
         peaks : bool
-            Also tell the shares of this machine's peaks, which are measured for it.
+            Also give each rate as a share of this machine's peak rates, which are measured for that (some seconds).
 
         Returns
         -------
         dict
+            Keys "seconds", "threads", "simd", "peaks", "phases", "row_classes" and "spans_lost" (time spans that were not
+            recorded for lack of memory).
         """
         return {
             "seconds": self.seconds,
@@ -275,14 +301,14 @@ class Profile:
         }
 
     def to_frame(self, what: str = "phases", peaks: bool = True) -> pd.DataFrame:
-        """A data frame.
+        """`phases`, `summary` or `row_classes` as a data frame, for notebooks and plots.
 
         Parameters
         ----------
         what : {"phases", "summary", "row_classes"}
-            By iteration, side and phase; by side and phase; how rows of each length were solved.
+            The method whose result becomes the data frame.
         peaks : bool
-            Also tell the shares of this machine's peaks, which are measured for it.
+            Also give each rate as a share of this machine's peak rates, which are measured for that (some seconds).
 
         Returns
         -------
@@ -292,21 +318,23 @@ class Profile:
         return frame(self.row_classes() if what == "row_classes" else getattr(self, what)(peaks))
 
     def print(self, file: IO[str] | None = None, peaks: bool = True) -> None:
-        """Write a summary by side and phase.
+        """Print a table of `summary`, for a quick look in a terminal.
+
+        Phases that took less than 0.05 % of the time are left out.
 
         Parameters
         ----------
         file : text file, optional
-            stdout by default.
+            Where to print; by default stdout.
         peaks : bool
-            Also tell the shares of this machine's peaks, which are measured for it.
+            Also give each rate as a share of this machine's peak rates, which are measured for that (some seconds).
         """
         seconds = max(self.seconds, 1e-9)
         rows = [row for row in self.summary(peaks) if row["seconds"] >= 5e-4 * seconds]
         columns = ["side", "phase", "calls", "seconds", "of_all", "thread_min", "thread_max", "rows", "entries", "cg_steps"]
         columns += ["gflop_per_s", "gb_per_s", "flop_per_byte"] + ["of_peak_flops", "of_peak_bytes"] * peaks
         lines = [
-            {name: _short(name, row["seconds"] / seconds if name == "of_all" else row[name]) for name in columns}
+            {name: _cell_text(name, row["seconds"] / seconds if name == "of_all" else row[name]) for name in columns}
             for row in rows
         ]
         heads = {name: name.replace("_per_", "/").replace("_", " ") for name in columns}
@@ -332,7 +360,9 @@ class Profile:
         return html_table([{name: row[name] for name in columns} for row in self.summary(peaks=False)], repr(self)[1:-1])
 
     def roofline(self) -> Figure:
-        """Phases that compute, by flops a byte and flops a second, under the limits of this machine.
+        """Draw a roofline plot: flops per second over flops per byte of each phase, below the peaks of this machine.
+
+        Use it to see whether arithmetic or memory limits a phase. It needs matplotlib.
 
         Returns
         -------
@@ -342,28 +372,30 @@ class Profile:
         return roofline(rows, self.peaks)
 
     def to_chrome_trace(self, path: str | os.PathLike[str]) -> None:
-        """Write every stretch of every thread as trace events, which ui.perfetto.dev and chrome://tracing open.
+        """Write each time span of each thread to a trace file, which ui.perfetto.dev and chrome://tracing open.
+
+        Use it to see on a time axis what each thread did, and when threads waited.
 
         Parameters
         ----------
         path : path-like
-            A .json file.
+            The .json file to write.
         """
         with beside(path) as unfinished, open(unfinished, "w", encoding="utf-8") as file:
             json.dump({"traceEvents": list(self._events()), "displayTimeUnit": "ms"}, file, separators=(",", ":"))
 
     def _events(self) -> Iterator[dict[str, Any]]:
-        """Calls and blocks of Python on track 0, thread t's stretches on track t + 1; microseconds."""
-        zero = min((call.begin for call in self._calls), default=0)
+        """Trace events, in microseconds: calls and Python blocks on track 0, the spans of thread t on track t + 1."""
+        origin = min((call.begin for call in self._calls), default=0)
         names = ["calls", *(f"thread {t}" for t in range(self.n_threads))]
         for track, name in enumerate(names):
             yield {"ph": "M", "name": "thread_name", "pid": 1, "tid": track, "ts": 0, "args": {"name": name}}
         for call in self._calls:
             label = {"iteration": call.iteration, "side": call.side} if call.side else {}
-            yield _event(call.phase, 0, call.begin - zero, call.end - zero, label)
+            yield _event(call.phase, 0, call.begin - origin, call.end - origin, label)
             for begin, end, rows, entries, flops, size, phase, thread, *_ in call.spans.tolist():
                 done = {"rows": rows, "entries": entries, "kflop": round(flops / 1e3), "kbyte": round(size / 1e3)}
-                yield _event(PHASES[phase], thread + 1, begin - zero, end - zero, label | done)
+                yield _event(PHASES[phase], thread + 1, begin - origin, end - origin, label | done)
 
 
 def _event(name: str, track: int, begin: int, end: int, args: dict[str, Any]) -> dict[str, Any]:
@@ -371,8 +403,8 @@ def _event(name: str, track: int, begin: int, end: int, args: dict[str, Any]) ->
     return {"ph": "X", "cat": "cymbals", "name": name, "pid": 1, "tid": track, **span, "args": args}
 
 
-def _short(column: str, value: Any) -> str:
-    """A cell of the printed table."""
+def _cell_text(column: str, value: Any) -> str:
+    """The text of a cell in the printed table; empty for 0 and None."""
     if value is None or (is_number(value) and value == 0 and column != "seconds"):
         return ""
     if column.startswith("of_"):

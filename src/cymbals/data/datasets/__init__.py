@@ -1,4 +1,4 @@
-"""Data sets in files: those that people have, recognised by what they look like, and one that we make ourselves."""
+"""Readers of data files. `load` recognises the format; `synthetic` writes made-up files for demonstrations."""
 
 from __future__ import annotations
 
@@ -19,27 +19,38 @@ def load(
     value: str | None = "value",
     time: str | None = None,
 ) -> Interactions:
-    """Load play counts or ratings from wherever they are.
+    """Load play counts or ratings from a file or folder, in any format that cymbals reads.
+
+    Use it if your data are in a file. For data in memory use `from_frame`, `from_arrow`, `from_arrays` or `from_csr` of
+    `Interactions`. The format is recognised by the names of the files.
 
     Parameters
     ----------
     path : path-like
-        A folder with Audioscrobbler's or HetRec's files, or a .csv, .tsv (also .csv.gz, .tsv.gz), .parquet or .npz file.
-    user, item, value, time : str
-        Columns of a .csv, .tsv or .parquet file; value None: every row counts 1; time None: no times. An .npz file has
-        none: it holds a sparse matrix that ``scipy.sparse.save_npz`` wrote.
-
-    Rejected lines are counted in ``report["lines_rejected"]``. In HetRec's, .csv and .tsv files these are rows with more
-    or fewer fields than the header, which a warning names; in Audioscrobbler's files all lines that cannot be parsed.
+        A folder with the files of Audioscrobbler or HetRec, or a .csv, .tsv, .csv.gz, .tsv.gz, .parquet or .npz file. An
+        .npz file must hold a sparse matrix that ``scipy.sparse.save_npz`` wrote, users in rows.
+    user, item : str
+        Names of the columns with ids, in a .csv, .tsv or .parquet file.
+    value : str or None
+        Name of the column with counts or ratings; None counts each row as 1.
+    time : str, optional
+        Name of the column with times.
 
     Returns
     -------
     Interactions
+        ``report["lines_rejected"]`` is the number of lines that were not read. In Audioscrobbler's files these are the
+        lines that cannot be parsed. In .csv, .tsv and HetRec's files they are the rows with more or fewer fields than the
+        header; a warning names the line numbers of the first five.
 
     Raises
     ------
     FileNotFoundError
-        Nothing there, or nothing that is known.
+        `path` does not exist, or the folder holds no files of a known format.
+    ValueError
+        The file cannot be read in the format of its ending.
+    KeyError
+        The file does not have one of the columns.
     """
     found = read(path, user, item, value, time)
     return found.clean() if isinstance(found, audioscrobbler.RawEvents) else found
@@ -52,7 +63,7 @@ def read(
     value: str | None = "value",
     time: str | None = None,
 ) -> Interactions | audioscrobbler.RawEvents:
-    """What `load` loads before it is cleaned, where there is anything to clean: Audioscrobbler's files."""
+    """Like `load`, but returns Audioscrobbler's files as `RawEvents`, before cleaning."""
     place = Path(path)
     if place.is_file():
         return tables.load(place, user, item, value, time)
@@ -64,5 +75,5 @@ def read(
         return hetrec.load(place)
     raise FileNotFoundError(
         f"{place}: holds neither Audioscrobbler's {audioscrobbler.PLAYS}.txt nor HetRec's {hetrec.PLAYS}; "
-        "for a table, name the .csv, .tsv, .parquet or .npz file itself"
+        "for a table, pass the path of the .csv, .tsv, .parquet or .npz file itself"
     )

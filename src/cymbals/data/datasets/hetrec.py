@@ -1,4 +1,4 @@
-"""HetRec 2011's Last.fm files: user_artists.dat (userID, artistID, weight) and artists.dat (id, name, ...)."""
+"""Reads the Last.fm files of HetRec 2011: user_artists.dat (userID, artistID, weight) and artists.dat (id, name, ...)."""
 
 from __future__ import annotations
 
@@ -16,33 +16,35 @@ PLAYS, ARTISTS = "user_artists.dat", "artists.dat"
 
 
 def load(directory: str | os.PathLike[str]) -> Interactions:
-    """Play counts with artist names, if those are there.
+    """Load play counts and, if ``artists.dat`` exists, artist names.
 
-    Rows with more or fewer fields than their file's header are rejected: a warning names them, and
-    ``report["lines_rejected"]`` counts them.
+    Use it for the HetRec 2011 Last.fm data; ``datasets.load`` calls it for a folder with these files.
 
     Parameters
     ----------
     directory : path-like
+        The folder with ``user_artists.dat``.
 
     Returns
     -------
     Interactions
+        ``report["lines_rejected"]`` is the number of rows with more or fewer fields than the header of their file. A
+        warning names the line numbers of the first five in each file.
     """
     folder = Path(directory)
     plays, rejected = _read(folder / PLAYS)
     names = None
     if (folder / ARTISTS).is_file():
-        artists, no_artists = _read(folder / ARTISTS, dtype={"name": str}, keep_default_na=False, na_values=[""])
+        artists, rejected_artists = _read(folder / ARTISTS, dtype={"name": str}, keep_default_na=False, na_values=[""])
         names = artists.drop_duplicates("id").set_index("id")["name"].fillna("")
-        rejected += no_artists
+        rejected += rejected_artists
     data = Interactions.from_frame(plays, user="userID", item="artistID", value="weight", item_names=names)
     data.report["lines_rejected"] = rejected
     return data
 
 
-def _read(path: Path, **how: Any) -> tuple[pd.DataFrame, int]:
+def _read(path: Path, **options: Any) -> tuple[pd.DataFrame, int]:
     try:
-        return delimited.read(path, "\t", quotes=False, errors="replace", **how)
+        return delimited.read(path, "\t", quotes=False, errors="replace", **options)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error

@@ -1,6 +1,6 @@
-"""A made-up Audioscrobbler dump: listeners with planted tastes, artists with names, misspellings and broken lines.
+"""Writes a made-up Audioscrobbler dump: listeners with known tastes, artists, misspelled names and broken lines.
 
-Everything is drawn from one seeded generator, so that a demonstration needs no download and its outcome is known.
+A demonstration with it needs no download. One seeded generator draws everything, so its outcome is known.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ _SECOND += [
 
 @dataclass(frozen=True)
 class Planted:
-    """What the generator knows: the style of each artist id, and the styles that each listener likes."""
+    """The truth behind the made-up data: the style of each artist id, and the styles that each user id likes."""
 
     style_of_artist: dict[int, str]
     tastes_of_user: dict[int, set[str]]
@@ -102,16 +102,21 @@ class Planted:
 def write(directory: str | os.PathLike[str], n_listeners: int = 3000, n_artists: int = 1500, seed: int = 0) -> Planted:
     """Write ``user_artist_data.txt``, ``artist_data.txt`` and ``artist_alias.txt`` into a folder.
 
+    Use it to try cymbals without data of your own, or to check whether a model finds known tastes.
+
     Parameters
     ----------
     directory : path-like
-        Must exist.
+        The folder, which must exist.
     n_listeners, n_artists : int
+        Number of users and of artists.
     seed : int
+        The same seed writes the same files.
 
     Returns
     -------
     Planted
+        The style of each artist (`style_of_artist`) and the tastes of each user (`tastes_of_user`).
     """
     rng, folder = np.random.default_rng(seed), Path(directory)
     styles = list(_STYLES)
@@ -123,7 +128,8 @@ def write(directory: str | os.PathLike[str], n_listeners: int = 3000, n_artists:
     ]
     fame = 1.0 / rng.permutation(np.arange(3, n_artists + 3)) ** 0.8
 
-    # misspellings: every sixth artist has one, some of these one of their own, and one pair points at each other
+    # Aliases: one artist in six has a misspelled id. Five of these ids have an alias too, which makes chains. Two further
+    # ids are aliases of each other, and one is its own alias.
     misspelt = rng.choice(n_artists, n_artists // 6, replace=False)
     alias_ids = 3_000_000 + np.arange(misspelt.size)
     aliases = list(zip(alias_ids.tolist(), artist_ids[misspelt].tolist(), strict=True))
@@ -167,7 +173,7 @@ def write(directory: str | os.PathLike[str], n_listeners: int = 3000, n_artists:
 
 
 def _misspell(name: str) -> str:
-    """Two neighbouring letters exchanged."""
+    """Exchanges the third and the fourth letter."""
     return name[:2] + name[3] + name[2] + name[4:]
 
 

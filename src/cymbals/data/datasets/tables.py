@@ -1,4 +1,4 @@
-"""Plain tables with a column for users, one for items and one for values: CSV, TSV, Parquet."""
+"""Reads tables with a column each for users, items and values (CSV, TSV, Parquet), and sparse matrices (.npz)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ...base.optional import pandas
 from ..interactions import Interactions
 from . import delimited
 
-_WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,18})(\.0+)?")  # as programs write them: no leading zeros
+_WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,18})(\.0+)?")  # "-7", "7" and "7.0", but not "007", which stays a text
 
 
 def load(
@@ -25,19 +25,24 @@ def load(
     value: str | None = "value",
     time: str | None = None,
 ) -> Interactions:
-    """Read a .csv, .tsv (also .csv.gz, .tsv.gz), .parquet or .npz file.
+    """Read a .csv, .tsv, .csv.gz, .tsv.gz, .parquet or .npz file.
+
+    Use it for a table or a matrix in a file; ``datasets.load`` calls it for such files.
 
     A row of a .csv or .tsv file that has more or fewer fields than the header is rejected. ``report["lines_rejected"]``
     counts such rows, and a warning names the line numbers of the first five. An empty field counts as a field, so
-    ``1,2,`` is not rejected: its missing value is an error. Blank lines are skipped and not counted.
+    ``1,2,`` is not rejected but raises an error: its value is missing. Blank lines are skipped and not counted.
 
     Parameters
     ----------
     path : path-like
-    user, item, value : str
-        Column names; value None: every row counts 1.
+        An .npz file must hold a sparse matrix that ``scipy.sparse.save_npz`` wrote, users in rows.
+    user, item : str
+        Names of the columns with ids.
+    value : str or None
+        Name of the column with counts or ratings; None counts each row as 1.
     time : str, optional
-        Column with numbers, or dates such as 2005-05-31 or 2005-05-31T12:00:00Z.
+        Name of the column with times: numbers, or dates such as 2005-05-31 or 2005-05-31T12:00:00Z.
 
     Returns
     -------
@@ -46,9 +51,9 @@ def load(
     Raises
     ------
     ValueError
-        Another kind of file, one that cannot be read as what its name says, or one whose rows are all rejected.
+        The file name has an unknown ending, the file cannot be read in the format of its ending, or all rows are rejected.
     KeyError
-        A column that is not there.
+        The table does not have one of the columns.
     """
     place = Path(path)
     kind = place.with_suffix("").suffix.lower() if place.suffix.lower() == ".gz" else place.suffix.lower()
@@ -62,7 +67,7 @@ def load(
         if kind == ".parquet":
             frame = pd.read_parquet(place)
         else:
-            # an id such as "NA" or "007" is an id
+            # read ids as texts: "NA" is not a missing value, and "007" is not 7
             text = dict.fromkeys((user, item), str)
             separator = "," if kind == ".csv" else "\t"
             frame, lines = delimited.read(place, separator, dtype=text, keep_default_na=False, na_values=[""])
@@ -73,7 +78,7 @@ def load(
             frame[time] = pd.to_datetime(frame[time], utc=True, format="ISO8601").dt.tz_convert(None)
     except (FileNotFoundError, Warning):
         raise
-    except Exception as error:  # pandas and Arrow raise many kinds
+    except Exception as error:  # pandas and Arrow raise many types of errors
         raise ValueError(f"{place}: cannot be read as {kind[1:]}: {error}") from error
     data = Interactions.from_frame(frame, user=user, item=item, value=value, time=time)
     data.report |= rejected
@@ -81,19 +86,19 @@ def load(
 
 
 def _matrix(place: Path) -> Interactions:
-    """A sparse matrix that ``scipy.sparse.save_npz`` wrote, users in rows; row numbers are the ids."""
+    """Reads a sparse matrix that ``scipy.sparse.save_npz`` wrote, with users in rows. The row numbers become the ids."""
     try:
         with open(place, "rb") as file:
             matrix = scipy.sparse.load_npz(file)
     except FileNotFoundError:
         raise
-    except Exception as error:  # zip files and headers go wrong in many ways
+    except Exception as error:  # broken zip files and array headers raise many types of errors
         raise ValueError(f"{place}: cannot be read as a matrix that scipy.sparse.save_npz wrote: {error}") from error
     return Interactions.from_csr(matrix)
 
 
 def _ids(codes: NDArray[Any], distinct: Any) -> NDArray[Any]:
-    """Texts as whole numbers where all of them are written as such, else as they are."""
+    """Ids from factorized texts: as whole numbers if every text is a whole number, else as texts."""
     texts = [str(text) for text in distinct]
     whole = all(_WHOLE.fullmatch(t) for t in texts)
     numbers = [int(t.partition(".")[0]) for t in texts] if whole else []

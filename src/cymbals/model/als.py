@@ -53,7 +53,7 @@ class ALS(Params, SolvingModel):
     regularization. With w = alpha g(r) for a stored value r:
 
     * "hu" (Hu, Koren, Volinsky 2008): a cell with r > 0 has weight 1 + w and target 1. A cell with r < 0 has weight
-      1 + |w| and target 0. All other cells have weight `unobserved_weight` and target 0.
+      1 + abs(w) and target 0. All other cells have weight `unobserved_weight` and target 0.
     * "ials" (Rendle et al. 2021): every cell adds a term with weight `unobserved_weight` and target 0. A stored cell adds
       a second term with weight w and target 1.
     * "explicit": only stored cells count. They have weight 1 and target r. With `biases` the estimate of a rating is

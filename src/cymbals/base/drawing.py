@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#666666"  # Okabe and Ito's colours, which colour-blind readers can tell apart
 INK, GRID = "#1b1f24", "#dde1e6"  # text and thin lines
 WIDTH = 4.8  # inches: text stays readable on a phone
+_TITLE = 56  # characters of a title
 SMALL = 8.5  # points: the smallest text, for labels inside the axes
 
 
@@ -22,10 +23,17 @@ def new_figure(title: str, x: str, y: str, height: float = 3.0) -> tuple[Figure,
 
     figure = Figure(figsize=(WIDTH, height), layout="constrained", label=f"{title}: no values.")
     axes = figure.subplots()
-    axes.set_title(printable(title), fontsize=10.5, fontweight="bold", loc="left", color=INK)
+    heading(axes, title)
     axes.set(xlabel=printable(x), ylabel=printable(y))
     tidy(axes)
     return figure, axes
+
+
+def heading(axes: Axes, title: str) -> None:
+    """A title on the left, shortened to what the figure has room for."""
+    line = printable(title)
+    short = line if len(line) <= _TITLE else f"{line[: _TITLE - 1]}…"
+    axes.set_title(short.replace("$", r"\$"), fontsize=10.5, fontweight="bold", loc="left", color=INK)
 
 
 def tidy(axes: Axes) -> None:

@@ -18,6 +18,7 @@ from ..base.drawing import (
     ORANGE,
     SMALL,
     WIDTH,
+    heading,
     log_axis,
     new_figure,
     percent_axis,
@@ -119,7 +120,7 @@ def distribution(values: Any, what: str, title: str) -> Figure:
     array = array[~np.isnan(array)]
     figure = Figure(figsize=(WIDTH, 4.8), layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True)
-    upper.set_title(printable(title), fontsize=10.5, fontweight="bold", loc="left", color=INK)
+    heading(upper, title)
     upper.set(ylabel="users")
     lower.set(xlabel=printable(what), ylabel="share with at most this")
     for axes in (upper, lower):

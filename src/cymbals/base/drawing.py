@@ -49,11 +49,15 @@ def tidy(axes: Axes) -> None:
 
 
 def log_axis(axes: Axes, least: float, most: float, ticks: int = 4) -> None:
-    """A log x axis with at most `ticks` round numbers."""
+    """A log x axis with a few round numbers; `ticks` is the most powers of ten among them."""
     from matplotlib.ticker import LogLocator, NullLocator
 
     axes.set_xscale("log")
-    within = (1.0, 2.0, 5.0) if most < 50 * least else (1.0,)
+    ratio = most / least
+    if ticks < 4:
+        within: tuple[float, ...] = (1.0, 3.0) if ratio < 50 else (1.0,)
+    else:
+        within = (1.0, 2.0, 5.0) if ratio < 50 else (1.0, 3.0) if ratio < 1000 else (1.0,)
     axes.xaxis.set_major_locator(LogLocator(subs=within, numticks=ticks))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(lambda value, _: short_number(value))

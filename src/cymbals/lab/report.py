@@ -87,9 +87,7 @@ def report(
     """
     fraction, n_users = share("test_fraction", test_fraction), whole_number("n_users", n_users, 1)
     page = template()
-    searched = spaces.checked("grid", grid) | spaces.checked("random", random)
-    plain = "confidence" in searched or als.get("objective") == "explicit"
-    fixed = ({} if plain else {"confidence": "log"}) | als
+    fixed = _with_confidence(als, spaces.checked("grid", grid) | spaces.checked("random", random))
     check_writable(output)
     steps = _Steps(progress)
     with steps("clean and describe"):
@@ -131,6 +129,12 @@ def report(
     with beside(output) as unfinished:
         unfinished.write_text(filled, encoding="utf-8")
     return Path(output)
+
+
+def _with_confidence(als: dict[str, Any], searched: set[str]) -> dict[str, Any]:
+    """Arguments of `ALS` with the report's own default of confidence, unless it is searched or means nothing."""
+    plain = "confidence" in searched or als.get("objective") == "explicit"
+    return ({} if plain else {"confidence": "log"}) | als
 
 
 class _Steps:

@@ -131,7 +131,7 @@ def distribution(values: Any, what: str, title: str) -> Figure:
         mean = array.mean()
         upper.axvline(mean, color=ORANGE)
         left = mean - array[0] > (array[-1] - array[0]) / 2
-        where = {"ha": "right" if left else "left", "va": "top", "fontsize": SMALL, "color": ORANGE}
+        where = {"ha": "right" if left else "left", "va": "top", "fontsize": SMALL, "color": INK}
         at = (mean, 0.97), (-4 if left else 4, 0)
         upper.annotate(
             f"mean {short_number(mean)}", *at, xycoords=upper.get_xaxis_transform(), textcoords="offset points", **where
@@ -199,7 +199,7 @@ def trials(table: pd.DataFrame, names: Sequence[str], metric: str) -> Figure:
         if numeric:
             axes.locator_params(axis="x", nbins=4 if columns == 1 else 2)
         if numeric and len(values) and values.min() > 0 and values.max() > 20 * values.min():
-            log_axis(axes, values.min(), values.max(), ticks=4 if columns == 1 else 3)
+            log_axis(axes, values.min(), values.max(), ticks=3)
         axes.plot(values if numeric else values.astype(str), table["score"], "o", color=BLUE, alpha=0.8)
         if len(table):
             axes.plot([values.iloc[0] if numeric else str(values.iloc[0])], [table["score"].iloc[0]], "o", color=ORANGE)

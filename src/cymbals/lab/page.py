@@ -203,7 +203,9 @@ def settings(params: Any) -> str:
 
 
 def setting(value: Any) -> str:
-    return three_digits(value) if _is_float(value) else str(value)
+    if _is_float(value):
+        return three_digits(value)
+    return str(getattr(value, "__name__", value))
 
 
 # -- pictures and the page -------------------------------------------------------------------------------------------

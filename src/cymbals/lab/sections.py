@@ -40,7 +40,7 @@ def data(description: Description, given: Interactions | RawEvents) -> Section:
         f"A pair is a user together with an item that the user has. {n_users:,} users and {n_items:,} items could form "
         f"{n_users * n_items:,} pairs. The data hold {three_digits(100 * held)} % of them: this is the density."
     )
-    return Section("data", "The data", [Row([_overview(description), text])])
+    return Section("data", "The data", [Row([text, _overview(description)])])
 
 
 def _as_found(description: Description, given: RawEvents) -> list[str | Row]:
@@ -231,7 +231,7 @@ def newcomer(model: ALS, train: Interactions) -> Section:
             f"The model does not know this user, who has only {model.name_of(item)}, with the value {value:g}. Folding in "
             "computes factors for the user from that item alone. The model is not fitted again."
         )
-        section.parts.append(Row([Table("recommended to a newcomer", table, bars="score"), text]))
+        section.parts.append(Row([text, Table("recommended to a newcomer", table, bars="score")]))
     return section
 
 
@@ -242,7 +242,7 @@ def made(steps: list[dict[str, Any]], seed: int, fixed: dict[str, Any]) -> Secti
         f"cymbals {version()}, {threads()} threads, {simd()} kernels. Seed {seed}. Arguments given for all settings: "
         f"{given}."
     )
-    return Section("made", "How this was made", [Row([Table("steps", frame(steps)), text])])
+    return Section("made", "How this was made", [Row([text, Table("steps", frame(steps))])])
 
 
 # -- parts -----------------------------------------------------------------------------------------------------------

@@ -1,5 +1,7 @@
-"""The report: one file that needs nothing else, whose numbers are what slow computations find, readable in a browser."""
+"""The report: one file that needs nothing else. Its numbers are what slow computations find; browsers of all widths show
+it; nothing stands twice."""
 
+import base64
 import html.parser
 import json
 import re
@@ -17,29 +19,32 @@ import cymbals
 from cymbals import ALS, datasets, split, validation
 from cymbals.data.datasets import synthetic
 from cymbals.evaluation.baselines import Popularity, Random
+from cymbals.lab import page as page_parts
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 SMALL = {"n": 3, "n_users": 120, "iterations": 4, "listeners": None}
 
 
 class Page(html.parser.HTMLParser):
-    """Tables by caption, each a list of rows of text or, where the page has it, the number in full; all else by tag."""
+    """Tables by caption, with the number in full where a cell has one; `texts`: the same tables as a reader sees them."""
 
     def __init__(self, text):
         super().__init__()
-        self.tables, self.tags, self.text = {}, [], []
-        self.rows, self.caption, self.value, self.inside = [], "", None, None
+        self.tables, self.texts, self.tags, self.text, self.captions, self.headings = {}, {}, [], [], [], []
+        self.rows, self.shown, self.caption, self.value, self.inside = [], [], "", None, None
         self.feed(text)
+        self.alts = [attrs["alt"] for tag, attrs in self.tags if tag == "img"]
 
     def handle_starttag(self, tag, attrs):
         attrs = dict(attrs)
         self.tags.append((tag, attrs))
-        if tag in ("td", "th", "caption", "p"):
+        if tag in ("td", "th", "caption", "p", "h2"):
             self.inside, self.value, self.text = tag, attrs.get("data-value"), []
         if tag == "tr":
             self.rows.append([])
+            self.shown.append([])
         if tag == "table":
-            self.rows = []
+            self.rows, self.shown = [], []
 
     def handle_data(self, data):
         if self.inside:
@@ -49,12 +54,17 @@ class Page(html.parser.HTMLParser):
         text = "".join(self.text).strip()
         if tag == "caption":
             self.caption = text
+            self.captions.append(text)
         if tag in ("td", "th"):
             self.rows[-1].append(float(self.value) if self.value is not None else text)
+            self.shown[-1].append(text)
+        if tag == "h2":
+            self.headings.append(text)
         if tag == "p":
             self.tables.setdefault("text", []).append(text)
         if tag == "table":
             self.tables[self.caption] = pd.DataFrame(self.rows[1:], columns=self.rows[0])
+            self.texts[self.caption] = pd.DataFrame(self.shown[1:], columns=self.shown[0])
         if tag == self.inside:
             self.inside = None
 
@@ -95,11 +105,11 @@ def check(page, data, n_users, seed=0):
     for metric in table.index:
         assert table.loc[metric, "ALS"] == pytest.approx(als[metric], rel=1e-12)
         low, high = validation.interval(als, metric, seed=seed)
-        assert (table.loc[metric, "ALS, 95 % from"], table.loc[metric, "to"]) == pytest.approx((low, high), rel=1e-12)
+        assert (table.loc[metric, "95 % from"], table.loc[metric, "to"]) == pytest.approx((low, high), rel=1e-12)
     exact = page.tables["AUC, exact and sampled"].set_index("others")["AUC"]
     assert exact.iloc[0] == table.loc["auc", "ALS"]
-    losses = page.tables["Loss after each iteration"]["loss"]
-    assert losses.iloc[-1] == pytest.approx(model.loss(train), rel=1e-9)
+    (losses,) = [label for label in page.alts if label.startswith("Loss after each iteration")]
+    assert float(re.search(r"to ([\d.]+) in", losses)[1]) == pytest.approx(model.loss(train), rel=1e-5)
     per_user = {
         name: slow_ndcg_and_auc(m, dense, rows) for name, m in (("ALS", model), ("popular", Popularity().fit(train)))
     }
@@ -115,9 +125,9 @@ def check(page, data, n_users, seed=0):
     check_search(page, train, n_users, seed)
     check_neighbours(page, model)
     check_popularity(page, model, dense[0], rows)
-    glance = " ".join(page.tables["text"])
-    assert f"in {als['auc']:.1%} of all cases" in glance
-    assert f"hold {als['recall@10']:.1%} of the held-out items" in glance
+    glance = " ".join(page.tables["text"]).replace("\u00a0", " ")
+    assert f"in {100 * als['auc']:.1f} % of all cases" in glance
+    assert f"hold {100 * als['recall@10']:.1f} % of that user's held-out items" in glance
     return model, train
 
 
@@ -145,7 +155,7 @@ def check_neighbours(page, model):
     """Cosines of the five nearest to each of the most popular, and what a newcomer gets."""
     y = model.item_factors_.astype(float)
     length = np.linalg.norm(y, axis=1)
-    popular = model.popular(5)[0].tolist()
+    popular = model.popular(6)[0].tolist()
     rows = model.items_.rows("items", popular)
     for item, row in zip(popular, rows, strict=True):
         cosine = np.divide(y @ y[row], length * length[row], out=np.full(length.size, -np.inf), where=length > 0)
@@ -164,7 +174,7 @@ def check_neighbours(page, model):
 
 def check_popularity(page, model, train, rows):
     """Popularity of recommendations, one user at a time."""
-    table = page.tables["Popularity of ten recommendations for each user"].set_index("figure")["ALS"].tolist()
+    table = page.tables["Popularity of ten recommendations for each user"].set_index("measure")["ALS"].tolist()
     scores, audience = model.user_factors_ @ model.item_factors_.T, np.count_nonzero(train, axis=0)
     top = set(np.argsort(-audience, kind="stable")[: max(1, audience.size // 100)].tolist())
     given = []
@@ -210,7 +220,7 @@ def test_numbers_are_what_slow_computations_find(page, made_up):
         heard = set(train.item_ids[train.csr.row(train.user_ids.tolist().index(user))[0]].tolist())
         assert not heard & set(table["item"])
         assert table["name"].tolist() == [names.get(a, str(a)) for a in ids.tolist()]
-    bias = found.tables["Popularity of ten recommendations for each user"].set_index("figure")
+    bias = found.tables["Popularity of ten recommendations for each user"].set_index("measure")
     users = train.user_ids[np.sort(np.random.default_rng(0).choice(train.shape[0], 120, replace=False))]
     assert bias["ALS"].tolist() == pytest.approx(list(validation.popularity_bias(model, train, 10, users).values()))
 
@@ -243,7 +253,7 @@ def test_it_stands_alone_and_everybody_can_read_it(page):
     found = Page(text)
     assert not re.search(r"<script|https?://(?!www\.w3\.org)|@import|url\(", text)
     pictures = [attrs for tag, attrs in found.tags if tag == "img"]
-    assert len(pictures) > 8
+    assert len(pictures) == 9
     assert all(p["src"].startswith("data:image/svg+xml;base64,") and len(p["alt"]) > 40 for p in pictures)
     assert all(attrs["scope"] == "col" for tag, attrs in found.tags if tag == "th")
     assert ("html", {"lang": "en"}) in found.tags
@@ -275,7 +285,8 @@ def test_settings_given(tmp_path, how):
     data = cymbals.Interactions.from_arrays(rng.integers(0, 60, 900), rng.integers(0, 30, 900))
     cymbals.report(data, tmp_path / "r.html", iterations=2, listeners=[3], **how)
     found = Page((tmp_path / "r.html").read_text())
-    assert len(found.tables["Settings, best first"]) == (2 if "grid" in how else 1)
+    assert ("Settings, best first" in found.tables) == ("grid" in how)
+    assert ("Search" in found.headings) == ("grid" in how)
     assert "Recommended to user 3" in found.tables
 
 
@@ -314,6 +325,85 @@ def test_nothing_is_left_behind_where_it_fails(tmp_path):
             cymbals.report(data, tmp_path / "r.html", **how)
 
 
+def test_each_list_stands_once(page):
+    """A top list is a table with bars in it, and no picture; no table stands twice, be it under two captions."""
+    found = Page(page.read_text())
+    assert len(found.captions) == len(set(found.captions))
+    contents = [table.to_json() for table in found.texts.values()]
+    assert len(contents) == len(set(contents))
+    tops = [caption for caption in found.captions if caption.startswith("Top ")]
+    assert len(tops) == 5
+    assert not [alt for alt in found.alts if "bars" in alt or alt.startswith("Top")]
+    assert "Loss after each iteration" not in found.captions
+    bars = [attrs["style"] for tag, attrs in found.tags if tag == "td" and attrs.get("class") == "n bar"]
+    lengths = [float(re.fullmatch(r"--length: ([\d.]+)", style)[1]) for style in bars]
+    assert len(lengths) >= 50
+    assert 0 <= min(lengths) <= max(lengths) == 1
+    assert lengths.count(1) >= len(tops)
+
+
+def test_numbers_are_short(page):
+    """No fraction of more than six significant digits, in tables, sentences and texts of pictures; no tiny p-value."""
+    text = page.read_text()
+    found = Page(text)
+    visible = " ".join(
+        [*(str(cell) for table in found.texts.values() for cell in table.to_numpy().ravel()), *found.tables["text"]]
+    )
+    fractions = re.findall(r"(?<![\w.])\d[\d,]*\.\d+(?:e-?\d+)?", f"{visible} {' '.join(found.alts)}")
+    assert len(fractions) > 100
+    digits = [len(re.sub(r"e.*|\D", "", number).lstrip("0")) for number in fractions]
+    assert max(digits) <= 6
+    assert not re.findall(r"e-[1-9]\d\d", visible)
+
+
+def test_numbers_of_a_column_are_written_alike():
+    cases = [
+        ("auc", [0.9043, 0.0001884, float("nan")], ["0.9043", "0.0002", "–"]),
+        ("seconds", [12.345, 0.1], ["12.35", "0.10"]),
+        ("users", [1122278, 3], ["1,122,278", "3"]),
+        ("item", [1122278], ["1122278"]),
+        ("p, t test", [1.248e-175, 3.21e-8, 0.0123, 0.5], ["< 1e-99", "3e-08", "0.012", "0.5"]),
+        ("value", [0.00278321, 92834, "log"], ["0.00278", "92,834", "log"]),
+        ("mean", [200.999, 0.0742], ["201", "0.0742"]),
+        ("mean", [200.999, 132.694], ["201.0", "132.7"]),
+    ]
+    for column, values, texts in cases:
+        assert page_parts.written(column, values) == texts
+    assert [page_parts.setting(v) for v in (28.765041432546976, 0.000123456, 33, "log")] == [
+        "28.8",
+        "0.000123",
+        "33",
+        "log",
+    ]
+
+
+def test_sections_without_content_are_left_out(page, tmp_path):
+    raw = Page(page.read_text()).headings
+    assert raw == [
+        "At a glance", "The data", "Cleaning", "Activity and popularity", "Top lists", "Search", "The chosen model",
+        "Validation", "Recommendations", "Similar items", "A newcomer with one item", "How this was made",
+    ]  # fmt: skip
+    rng = np.random.default_rng(0)
+    users, items = np.divmod(np.flatnonzero(rng.random(40 * 30) < 0.5), 30)
+    same = cymbals.Interactions.from_arrays(users, items)
+    cymbals.report(same, tmp_path / "r.html", factors=2, alpha=1.0, regularization=0.1, iterations=2)
+    found = Page((tmp_path / "r.html").read_text())
+    assert "Cleaning" not in found.headings  # the data came clean
+    assert "Search" not in found.headings  # nothing was searched
+    whole = cymbals.Interactions.from_arrays(np.repeat(np.arange(6), 5), np.tile(np.arange(5), 6))
+    cymbals.report(whole, tmp_path / "r.html", factors=2, alpha=1.0, regularization=0.1, iterations=2)
+    found = Page((tmp_path / "r.html").read_text())
+    assert not {"Activity and popularity", "Top lists"} & set(found.headings)  # all users and all items are alike
+    assert not [caption for caption, table in found.tables.items() if caption != "text" and not len(table)]
+
+
+def test_pictures_follow_the_colours_of_the_page(page):
+    pictures = [base64.b64decode(p).decode() for p in re.findall(r'svg\+xml;base64,([^"]+)', page.read_text())]
+    assert all("prefers-color-scheme: dark" in svg and "fill: #ffffff" not in svg for svg in pictures)
+    assert not [svg for svg in pictures if re.search(r"(fill|stroke): #(1b1f24|0072b2|d55e00)", svg)]
+    assert not [svg for svg in pictures if "DejaVu" in svg]
+
+
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here (Debian: apt install chromium)")
 @pytest.mark.parametrize("width", [390, 1200])
 def test_in_a_browser(page, tmp_path, width):
@@ -323,7 +413,11 @@ def test_in_a_browser(page, tmp_path, width):
             e.getBoundingClientRect().right > innerWidth + 1).length,
         page: document.documentElement.scrollWidth, screen: innerWidth,
         drawn: [...document.images].every(i => i.complete && i.naturalWidth > 0),
-        small: [...document.querySelectorAll("p, td, th, a")]
+        unmarked: [...document.querySelectorAll(".table")].filter(e => e.scrollWidth > e.clientWidth + 1 &&
+            !getComputedStyle(e).backgroundAttachment.includes("local")).length,
+        scrolled: [...document.querySelectorAll(".table")].filter(e => e.scrollWidth > e.clientWidth + 1).length,
+        used: Math.max(...[...document.querySelectorAll("main .row > *")].map(e => e.getBoundingClientRect().right)),
+        small: [...document.querySelectorAll("p, td, th, a, dt, dd, figcaption, caption")]
             .filter(e => parseFloat(getComputedStyle(e).fontSize) < 14).length
     }) })</script>"""
     copy = tmp_path / "page.html"
@@ -342,5 +436,7 @@ def test_in_a_browser(page, tmp_path, width):
     facts = json.loads(title)
     assert facts["screen"] == width
     assert facts["page"] <= width
-    assert (facts["wide"], facts["small"]) == (0, 0)
+    assert (facts["wide"], facts["small"], facts["unmarked"]) == (0, 0, 0)
+    assert (facts["scrolled"] > 0) == (width < 500)  # a phone scrolls the widest tables, a screen none
+    assert facts["used"] >= width - 48  # no empty part on the right
     assert facts["drawn"]

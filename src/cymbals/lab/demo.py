@@ -1,4 +1,4 @@
-"""`cymbals demo`: the laboratory from raw files to named recommendations, on data whose truth is known."""
+"""`cymbals demo`: every step from raw files to named recommendations, on made-up data whose listeners have known tastes."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from rich.console import Console
 
 from ..data import audioscrobbler, split
 from ..data.datasets import synthetic
+from ..data.interactions import Interactions
 from ..evaluation.baselines import contenders
 from ..evaluation.evaluate import evaluate
 from ..model.als import ALS
@@ -23,7 +24,7 @@ Show = Callable[[Console, Mapping[str, Any]], None]
 
 
 def run(console: Console, n_listeners: int, seed: int, n_threads: int | None, show: Show, keep: str | None = None) -> None:
-    """Every step, with what it found. The data set and the model stay in the folder `keep`, if one is given."""
+    """Run every step and show what it found. With `keep`, the data set and the model stay in that folder."""
     with _folder(keep) as folder:
         console.rule("1. Raw files")
         planted = synthetic.write(folder, n_listeners, seed=seed)
@@ -58,33 +59,7 @@ def run(console: Console, n_listeners: int, seed: int, n_threads: int | None, sh
     console.print(f"AUC {auc:.4f}, {gain:.4f} above popularity", highlight=False)
 
     console.rule("5. Recommendations")
-    started = time.perf_counter()
-    ids, _ = model.recommend(data.user_ids, n=5, n_threads=n_threads)
-    seconds = time.perf_counter() - started
-    fits = [
-        planted.style_of_artist.get(artist) in planted.tastes_of_user[user]
-        for user, artists in zip(data.user_ids.tolist(), ids.tolist(), strict=True)
-        for artist in artists
-    ]
-    # a listener of one style, so that a reader sees at once whether the list fits
-    listener = next((row for row, u in enumerate(data.user_ids.tolist()) if len(planted.tastes_of_user[u]) == 1), 0)
-    user = data.user_ids[listener]
-    best: list[dict[str, Any]] = [
-        {"rank": rank, "artist": model.name_of(a), "style": planted.style_of_artist.get(a, "?"), "score": f"{s:.3f}"}
-        for rank, (a, s) in enumerate(zip(*model.recommend(user, n=5), strict=True), 1)
-    ]
-    show(console, {f"for listener {user}, who likes {', '.join(sorted(planted.tastes_of_user[user]))}": best})
-    artist = data.item_ids[int(np.argmax(np.bincount(train.csr.indices, minlength=data.shape[1])))]
-    rows = [
-        {"artist": model.name_of(a), "style": planted.style_of_artist.get(a, "?"), "cosine": f"{s:.3f}"}
-        for a, s in zip(*model.similar_items(artist, n=5), strict=True)
-    ]
-    show(console, {f"like {model.name_of(artist)} ({planted.style_of_artist.get(artist, '?')})": rows})
-    console.print(
-        f"{np.mean(fits):.3f} of the top-5 recommendations for all {len(data.user_ids):,} listeners "
-        f"fit their planted taste ({seconds:.2f} s)",
-        highlight=False,
-    )
+    user = _recommend(console, show, model, data, planted, n_threads)
 
     console.rule("What to do next")
     if keep is None:
@@ -101,8 +76,41 @@ def run(console: Console, n_listeners: int, seed: int, n_threads: int | None, sh
         console.print(f"{command:56}  {what}", highlight=False, soft_wrap=True)
 
 
+def _recommend(
+    console: Console, show: Show, model: ALS, data: Interactions, planted: synthetic.Planted, n_threads: int | None
+) -> Any:
+    """Show recommendations for a listener of one style, so that everybody sees whether they fit; return that listener."""
+    started = time.perf_counter()
+    ids, _ = model.recommend(data.user_ids, n=5, n_threads=n_threads)
+    seconds = time.perf_counter() - started
+    fits = [
+        planted.style_of_artist.get(artist) in planted.tastes_of_user[user]
+        for user, artists in zip(data.user_ids.tolist(), ids.tolist(), strict=True)
+        for artist in artists
+    ]
+    listener = next((row for row, u in enumerate(data.user_ids.tolist()) if len(planted.tastes_of_user[u]) == 1), 0)
+    user = data.user_ids[listener]
+    best: list[dict[str, Any]] = [
+        {"rank": rank, "artist": model.name_of(a), "style": planted.style_of_artist.get(a, "?"), "score": f"{s:.3f}"}
+        for rank, (a, s) in enumerate(zip(*model.recommend(user, n=5), strict=True), 1)
+    ]
+    show(console, {f"for listener {user}, who likes {', '.join(sorted(planted.tastes_of_user[user]))}": best})
+    artist = model.popular(1)[0][0]
+    rows = [
+        {"artist": model.name_of(a), "style": planted.style_of_artist.get(a, "?"), "cosine": f"{s:.3f}"}
+        for a, s in zip(*model.similar_items(artist, n=5), strict=True)
+    ]
+    show(console, {f"like {model.name_of(artist)} ({planted.style_of_artist.get(artist, '?')})": rows})
+    console.print(
+        f"{np.mean(fits):.3f} of the top-5 recommendations for all {len(data.user_ids):,} listeners "
+        f"fit their planted taste ({seconds:.2f} s)",
+        highlight=False,
+    )
+    return user
+
+
 def _folder(keep: str | None) -> AbstractContextManager[str]:
-    """A folder for the data set: `keep`, which must not hold anything yet, or one that is removed afterwards."""
+    """A folder for the data set: `keep`, which must be empty, or a temporary one that is removed afterwards."""
     if keep is None:
         return tempfile.TemporaryDirectory(prefix="cymbals-demo-")
     place = Path(keep)

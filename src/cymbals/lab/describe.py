@@ -1,4 +1,4 @@
-"""What a data set looks like, in tables and pictures: who listens how much, to what, and what cleaning changed."""
+"""A data set in tables and pictures: how active users are, which items are popular, and what cleaning changed."""
 
 from __future__ import annotations
 
@@ -32,24 +32,35 @@ class Description:
     Attributes
     ----------
     data : Interactions
-        What is described, cleaned where it came raw.
+        The data described. Raw events are cleaned first.
     tables : dict of str to DataFrame
-        "overview", "activity" and "popularity" (percentiles), "top items by plays", "top items by audience", "top users by
-        plays", "top users by curiosity" (distinct items); of raw events also the heads of the three files, "lines
-        rejected", "before and after cleaning" and "top artists before cleaning".
+        "overview"; "activity" and "popularity" (percentiles); "top items by plays", "top items by audience", "top users by
+        plays", "top users by curiosity" (distinct items). Raw events add the first lines of the three files ("plays, as
+        found" and so on), "lines rejected", "before and after cleaning" and "top artists before cleaning".
+    what : str
+        Name of the sums of values: "plays", unless `describe` was told another.
     """
 
     data: Interactions
     tables: dict[str, pd.DataFrame] = field(repr=False)
     _totals: _Totals = field(repr=False)
 
-    def figures(self) -> dict[str, Figure]:
+    @property
+    def what(self) -> str:
+        return self._totals.what
+
+    def figures(self, tops: bool = True) -> dict[str, Figure]:
         """Pictures, each a matplotlib Figure: cumulative distributions with percentiles, and the top lists as bars.
+
+        Parameters
+        ----------
+        tops : bool
+            Draw the top lists, too.
 
         Returns
         -------
         dict of str to Figure
-            "activity", "curiosity", "popularity", "audience", and the top lists under the names of their tables.
+            "activity", "curiosity", "popularity", "audience", and each top list by the name of its table.
         """
         t, w = self._totals, self._totals.what
         out = {
@@ -58,7 +69,7 @@ class Description:
             "popularity": figures.ecdf(t.of_item, f"{w} of an item", f"Popularity: {w} of each item"),
             "audience": figures.ecdf(t.audience, "users of an item", "Audience: distinct users of each item"),
         }
-        for title, table in self.tables.items():
+        for title, table in self.tables.items() if tops else ():
             if title.startswith("top ") and len(table):
                 names = [str(name) for name in table["name" if "name" in table else table.columns[0]]]
                 out[title] = figures.bars(names, table.iloc[:, -1], table.columns[-1], title.capitalize())
@@ -73,7 +84,9 @@ class Description:
 
 
 def describe(data: Interactions | RawEvents, top: int = 10, values: str = "plays") -> Description:
-    """Tables and pictures of a data set; of raw events before and after cleaning.
+    """Tables and pictures of a data set. Of raw events, they show the data before and after cleaning.
+
+    Call it before the first fit, to see whether the data are what you think they are.
 
     Parameters
     ----------
@@ -81,7 +94,7 @@ def describe(data: Interactions | RawEvents, top: int = 10, values: str = "plays
     top : int
         Length of the top lists.
     values : str
-        What sums of values are called in tables and pictures, such as "sum of ratings"; raw events are plays.
+        Name of the sums of values in tables and pictures, such as "sum of ratings". For raw events it is plays.
 
     Returns
     -------
@@ -110,7 +123,7 @@ def describe(data: Interactions | RawEvents, top: int = 10, values: str = "plays
 class _Totals:
     """Sums over the rows and columns of a data set."""
 
-    what: str  # is added up
+    what: str  # name of the sums
     of_user: NDArray[Any]
     of_item: NDArray[Any]
     curiosity: NDArray[np.int64]
@@ -184,13 +197,13 @@ def _raw_tables(raw: RawEvents, cleaned: Interactions, top: int) -> dict[str, pd
 
 
 def _facts(facts: dict[str, tuple[Any, ...]], *columns: str) -> pd.DataFrame:
-    """Numbers of all kinds under each other: whole ones stay whole."""
+    """A table with whole numbers and fractions in one column: object columns keep whole numbers whole."""
     values = zip(*facts.values(), strict=True)
     return frame({"what": list(facts)} | {c: np.array(v, dtype=object) for c, v in zip(columns, values, strict=True)})
 
 
 def _whole(values: NDArray[np.float64]) -> NDArray[Any]:
-    """Sums of whole numbers as such."""
+    """Sums that are whole numbers as integers, others as they are."""
     return values.astype(np.int64) if np.all(values == np.rint(values)) and np.all(np.abs(values) < 2**53) else values
 
 
@@ -205,6 +218,6 @@ def _percentiles(columns: dict[str, NDArray[Any]]) -> pd.DataFrame:
 
 
 def _top(values: NDArray[Any], n: int, who: Callable[[NDArray[np.int64]], dict[str, Any]], what: str) -> pd.DataFrame:
-    """The n largest, ties to the lower row."""
+    """The n largest values; of equal ones, the lower row first."""
     rows = np.argsort(-values, kind="stable")[:n]
     return frame(who(rows) | {what: _whole(values[rows])})

@@ -1,5 +1,5 @@
-"""Pictures: distributions, top lists, a search, a fit. Each is a matplotlib Figure of its own, whose label (`get_label`)
-says in words what it shows."""
+"""Pictures of distributions, top lists, a search and a fit. Each function returns a matplotlib Figure of its own, whose
+label (`get_label`) says in words what the picture shows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..base.checks import refuse_masked
-from ..base.drawing import BLUE, GREY, ORANGE, WIDTH, log_axis, new_figure, short_number, tidy
+from ..base.drawing import (
+    BLUE,
+    GREY,
+    INK,
+    ORANGE,
+    SMALL,
+    WIDTH,
+    heading,
+    log_axis,
+    new_figure,
+    percent_axis,
+    short_number,
+    tidy,
+)
 from ..base.format import is_number, printable
 
 if TYPE_CHECKING:
@@ -20,24 +33,28 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PERCENTILES = (10, 25, 50, 75, 90)
-_POINTS = 500  # of a curve: as many as can be told apart
+_PANEL = 3.2  # inches: width of a panel that stands alone
+_POINTS = 500  # of a curve: more cannot be told apart on a screen
 
 
 def ecdf(values: Any, what: str, title: str) -> Figure:
-    """Empirical cumulative distribution of positive numbers on a log axis, with its percentiles.
+    """Empirical cumulative distribution of positive numbers on a log axis, with five percentiles marked.
+
+    Use it for counts that run over several orders of magnitude, such as the plays of each user.
 
     Parameters
     ----------
     values : array_like
+        Numbers that are not positive are left out.
     what : str
-        What the values are, for the axis.
+        Name of the values, for the x axis.
     title : str
 
     Returns
     -------
     matplotlib Figure
     """
-    figure, axes = new_figure(title, what, "share at most this")
+    figure, axes = new_figure(title, what, "share with at most this")
     array = np.sort(_floats(values))
     array = array[array > 0]
     if array.size:
@@ -48,44 +65,49 @@ def ecdf(values: Any, what: str, title: str) -> Figure:
 
 
 def bars(names: Sequence[str], values: Any, what: str, title: str) -> Figure:
-    """Horizontal bars, the first on top.
+    """Horizontal bars with the number at the end of each, the first bar on top.
 
     Parameters
     ----------
     names : sequence of str
     values : array_like
     what : str
-        What the values are, for the axis.
+        Name of the values, for the x axis.
     title : str
 
     Returns
     -------
     matplotlib Figure
     """
-    figure, axes = new_figure(title, what, "")
     array = _floats(values)
+    figure, axes = new_figure(title, what, "", height=max(2.0, 0.9 + 0.23 * array.size))
     lines = [printable(" ".join(name.split())) for name in names]
     short = [line if len(line) <= 28 else f"{line[:27]}…" for line in lines]
     places = np.arange(array.size)
-    axes.barh(places, array, color=BLUE)
+    numbers = [short_number(value) for value in array]
+    drawn = axes.barh(places, array, color=BLUE, height=0.7)
+    axes.bar_label(drawn, numbers, padding=3, fontsize=SMALL, color=INK)
+    axes.margins(x=0.14, y=0.02)
     axes.set_yticks(places, [s.replace("$", r"\$") for s in short])
     axes.invert_yaxis()
-    axes.grid(axis="y", visible=False)
-    axes.xaxis.set_major_formatter(lambda value, _: short_number(value))
-    listed = ", ".join(f"{name} {short_number(value)}" for name, value in zip(short, array, strict=True))
+    axes.grid(visible=False)
+    axes.set_xticks([])  # each bar has its number
+    axes.spines["bottom"].set_visible(False)
+    axes.tick_params(axis="y", length=0)
+    listed = ", ".join(f"{name} {number}" for name, number in zip(short, numbers, strict=True))
     figure.set_label(f"{title}: bars of {what}. {listed}.")
     return figure
 
 
 def distribution(values: Any, what: str, title: str) -> Figure:
-    """Histogram of figures of users, and their cumulative distribution with percentiles under it.
+    """Histogram of one number per user and, below it, the cumulative distribution with five percentiles marked.
 
     Parameters
     ----------
     values : array_like
         NaN is left out.
     what : str
-        What the values are, for the axes.
+        Name of the values, for the x axis.
     title : str
 
     Returns
@@ -98,25 +120,32 @@ def distribution(values: Any, what: str, title: str) -> Figure:
     array = array[~np.isnan(array)]
     figure = Figure(figsize=(WIDTH, 4.8), layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True)
-    figure.suptitle(printable(title), fontsize=11)
+    heading(upper, title)
     upper.set(ylabel="users")
-    lower.set(xlabel=printable(what), ylabel="share at most this")
+    lower.set(xlabel=printable(what), ylabel="share with at most this")
     for axes in (upper, lower):
         tidy(axes)
     figure.set_label(f"{title}: no values.")
     if array.size:
         upper.hist(array, bins=40, color=BLUE)
-        upper.axvline(array.mean(), color=ORANGE)
+        mean = array.mean()
+        upper.axvline(mean, color=ORANGE)
+        left = mean - array[0] > (array[-1] - array[0]) / 2
+        where = {"ha": "right" if left else "left", "va": "top", "fontsize": SMALL, "color": INK}
+        at = (mean, 0.97), (-4 if left else 4, 0)
+        upper.annotate(
+            f"mean {short_number(mean)}", *at, xycoords=upper.get_xaxis_transform(), textcoords="offset points", **where
+        )
         marks = _cumulative(lower, array)
         figure.set_label(
             f"{title}: histogram and cumulative distribution of {what} over {array.size:,} users. "
-            f"Mean {short_number(array.mean())}; percentiles {marks}."
+            f"Mean {short_number(mean)}; percentiles {marks}."
         )
     return figure
 
 
 def history(entries: list[dict[str, Any]], title: str = "Loss after each iteration") -> Figure:
-    """Loss by iteration, from `ALS.history_`.
+    """Loss after each iteration, from `ALS.history_`.
 
     Parameters
     ----------
@@ -133,13 +162,13 @@ def history(entries: list[dict[str, Any]], title: str = "Loss after each iterati
     figure, axes = new_figure(title, "iteration", "loss")
     losses = [entry["loss"] for entry in entries]
     axes.plot([entry["iteration"] for entry in entries], losses, "o-", color=BLUE, markersize=4)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
     figure.set_label(f"{title}: from {losses[0]:.6g} to {losses[-1]:.6g} in {len(losses)} iterations.")
     return figure
 
 
 def trials(table: pd.DataFrame, names: Sequence[str], metric: str) -> Figure:
-    """Score against each parameter of a search.
+    """Score of each setting against each parameter of a search, a panel for each parameter; the best is orange.
 
     Parameters
     ----------
@@ -148,7 +177,7 @@ def trials(table: pd.DataFrame, names: Sequence[str], metric: str) -> Figure:
     names : sequence of str
         Parameters to show, at least one.
     metric : str
-        What the score is.
+        Name of the score, for the y axis.
 
     Returns
     -------
@@ -159,29 +188,31 @@ def trials(table: pd.DataFrame, names: Sequence[str], metric: str) -> Figure:
     table = table[table["score"].notna()]
     columns = min(len(names), 3)
     rows = -(-len(names) // columns)
-    figure = Figure(figsize=(WIDTH, 2.4 * rows), layout="constrained")
+    figure = Figure(figsize=(min(WIDTH, _PANEL * columns), 2.4 * rows), layout="constrained")
     panels = figure.subplots(rows, columns, sharey=True, squeeze=False)
     for axes in panels.flat[len(names) :]:
         axes.set_visible(False)
     for axes, name in zip(panels.flat, names, strict=False):
         values = table[name]
+        tidy(axes)
         numeric = values.map(is_number).all()
+        if numeric:
+            axes.locator_params(axis="x", nbins=4 if columns == 1 else 2)
         if numeric and len(values) and values.min() > 0 and values.max() > 20 * values.min():
-            log_axis(axes, values.min(), values.max())
+            log_axis(axes, values.min(), values.max(), ticks=3)
         axes.plot(values if numeric else values.astype(str), table["score"], "o", color=BLUE, alpha=0.8)
         if len(table):
             axes.plot([values.iloc[0] if numeric else str(values.iloc[0])], [table["score"].iloc[0]], "o", color=ORANGE)
         axes.set_xlabel(name)
-        tidy(axes)
     for axes in panels[:, 0]:
         axes.set_ylabel(metric)
-    best = ", ".join(f"{name} {table[name].iloc[0]}" for name in names) if len(table) else "nothing"
+    best = ", ".join(_setting(name, table[name].iloc[0]) for name in names) if len(table) else "nothing"
     figure.set_label(f"Search: {metric} of {len(table)} settings against {', '.join(names)}. Best, in orange: {best}.")
     return figure
 
 
 def scaling(table: pd.DataFrame, names: Sequence[str], what: str) -> Figure:
-    """Curves of a figure over the first of the parameters that were varied, one for each setting of the others.
+    """Curves of a measured number over the first parameter, one curve for each setting of the other parameters.
 
     Parameters
     ----------
@@ -206,9 +237,13 @@ def scaling(table: pd.DataFrame, names: Sequence[str], what: str) -> Figure:
     if table[names[0]].map(is_number).all():
         axes.set_xticks(sorted(table[names[0]].unique()))
     if len(names) > 1:
-        axes.legend(fontsize=8, frameon=False)
+        axes.legend(fontsize=SMALL, frameon=False, labelcolor=INK)
     figure.set_label(f"{title}: from {short_number(table[what].min())} to {short_number(table[what].max())}.")
     return figure
+
+
+def _setting(name: str, value: Any) -> str:
+    return f"{name} {short_number(value)}" if is_number(value) else f"{name} {value}"
 
 
 def _floats(values: Any) -> NDArray[np.float64]:
@@ -217,28 +252,30 @@ def _floats(values: Any) -> NDArray[np.float64]:
 
 
 def _cumulative(axes: Axes, rising: NDArray[np.float64]) -> str:
-    """A step curve of sorted values, with lines at their percentiles, which are returned in words."""
+    """Draw the step curve of sorted values and mark its percentiles, which are returned in words."""
     values, last = np.unique(rising[::-1], return_index=True)
     share = (rising.size - last) / rising.size
-    if values.size > _POINTS:  # evenly along the curve: neither a steep nor a flat part is left out
+    if values.size > _POINTS:  # points at equal distances along the curve, so that steep and flat parts both keep theirs
         along = np.cumsum(np.hypot(np.diff(_on_axis(axes, values), prepend=np.nan), np.diff(share, prepend=np.nan))[1:])
         kept = np.unique(np.searchsorted(along, np.linspace(0, along[-1], _POINTS)))
         kept = np.unique(np.concatenate(([0], np.minimum(kept + 1, values.size - 1), [values.size - 1])))
         values, share = values[kept], share[kept]
     axes.step(np.concatenate((values[:1], values)), np.concatenate(([0], share)), where="post", color=BLUE)
+    percent_axis(axes)
     marks = []
     for percentile, value in zip(PERCENTILES, np.percentile(rising, PERCENTILES), strict=True):
         marks.append(f"{percentile} %: {short_number(value)}")
         axes.axvline(value, color=GREY, linewidth=0.8, linestyle=":")
+        axes.plot([value], [percentile / 100], "o", color=BLUE, markersize=3.5)
         place = _on_axis(axes, np.array([values[0], value, values[-1]]))[1] if values.size > 1 else 0.0
-        ha, va, gap = ("left", "top", 3) if place < 0.8 else ("right", "bottom", -3)  # so that it ends inside
+        ha, va, gap = ("left", "top", 5) if place < 0.7 else ("right", "bottom", -5)  # so that the text ends inside
         axes.annotate(
             marks[-1],
             (value, percentile / 100),
-            (gap, -gap / 2),
+            (gap, -gap / 4),
             textcoords="offset points",
-            fontsize=7.5,
-            color="#333333",
+            fontsize=SMALL,
+            color=INK,
             ha=ha,
             va=va,
         )
@@ -246,7 +283,7 @@ def _cumulative(axes: Axes, rising: NDArray[np.float64]) -> str:
 
 
 def _on_axis(axes: Axes, values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Values as places along the axis, 0 to 1."""
+    """Rising values as places along the axis, from 0 to 1."""
     places = np.log(values) if axes.get_xscale() == "log" else values
     out: NDArray[np.float64] = (places - places[0]) / (places[-1] - places[0])
     return out

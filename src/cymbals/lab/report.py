@@ -1,12 +1,11 @@
-"""The laboratory in one page: data, cleaning, search, validation, the chosen model, recommendations, as one HTML file.
+"""The whole laboratory as one HTML file: data, cleaning, search, the chosen model, validation, recommendations.
 
-Every step runs here, in order; `sections` says what it found, the template lays that out.
+Every step runs here, in order. `sections` and `scores` put the findings into words, tables and pictures; `page` and the
+template report.html lay them out.
 """
 
 from __future__ import annotations
 
-import base64
-import io
 import os
 import resource
 import sys
@@ -14,12 +13,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..base.checks import share, whole_number
 from ..base.files import beside, check_writable
-from ..base.format import cell, is_number, printable
-from ..base.optional import optional
 from ..choose import spaces
 from ..choose.search import search
 from ..data import split
@@ -29,11 +26,9 @@ from ..data.interactions import Interactions
 from ..evaluation.baselines import contenders
 from ..evaluation.evaluate import evaluate
 from ..model.als import ALS
-from . import sections
+from . import scores, sections
 from .describe import describe
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from .page import template
 
 
 def report(
@@ -54,26 +49,30 @@ def report(
 ) -> Path:
     """Run the whole laboratory and write what it found to one self-contained HTML file.
 
+    Use it for a first look at new data, and to show to others what a model does with them.
+
     Parameters
     ----------
     data : RawEvents or Interactions
-        Raw events are cleaned, and shown before and after.
+        Raw events are cleaned first, and the report shows them before and after.
     output : path-like
-        Written beside and renamed.
+        The file to write. It appears when the report is complete.
     title : str
     test_fraction : float
-        Share of the entries that is held out; the search never sees them.
+        Share of the entries that is held out. The search does not see them.
     grid, random, n, metric
-        What is searched, as `search` takes it; by default `n` draws of factors, regularization and alpha.
+        Settings to search and the metric that decides, as in `search`. The default is `n` draws of factors,
+        regularization and alpha.
     n_users : int
-        Users that are scored on the test part, drawn once where there are more; the search scores a tenth of them.
+        The most users to score on the test part; if there are more, these are drawn once. The search scores a tenth.
     listeners : array_like of ids, optional
-        Whose recommendations to show; by default a very active, a typical and a little active one.
+        Users whose recommendations to show. The default is a very active, a typical and a little active one.
     seed : int
     progress : bool
-        Say what is being done, on stderr where that is a terminal.
+        Name each step on stderr as it begins, if stderr is a terminal.
     **als
-        Arguments of `ALS` for all settings; confidence is "log" unless given, which ranks far better on play counts.
+        Arguments of `ALS` for all settings. The default of confidence is "log" here, because it ranks far better on play
+        counts.
 
     Returns
     -------
@@ -87,17 +86,15 @@ def report(
     >>> cymbals.report(data, "report.html", factors=50)  # doctest: +SKIP
     """
     fraction, n_users = share("test_fraction", test_fraction), whole_number("n_users", n_users, 1)
-    template = _template()
-    searched = spaces.checked("grid", grid) | spaces.checked("random", random)
-    plain = "confidence" in searched or als.get("objective") == "explicit"
-    fixed = ({} if plain else {"confidence": "log"}) | als
+    page = template()
+    fixed = _with_confidence(als, spaces.checked("grid", grid) | spaces.checked("random", random))
     check_writable(output)
     steps = _Steps(progress)
     with steps("clean and describe"):
         description = describe(data, values="sum of ratings" if als.get("objective") == "explicit" else "plays")
     cleaned = description.data
     if listeners is not None:
-        cleaned.users.rows("listeners", listed(listeners))  # raises now what would be raised after minutes
+        cleaned.users.rows("listeners", listed(listeners))  # an unknown id is an error now, not after minutes
     train, test = split.random(cleaned, fraction, seed)
     with steps("search"):
         scored = max(1, n_users // 10)
@@ -111,32 +108,37 @@ def report(
     if not metrics["ALS"].n_users:
         raise ValueError(f"test_fraction {fraction} of {cleaned.nnz} entries leaves nothing to score; hold more out")
     with steps("validate"):
-        validated = sections.validated(compared, metrics, train, test, users, seed, n_threads)
+        validated = scores.validated(scores.Validated(compared, metrics, train, test, users, seed, n_threads))
     with steps("recommend"):
         recommended = sections.recommendations(model, train, listeners)
-    pictures = description.figures()
-    page = [
-        sections.glance(description, found, metrics, steps.seconds),
-        *sections.as_found(description, data),
+    found_out = [
+        scores.glance(cleaned, found, metrics, steps.seconds),
+        sections.data(description, data),
         sections.cleaning(description, data),
-        sections.activity(description, pictures),
-        sections.top_lists(description, pictures),
+        sections.activity(description),
+        sections.top_lists(description),
         sections.searched(found, metric, scored, cleaned.shape[0]),
-        sections.chosen(model),
+        sections.chosen(model, found),
         validated,
         recommended,
         sections.similar_items(model, train),
         sections.newcomer(model, train),
         sections.made(steps.rows, seed, fixed),
     ]
-    filled = template.render(title=title, sections=page, cell=cell, is_number=is_number, picture=_picture)
+    filled = page.render(title=title, sections=[section for section in found_out if section.parts])
     with beside(output) as unfinished:
         unfinished.write_text(filled, encoding="utf-8")
     return Path(output)
 
 
+def _with_confidence(als: dict[str, Any], searched: set[str]) -> dict[str, Any]:
+    """Arguments of `ALS` with the report's own default of confidence, unless it is searched or means nothing."""
+    plain = "confidence" in searched or als.get("objective") == "explicit"
+    return ({} if plain else {"confidence": "log"}) | als
+
+
 class _Steps:
-    """Seconds of each step, and the most memory the process has had by its end."""
+    """Seconds of each step, and the peak memory of the process at the end of the step."""
 
     def __init__(self, say: bool) -> None:
         self.say, self.rows = say, list[dict[str, Any]]()
@@ -148,7 +150,7 @@ class _Steps:
         started = time.perf_counter()
         yield
         seconds = time.perf_counter() - started
-        self.rows.append({"step": what, "seconds": seconds, "peak memory so far, GB": _peak_memory() / 1e9})
+        self.rows.append({"step": what, "seconds": seconds, "peak memory, GB": _peak_memory() / 1e9})
 
     @property
     def seconds(self) -> float:
@@ -156,33 +158,9 @@ class _Steps:
 
 
 def _peak_memory() -> int:
-    """The most bytes this process has had; where Linux tells, not those of the one that started it."""
+    """The most bytes that this process has had in memory. On Linux, `ru_maxrss` may count the parent: /proc does not."""
     try:
         status = Path("/proc/self/status").read_text()
         return 1024 * int(status.split("VmHWM:")[1].split()[0])
     except (OSError, IndexError):
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-
-
-def _picture(figure: Figure) -> str:
-    """A figure as a data URI, the same for the same figure."""
-    import matplotlib
-
-    stream = io.BytesIO()
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "cymbals"}):
-        figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
-    return "data:image/svg+xml;base64," + base64.b64encode(stream.getvalue()).decode()
-
-
-def _template() -> Any:
-    jinja2, _ = (optional(module, "a report") for module in ("jinja2", "matplotlib"))  # now rather than after minutes
-    loader = jinja2.FileSystemLoader(Path(__file__).parent)
-    environment = jinja2.Environment(
-        loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True, finalize=_printable
-    )
-    return environment.get_template("report.html")
-
-
-def _printable(value: Any) -> Any:
-    """What the template writes: texts as a file can hold them, markup as it is."""
-    return printable(value) if isinstance(value, str) and not hasattr(value, "__html__") else value

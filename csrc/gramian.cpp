@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "model.h"
+#include "cost_model.h"
 #include "workspace.h"
 
 namespace cymbals {
@@ -16,9 +16,9 @@ constexpr int64_t kSumBytes = 64 * 1024 * 1024;  // of all segments' sums togeth
 constexpr int64_t kPartElements = 64 * 1024;     // of a panel: it stays in the second-level cache
 
 template <class T>
-int32_t gramian(const cymbals_matrix &y, double *gram, const Kernels<T> &kernels, Call &call) {
+int32_t gramian(const cymbals_matrix &y, double *gram, const Kernels<T> &kernels, ApiCall &call) {
     const int32_t n_threads = call.threads();
-    const Model<T> model(kernels, y.n_cols);
+    const CostModel<T> cost_model(kernels, y.n_cols);
     const int64_t f = y.n_cols, padded = round_up(f, kernels.pad);
     const int64_t most_rows = std::min(padded, std::max(kPanel, kPartElements / padded / kPanel * kPanel));
     const int64_t panels = (padded + most_rows - 1) / most_rows, blocks = (y.n_rows + kBlockRows - 1) / kBlockRows;
@@ -40,7 +40,7 @@ int32_t gramian(const cymbals_matrix &y, double *gram, const Kernels<T> &kernels
         for (int64_t segment = 0; segment < segments; segment++) {
             for (int64_t panel = 0; panel < panels; panel++) {
                 if (!enough) continue;
-                Stretch stretch = call.stretch();
+                Span span = call.span();
                 // columns first .. of these rows of the result; part holds them from `first` on
                 const int64_t first = panel * most_rows, height = std::min(most_rows, padded - first),
                               width = padded - first;
@@ -49,8 +49,8 @@ int32_t gramian(const cymbals_matrix &y, double *gram, const Kernels<T> &kernels
                     std::fill_n(sum + i * f + first, f - first, 0.0);
                 const int64_t end = std::min((segment + 1) * blocks / segments * kBlockRows, y.n_rows);
                 const int64_t start = segment * blocks / segments * kBlockRows;
-                const Amount work = model.gram(end - start, first, height);
-                stretch.did(end - start, 0, work.flops, work.bytes);
+                const Cost cost = cost_model.gram(end - start, first, height);
+                span.add(end - start, 0, cost.flops, cost.bytes);
                 for (int64_t begin = start, n; begin < end; begin += n) {
                     n = std::min(kRows, end - begin);
                     const T *from = row_of<T>(y, begin) + first;
@@ -87,8 +87,8 @@ int32_t gramian(const cymbals_matrix &y, double *gram, const Kernels<T> &kernels
 
 extern "C" int32_t cymbals_gram(cymbals_workspace *workspace, const cymbals_matrix *matrix, double *gram) {
     using namespace cymbals;
-    Call call(workspace, CYMBALS_PHASE_GRAM);
-    if (!call.ready() || !call.matrix("matrix", matrix) || !call.given("gram", gram)) return CYMBALS_BAD_ARGUMENT;
+    ApiCall call(workspace, CYMBALS_PHASE_GRAM);
+    if (!call.ready() || !call.matrix("matrix", matrix) || !call.not_null("gram", gram)) return CYMBALS_BAD_ARGUMENT;
     call.threads((double)matrix->n_rows * (double)matrix->n_cols * (double)matrix->n_cols / 2);
     return call.end(with_float(matrix->type, [&](auto zero) {
         using T = decltype(zero);

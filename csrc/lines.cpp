@@ -129,10 +129,10 @@ void parse_piece(Piece &piece, int32_t n_fields, int64_t *numbers, int64_t strid
 // See cymbals_parse_numbers.
 template <class Usual, class Line>
 int32_t parse(const char *text, int64_t size, int32_t n_fields, int64_t *n_lines, int64_t *numbers, int64_t *n_good,
-              int64_t *rejected, int64_t *first_rejected, Call &call, Usual usual, Line parse_one) {
-    if (!call.ready() || !call.between("size", size, 0) || !call.that(text || size == 0, "text is null") ||
-        !call.between("n_fields", n_fields, 1, kMostFields) || !call.given("n_lines", n_lines) ||
-        !call.that(!numbers || (n_good && rejected && first_rejected), "n_good, rejected or first_rejected is null"))
+              int64_t *rejected, int64_t *first_rejected, ApiCall &call, Usual usual, Line parse_one) {
+    if (!call.ready() || !call.between("size", size, 0) || !call.require(text || size == 0, "text is null") ||
+        !call.between("n_fields", n_fields, 1, kMostFields) || !call.not_null("n_lines", n_lines) ||
+        !call.require(!numbers || (n_good && rejected && first_rejected), "n_good, rejected or first_rejected is null"))
         return CYMBALS_BAD_ARGUMENT;
     const int32_t n_threads = call.threads();
     const int32_t n_pieces = std::min(n_threads, kMostPieces);
@@ -156,7 +156,7 @@ int32_t parse(const char *text, int64_t size, int32_t n_fields, int64_t *n_lines
     }
     const int64_t room = *n_lines;
     if (numbers &&
-        !call.that(room >= all, "n_lines is %lld: numbers needs room for %lld", (long long)room, (long long)all))
+        !call.require(room >= all, "n_lines is %lld: numbers needs room for %lld", (long long)room, (long long)all))
         return CYMBALS_BAD_ARGUMENT;
     *n_lines = all;
     if (!numbers) return CYMBALS_OK;
@@ -184,7 +184,7 @@ extern "C" int32_t cymbals_parse_numbers(cymbals_workspace *workspace, const cha
                                          int64_t *n_lines, int64_t *numbers, int64_t *n_good,
                                          int64_t rejected[CYMBALS_LINE_REASONS],
                                          int64_t first_rejected[CYMBALS_LINE_REASONS]) {
-    cymbals::Call call(workspace, CYMBALS_PHASE_OTHER);
+    cymbals::ApiCall call(workspace, CYMBALS_PHASE_OTHER);
     const auto parse_usual = [n_fields](const char *at, int64_t *fields) {
         return n_fields == 3 ? cymbals::parse_usual(at, 3, fields) : cymbals::parse_usual(at, n_fields, fields);
     };
@@ -197,7 +197,7 @@ extern "C" int32_t cymbals_parse_numbers(cymbals_workspace *workspace, const cha
 extern "C" int32_t cymbals_parse_names(cymbals_workspace *workspace, const char *text, int64_t size, int64_t *n_lines,
                                        int64_t *numbers, int64_t *n_good, int64_t rejected[CYMBALS_LINE_REASONS],
                                        int64_t first_rejected[CYMBALS_LINE_REASONS]) {
-    cymbals::Call call(workspace, CYMBALS_PHASE_OTHER);
+    cymbals::ApiCall call(workspace, CYMBALS_PHASE_OTHER);
     const auto nothing_usual = [](const char *, int64_t *) -> const char * { return nullptr; };
     return cymbals::parse(text, size, 3, n_lines, numbers, n_good, rejected, first_rejected, call, nothing_usual,
                           [text](const char *at, const char *end, int64_t *fields) {

@@ -52,7 +52,7 @@ struct Evaluation {
     double *out;
     uint8_t *covered;
     const Kernels<T> &kernels;
-    Call &call;
+    ApiCall &call;
     Buffer<T> columns = nullptr;  // tiles of kItems items, a column of factors after the other; zeros behind the last
 
     int32_t run();
@@ -152,7 +152,7 @@ void Evaluation<T>::finish(int64_t u, Ranking<T> &ranking, const Scored<T> *best
 template <class T>
 void Evaluation<T>::block(int64_t first, int64_t n, Scratch<T> &scratch) {
     const int64_t f = users.n_cols, begin_test = test.indptr[first], n_test = test.indptr[first + n] - begin_test;
-    Stretch stretch = call.stretch();
+    Span span = call.span();
     Ranking<T> rankings[kUsers];
     int64_t user[kUsers], active = 0;  // those with a positive
     for (int64_t u = first; u < first + n; u++) {
@@ -182,7 +182,7 @@ void Evaluation<T>::block(int64_t first, int64_t n, Scratch<T> &scratch) {
     }
     for (int64_t a = 0; a < active; a++) finish(user[a], rankings[a], scratch.best.get() + a * most_k);
     const double numbers = active > 0 ? (double)(round_up(items.n_rows, kItems) * f) : 0;  // of the items' copy
-    stretch.did(n, n_test, 2.0 * numbers * (double)round_up(active, kBlock), numbers * (double)sizeof(T));
+    span.add(n, n_test, 2.0 * numbers * (double)round_up(active, kBlock), numbers * (double)sizeof(T));
 }
 
 template <class T>
@@ -230,11 +230,11 @@ extern "C" int32_t cymbals_rank_metrics(cymbals_workspace *workspace, const cymb
                                         const cymbals_matrix *items, const cymbals_csr *train, const cymbals_csr *test,
                                         const int64_t *k, int32_t n_k, double *out, uint8_t *covered) {
     using namespace cymbals;
-    Call call(workspace, CYMBALS_PHASE_METRICS);
+    ApiCall call(workspace, CYMBALS_PHASE_METRICS);
     if (!call.ready() || !call.matrix("users", users) || !call.matrix("items", items) ||
         !call.csr("train", train, false) || !call.csr("test", test, true) ||
-        !call.between("n_k", n_k, 1, kMostCutoffs) || !call.given("k", k) || !call.given("out", out) ||
-        !call.given("covered", covered) || !call.equal("users->type", users->type, "items->type", items->type) ||
+        !call.between("n_k", n_k, 1, kMostCutoffs) || !call.not_null("k", k) || !call.not_null("out", out) ||
+        !call.not_null("covered", covered) || !call.equal("users->type", users->type, "items->type", items->type) ||
         !call.equal("users->n_cols", users->n_cols, "items->n_cols", items->n_cols) ||
         !call.equal("train->n_rows", train->n_rows, "users->n_rows", users->n_rows) ||
         !call.equal("test->n_rows", test->n_rows, "users->n_rows", users->n_rows) ||
@@ -243,7 +243,7 @@ extern "C" int32_t cymbals_rank_metrics(cymbals_workspace *workspace, const cymb
         return CYMBALS_BAD_ARGUMENT;
     int64_t most_k = 1;
     for (int32_t c = 0; c < n_k; c++) {
-        if (!call.that(k[c] >= 1, "k[%d] is %lld: it must be at least 1", (int)c, (long long)k[c]))
+        if (!call.require(k[c] >= 1, "k[%d] is %lld: it must be at least 1", (int)c, (long long)k[c]))
             return CYMBALS_BAD_ARGUMENT;
         most_k = std::max(most_k, std::min(k[c], items->n_rows));
     }

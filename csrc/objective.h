@@ -67,17 +67,17 @@ struct Objective {
     }
 };
 
-inline bool good_objective(Call &call, const cymbals_objective *o) {
-    return call.sized("objective", o, sizeof(cymbals_objective)) &&
+inline bool good_objective(ApiCall &call, const cymbals_objective *o) {
+    return call.has_size("objective", o, sizeof(cymbals_objective)) &&
            call.between("objective->kind", o->kind, CYMBALS_HU, CYMBALS_EXPLICIT) &&
            call.between("objective->confidence", o->confidence, CYMBALS_LINEAR, CYMBALS_BINARY) &&
-           call.that(std::isfinite(o->alpha), "objective->alpha is %g: it must be finite", o->alpha) &&
-           call.that(o->alpha0 >= 0 && std::isfinite(o->alpha0),
-                     "objective->alpha0 is %g: it must be finite and not negative", o->alpha0) &&
-           call.that(o->confidence != CYMBALS_LOG || (o->epsilon > 0 && std::isfinite(o->epsilon)),
-                     "objective->epsilon is %g: LOG needs a finite one above 0", o->epsilon) &&
-           call.that(o->kind != CYMBALS_EXPLICIT || o->alpha0 == 0, "objective->alpha0 is %g: EXPLICIT needs 0",
-                     o->alpha0);
+           call.require(std::isfinite(o->alpha), "objective->alpha is %g: it must be finite", o->alpha) &&
+           call.require(o->alpha0 >= 0 && std::isfinite(o->alpha0),
+                        "objective->alpha0 is %g: it must be finite and not negative", o->alpha0) &&
+           call.require(o->confidence != CYMBALS_LOG || (o->epsilon > 0 && std::isfinite(o->epsilon)),
+                        "objective->epsilon is %g: LOG needs a finite one above 0", o->epsilon) &&
+           call.require(o->kind != CYMBALS_EXPLICIT || o->alpha0 == 0, "objective->alpha0 is %g: EXPLICIT needs 0",
+                        o->alpha0);
 }
 
 }  // namespace cymbals

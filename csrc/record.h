@@ -18,7 +18,7 @@ inline int64_t nanoseconds() {
 }
 
 constexpr int32_t kLengths = 64;  // powers of two that a row's length can lie at
-enum Way : int32_t { kCg, kDual, kPrimal, kWays };
+enum Solver : int32_t { kCg, kDual, kPrimal, kSolvers };
 
 // Rows of one class. Times are in ticks until their thread's part of a half-step ends.
 struct RowSums {
@@ -29,7 +29,7 @@ struct RowSums {
 struct Log {
     Buffer<cymbals_span> spans;
     int64_t n = 0, room = 0, lost = 0;
-    RowSums sums[kLengths][kWays] = {}, ticking[kLengths][kWays] = {};
+    RowSums sums[kLengths][kSolvers] = {}, ticking[kLengths][kSolvers] = {};
 
     void add(const cymbals_span &span) {
         if (n == room) {
@@ -46,9 +46,9 @@ struct Log {
     }
 
     // Moves what was counted in ticks to `sums`, at so many nanoseconds a tick.
-    void settle(double tick) {
+    void convert_ticks(double tick) {
         for (int32_t length = 0; length < kLengths; length++)
-            for (int32_t way = 0; way < kWays; way++) {
+            for (int32_t way = 0; way < kSolvers; way++) {
                 const RowSums &from = ticking[length][way];
                 RowSums &to = sums[length][way];
                 to.rows += from.rows, to.entries += from.entries;
@@ -63,22 +63,22 @@ struct Log {
 };
 
 // One thread's work from here to the end of the block, recorded where there is a log.
-class Stretch {
+class Span {
  public:
-    Stretch(Log *log, int32_t phase, int32_t thread, int32_t n_threads) : log_(log), phase_(phase) {
-        CYMBALS_PROBE(stretch_begin, phase, thread);
+    Span(Log *log, int32_t phase, int32_t thread, int32_t n_threads) : log_(log), phase_(phase) {
+        CYMBALS_PROBE(span_begin, phase, thread);
         if (log_) span_ = {nanoseconds(), 0, 0, 0, 0, 0, phase, thread, n_threads, 0};
     }
-    ~Stretch() {
-        CYMBALS_PROBE(stretch_end, phase_, span_.rows);
+    ~Span() {
+        CYMBALS_PROBE(span_end, phase_, span_.rows);
         if (!log_) return;
         span_.end = nanoseconds();
         log_->add(span_);
     }
-    Stretch(const Stretch &) = delete;
-    Stretch &operator=(const Stretch &) = delete;
+    Span(const Span &) = delete;
+    Span &operator=(const Span &) = delete;
 
-    void did(int64_t rows, int64_t entries, double flops, double bytes) {
+    void add(int64_t rows, int64_t entries, double flops, double bytes) {
         span_.rows += rows, span_.entries += entries, span_.flops += flops, span_.bytes += bytes;
     }
 

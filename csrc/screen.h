@@ -25,7 +25,7 @@ class Screen {
     explicit Screen(int64_t columns) : columns_(columns), quads_((columns + 3) / 4) {}
 
     // Items `list` (null: all n) of a matrix, each times its scale (null: 1).
-    int32_t prepare(const cymbals_matrix &items, const int64_t *list, int64_t n, const T *scale, Call &call);
+    int32_t prepare(const cymbals_matrix &items, const int64_t *list, int64_t n, const T *scale, ApiCall &call);
 
     int64_t blocks() const { return (n_ + kItems - 1) / kItems; }
     int64_t quads() const { return quads_; }
@@ -71,7 +71,7 @@ class Screen {
 };
 
 template <class T>
-int32_t Screen<T>::prepare(const cymbals_matrix &items, const int64_t *list, int64_t n, const T *scale, Call &call) {
+int32_t Screen<T>::prepare(const cymbals_matrix &items, const int64_t *list, int64_t n, const T *scale, ApiCall &call) {
     const int32_t n_threads = call.threads();
     n_ = n;
     Buffer<double> length = buffer<double>(items.n_rows);
@@ -106,10 +106,10 @@ int32_t Screen<T>::prepare(const cymbals_matrix &items, const int64_t *list, int
               [&](int64_t a, int64_t b) { return length[a] != length[b] ? length[a] > length[b] : a < b; });
 #pragma omp parallel for schedule(static) num_threads(n_threads)
     for (int64_t block = 0; block < blocks(); block++) {
-        Stretch stretch = call.stretch(CYMBALS_PHASE_INDEX);
+        Span span = call.span(CYMBALS_PHASE_INDEX);
         blocks_[block].length = length[order_[block * kItems]];
         pack(items, scale, block);
-        stretch.did(std::min(kItems, n - block * kItems), 0, 0, (double)(kItems * columns_) * (1 + sizeof(T)));
+        span.add(std::min(kItems, n - block * kItems), 0, 0, (double)(kItems * columns_) * (1 + sizeof(T)));
     }
     for (int64_t block = 0; block < blocks(); block++) most_half_ = std::max(most_half_, blocks_[block].half);
     return CYMBALS_OK;

@@ -58,7 +58,7 @@ int64_t merge(Entry<I, V> *row, int64_t n) {
 
 template <class I, class V>
 int32_t from_triplets(int64_t n, const I *rows, const I *cols, const V *values, int64_t n_rows, int64_t n_cols,
-                      int64_t *indptr, I *indices, V *out, Call &call) {
+                      int64_t *indptr, I *indices, V *out, ApiCall &call) {
     const int32_t n_threads = call.threads();
     Buffer<Entry<I, V>> entries = buffer<Entry<I, V>>(n);
     Buffer<int64_t> begin = buffer<int64_t>(n_rows + 1);
@@ -105,13 +105,13 @@ extern "C" int32_t cymbals_from_triplets(cymbals_workspace *workspace, int64_t n
                                          int32_t index_type, const void *values, int32_t value_type, int64_t n_rows,
                                          int64_t n_cols, int64_t *indptr, void *indices, void *out_values) {
     using namespace cymbals;
-    Call call(workspace, CYMBALS_PHASE_TRIPLETS);
+    ApiCall call(workspace, CYMBALS_PHASE_TRIPLETS);
     if (!call.ready() || !call.between("n", n, 0) || !call.between("n_rows", n_rows, 0) ||
-        !call.between("n_cols", n_cols, 0) || !call.given("indptr", indptr) ||
+        !call.between("n_cols", n_cols, 0) || !call.not_null("indptr", indptr) ||
         !call.between("index_type", index_type, CYMBALS_INT32, CYMBALS_INT64) ||
         !call.between("value_type", value_type, CYMBALS_FLOAT32, CYMBALS_FLOAT64) ||
-        !call.that(n == 0 || (rows && cols && values && indices && out_values),
-                   "rows, cols, values, indices or out_values is null"))
+        !call.require(n == 0 || (rows && cols && values && indices && out_values),
+                      "rows, cols, values, indices or out_values is null"))
         return CYMBALS_BAD_ARGUMENT;
     return call.end(with_index(index_type, [&](auto index) {
         return with_float(value_type, [&](auto value) {
@@ -121,7 +121,7 @@ extern "C" int32_t cymbals_from_triplets(cymbals_workspace *workspace, int64_t n
             bool inside = true;
 #pragma omp parallel for schedule(static) num_threads(call.threads()) reduction(&& : inside)
             for (int64_t i = 0; i < n; i++) inside = inside && r[i] >= 0 && r[i] < n_rows && c[i] >= 0 && c[i] < n_cols;
-            if (!call.that(inside, "rows or cols: a number is negative, or not below n_rows or n_cols"))
+            if (!call.require(inside, "rows or cols: a number is negative, or not below n_rows or n_cols"))
                 return (int32_t)CYMBALS_BAD_ARGUMENT;
             return from_triplets<I, V>(n, r, c, static_cast<const V *>(values), n_rows, n_cols, indptr,
                                        static_cast<I *>(indices), static_cast<V *>(out_values), call);

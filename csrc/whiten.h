@@ -6,7 +6,7 @@
 #include <cmath>
 #include <limits>
 
-#include "model.h"
+#include "cost_model.h"
 #include "workspace.h"
 
 namespace cymbals {
@@ -18,9 +18,9 @@ class FixedSide {
     FixedSide(const cymbals_matrix &matrix, const double *spectrum, const Kernels<T> &kernels)
         : matrix_(matrix), spectrum_(spectrum), kernels_(kernels), padded_(round_up(matrix.n_cols, kernels.pad)) {}
 
-    int32_t prepare(double least_reg, double most_reg, bool compact, Call &call);
+    int32_t prepare(double least_reg, double most_reg, bool compact, ApiCall &call);
     // For one row alone, of n entries.
-    int32_t prepare_row(double reg, const int64_t *where, int64_t n, Call &call);
+    int32_t prepare_row(double reg, const int64_t *indices, int64_t n, ApiCall &call);
     static int64_t compact_bytes(const cymbals_matrix &matrix) {
         return matrix.n_rows * round_up(matrix.n_cols, kPairs) / 2 * (int64_t)sizeof(int32_t);
     }
@@ -52,27 +52,28 @@ class FixedSide {
 
     // visit(begin, count) for blocks of rows; what a row costs is for the record.
     template <class F>
-    void for_blocks(Call &call, Amount work, F visit) const {
+    void for_blocks(ApiCall &call, Cost cost, F visit) const {
         constexpr int64_t rows = 256;  // stay in the second-level cache from one kernel to the next
 #pragma omp parallel num_threads(call.threads())
         {
-            Stretch stretch = call.stretch(CYMBALS_PHASE_WHITEN);
+            Span span = call.span(CYMBALS_PHASE_WHITEN);
 #pragma omp for schedule(static) nowait
             for (int64_t begin = 0; begin < matrix_.n_rows; begin += rows) {
                 const int64_t count = std::min(rows, matrix_.n_rows - begin);
                 visit(begin, count);
-                stretch.did(count, 0, (double)count * work.flops, (double)count * work.bytes);
+                span.add(count, 0, (double)count * cost.flops, (double)count * cost.bytes);
             }
         }
     }
     void set_floor(double least_reg, double most_reg, double longest);
     double largest() const { return *std::max_element(spectrum_, spectrum_ + matrix_.n_cols); }
     // Whether T holds what whitens: beyond it, columns would be scaled by 0.
-    bool representable(Call &call) const {
-        return call.that(std::max(largest(), floor_) <= (double)std::numeric_limits<T>::max(),
-                         "fixed: the squares of its factors times alpha0, or the regularization, are beyond its type: "
-                         "lower alpha0 or the regularization, or scale the values down%s",
-                         sizeof(T) == sizeof(float) ? ", or use float64" : "");
+    bool representable(ApiCall &call) const {
+        return call.require(
+            std::max(largest(), floor_) <= (double)std::numeric_limits<T>::max(),
+            "fixed: the squares of its factors times alpha0, or the regularization, are beyond its type: "
+            "lower alpha0 or the regularization, or scale the values down%s",
+            sizeof(T) == sizeof(float) ? ", or use float64" : "");
     }
     // More than what is lost beside the regularization.
     bool has_gramian(double most_reg) const { return largest() + most_reg > most_reg; }
@@ -115,16 +116,16 @@ void FixedSide<T>::set_floor(double least_reg, double most_reg, double longest) 
 }
 
 template <class T>
-int32_t FixedSide<T>::prepare(double least_reg, double most_reg, bool compact, Call &call) {
+int32_t FixedSide<T>::prepare(double least_reg, double most_reg, bool compact, ApiCall &call) {
     const int64_t f = matrix_.n_cols, n = matrix_.n_rows;
-    const Model<T> model(kernels_, f);
+    const CostModel<T> cost_model(kernels_, f);
     Buffer<T> memory = buffer<T>(3 * padded_);
     leverage_ = call.workspace().leverage.take_array<T>(n);
     if (compact) compact_ = reinterpret_cast<int32_t *>(call.workspace().compact.take(compact_bytes(matrix_)));
     if (!memory || !leverage_ || (compact && !compact_)) return CYMBALS_NO_MEMORY;
     double longest = 0;
     if (!has_gramian(most_reg)) {
-        for_blocks(call, model.whiten(false, false),
+        for_blocks(call, cost_model.whiten(false, false),
                    [&](int64_t begin, int64_t count) { norms(begin, count, nullptr, leverage_ + begin); });
         for (int64_t i = 0; i < n; i++)
             longest = std::max(longest, std::isfinite(leverage_[i]) ? (double)leverage_[i] : squared_length(i));
@@ -133,7 +134,7 @@ int32_t FixedSide<T>::prepare(double least_reg, double most_reg, bool compact, C
     if (!representable(call)) return CYMBALS_BAD_VALUE;
     T *const scale = memory.get();
     diagonal(least_reg, scale, scale + padded_, scale + 2 * padded_);
-    for_blocks(call, model.whiten(true, compact), [&](int64_t begin, int64_t count) {
+    for_blocks(call, cost_model.whiten(true, compact), [&](int64_t begin, int64_t count) {
         norms(begin, count, scale, leverage_ + begin);
         if (compact)
             kernels_.compress(&compact_[begin * compact_stride()], compact_stride(), row_of<T>(matrix_, begin),
@@ -143,7 +144,7 @@ int32_t FixedSide<T>::prepare(double least_reg, double most_reg, bool compact, C
 }
 
 template <class T>
-int32_t FixedSide<T>::prepare_row(double reg, const int64_t *where, int64_t n, Call &call) {
+int32_t FixedSide<T>::prepare_row(double reg, const int64_t *indices, int64_t n, ApiCall &call) {
     const int64_t room = round_up(padded_, kLine<T>);
     T *const memory = call.workspace().leverage.take_array<T>(3 * room + n);
     if (!memory) return CYMBALS_NO_MEMORY;
@@ -152,13 +153,14 @@ int32_t FixedSide<T>::prepare_row(double reg, const int64_t *where, int64_t n, C
     double longest = 0;
     if (!has_gramian(reg))
         for (int64_t i = 0; i < n; i++) {
-            norms(where[i], 1, nullptr, leverage_ + i);
-            longest = std::max(longest, std::isfinite(leverage_[i]) ? (double)leverage_[i] : squared_length(where[i]));
+            norms(indices[i], 1, nullptr, leverage_ + i);
+            longest =
+                std::max(longest, std::isfinite(leverage_[i]) ? (double)leverage_[i] : squared_length(indices[i]));
         }
     set_floor(reg, reg, longest);
     if (!representable(call)) return CYMBALS_BAD_VALUE;
     diagonal(reg, memory, memory + room, memory + 2 * room);
-    for (int64_t i = 0; i < n; i++) norms(where[i], 1, memory, leverage_ + i);
+    for (int64_t i = 0; i < n; i++) norms(indices[i], 1, memory, leverage_ + i);
     return CYMBALS_OK;
 }
 

@@ -56,22 +56,22 @@ namespace cymbals {
 
 constexpr int32_t kNoPhase = -1;  // of a call that leaves no record
 
-class Call {
+class ApiCall {
  public:
-    Call(cymbals_workspace *workspace, int32_t phase);
-    ~Call();
-    Call(const Call &) = delete;
-    Call &operator=(const Call &) = delete;
+    ApiCall(cymbals_workspace *workspace, int32_t phase);
+    ~ApiCall();
+    ApiCall(const ApiCall &) = delete;
+    ApiCall &operator=(const ApiCall &) = delete;
 
     // Each is false, and has said why, where an argument will not do.
     bool ready();  // there is a workspace whose threads are here, and no other call uses it
-    bool given(const char *name, const void *pointer);
+    bool not_null(const char *name, const void *pointer);
     bool between(const char *name, int64_t value, int64_t least, int64_t most = INT64_MAX);
     bool equal(const char *name, int64_t value, const char *other, int64_t wanted);
     bool matrix(const char *name, const cymbals_matrix *m);
     bool csr(const char *name, const cymbals_csr *c, bool values);
-    bool sized(const char *name, const void *options, size_t size);  // a struct of at least this size
-    bool that(bool holds, const char *format, ...) __attribute__((format(printf, 3, 4)));
+    bool has_size(const char *name, const void *options, size_t size);  // a struct of at least this size
+    bool require(bool holds, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
     // The call's status, with a message for those that are no argument's fault.
     int32_t end(int32_t status, int64_t row = -1);
@@ -84,8 +84,8 @@ class Call {
     const KernelTable &table() const { return *workspace_->table; }
 
     // In a parallel region: the calling thread's stretch of a phase, and its log, which may be null.
-    Stretch stretch(int32_t phase) { return Stretch(log(), phase, omp_get_thread_num(), n_threads_); }
-    Stretch stretch() { return stretch(phase_); }
+    Span span(int32_t phase) { return Span(log(), phase, omp_get_thread_num(), n_threads_); }
+    Span span() { return span(phase_); }
     Log *log() { return workspace_->logs ? &workspace_->logs[omp_get_thread_num()] : nullptr; }
 
     // Tell the caller's progress function, which may cancel: before the first row of so many, and in a parallel region,

@@ -16,7 +16,7 @@ template <class T, class Passes>
 CYMBALS_NAMED T residual(Passes &passes, const T *z, T *r) {
     const Row<T> &row = passes.row;
     Group<T> bz = {};
-    for (int64_t j = 0; j < passes.work.padded; j += kLanes<T>) store(r + j, -load(z + j));
+    for (int64_t j = 0; j < passes.scratch.padded; j += kLanes<T>) store(r + j, -load(z + j));
     passes(z, r, [&row, &bz](int64_t i, Group<T> &s) CYMBALS_INLINED {
         Group<T> q;
         q.read(row.q + i);
@@ -33,7 +33,7 @@ CYMBALS_NAMED T curvature(Passes &passes, const T *p, T pp, T *ap, T *bp) {
     const Row<T> &row = passes.row;
     Group<T> pap = {}, target = {};
     if (ap)
-        for (int64_t j = 0; j < passes.work.padded; j += kLanes<T>) store(ap + j, load(p + j));
+        for (int64_t j = 0; j < passes.scratch.padded; j += kLanes<T>) store(ap + j, load(p + j));
     passes(p, ap, [&row, &pap, &target](int64_t i, Group<T> &s) CYMBALS_INLINED {
         Group<T> q;
         q.read(row.q + i);
@@ -74,15 +74,15 @@ template <class T>
 constexpr T kProven = 4;
 
 template <class T, class Passes>
-Solve iterate(Passes passes, const Stop &stop, T *x, CgSteps *steps) {
+Outcome iterate(Passes passes, const Stop &stop, T *x, CgSteps *steps) {
     const Row<T> &row = passes.row;
-    const Work<T> &work = passes.work;
-    const int64_t n = work.padded, whole = row.f / kLanes<T> * kLanes<T>;
-    T *z = work.z, *r = work.r, *p = work.p, *ap = work.ap;
+    const RowScratch<T> &scratch = passes.scratch;
+    const int64_t n = scratch.padded, whole = row.f / kLanes<T> * kLanes<T>;
+    T *z = scratch.z, *r = scratch.r, *p = scratch.p, *ap = scratch.ap;
     multiply(z, x, row.root, whole);
     for (int64_t j = whole; j < n; j++) z[j] = j < row.f ? x[j] * row.root[j] : 0;
     T bz = residual(passes, z, r);
-    note_gathered(work);
+    note_gathered(scratch);
     T rr = dot(r, r, n), pp = rr;
     for (int64_t j = 0; j < n; j += kLanes<T>) store(p + j, load(r + j));
     int taken = 0;
@@ -112,16 +112,16 @@ Solve iterate(Passes passes, const Stop &stop, T *x, CgSteps *steps) {
     bool bounded = row.n_positive == row.n;
     const auto proven = [&](T most) { return fixed_number || (bounded && rr * (radau - alpha) <= kProven<T> * most); };
     for (;;) {
-        if (!__builtin_isfinite(rr + bz + gained + row.constant)) return Solve::not_converged;  // squares overflow
+        if (!__builtin_isfinite(rr + bz + gained + row.constant)) return Outcome::not_converged;  // squares overflow
         const T now = allowed(taken), then = taken + 1 == stop.wanted ? allowed(taken + 1) : now;
         if (rr <= now) break;
-        if (taken == stop.most) return Solve::not_converged;
+        if (taken == stop.most) return Outcome::not_converged;
         // The last step needs no new residual: the last by number, or one that is expected to do as well as that before
         // it and to leave a proof that it did.
         const bool last = taken + 1 == stop.most && fixed_number, likely = rr * ratio <= then && proven(then);
         T bp;
         const T pap = curvature(passes, p, pp, last || likely ? nullptr : ap, &bp);
-        if (!(pap > 0 && pap < __builtin_inf())) return Solve::indefinite;
+        if (!(pap > 0 && pap < __builtin_inf())) return Outcome::indefinite;
         alpha = rr / pap;
         bounded = bounded && alpha < radau;
         add_scaled(z, alpha, p, n);
@@ -148,20 +148,21 @@ Solve iterate(Passes passes, const Stop &stop, T *x, CgSteps *steps) {
     }
     multiply(z, z, row.full.scale, n);
     for (int64_t j = 0; j < row.f; j++) x[j] = z[j];
-    return Solve::done;
+    return Outcome::done;
 }
 
 // Ranks of so many vectors of pairs have loops of their own; 0, the last, stands for all others.
 template <int64_t V, int64_t... Others>
-Solve solve_compact(const Row<float> &row, const Work<float> &work, const Stop &stop, float *x, CgSteps *steps) {
+Outcome solve_compact(const Row<float> &row, const RowScratch<float> &scratch, const Stop &stop, float *x,
+                      CgSteps *steps) {
     if constexpr (V > 0)
-        if (pair_vectors(row.f) != V) return solve_compact<Others...>(row, work, stop, x, steps);
-    return iterate(CompactPasses<V>(row, work), stop, x, steps);
+        if (pair_vectors(row.f) != V) return solve_compact<Others...>(row, scratch, stop, x, steps);
+    return iterate(CompactPasses<V>(row, scratch), stop, x, steps);
 }
 
 template <class T>
-Solve solve_cg(const Row<T> &row, const Work<T> &work, const Stop &stop, T *x, CgSteps *steps) {
+Outcome solve_cg(const Row<T> &row, const RowScratch<T> &scratch, const Stop &stop, T *x, CgSteps *steps) {
     if constexpr (sizeof(T) == sizeof(float))
-        if (row.compact.rows) return solve_compact<1, 2, 4, 8, 0>(row, work, stop, x, steps);
-    return iterate(FullPasses<T>(row, work), stop, x, steps);
+        if (row.compact.rows) return solve_compact<1, 2, 4, 8, 0>(row, scratch, stop, x, steps);
+    return iterate(FullPasses<T>(row, scratch), stop, x, steps);
 }

@@ -26,26 +26,29 @@ class CompactPasses {
     typedef float T;
     static constexpr int64_t G = kPad<float>;
     const Row<float> row;
-    const Work<float> work;
+    const RowScratch<float> scratch;
 
-    CompactPasses(const Row<float> &r, const Work<float> &w)
-        : row(r), work(w), vectors_(pair_vectors(r.f)), fits_((r.n + G - 1) / G * group_size() <= w.tile_rows * w.ld) {}
+    CompactPasses(const Row<float> &r, const RowScratch<float> &w)
+        : row(r),
+          scratch(w),
+          vectors_(pair_vectors(r.f)),
+          fits_((r.n + G - 1) / G * group_size() <= w.tile_rows * w.ld) {}
 
     // See FullPasses.
     template <class F>
     CYMBALS_INLINE void operator()(const float *v, float *y, F visit) {
-        const int64_t n = work.padded;
+        const int64_t n = scratch.padded;
         const float *scale = row.compact.scale;
         v_ = v, y_ = y;
         if (scale) {
-            multiply(work.scaled, v, scale, n);
-            for (int64_t j = 0; j < n; j += kLanes<float>) store(work.sum + j, Vec<float>{});
-            v_ = work.scaled, y_ = work.sum;
+            multiply(scratch.scaled, v, scale, n);
+            for (int64_t j = 0; j < n; j += kLanes<float>) store(scratch.sum + j, Vec<float>{});
+            v_ = scratch.scaled, y_ = scratch.sum;
         }
         sweep(*this, y != nullptr, visit);
         if (scale && y)
             for (int64_t j = 0; j < n; j += kLanes<float>)
-                store(y + j, load(y + j) + load(scale + j) * load(work.sum + j));
+                store(y + j, load(y + j) + load(scale + j) * load(scratch.sum + j));
     }
 
     void swept(const CompactPasses &done) { gathered_ = true, fetched_ = done.fetched_; }
@@ -79,13 +82,13 @@ class CompactPasses {
     int64_t group_size() const { return vectors() * G * L; }
     // Two groups are in hand at a time.
     int32_t *group(int64_t i) const {
-        return reinterpret_cast<int32_t *>(work.tile) + (fits_ ? i / G : i / G % 2) * group_size();
+        return reinterpret_cast<int32_t *>(scratch.tile) + (fits_ ? i / G : i / G % 2) * group_size();
     }
 
     // Copies a group from memory, making its products meanwhile if v stays in registers.
     template <int64_t N>
     CYMBALS_INLINE void gather_dots(Rows<N> group, int64_t i, int32_t *tile, Group<float> &s) const {
-        const int64_t *where = row.where + i, stride = row.compact.stride;
+        const int64_t *indices = row.indices + i, stride = row.compact.stride;
         const int32_t *rows = row.compact.rows;
         if constexpr (V > 0 && 2 * V <= CYMBALS_REGISTERS / 4) {
             Vec<float> sums[G] = {}, x[2 * V];
@@ -93,7 +96,7 @@ class CompactPasses {
             for (int64_t c = 0; c < 2 * V; c++) x[c] = load(v_ + c * L);
 #pragma GCC unroll 16
             for (int64_t k = 0; k < N; k++) {
-                const int32_t *from = rows + where[k] * stride;
+                const int32_t *from = rows + indices[k] * stride;
                 Vec<float> other = {};
 #pragma GCC unroll 4
                 for (int64_t c = 0; c < V; c++) {
@@ -108,7 +111,7 @@ class CompactPasses {
         } else {
             const int64_t count = vectors();
             for (int64_t k = 0; k < N; k++) {
-                const int32_t *from = rows + where[k] * stride;
+                const int32_t *from = rows + indices[k] * stride;
 #pragma GCC unroll 8
                 for (int64_t c = 0; c < count; c++) store_pairs(tile + (c * G + k) * L, load_pairs(from + c * L));
             }
@@ -157,12 +160,12 @@ class CompactPasses {
 
     // Fetches what entries i to i + n - 1 will gather, of this row or, from row.n on, of the next.
     CYMBALS_INLINE void fetch(int64_t i, int64_t n) const {
-        const int64_t *where = row.where, stride = row.compact.stride, most = row.n + row.n_next;
+        const int64_t *indices = row.indices, stride = row.compact.stride, most = row.n + row.n_next;
         const int64_t end = i + n < most ? i + n : most;
         const int32_t *rows = row.compact.rows;
         const int64_t lines = (vectors() * CYMBALS_BYTES + 63) / 64;
         for (; i < end; i++) {
-            const int32_t *from = rows + where[i] * stride;
+            const int32_t *from = rows + indices[i] * stride;
 #pragma GCC unroll 16
             for (int64_t line = 0; line < lines; line++) __builtin_prefetch(from + 16 * line, 0, 3);
         }

@@ -6,14 +6,14 @@ constexpr int64_t kFetchEvery = 2;  // later passes fetch for the next row, an e
 // Fetches what entry i will gather, of this row or, from n on, of the next.
 template <class T>
 CYMBALS_INLINE void fetch(const Row<T> &row, int64_t i) {
-    if (i < row.n + row.n_next) prefetch_row(row.full.rows + row.where[i] * row.full.stride, row.f);
+    if (i < row.n + row.n_next) prefetch_row(row.full.rows + row.indices[i] * row.full.stride, row.f);
 }
 
 // Entries i to i + 3 as rows of the tile, w_k = weight (scale o y): zero rows from n on.
 template <class T>
-inline void gather4(const Row<T> &row, int64_t i, const Work<T> &work, T *tile) {
+inline void gather4(const Row<T> &row, int64_t i, const RowScratch<T> &scratch, T *tile) {
     constexpr int64_t L = kLanes<T>;
-    const int64_t ld = work.ld, whole = row.f / L * L;
+    const int64_t ld = scratch.ld, whole = row.f / L * L;
     const T *scale = row.full.scale;
     const T *y[kBlock];
     T weight[kBlock];
@@ -21,7 +21,7 @@ inline void gather4(const Row<T> &row, int64_t i, const Work<T> &work, T *tile) 
     for (int64_t k = 0; k < kBlock; k++) {
         fetch(row, i + kAhead + k);
         const int64_t at = i + k < row.n ? i + k : row.n - 1;
-        y[k] = row.full.rows + row.where[at] * row.full.stride;
+        y[k] = row.full.rows + row.indices[at] * row.full.stride;
         weight[k] = i + k < row.n ? row.full.weight[at] : 0;
     }
     for (int64_t j = 0; j < whole; j += L) {
@@ -31,17 +31,17 @@ inline void gather4(const Row<T> &row, int64_t i, const Work<T> &work, T *tile) 
     }
 #pragma GCC unroll 4
     for (int64_t k = 0; k < kBlock; k++)
-        for (int64_t j = whole; j < work.padded; j++)
+        for (int64_t j = whole; j < scratch.padded; j++)
             tile[k * ld + j] = j < row.f ? weight[k] * (scale[j] * load_one(y[k] + j)) : 0;
 }
 
 // tile[i] = weight_i (scale o y_i) for begin <= i < end, then zero rows up to a multiple of kBlock; returns that many.
 template <class T>
-CYMBALS_NAMED int64_t gather(const Row<T> &row, int64_t begin, int64_t end, const Work<T> &work) {
+CYMBALS_NAMED int64_t gather(const Row<T> &row, int64_t begin, int64_t end, const RowScratch<T> &scratch) {
     Row<T> part = row;
     part.n = end;
     int64_t filled = 0;
     for (int64_t i = begin; i < end; i += kBlock, filled += kBlock)
-        gather4(part, i, work, work.tile + filled * work.ld);
+        gather4(part, i, scratch, scratch.tile + filled * scratch.ld);
     return filled;
 }

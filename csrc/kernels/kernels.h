@@ -48,7 +48,7 @@ struct Row {
     Source<T> full;                 // the fixed side itself: scale is D^(-1/2), weight sqrt|a|
     CompactSource<T> compact;       // the same from 16 bits, for CG
     const T *root;                  // D^(1/2), padded with zeros
-    const int64_t *where;           // n row numbers of the fixed side, n_next of the next rows', kGroup of any row
+    const int64_t *indices;         // n row numbers of the fixed side, n_next of the next rows', kGroup of any row
     const T *q;                     // b / sqrt|a|; this and the weights have kGroup zeros behind them
     int64_t n, n_positive, n_next;  // the entries with a < 0 stand last
     T constant;                     // the row's loss at x = 0
@@ -56,7 +56,7 @@ struct Row {
 
 // Memory of one thread. Vectors hold `padded` elements, the matrix side x side, the tile tile_rows rows of ld.
 template <class T>
-struct Work {
+struct RowScratch {
     int64_t padded, ld, tile_rows, side;
     T *tile, *matrix;
     T *z, *r, *p, *ap, *scaled, *sum;  // zeros from `padded` to `side`
@@ -66,8 +66,8 @@ struct Work {
 
 // Tells when a row was gathered; a later part of it counts as if it had been gathered with the first.
 template <class T>
-static inline __attribute__((always_inline)) void note_gathered(const Work<T> &work, int64_t begin = 0) {
-    if (work.gathered) *work.gathered = begin ? *work.gathered + ticks() - begin : ticks();
+static inline __attribute__((always_inline)) void note_gathered(const RowScratch<T> &scratch, int64_t begin = 0) {
+    if (scratch.gathered) *scratch.gathered = begin ? *scratch.gathered + ticks() - begin : ticks();
 }
 
 // Steps of conjugate gradients, and how many of them needed no new residual: the last, at most.
@@ -86,7 +86,7 @@ struct Stop {
     double tolerance, tight, share;
 };
 
-enum class Solve : int { done, indefinite, not_converged, too_heavy, no_memory };
+enum class Outcome : int { done, indefinite, not_converged, too_heavy, no_memory };
 
 // Rows of a tile are worked in groups of this many; tiles are filled up with zero rows.
 constexpr int64_t kBlock = 4;
@@ -104,7 +104,7 @@ constexpr int64_t screen_bytes(int64_t quads) { return 32 * (quads + (quads + kS
 
 // What a row's weights add up to.
 template <class T>
-struct Weighed {
+struct WeightSums {
     T trace;     // of W'W: sum of |a| y'D^(-1)y
     T heaviest;  // the largest of these
     T constant;  // sum b, or of b^2
@@ -117,11 +117,11 @@ struct Kernels {
     int64_t pad;           // tile rows, vectors and matrix edges are multiples of this many elements
     int64_t lanes, strip;  // elements of a vector; rows of a register tile
     // Conjugate gradients from x; *steps: those taken.
-    Solve (*solve_cg)(const Row<T> &, const Work<T> &, const Stop &, T *x, CgSteps *steps);
+    Outcome (*solve_cg)(const Row<T> &, const RowScratch<T> &, const Stop &, T *x, CgSteps *steps);
     // Exact, n x n: needs n <= tile_rows, n rounded up to pad <= side, n_positive == n.
-    Solve (*solve_dual)(const Row<T> &, const Work<T> &, T *x);
+    Outcome (*solve_dual)(const Row<T> &, const RowScratch<T> &, T *x);
     // Exact, f x f: any length and sign; needs padded <= side.
-    Solve (*solve_primal)(const Row<T> &, const Work<T> &, T *x);
+    Outcome (*solve_primal)(const Row<T> &, const RowScratch<T> &, T *x);
     // c[i][j] += sum_k p[k][i] p[k][j] for begin <= i < end, j >= i (some j < i beside the diagonal are written
     // too). begin, end, m multiples of pad; c, p of row length >= m.
     void (*syrk)(T *c, int64_t ldc, const T *p, int64_t ldp, int64_t n, int64_t begin, int64_t end, int64_t m);
@@ -137,9 +137,9 @@ struct Kernels {
                      const T *scale);
     // a becomes sqrt|a| with the sign of a, b becomes b / sqrt|a|; both get kGroup zeros behind their n numbers.
     // where null: leverage is the entries' own.
-    Weighed<T> (*weigh)(T *a, T *b, int64_t n, const int64_t *where, const T *leverage, bool squares);
+    WeightSums<T> (*weigh)(T *a, T *b, int64_t n, const int64_t *indices, const T *leverage, bool squares);
     // s[i] = x . fixed[where_i] for n rows of f elements.
-    void (*scores)(T *s, const T *x, const T *fixed, int64_t stride, int64_t f, const int64_t *where, int64_t n);
+    void (*scores)(T *s, const T *x, const T *fixed, int64_t stride, int64_t f, const int64_t *indices, int64_t n);
     // The places of n < 2^31 scores that hold at least `least`, in order; returns how many.
     int64_t (*find_at_least)(const T *s, int64_t n, T least, int32_t *places);
     // Adds to less and not_more how many of n < 2^24 scores are below each of the values, and how many not above it.
@@ -151,7 +151,7 @@ struct Kernels {
     int64_t (*multiply_adds)(int64_t rounds, T *result);
     // The sum of all elements of n rows, where_i or in order if that is null, fetched so many rows ahead; f a multiple
     // of 64.
-    T (*load_rows)(const T *rows, int64_t stride, int64_t f, const int64_t *where, int64_t n, int64_t ahead);
+    T (*load_rows)(const T *rows, int64_t stride, int64_t f, const int64_t *indices, int64_t n, int64_t ahead);
 };
 
 struct KernelTable {

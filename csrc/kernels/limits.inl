@@ -17,12 +17,12 @@ int64_t multiply_adds(int64_t rounds, T *result) {
 }
 
 template <class T>
-T load_rows(const T *rows, int64_t stride, int64_t f, const int64_t *where, int64_t n, int64_t ahead) {
+T load_rows(const T *rows, int64_t stride, int64_t f, const int64_t *indices, int64_t n, int64_t ahead) {
     constexpr int64_t L = kLanes<T>;
     Vec<T> sums[4] = {};
     for (int64_t i = 0; i < n; i++) {
-        if (where && i + ahead < n) prefetch_row(rows + where[i + ahead] * stride, f);
-        const T *row = rows + (where ? where[i] : i) * stride;
+        if (indices && i + ahead < n) prefetch_row(rows + indices[i + ahead] * stride, f);
+        const T *row = rows + (indices ? indices[i] : i) * stride;
         for (int64_t j = 0; j < f; j += 4 * L)
 #pragma GCC unroll 4
             for (int64_t k = 0; k < 4; k++) sums[k] += load(row + j + k * L);

@@ -109,9 +109,9 @@ class FullPasses {
     typedef Number T;
     static constexpr int64_t G = kPad<T>;
     const Row<T> row;
-    const Work<T> work;
+    const RowScratch<T> scratch;
 
-    FullPasses(const Row<T> &r, const Work<T> &w) : row(r), work(w), fits_(r.n + G <= w.tile_rows) {}
+    FullPasses(const Row<T> &r, const RowScratch<T> &w) : row(r), scratch(w), fits_(r.n + G <= w.tile_rows) {}
 
     // y += sum_i s_i w_i over the rows w_i of the system, visit(i, s) being called for each group of them, with
     // s_i = w_i . v, to make s_i what it should be; y null: visits alone. Beyond n, s and q are 0.
@@ -128,11 +128,12 @@ class FullPasses {
         if (gathered_ && fits_)
             for (int64_t k = 0; k < G; k += kFetchEvery) fetch(row, row.n + fetched_++);
         else
-            for (int64_t k = 0; k < rows_for<G>(row.n - i); k += kBlock) gather4(row, i + k, work, w + k * work.ld);
+            for (int64_t k = 0; k < rows_for<G>(row.n - i); k += kBlock)
+                gather4(row, i + k, scratch, w + k * scratch.ld);
         Group<T> s;
         with_rows<G>(row.n - i, [&](auto rows) CYMBALS_INLINED {
             Vec<T> sums[G] = {};
-            dot_rows(rows, w, work.ld, v_, work.padded, sums);
+            dot_rows(rows, w, scratch.ld, v_, scratch.padded, sums);
             s.set(sums);
         });
         return s;
@@ -142,13 +143,14 @@ class FullPasses {
         alignas(64) T each[G];
         s.write(each);
         __asm__("" : "+m"(each));  // read from memory: GCC would take three instructions for each to get it from s
-        with_rows<G>(row.n - i,
-                     [&](auto rows) CYMBALS_INLINED { add_rows(rows, group(i), work.ld, each, work.padded, y_); });
+        with_rows<G>(row.n - i, [&](auto rows) CYMBALS_INLINED {
+            add_rows(rows, group(i), scratch.ld, each, scratch.padded, y_);
+        });
     }
 
  private:
     // Two groups are in hand at a time.
-    T *group(int64_t i) const { return work.tile + (fits_ ? i : i / G % 2 * G) * work.ld; }
+    T *group(int64_t i) const { return scratch.tile + (fits_ ? i : i / G % 2 * G) * scratch.ld; }
 
     const bool fits_;
     const T *v_ = nullptr;

@@ -150,10 +150,10 @@ void dots(T *c, int64_t ldc, const T *a, int64_t lda, int64_t na, const T *b, in
 }
 
 template <class T>
-void scores(T *s, const T *x, const T *fixed, int64_t stride, int64_t f, const int64_t *where, int64_t n) {
+void scores(T *s, const T *x, const T *fixed, int64_t stride, int64_t f, const int64_t *indices, int64_t n) {
     for (int64_t i = 0; i < n; i++) {
-        if (i + kAhead < n) prefetch_row(fixed + where[i + kAhead] * stride, f);
-        tile_dots<T, 1, 1>(s + i, 1, x, f, fixed + where[i] * stride, stride, f);
+        if (i + kAhead < n) prefetch_row(fixed + indices[i + kAhead] * stride, f);
+        tile_dots<T, 1, 1>(s + i, 1, x, f, fixed + indices[i] * stride, stride, f);
     }
 }
 

@@ -2,7 +2,7 @@
 
 // See kernels.h.
 template <class T>
-Weighed<T> weigh(T *a, T *b, int64_t n, const int64_t *where, const T *leverage, bool squares) {
+WeightSums<T> weigh(T *a, T *b, int64_t n, const int64_t *indices, const T *leverage, bool squares) {
     constexpr int64_t L = kLanes<T>;
     for (int64_t i = n; i < n + kGroup; i++) a[i] = b[i] = 0;
     Vec<T> traces = {}, heaviest = {}, longest = spread(T(1));
@@ -10,7 +10,7 @@ Weighed<T> weigh(T *a, T *b, int64_t n, const int64_t *where, const T *leverage,
     alignas(64) T found[chunk] = {};
     for (int64_t i = 0; i < n; i += chunk) {
         const int64_t count = n - i < chunk ? n - i : chunk;
-        for (int64_t k = 0; k < count; k++) found[k] = leverage[where ? where[i + k] : i + k];
+        for (int64_t k = 0; k < count; k++) found[k] = leverage[indices ? indices[i + k] : i + k];
         for (int64_t k = 0; k < count; k += L) {  // beyond n, a is 0
             const Vec<T> l = load(found + k), h = magnitude(load(a + i + k)) * l;
             longest = l > longest ? l : longest;

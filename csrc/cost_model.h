@@ -10,17 +10,17 @@
 
 namespace cymbals {
 
-struct Amount {
+struct Cost {
     double flops = 0, bytes = 0;
 };
-struct RowWork {
-    Amount gather, solve;
+struct RowCost {
+    Cost gather, solve;
 };
 // A row solved by conjugate gradients: gathered, then whatever the steps, for a step, and for one's new residual.
-struct CgWork {
-    Amount gather, once, step, residual;
+struct CgCost {
+    Cost gather, once, step, residual;
 
-    RowWork of(const CgSteps &steps) const {
+    RowCost of(const CgSteps &steps) const {
         const double all = steps.all, residuals = all - steps.short_passes;
         return {gather,
                 {once.flops + all * step.flops + residuals * residual.flops,
@@ -29,9 +29,9 @@ struct CgWork {
 };
 
 template <class T>
-class Model {
+class CostModel {
  public:
-    Model(const Kernels<T> &kernels, int64_t f)
+    CostModel(const Kernels<T> &kernels, int64_t f)
         : group_(kernels.pad),
           lanes_((double)kernels.lanes),
           strip_((double)kernels.strip),
@@ -46,7 +46,7 @@ class Model {
 
     // Conjugate gradients; the first residual is made while gathering. A pass multiplies each row by a vector and sums
     // the products up; where it makes a residual, it adds the rows up, too.
-    CgWork cg(int64_t n, bool compact, bool scaled, const Work<T> &work) const {
+    CgCost cg(int64_t n, bool compact, bool scaled, const RowScratch<T> &scratch) const {
         const double width = compact ? pairs_ : f_, m = filled(n), entries = (double)up(n, group_),
                      groups = entries / (double)group_;
         // 16-bit rows are weighed by their entries, and scaled by vectors where rows have a regularization of their own
@@ -57,14 +57,14 @@ class Model {
         const double gather = compact ? (in_registers_ ? m * lanes_ : 0) : 2 * m * whole_;
         const double from_fixed = m * (compact ? 2 * pairs_ : rank_ * kBytes),
                      from_tile = m * (compact ? 2 * pairs_ : f_ * kBytes);
-        const double room = (double)(work.tile_rows * work.ld);
-        const bool fits = (compact ? entries * pairs_ / 2 : (double)((n + group_) * work.ld)) <= room;
+        const double room = (double)(scratch.tile_rows * scratch.ld);
+        const bool fits = (compact ? entries * pairs_ / 2 : (double)((n + group_) * scratch.ld)) <= room;
         return {{whole_ + gather + dots + adds + 3 * entries + total, from_fixed},
                 {3 * f_ + total, 0},
                 {dots + 4 * entries + 2 * f_ + 2 * total + (fits ? 0 : gather), fits ? from_tile : from_fixed},
                 {adds + 8 * f_ + 2 * total, fits ? from_tile : 0}};
     }
-    RowWork dual(int64_t n) const {
+    RowCost dual(int64_t n) const {
         // Products of rows: a block of four with all from there on, two at a time, and the last, each with one or two.
         const double m = (double)up(n, kBlock), blocks = (double)(n / kBlock), rest = (double)(n % kBlock),
                      odd = (double)(n % 2), beside = blocks * (double)n - 2 * blocks * (blocks - 1),
@@ -74,21 +74,21 @@ class Model {
                 {products * (2 * f_ + lanes_ - 1) + cholesky((double)up(n, group_)) + m * add_row() + f_,
                  (loads + m) * f_ * kBytes}};
     }
-    RowWork primal(int64_t n) const {
+    RowCost primal(int64_t n) const {
         // Register tiles read their columns for every few rows of the result, and these for every few columns.
         const double m = (double)up(n, kBlock), width = kTileVectors * lanes_, strips = std::ceil(f_ / width),
                      right = triangle(f_) / strip_, left = strips * (f_ - width * (strips - 1) / 2);
         return {gather(m), {m * (add_row() + 2 * triangle(f_)) + cholesky(f_) + f_, m * (f_ + right + left) * kBytes}};
     }
     // So many rows of the Gramian of n rows, from row `first` on.
-    Amount gram(int64_t n, int64_t first, int64_t height) const {
+    Cost gram(int64_t n, int64_t first, int64_t height) const {
         const double width = f_ - (double)first;
         return {2 * (double)n * (triangle(width) - triangle(width - (double)height)),
                 (double)n * (rank_ - (double)first) * kBytes};
     }
-    Amount rotate(int64_t n) const { return {2 * (double)up(n, kBlock) * rank_ * f_, 2 * (double)n * rank_ * kBytes}; }
+    Cost rotate(int64_t n) const { return {2 * (double)up(n, kBlock) * rank_ * f_, 2 * (double)n * rank_ * kBytes}; }
     // A row's squared length, whitened or not, and its 16-bit copy.
-    Amount whiten(bool scaled, bool compact) const {
+    Cost whiten(bool scaled, bool compact) const {
         return {(scaled ? 3 : 2) * whole_ + 4 * lanes_ - 1 + (compact ? whole_pairs_ : 0),
                 rank_ * kBytes + (compact ? 2 * pairs_ : 0)};
     }
@@ -104,7 +104,7 @@ class Model {
         const uint64_t least = (uint64_t)(n - whole - 1) | (kBlock - 1);
         return (double)(whole + ((int64_t)1 << (64 - __builtin_clzll(least))));
     }
-    Amount gather(double m) const { return {2 * m * whole_, m * rank_ * kBytes}; }
+    Cost gather(double m) const { return {2 * m * whole_, m * rank_ * kBytes}; }
     // A row times a number, added to a vector; four at once in two sums.
     double add_row() const { return 2.25 * f_; }
     // Elements of the upper triangle of n columns, in strips of rows that begin at whole vectors.

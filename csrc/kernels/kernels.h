@@ -100,7 +100,7 @@ constexpr int64_t kPanel = 64;
 // group's record is, for each segment of kScreenSegment quads, two 16-bit starts of its sums for every item, then the
 // segment's quads, 32 bytes each.
 constexpr int64_t kScreenLanes = 8, kScreenSegment = 32;
-constexpr int64_t screen_bytes(int64_t quads) { return 32 * (quads + (quads + kScreenSegment - 1) / kScreenSegment); }
+static constexpr int64_t screen_bytes(int64_t quads) { return 32 * (quads + (quads + kScreenSegment - 1) / kScreenSegment); }
 
 // What a row's weights add up to.
 template <class T>

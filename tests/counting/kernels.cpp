@@ -122,6 +122,12 @@ Kernels<T> counting_kernels() {
 }  // namespace
 
 extern const KernelTable kernels_baseline;
-const KernelTable kernels_baseline = {"baseline", counting_kernels<float>(), counting_kernels<double>(), nullptr};
+const KernelTable kernels_baseline = [] {
+    KernelTable all = {};
+    all.name = "baseline";
+    all.f32 = counting_kernels<float>();
+    all.f64 = counting_kernels<double>();
+    return all;
+}();
 
 }  // namespace cymbals

@@ -1,5 +1,5 @@
-// An eigendecomposition as LAPACK leaves it, made the one basis that half-steps are solved in: whichever routine or
-// sign convention it came from.
+// The basis in which half-steps are solved, from an eigendecomposition. It is the same whichever LAPACK routine and
+// sign convention the eigenvectors came from.
 
 #include <cmath>
 
@@ -19,7 +19,7 @@ extern "C" int32_t cymbals_basis(cymbals_workspace *workspace, int64_t f, const 
     for (int64_t k = 0; k < f; k++) finite = finite && std::isfinite(values[k]);
     for (int64_t i = 0; i < f * f; i++) finite = finite && std::isfinite(vectors[i]);
     if (!finite) return call.end(CYMBALS_BAD_VALUE);
-    for (int64_t k = 0, from = f - 1; k < f; k++, from--) {  // by falling eigenvalue
+    for (int64_t k = 0, from = f - 1; k < f; k++, from--) {  // largest eigenvalue first
         const double *vector = vectors + from * f;
         int64_t peak = 0;
         for (int64_t i = 1; i < f; i++)

@@ -1,4 +1,4 @@
-// The stable parallel counting sort that the transpose and the triplet merge are made of.
+// A stable parallel counting sort, by which CSR is transposed and made of triplets.
 #pragma once
 
 #include <algorithm>
@@ -7,10 +7,10 @@
 
 namespace cymbals {
 
-// Calls move(from, to) for every from in [0, n), so that items come out ordered by key(from) in [0, n_keys) and, within
-// a key, as they came in. indptr (n_keys + 1) is filled with where each key begins. Runs of input are counted apart, as
-// many as the threads, but no more than memory of about n counters allows; the order of the result is the same for any
-// number. `bytes` are what an item moves, for the record.
+// Calls move(from, to) for every `from` below n: `to` is the position of the item in the order of key(from), which is
+// below n_keys; items of equal key keep their order. indptr (n_keys + 1) is set to where each key begins. The input is
+// cut into one run for each thread, or fewer if their counters would take more memory than about n numbers; the result
+// is the same for any number of runs. `bytes`: what sorting an item reads and writes, for the record.
 template <class Key, class Move>
 int32_t bucket_sort(int64_t n, int64_t n_keys, int64_t *indptr, ApiCall &call, double bytes, Key key, Move move) {
     const int32_t n_threads = call.threads();

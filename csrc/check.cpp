@@ -1,4 +1,4 @@
-// Whether a CSR matrix is what it says: the first thing wrong, in the order of cymbals.h, with its lowest row.
+// Checks whether a CSR matrix is valid. Reports the first problem in the order of cymbals.h, with its lowest row.
 
 #include <algorithm>
 #include <cmath>
@@ -8,7 +8,7 @@
 namespace cymbals {
 namespace {
 
-// Lower is worse; negative and zero values are remarks, reported last.
+// Lower numbers are worse. Negative and zero values are no errors, so they come last.
 struct Finding {
     int64_t row = INT64_MAX, position = -1;
     int32_t problem = CYMBALS_CSR_GOOD;

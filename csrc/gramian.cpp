@@ -17,10 +17,10 @@ constexpr int64_t kPartElements = 64 * 1024;             // of a panel: it stays
 
 // How the work is cut: by the shape alone.
 struct Cut {
-    int64_t f, padded;            // the rank, and filled up to whole vectors
-    int64_t most_rows, panels;    // of the result: each thread works on a panel of rows at a time
-    int64_t blocks, segments;     // of the matrix: a segment is a number of blocks, its sum is one of those added up
-    int64_t in_place;             // rows that can be read up to `padded` elements; the others are copied first
+    int64_t f, padded;          // the rank, and filled up to whole vectors
+    int64_t most_rows, panels;  // of the result: each thread works on a panel of rows at a time
+    int64_t blocks, segments;   // of the matrix: a segment is a number of blocks, its sum is one of those added up
+    int64_t in_place;           // rows that can be read up to `padded` elements; the others are copied first
 
     Cut(const cymbals_matrix &y, int64_t pad) {
         f = y.n_cols, padded = round_up(f, pad);

@@ -1,5 +1,5 @@
-// Ids to their places among the distinct ones, by a table over the range that they span: two passes over the ids
-// instead of sorting them.
+// Numbers ids by their position among the distinct ones. A table over the range of the ids replaces sorting: it takes
+// two passes over them.
 
 #include <algorithm>
 #include <atomic>
@@ -9,7 +9,7 @@
 extern "C" int32_t cymbals_number_ids(cymbals_workspace *workspace, int64_t n, const int64_t *ids, int64_t lowest,
                                       int64_t range, int32_t *table, int64_t *n_distinct) {
     using namespace cymbals;
-    constexpr int64_t block = 1 << 16;  // of the table: counted apart, so that they can be numbered apart
+    constexpr int64_t block = 1 << 16;  // entries of the table that one thread counts, then numbers
     static_assert(sizeof(std::atomic<int32_t>) == sizeof(int32_t), "the table is written by several threads");
     ApiCall call(workspace, CYMBALS_PHASE_OTHER);
     if (!call.ready() || !call.between("n", n, 0) || !call.between("range", range, 0, INT32_MAX) ||

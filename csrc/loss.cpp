@@ -1,6 +1,6 @@
-// The part of the objective that the entries carry: sum of a s^2 - 2 b s + c. The unobserved cells and the
-// regularization follow from two Gramians and are the caller's. Blocks of rows are summed in order, whatever the
-// threads.
+// The entries' part of the objective: the sum of a s^2 - 2 b s + c. The caller adds what the unobserved cells and the
+// regularization contribute, which follows from two Gramians. The sums of blocks of rows are added in order, so the
+// result does not depend on the number of threads.
 
 #include <algorithm>
 
@@ -9,8 +9,8 @@
 namespace cymbals {
 namespace {
 
-constexpr int64_t kRows = 64;
-constexpr int64_t kEntries = 1024;
+constexpr int64_t kRows = 64;       // of a block
+constexpr int64_t kEntries = 1024;  // of a row, scored at a time
 
 template <class T>
 int32_t loss(const cymbals_csr &rows, const Objective<double> &objective, const cymbals_matrix &x,

@@ -1,5 +1,5 @@
-// What a stored value says about its cell: weight a and target b of the row's system, a s^2 - 2 b s + constant being
-// the cell's loss at score s. The table is in cymbals.h.
+// The weight a and the target b that the objective gives a stored value. The loss of its cell at score s is
+// a s^2 - 2 b s + constant. cymbals.h has the formulas.
 #pragma once
 
 #include <cmath>
@@ -31,10 +31,10 @@ struct Objective {
         return cell;
     }
 
-    // What completes the square: a cell's loss at a score of 0.
+    // The loss of a cell at a score of 0.
     T constant(T b) const { return kind == CYMBALS_EXPLICIT ? b * b : b; }
 
-    // Calls visit(i, cell of values[i]); the kind is looked at once, so that compilers make vectors of it.
+    // Calls visit(i, cell of values[i]) for each value. The kind is tested outside the loop, so compilers vectorize it.
     template <class V, class F>
     void each(const V *values, int64_t n, F visit) const {
         if (kind == CYMBALS_EXPLICIT) {

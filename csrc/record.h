@@ -1,5 +1,5 @@
-// What calls leave behind in a workspace that records: stretches of each thread's work, and sums over rows by length
-// and solver. Each thread writes to a log of its own.
+// What a workspace with record = 1 keeps of its calls: the spans of each thread, and sums over rows by length and
+// solver. Each thread writes to a log of its own.
 #pragma once
 
 #include <algorithm>
@@ -17,10 +17,10 @@ inline int64_t nanoseconds() {
         .count();
 }
 
-constexpr int32_t kLengths = 64;  // powers of two that a row's length can lie at
+constexpr int32_t kLengths = 64;  // classes of row lengths, one for each power of two
 enum Solver : int32_t { kCg, kDual, kPrimal, kSolvers };
 
-// Rows of one class. Times are in ticks until their thread's part of a half-step ends.
+// Sums over rows of one length class and solver. Times are in ticks until the thread ends its part of a half-step.
 struct RowSums {
     int64_t rows, entries, cg_steps, retried, gather_time, solve_time;
     double gather_flops, gather_bytes, solve_flops, solve_bytes;
@@ -45,7 +45,7 @@ struct Log {
         spans[n++] = span;
     }
 
-    // Moves what was counted in ticks to `sums`, at so many nanoseconds a tick.
+    // Adds `ticking` to `sums`, its times converted to nanoseconds; `tick` is the length of a tick.
     void convert_ticks(double tick) {
         for (int32_t length = 0; length < kLengths; length++)
             for (int32_t way = 0; way < kSolvers; way++) {
@@ -62,7 +62,7 @@ struct Log {
     }
 };
 
-// One thread's work from here to the end of the block, recorded where there is a log.
+// Measures one thread from its construction to its destruction, and adds a cymbals_span to the log if there is one.
 class Span {
  public:
     Span(Log *log, int32_t phase, int32_t thread, int32_t n_threads) : log_(log), phase_(phase) {

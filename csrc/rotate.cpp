@@ -1,4 +1,4 @@
-// A change of basis, X <- XQ, in place: blocks of rows are multiplied into a thread's own memory and written back.
+// Changes the basis in place, X = XQ: each thread multiplies blocks of rows into its own memory and copies them back.
 
 #include <algorithm>
 
@@ -8,12 +8,12 @@
 namespace cymbals {
 namespace {
 
-constexpr int64_t kRows = 64;
+constexpr int64_t kRows = 64;  // of a block
 
 template <class T>
 int32_t rotate(cymbals_matrix &x, const double *basis, const Kernels<T> &kernels, ApiCall &call) {
     const int64_t f = x.n_cols, padded = round_up(f, kernels.pad);
-    const int64_t ld = padded + kLine<T>;  // keeps a strip of the basis out of one cache set
+    const int64_t ld = padded + kLine<T>;  // else a column's elements could share a cache set
     Buffer<T> q = buffer<T>(f * ld);
     if (!q) return CYMBALS_NO_MEMORY;
     for (int64_t i = 0; i < f; i++)

@@ -1,5 +1,5 @@
 // Solves the rows of a half-step, one after the other, on one thread: weighs a row's entries, has it solved by
-// conjugate gradients or exactly, and tries again with more care where that fails.
+// conjugate gradients or exactly, and tries again with more care if that fails.
 #pragma once
 
 #include <algorithm>
@@ -36,8 +36,8 @@ struct Problem {
     FixedSide<T> fixed;
     const CostModel<T> cost_model;
     const int64_t *order = nullptr;  // row numbers in the order in which they are solved
-    double relaxation = 1;           // stays 1 where the solution is mostly rounding
-    // Costs of CG for rows of up to kLongRow entries, without the 16-bit copy and with it; null where nothing is
+    double relaxation = 1;           // stays 1 if the solution is mostly rounding
+    // Costs of CG for rows of up to kLongRow entries, without the 16-bit copy and with it; null if nothing is
     // recorded. A table, as working them out takes a good part of the time that recording a row takes.
     Buffer<CgCost> short_row_costs = nullptr;
 
@@ -103,10 +103,10 @@ class RowSolver {
     int64_t sort_by_sign(int64_t n);
     template <class I>
     int64_t append_next_rows(int64_t place, int64_t stride, int64_t n, int64_t *indices) const;
-    Outcome solve_somehow(Row<T> &row, T trace, T *x);
+    Outcome choose_and_solve(Row<T> &row, T trace, T *x);
     Outcome solve_cg(const Row<T> &row, const Stop &stop, T *x);
     Outcome solve_exact(const Row<T> &row, T trace, Solver solver, T *x);
-    Outcome solve_carefully(const Row<T> &row, T trace, Solver solver, T *x);
+    Outcome exact_with_retries(const Row<T> &row, T trace, Solver solver, T *x);
     Outcome solve_in_double(const Row<T> &row, double ridge, T *x) const;
     bool relax(T *x) const;
     void fail(int64_t r, Outcome outcome);
@@ -133,7 +133,7 @@ void RowSolver<T>::solve(int64_t place, int64_t stride) {
     if (finite && p.objective.kind != CYMBALS_EXPLICIT && targets_too_heavy(row.constant))
         outcome = Outcome::too_heavy;
     else if (finite)
-        outcome = solve_somehow(row, trace, x);
+        outcome = choose_and_solve(row, trace, x);
     if (!relax(x) || outcome != Outcome::done) fail(r, outcome);
 }
 
@@ -235,7 +235,7 @@ int64_t RowSolver<T>::append_next_rows(int64_t place, int64_t stride, int64_t n,
 }
 
 template <class T>
-Outcome RowSolver<T>::solve_somehow(Row<T> &row, T trace, T *x) {
+Outcome RowSolver<T>::choose_and_solve(Row<T> &row, T trace, T *x) {
     const SolverChoice choice = choose_solver(p.options, row, trace, row.n + kGroup <= memory.scratch.tile_rows);
     if (choice.cg && solve_cg(row, choice.stop, x) == Outcome::done) return Outcome::done;
     row.compact.rows = nullptr;
@@ -257,7 +257,7 @@ Outcome RowSolver<T>::solve_cg(const Row<T> &row, const Stop &stop, T *x) {
 template <class T>
 Outcome RowSolver<T>::solve_exact(const Row<T> &row, T trace, Solver solver, T *x) {
     const int64_t retried = info.rows_retried;
-    const Outcome outcome = solve_carefully(row, trace, solver, x);
+    const Outcome outcome = exact_with_retries(row, trace, solver, x);
     const bool done = outcome == Outcome::done;
     (solver == kDual ? info.rows_dual : info.rows_primal) += done;
     if (recorder.active())
@@ -268,7 +268,7 @@ Outcome RowSolver<T>::solve_exact(const Row<T> &row, T trace, Solver solver, T *
 
 // Exactly: in T, else in float64, else in float64 with a small ridge.
 template <class T>
-Outcome RowSolver<T>::solve_carefully(const Row<T> &row, T trace, Solver solver, T *x) {
+Outcome RowSolver<T>::exact_with_retries(const Row<T> &row, T trace, Solver solver, T *x) {
     Outcome outcome = Outcome::indefinite;
     if (!identity_is_lost(trace))
         outcome = solver == kDual ? p.kernels.solve_dual(row, memory.scratch, x)
@@ -322,16 +322,16 @@ Outcome RowSolver<T>::solve_in_double(const Row<T> &row, double ridge, T *x) con
     return outcome;
 }
 
-// x becomes start + relaxation * (x - start). False where a number is not finite.
+// x becomes start + relaxation * (x - start). False if a number is not finite.
 template <class T>
 bool RowSolver<T>::relax(T *x) const {
     const T by = (T)p.relaxation;
-    int32_t strange = 0;
+    int32_t not_finite = 0;
     for (int64_t j = 0; j < p.f; j++) {  // counted as integers, so that compilers vectorize the loop
         x[j] = by == 1 ? x[j] : memory.start[j] + by * (x[j] - memory.start[j]);
-        strange += std::abs(x[j]) <= std::numeric_limits<T>::max() ? 0 : 1;
+        not_finite += std::abs(x[j]) <= std::numeric_limits<T>::max() ? 0 : 1;
     }
-    return strange == 0;
+    return not_finite == 0;
 }
 
 // Keeps the lowest row that failed, and why.

@@ -72,7 +72,7 @@ bool uses_compact(const cymbals_matrix &fixed, const cymbals_solve_options &opti
 struct SolverChoice {
     bool cg;       // try conjugate gradients first,
     Stop stop;     // until this is reached,
-    Solver exact;  // and solve exactly in this way where that fails
+    Solver exact;  // and solve exactly with this one if that fails
 };
 
 // For a row whose W'W has this trace; fits: its tile can hold the row.

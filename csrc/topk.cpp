@@ -1,7 +1,8 @@
-// Exact top-k inner products, a heap a query. Few queries: blocks of them against tiles of items, so that a tile of
-// scores stays in cache. Many: items are screened by 8-bit products first, the longest first, until the rest is too
-// short to matter; only scores that a bound cannot rule out are computed, in the same way, so that both give the same
-// result. Memory a thread: a tile and k places for each query of a block.
+// Exact top-k of inner products. With few queries, blocks of queries are multiplied with tiles of items, so that the
+// scores of a tile stay in the cache. With many, items are screened first by products of 8-bit integers, the longest
+// items first, until the remaining ones are too short; then only the scores that a bound cannot rule out are computed.
+// Both ways compute a score alike, so their results are the same. Memory of each thread: the scores of a tile, and k
+// places for each query of a block.
 
 #include <limits>
 
@@ -12,10 +13,11 @@
 namespace cymbals {
 namespace {
 
-constexpr int64_t kQueries = 32, kItems = 256;
-constexpr int64_t kScreenedQueries = 64, kWarm = 32;  // of a block; items that are scored before there is a bound
-constexpr int64_t kLeastQueries = 256, kLeastItems = 2048, kLeastColumns = 16;  // less does not pay for preparing items
-constexpr int64_t kLeastChoice = 16;  // items for each of k places: with fewer, most have to be scored
+constexpr int64_t kQueries = 32, kItems = 256;        // of a block, and of a tile
+constexpr int64_t kScreenedQueries = 64, kWarm = 32;  // of a block; items scored before screening starts
+constexpr int64_t kLeastQueries = 256, kLeastItems = 2048,
+                  kLeastColumns = 16;  // with less, preparing items takes longer than it saves
+constexpr int64_t kLeastChoice = 16;   // items per place: with fewer, most would have to be scored
 
 template <class T>
 struct Scratch;
@@ -50,7 +52,7 @@ struct Scratch {
     explicit operator bool() const { return scores && best && packed; }
 };
 
-// n queries from `first` on against all items.
+// Searches n queries, from `first` on, in all items.
 template <class T>
 void Search<T>::block(int64_t first, int64_t n, Scratch<T> &scratch) const {
     Span span = call.span();
@@ -98,7 +100,7 @@ void Search<T>::write(int64_t query, const Scored<T> *places, Best<T> &best) con
     }
 }
 
-// Memory of one thread that screens.
+// Memory of one thread, with screening.
 template <class T>
 struct ScreenScratch {
     Buffer<Scored<T>> best;
@@ -112,14 +114,14 @@ struct ScreenScratch {
     explicit operator bool() const { return best && queries && hits && indices && scores; }
 };
 
-// Queries of one block, in all the items that a screen holds.
+// The search of one block of queries in all items of a screen.
 template <class T>
 struct Screened {
     const Search<T> &search;
     const Screen<T> &screen;
     ScreenScratch<T> &scratch;
     int64_t first, n;
-    int64_t scored = 0, screened = 0;  // items in full, and blocks of them
+    int64_t scored = 0, screened = 0;  // items scored in full, and blocks screened
     Best<T> best[kScreenedQueries];
     typename Screen<T>::Query query[kScreenedQueries];
 
@@ -129,7 +131,7 @@ struct Screened {
     void offer(int64_t q, int64_t count);
 };
 
-// Scores the items that stand in scratch.where, those to be skipped left out.
+// Scores the `count` items in scratch.indices, except those to be skipped.
 template <class T>
 void Screened<T>::offer(int64_t q, int64_t count) {
     int64_t *indices = scratch.indices.get();
@@ -203,7 +205,8 @@ void Screened<T>::run() {
     span.add(n, 0, 2 * numbers, numbers * (double)sizeof(T) + (double)(screened * screen.block_bytes()));
 }
 
-// All queries, at most so many at once; `block(first, n, scratch)` does some, with what `make` returns a thread.
+// Calls block(first, n, scratch) for blocks of at most `most` queries, in parallel. Each thread gets its scratch memory
+// from make().
 template <class Make, class Block>
 int32_t for_blocks(ApiCall &call, int64_t n_queries, int64_t most, Make make, Block block) {
     const int64_t share = (n_queries + call.threads() - 1) / call.threads();
@@ -243,7 +246,7 @@ int32_t run_screened(const Search<T> &search, const Screen<T> &screen) {
         });
 }
 
-// Whether screening can be of use, whoever prepares it.
+// Whether screening can save time.
 template <class T>
 bool screens(const KernelTable &table, int64_t n_items, int64_t f) {
     return table.screen && n_items >= kLeastItems && f >= kLeastColumns;
@@ -256,7 +259,7 @@ int32_t run(const Search<T> &search) {
         Screen<T> screen(search.queries.n_cols);
         const int32_t prepared = screen.prepare(search.items, search.list, search.n_items, search.scale, search.call);
         if (prepared == CYMBALS_OK) return run_screened(search, screen);
-        if (prepared != CYMBALS_BAD_VALUE) return prepared;  // else some factors have no bounds
+        if (prepared != CYMBALS_BAD_VALUE) return prepared;  // else some factors are too large or small for the bounds
     }
     return run_plain(search);
 }
@@ -307,7 +310,7 @@ extern "C" int32_t cymbals_topk(cymbals_workspace *workspace, const cymbals_matr
     }));
 }
 
-// Screens of either type, where there is one.
+// At most one of the screens is there: that of the items' type.
 struct cymbals_index {
     cymbals_matrix items;
     const int64_t *list;
@@ -348,7 +351,8 @@ extern "C" int32_t cymbals_index_create(cymbals_workspace *workspace, const cymb
         const int32_t prepared =
             screen->prepare(*items, item_list, made->n_items, static_cast<const T *>(item_scale), call);
         if (prepared == CYMBALS_OK) screen_of<T>(*made) = std::move(screen);
-        return prepared == CYMBALS_BAD_VALUE ? (int32_t)CYMBALS_OK : prepared;  // searched without one
+        return prepared == CYMBALS_BAD_VALUE ? (int32_t)CYMBALS_OK
+                                             : prepared;  // then items are searched without a screen
     });
     if (status == CYMBALS_OK) *index = made.release();
     return call.end(status);

@@ -1,4 +1,4 @@
-// CSR transposed: entries sorted by column, stably, so that rows of the result come out sorted.
+// Transposes CSR: a stable sort of the entries by column, so the rows of the result are sorted.
 
 #include "bucket.h"
 

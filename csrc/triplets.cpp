@@ -1,4 +1,5 @@
-// (row, column, value) triplets to CSR: bucketed by row, each row sorted by column, equal pairs summed in input order.
+// Makes CSR of (row, column, value) triplets: they are sorted by row, each row by column; the values of equal pairs are
+// added in input order.
 
 #include <utility>
 
@@ -13,11 +14,11 @@ struct Entry {
     V value;
 };
 
-constexpr int64_t kShort = 48;     // entries; sorted by comparing
-constexpr int64_t kMostDigit = 8;  // bits
+constexpr int64_t kShort = 48;     // rows of at most so many entries are sorted by insertion
+constexpr int64_t kMostDigit = 8;  // bits of a radix sort's digit
 
-// Sorts a row by column, stably: by digits of as many bits as the columns' `bits` divide into. `other` has as much
-// room.
+// Sorts a row by column, stably. Long rows are sorted by radix, with the `bits` of a column number in equal digits.
+// `other` is scratch memory of n entries.
 template <class I, class V>
 void sort_row(Entry<I, V> *row, int64_t n, Entry<I, V> *other, int bits) {
     const auto before = [](const Entry<I, V> &a, const Entry<I, V> &b) { return a.col < b.col; };
@@ -43,7 +44,7 @@ void sort_row(Entry<I, V> *row, int64_t n, Entry<I, V> *other, int bits) {
     if (from != row) std::copy_n(from, n, row);
 }
 
-// Merges equal columns of a sorted row in place; returns what is left of it.
+// Adds up the values of equal columns in a sorted row, in place; returns how many entries are left.
 template <class I, class V>
 int64_t merge(Entry<I, V> *row, int64_t n) {
     int64_t kept = 0;

@@ -1,6 +1,6 @@
-// The fixed side in 16 bits, and passes over a row's entries from it. bfloat16, the upper half of a float: of two that
-// share 32 bits one is a shift away from its float, the other a mask. They stand as far apart as a vector is long, so
-// that both come out in order.
+// The 16-bit copy of the fixed side, and passes over a row's entries that read it. The numbers are bfloat16, the upper
+// halves of floats. Two share 32 bits: a shift makes a float of one, a mask of the other. The two are elements j and
+// j + L, where L is the lanes of a vector, so that each comes out as a vector of consecutive elements.
 
 inline int64_t pair_vectors(int64_t f) { return (f + kPair<float> - 1) / kPair<float>; }
 
@@ -18,8 +18,9 @@ void compress(int32_t *pairs, int64_t pairs_stride, const float *y, int64_t stri
     }
 }
 
-// A row's entries in 16 bits. The first pass copies them into the tile, from which the others read; a row that does not
-// fit is gathered again on every pass, a group at a time. V is how many vectors of pairs a row is, as a constant, or 0.
+// Passes over a row's entries in 16 bits. The first pass copies them into the tile, and the others read them there; a
+// row that does not fit in the tile is gathered again on every pass, one group at a time. V is the number of vectors of
+// pairs that hold a row of the fixed side, or 0 if it is not known to the compiler.
 template <int64_t V>
 class CompactPasses {
  public:
@@ -71,7 +72,7 @@ class CompactPasses {
         alignas(64) float each[G];
         s *= row.full.weight + i;
         s.write(each);
-        __asm__("" : "+m"(each));  // read from memory: GCC would take three instructions for each to get it from s
+        __asm__("" : "+m"(each));  // forces loads: GCC would extract each number from s with three instructions
         with_rows<G>(row.n - i, [&](auto rows) CYMBALS_INLINED { add_pairs(rows, group(i), each); });
     }
 
@@ -80,12 +81,13 @@ class CompactPasses {
 
     int64_t vectors() const { return V > 0 ? V : vectors_; }
     int64_t group_size() const { return vectors() * G * L; }
-    // Two groups are in hand at a time.
+    // If the row does not fit, the tile holds two groups in turn.
     int32_t *group(int64_t i) const {
         return reinterpret_cast<int32_t *>(scratch.tile) + (fits_ ? i / G : i / G % 2) * group_size();
     }
 
-    // Copies a group from memory, making its products meanwhile if v stays in registers.
+    // Copies a group from memory into the tile, and sets s = its rows times v. If v fits in registers, both in one
+    // loop.
     template <int64_t N>
     CYMBALS_INLINE void gather_dots(Rows<N> group, int64_t i, int32_t *tile, Group<float> &s) const {
         const int64_t *indices = row.indices + i, stride = row.compact.stride;
@@ -119,7 +121,7 @@ class CompactPasses {
         }
     }
 
-    // s = the rows of a group, times v
+    // s = the rows of a group, times v.
     template <int64_t N>
     CYMBALS_INLINE void dot_pairs(Rows<N>, const int32_t *tile, Group<float> &s) const {
         Vec<float> sums[G] = {};
@@ -136,7 +138,7 @@ class CompactPasses {
         s.set(sums);
     }
 
-    // y += s times the rows of a group
+    // y += s times the rows of a group.
     template <int64_t N>
     CYMBALS_INLINE void add_pairs(Rows<N>, const int32_t *tile, const float *s) const {
         Vec<float> by[N];
@@ -158,7 +160,7 @@ class CompactPasses {
         }
     }
 
-    // Fetches what entries i to i + n - 1 will gather, of this row or, from row.n on, of the next.
+    // Fetches what entries i to i + n - 1 will gather. Entries from row.n on belong to the next rows.
     CYMBALS_INLINE void fetch(int64_t i, int64_t n) const {
         const int64_t *indices = row.indices, stride = row.compact.stride, most = row.n + row.n_next;
         const int64_t end = i + n < most ? i + n : most;
@@ -176,5 +178,5 @@ class CompactPasses {
     const float *v_ = nullptr;
     float *y_ = nullptr;
     bool gathered_ = false;
-    int64_t fetched_ = kAhead;  // of the next row's entries
+    int64_t fetched_ = kAhead;  // the next entry to fetch: from the next rows
 };

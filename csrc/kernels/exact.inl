@@ -1,6 +1,7 @@
-// The two exact solves of a row: n x n in the dual for short rows, f x f in the primal for long ones.
+// The two exact solvers of a row: the dual solves an n x n system, for short rows; the primal an f x f one, for long
+// rows.
 
-// An edge x edge identity matrix.
+// Sets a to the identity matrix of that edge.
 template <class T>
 inline void identity(T *a, int64_t edge) {
     for (int64_t i = 0; i < edge; i++) {
@@ -15,7 +16,7 @@ inline void write_solution(const Row<T> &row, const RowScratch<T> &scratch, T *x
     for (int64_t j = 0; j < row.f; j++) x[j] = scratch.z[j];
 }
 
-// (I + WW') t = q, z = W't
+// Solves (I + WW') t = q; then z = W't.
 template <class T>
 Outcome solve_dual(const Row<T> &row, const RowScratch<T> &scratch, T *x) {
     const int64_t edge = round_up<T>(row.n), n = scratch.padded, ld = scratch.ld;
@@ -38,14 +39,14 @@ Outcome solve_dual(const Row<T> &row, const RowScratch<T> &scratch, T *x) {
     return Outcome::done;
 }
 
-// (I + W'SW) z = W'q
+// Solves (I + W'SW) z = W'q.
 template <class T>
 Outcome solve_primal(const Row<T> &row, const RowScratch<T> &scratch, T *x) {
     const int64_t n = scratch.padded, ld = scratch.ld;
     T *a = scratch.matrix, *inverse = scratch.t;
     identity(a, n);
     for (int64_t j = 0; j < n; j += kLanes<T>) store(scratch.z + j, Vec<T>{});
-    for (int64_t begin = 0, end; begin < row.n; begin = end) {  // runs of one sign that fit the tile
+    for (int64_t begin = 0, end; begin < row.n; begin = end) {  // runs of entries with one sign that fit in the tile
         const bool positive = begin < row.n_positive;
         end = positive ? row.n_positive : row.n;
         if (end - begin > scratch.tile_rows) end = begin + scratch.tile_rows;

@@ -1,4 +1,4 @@
-// What a processor and its memory can do at most: loops that do one thing and nothing else.
+// Loops that measure the limits of a processor and its memory: each does one kind of work and nothing else.
 
 template <class T>
 int64_t multiply_adds(int64_t rounds, T *result) {
@@ -6,7 +6,7 @@ int64_t multiply_adds(int64_t rounds, T *result) {
     Vec<T> sums[chains];
 #pragma GCC unroll 24
     for (int64_t c = 0; c < chains; c++) sums[c] = spread(T(c));
-    const Vec<T> factor = spread(*result * T(1e-30) + T(0.5));  // not known to the compiler
+    const Vec<T> factor = spread(*result * T(1e-30) + T(0.5));  // a value that the compiler does not know
     for (int64_t i = 0; i < rounds; i++)
 #pragma GCC unroll 24
         for (int64_t c = 0; c < chains; c++) sums[c] = sums[c] * factor + factor;

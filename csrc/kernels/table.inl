@@ -1,5 +1,5 @@
-// Everything a kernels_<set>.cpp compiles: the sources, in order, and the table of their addresses.
-// CYMBALS_SET names the set, CYMBALS_BYTES its vector width, CYMBALS_REGISTERS its vector registers.
+// All that a kernels_<set>.cpp compiles: the sources, in order, and the table of the kernels' addresses. CYMBALS_SET is
+// the name of the set, CYMBALS_BYTES the width of its vectors, CYMBALS_REGISTERS the number of its vector registers.
 
 #include "kernels.h"
 
@@ -15,8 +15,8 @@
 #define CYMBALS_TABLE CYMBALS_JOIN(kernels_, CYMBALS_SET)
 
 namespace cymbals {
-namespace CYMBALS_SET {  // profilers show which set runs
-namespace {              // nothing here may have external linkage: the linker could keep another set's copy
+namespace CYMBALS_SET {  // so that profilers show which set runs
+namespace {              // no external linkage: the linker could take another set's copy
 
 #include "scalar.inl"
 //

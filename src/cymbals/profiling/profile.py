@@ -342,7 +342,7 @@ class Profile:
         return roofline(rows, self.peaks)
 
     def to_chrome_trace(self, path: str | os.PathLike[str]) -> None:
-        """Write every stretch of every thread as trace events, which ui.perfetto.dev and chrome://tracing open.
+        """Write every span of every thread as trace events, which ui.perfetto.dev and chrome://tracing open.
 
         Parameters
         ----------
@@ -353,7 +353,7 @@ class Profile:
             json.dump({"traceEvents": list(self._events()), "displayTimeUnit": "ms"}, file, separators=(",", ":"))
 
     def _events(self) -> Iterator[dict[str, Any]]:
-        """Calls and blocks of Python on track 0, thread t's stretches on track t + 1; microseconds."""
+        """Calls and blocks of Python on track 0, thread t's spans on track t + 1; microseconds."""
         zero = min((call.begin for call in self._calls), default=0)
         names = ["calls", *(f"thread {t}" for t in range(self.n_threads))]
         for track, name in enumerate(names):

@@ -1,4 +1,4 @@
-// What the sources in this folder share: typed access to the C structs, memory whose lack is a status instead of an
+// What the sources in this folder share: typed access to the C structs, memory that fails with a status instead of an
 // exception, and the choice of kernels.
 #pragma once
 

@@ -14,8 +14,8 @@ class HalfStep {
  public:
     HalfStep(const cymbals_csr &rows, const cymbals_matrix &y, const cymbals_matrix &x,
              const cymbals_objective &objective, const double *spectrum, const cymbals_solve_options &options,
-             ApiCall &call)
-        : problem(rows, y, x, objective, spectrum, options, call.table()), call(call) {}
+             ApiCall &c)
+        : problem(rows, y, x, objective, spectrum, options, c.table()), call(c) {}
 
     int32_t run(cymbals_solve_info *info);
     // The one row of a matrix that has no other, on the calling thread.

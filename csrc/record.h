@@ -48,9 +48,9 @@ struct Log {
     // Adds `ticking` to `sums`, its times converted to nanoseconds; `tick` is the length of a tick.
     void convert_ticks(double tick) {
         for (int32_t length = 0; length < kLengths; length++)
-            for (int32_t way = 0; way < kSolvers; way++) {
-                const RowSums &from = ticking[length][way];
-                RowSums &to = sums[length][way];
+            for (int32_t solver = 0; solver < kSolvers; solver++) {
+                const RowSums &from = ticking[length][solver];
+                RowSums &to = sums[length][solver];
                 to.rows += from.rows, to.entries += from.entries;
                 to.cg_steps += from.cg_steps, to.retried += from.retried;
                 to.gather_time += (int64_t)((double)from.gather_time * tick);

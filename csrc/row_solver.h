@@ -79,7 +79,7 @@ class RowSolver {
     RowSolver(const RowSolver &) = delete;
     RowSolver &operator=(const RowSolver &) = delete;
 
-    // First, in this order.
+    // To be called first, in this order. If allocate fails, neither start nor solve may be called.
     bool allocate(Slot &slot, const RowLayout<T> &layout) { return memory.allocate(slot, layout); }
     void start(Log *log) {
         recorder.start(log, &memory.scratch);

@@ -192,15 +192,15 @@ extern "C" int32_t cymbals_workspace_row_classes(cymbals_workspace *workspace, c
     const int32_t n_threads = workspace->logs ? workspace->options.n_threads : 0;
     workspace->classes = buffer<cymbals_row_class>((int64_t)n_threads * kLengths * kSolvers);
     if (!workspace->classes) return call.end(CYMBALS_NO_MEMORY);
-    constexpr int32_t ways[kSolvers] = {CYMBALS_CG, CYMBALS_DUAL, CYMBALS_PRIMAL};
+    constexpr int32_t solvers[kSolvers] = {CYMBALS_CG, CYMBALS_DUAL, CYMBALS_PRIMAL};
     *n = 0;
     for (int32_t t = 0; t < n_threads; t++)
         for (int32_t length = 0; length < kLengths; length++)
-            for (int32_t way = 0; way < kSolvers; way++) {
-                const RowSums &s = workspace->logs[t].sums[length][way];
+            for (int32_t solver = 0; solver < kSolvers; solver++) {
+                const RowSums &s = workspace->logs[t].sums[length][solver];
                 if (s.rows + s.retried == 0) continue;
                 workspace->classes[(*n)++] = {t,
-                                              ways[way],
+                                              solvers[solver],
                                               length,
                                               s.rows,
                                               s.entries,

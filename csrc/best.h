@@ -1,4 +1,4 @@
-// The k best of a stream of (item, score), best first, ties to the lower item.
+// Keeps the k best of a stream of (item, score); of equal scores the lower item is better.
 #pragma once
 
 #include <algorithm>
@@ -17,21 +17,21 @@ bool better(const Scored<T> &a, const Scored<T> &b) {
     return a.score != b.score ? a.score > b.score : a.item < b.item;
 }
 
-// The best so far, in borrowed memory of k places: in order while they are few, which is faster to keep than a heap,
-// else as a heap with the worst on top.
+// The best so far, in memory of k places that the caller owns. A small k is kept as a sorted list, which is faster than
+// a heap; a larger one as a heap with the worst on top.
 template <class T>
 class Best {
  public:
     Best() = default;
     Best(Scored<T> *memory, int64_t k) : places(memory), most(k), ordered(k <= kFew) {}
 
-    // What a score must reach to be taken, being better or equal.
+    // A score below this cannot be taken; an equal one can, with a lower item.
     T least() const {
         if (size < most || most == 0) return -std::numeric_limits<T>::infinity();
         return places[ordered ? size - 1 : 0].score;
     }
 
-    // Written so that a NaN is never taken.
+    // Takes the item if it is among the best so far. A NaN is never taken.
     void offer(int64_t item, T score) {
         const Scored<T> one = {score, item};
         if (size < most) {
@@ -48,14 +48,14 @@ class Best {
         places[i] = one;
         if (!ordered) std::push_heap(places, places + size, better<T>);
     }
-    // Puts what was taken in order, best first, and returns how many.
+    // Sorts the places, best first, and returns how many are filled.
     int64_t finish() {
         if (!ordered) std::sort_heap(places, places + size, better<T>);
         return size;
     }
 
  private:
-    static constexpr int64_t kFew = 64;
+    static constexpr int64_t kFew = 64;  // the largest k of a sorted list
     Scored<T> *places = nullptr;
     int64_t most = 0, size = 0;
     bool ordered = true;

@@ -1,4 +1,4 @@
-// The stable parallel counting sort that the transpose and the triplet merge are made of.
+// A stable parallel counting sort, by which CSR is transposed and made of triplets.
 #pragma once
 
 #include <algorithm>
@@ -7,12 +7,12 @@
 
 namespace cymbals {
 
-// Calls move(from, to) for every from in [0, n), so that items come out ordered by key(from) in [0, n_keys) and, within
-// a key, as they came in. indptr (n_keys + 1) is filled with where each key begins. Runs of input are counted apart, as
-// many as the threads, but no more than memory of about n counters allows; the order of the result is the same for any
-// number. `bytes` are what an item moves, for the record.
+// Calls move(from, to) for every `from` below n: `to` is the position of the item in the order of key(from), which is
+// below n_keys; items of equal key keep their order. indptr (n_keys + 1) is set to where each key begins. The input is
+// cut into one run for each thread, or fewer if their counters would take more memory than about n numbers; the result
+// is the same for any number of runs. `bytes`: what sorting an item reads and writes, for the record.
 template <class Key, class Move>
-int32_t bucket_sort(int64_t n, int64_t n_keys, int64_t *indptr, Call &call, double bytes, Key key, Move move) {
+int32_t bucket_sort(int64_t n, int64_t n_keys, int64_t *indptr, ApiCall &call, double bytes, Key key, Move move) {
     const int32_t n_threads = call.threads();
     const int64_t affordable = std::max<int64_t>(1, n / std::max<int64_t>(1, n_keys));
     const int64_t runs = std::min<int64_t>(n_threads, affordable);
@@ -20,7 +20,7 @@ int32_t bucket_sort(int64_t n, int64_t n_keys, int64_t *indptr, Call &call, doub
     if (!counts) return CYMBALS_NO_MEMORY;
 #pragma omp parallel for schedule(static, 1) num_threads(n_threads)
     for (int64_t run = 0; run < runs; run++) {
-        Stretch stretch = call.stretch();
+        Span span = call.span();
         int64_t *count = counts.get() + run * n_keys;
         std::fill_n(count, n_keys, int64_t(0));
         for (int64_t i = n * run / runs; i < n * (run + 1) / runs; i++) count[key(i)]++;
@@ -37,11 +37,11 @@ int32_t bucket_sort(int64_t n, int64_t n_keys, int64_t *indptr, Call &call, doub
     indptr[n_keys] = total;
 #pragma omp parallel for schedule(static, 1) num_threads(n_threads)
     for (int64_t run = 0; run < runs; run++) {
-        Stretch stretch = call.stretch();
+        Span span = call.span();
         int64_t *next = counts.get() + run * n_keys;
         const int64_t begin = n * run / runs, end = n * (run + 1) / runs;
         for (int64_t i = begin; i < end; i++) move(i, next[key(i)]++);
-        stretch.did(0, end - begin, 0, (double)(end - begin) * bytes);
+        span.add(0, end - begin, 0, (double)(end - begin) * bytes);
     }
     return CYMBALS_OK;
 }

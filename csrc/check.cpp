@@ -1,4 +1,4 @@
-// Whether a CSR matrix is what it says: the first thing wrong, in the order of cymbals.h, with its lowest row.
+// Checks whether a CSR matrix is valid. Reports the first problem in the order of cymbals.h, with its lowest row.
 
 #include <algorithm>
 #include <cmath>
@@ -8,7 +8,7 @@
 namespace cymbals {
 namespace {
 
-// Lower is worse; negative and zero values are remarks, reported last.
+// Lower numbers are worse. Negative and zero values are no errors, so they come last.
 struct Finding {
     int64_t row = INT64_MAX, position = -1;
     int32_t problem = CYMBALS_CSR_GOOD;
@@ -45,7 +45,7 @@ Finding check_row(const cymbals_csr &m, int64_t r) {
 }
 
 template <class I, class V>
-Finding check(const cymbals_csr &m, int64_t n_entries, Call &call) {
+Finding check(const cymbals_csr &m, int64_t n_entries, ApiCall &call) {
     Finding worst;
     for (int64_t r = 0; r <= m.n_rows; r++) {
         const int64_t previous = r == 0 ? 0 : m.indptr[r - 1];
@@ -57,7 +57,7 @@ Finding check(const cymbals_csr &m, int64_t n_entries, Call &call) {
 #pragma omp parallel num_threads(call.threads())
     {
         Finding mine;
-        Stretch stretch = call.stretch();
+        Span span = call.span();
 #pragma omp for schedule(dynamic, 256) nowait
         for (int64_t r = 0; r < m.n_rows; r++) {
             const Finding here = check_row<I, V>(m, r);
@@ -75,9 +75,9 @@ Finding check(const cymbals_csr &m, int64_t n_entries, Call &call) {
 extern "C" int32_t cymbals_check_csr(cymbals_workspace *workspace, const cymbals_csr *matrix, int64_t n_entries,
                                      cymbals_csr_report *report) {
     using namespace cymbals;
-    Call call(workspace, CYMBALS_PHASE_CHECK);
+    ApiCall call(workspace, CYMBALS_PHASE_CHECK);
     if (!call.ready() || !call.csr("matrix", matrix, false) || (matrix->values && !call.csr("matrix", matrix, true)) ||
-        !call.given("report", report) || !call.between("n_entries", n_entries, 0))
+        !call.not_null("report", report) || !call.between("n_entries", n_entries, 0))
         return CYMBALS_BAD_ARGUMENT;
     return with_index(matrix->index_type, [&](auto index) {
         return with_float(matrix->value_type, [&](auto value) {

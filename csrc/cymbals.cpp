@@ -1,4 +1,4 @@
-// What the library says about itself.
+// Version, compiler, messages of statuses, and the table of functions.
 
 #include "cymbals/cymbals.h"
 

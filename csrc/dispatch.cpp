@@ -1,4 +1,5 @@
-// Which instruction set runs: asked of the processor once, overridden by $CYMBALS_SIMD or by the caller.
+// Chooses the instruction set. AUTO is decided once per process: by the environment variable CYMBALS_SIMD, else by what
+// the processor has.
 
 #include <cstring>
 
@@ -31,7 +32,7 @@ const KernelTable *table_here(int32_t simd) {
     return nullptr;
 }
 
-// What CYMBALS_AUTO stands for; 0 where the environment asks for something unknown.
+// The set that CYMBALS_AUTO means; 0 if CYMBALS_SIMD names none that is known.
 int32_t automatic() {
     const char *wish = std::getenv("CYMBALS_SIMD");
     if (wish && *wish) {

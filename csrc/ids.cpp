@@ -1,5 +1,5 @@
-// Ids to their places among the distinct ones, by a table over the range that they span: two passes over the ids
-// instead of sorting them.
+// Numbers ids by their position among the distinct ones. A table over the range of the ids replaces sorting: it takes
+// two passes over them.
 
 #include <algorithm>
 #include <atomic>
@@ -9,12 +9,12 @@
 extern "C" int32_t cymbals_number_ids(cymbals_workspace *workspace, int64_t n, const int64_t *ids, int64_t lowest,
                                       int64_t range, int32_t *table, int64_t *n_distinct) {
     using namespace cymbals;
-    constexpr int64_t block = 1 << 16;  // of the table: counted apart, so that they can be numbered apart
+    constexpr int64_t block = 1 << 16;  // entries of the table that one thread counts, then numbers
     static_assert(sizeof(std::atomic<int32_t>) == sizeof(int32_t), "the table is written by several threads");
-    Call call(workspace, CYMBALS_PHASE_OTHER);
+    ApiCall call(workspace, CYMBALS_PHASE_OTHER);
     if (!call.ready() || !call.between("n", n, 0) || !call.between("range", range, 0, INT32_MAX) ||
-        !call.that(n == 0 || ids, "ids is null") || !call.that(range == 0 || table, "table is null") ||
-        !call.given("n_distinct", n_distinct))
+        !call.require(n == 0 || ids, "ids is null") || !call.require(range == 0 || table, "table is null") ||
+        !call.not_null("n_distinct", n_distinct))
         return CYMBALS_BAD_ARGUMENT;
     const int32_t n_threads = call.threads();
     const int64_t blocks = (range + block - 1) / block;
@@ -34,7 +34,7 @@ extern "C" int32_t cymbals_number_ids(cymbals_workspace *workspace, int64_t n, c
                 inside = false;
         }
     }
-    if (!call.that(inside, "ids: one is outside [lowest, lowest + range)")) return CYMBALS_BAD_ARGUMENT;
+    if (!call.require(inside, "ids: one is outside [lowest, lowest + range)")) return CYMBALS_BAD_ARGUMENT;
 #pragma omp parallel for schedule(static) num_threads(n_threads)
     for (int64_t b = 0; b < blocks; b++) {
         int64_t count = 0;
@@ -55,10 +55,10 @@ extern "C" int32_t cymbals_number_ids(cymbals_workspace *workspace, int64_t n, c
 
 extern "C" int32_t cymbals_look_up_ids(cymbals_workspace *workspace, int64_t n, const int64_t *ids, int64_t lowest,
                                        int64_t range, const int32_t *table, int32_t *places) {
-    cymbals::Call call(workspace, CYMBALS_PHASE_OTHER);
+    cymbals::ApiCall call(workspace, CYMBALS_PHASE_OTHER);
     if (!call.ready() || !call.between("n", n, 0) || !call.between("range", range, 0) ||
-        !call.that(n == 0 || (ids && places), "ids or places is null") ||
-        !call.that(range == 0 || table, "table is null"))
+        !call.require(n == 0 || (ids && places), "ids or places is null") ||
+        !call.require(range == 0 || table, "table is null"))
         return CYMBALS_BAD_ARGUMENT;
 #pragma omp parallel for schedule(static) num_threads(call.threads())
     for (int64_t i = 0; i < n; i++) {

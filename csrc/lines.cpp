@@ -1,5 +1,5 @@
-// Lines of whole numbers, and of an id and a name, as play-count dumps have them: every good line is taken, every bad
-// one is counted by reason. The text is cut at line ends into as many pieces as there are threads.
+// Parses lines of whole numbers, and lines of an id and a name, as play-count dumps have them. Good lines are written
+// to the output; bad ones are counted by reason. The text is cut at line ends into one piece for each thread.
 
 #include <algorithm>
 #include <cstring>
@@ -11,23 +11,25 @@ namespace cymbals {
 namespace {
 
 constexpr int32_t kMostFields = 16, kMostPieces = 256;
-constexpr int64_t kMostDigits = 18;  // of a usual number
+constexpr int64_t kMostDigits = 18;  // of a number that parse_usual reads
 
 struct Piece {
     const char *begin, *end;
-    int64_t lines, first_row, good;  // with the blank ones; where in the output it starts, and how many it took
+    int64_t lines;      // blank ones included
+    int64_t first_row;  // of the output
+    int64_t good;       // lines parsed
     int64_t first_line;
     int64_t rejected[CYMBALS_LINE_REASONS], first_rejected[CYMBALS_LINE_REASONS];
 };
 
 inline bool blank(char c) { return c == ' ' || c == '\t'; }
 
-// The usual line, numbers of at most 18 digits with one blank between: returns where the next begins, or null where
-// this one is anything else. The text goes on beyond its end.
+// Parses the most common kind of line: numbers of at most 18 digits with one blank between them. Returns where the next
+// line begins; null if this line is of another kind. There must be a line end at or after `at`.
 inline const char *parse_usual(const char *at, int32_t n_fields, int64_t *numbers) {
     for (int32_t field = 0; field < n_fields; field++) {
         const char *begin = at;
-        uint64_t value = 0;  // means nothing where it is too long
+        uint64_t value = 0;  // overflows if there are too many digits, which are checked below
         for (; (unsigned char)(*at - '0') < 10; at++) value = value * 10 + (uint64_t)(*at - '0');
         if (at == begin || at - begin > kMostDigits) return nullptr;
         if (*at == '\r' && field + 1 == n_fields) at++;
@@ -38,7 +40,7 @@ inline const char *parse_usual(const char *at, int32_t n_fields, int64_t *number
     return at;
 }
 
-// One line without its end: 0 and the numbers, or the reason against it, or -1 for a line of blanks.
+// Parses any line, without its line end. Returns 0, the reason why the line is bad, or -1 for a blank line.
 int32_t parse_line(const char *at, const char *end, int32_t n_fields, int64_t *numbers) {
     if (end > at && end[-1] == '\r') end--;
     while (end > at && blank(end[-1])) end--;
@@ -72,7 +74,8 @@ int32_t parse_line(const char *at, const char *end, int32_t n_fields, int64_t *n
 
 inline bool space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 
-// A line of an id, a tab and a name: the id, and where in the text the name begins and ends.
+// Parses a line of an id, a tab and a name; *fields: the id, and the positions where the name begins and ends. Returns
+// as parse_line does.
 int32_t parse_name(const char *text, const char *at, const char *end, int64_t *fields) {
     const auto trim = [](const char *&from, const char *&to) {
         while (to > from && space(to[-1])) to--;
@@ -101,7 +104,7 @@ int32_t parse_name(const char *text, const char *at, const char *end, int64_t *f
 template <class Usual, class Line>
 void parse_piece(Piece &piece, int32_t n_fields, int64_t *numbers, int64_t stride, Usual usual, Line parse_one) {
     int64_t line = piece.first_line, to = piece.first_row, fields[kMostFields];
-    const char *last = piece.end;  // behind the last line end, which stops whoever reads on from before it
+    const char *last = piece.end;  // just after the last line end: parse_usual may start before it
     while (last > piece.begin && last[-1] != '\n') last--;
     for (const char *at = piece.begin; at < piece.end; line++) {
         if (at < last) {
@@ -129,10 +132,10 @@ void parse_piece(Piece &piece, int32_t n_fields, int64_t *numbers, int64_t strid
 // See cymbals_parse_numbers.
 template <class Usual, class Line>
 int32_t parse(const char *text, int64_t size, int32_t n_fields, int64_t *n_lines, int64_t *numbers, int64_t *n_good,
-              int64_t *rejected, int64_t *first_rejected, Call &call, Usual usual, Line parse_one) {
-    if (!call.ready() || !call.between("size", size, 0) || !call.that(text || size == 0, "text is null") ||
-        !call.between("n_fields", n_fields, 1, kMostFields) || !call.given("n_lines", n_lines) ||
-        !call.that(!numbers || (n_good && rejected && first_rejected), "n_good, rejected or first_rejected is null"))
+              int64_t *rejected, int64_t *first_rejected, ApiCall &call, Usual usual, Line parse_one) {
+    if (!call.ready() || !call.between("size", size, 0) || !call.require(text || size == 0, "text is null") ||
+        !call.between("n_fields", n_fields, 1, kMostFields) || !call.not_null("n_lines", n_lines) ||
+        !call.require(!numbers || (n_good && rejected && first_rejected), "n_good, rejected or first_rejected is null"))
         return CYMBALS_BAD_ARGUMENT;
     const int32_t n_threads = call.threads();
     const int32_t n_pieces = std::min(n_threads, kMostPieces);
@@ -156,7 +159,7 @@ int32_t parse(const char *text, int64_t size, int32_t n_fields, int64_t *n_lines
     }
     const int64_t room = *n_lines;
     if (numbers &&
-        !call.that(room >= all, "n_lines is %lld: numbers needs room for %lld", (long long)room, (long long)all))
+        !call.require(room >= all, "n_lines is %lld: numbers needs room for %lld", (long long)room, (long long)all))
         return CYMBALS_BAD_ARGUMENT;
     *n_lines = all;
     if (!numbers) return CYMBALS_OK;
@@ -166,7 +169,7 @@ int32_t parse(const char *text, int64_t size, int32_t n_fields, int64_t *n_lines
     std::fill_n(rejected, CYMBALS_LINE_REASONS, int64_t(0));
     std::fill_n(first_rejected, CYMBALS_LINE_REASONS, int64_t(0));
     for (int32_t p = 0; p < n_pieces; p++) {
-        for (int32_t j = 0; j < n_fields && *n_good < pieces[p].first_row; j++)  // to the left
+        for (int32_t j = 0; j < n_fields && *n_good < pieces[p].first_row; j++)  // close the gap that bad lines left
             std::copy_n(numbers + j * room + pieces[p].first_row, pieces[p].good, numbers + j * room + *n_good);
         *n_good += pieces[p].good;
         for (int32_t reason = 0; reason < CYMBALS_LINE_REASONS; reason++) {
@@ -184,7 +187,7 @@ extern "C" int32_t cymbals_parse_numbers(cymbals_workspace *workspace, const cha
                                          int64_t *n_lines, int64_t *numbers, int64_t *n_good,
                                          int64_t rejected[CYMBALS_LINE_REASONS],
                                          int64_t first_rejected[CYMBALS_LINE_REASONS]) {
-    cymbals::Call call(workspace, CYMBALS_PHASE_OTHER);
+    cymbals::ApiCall call(workspace, CYMBALS_PHASE_OTHER);
     const auto parse_usual = [n_fields](const char *at, int64_t *fields) {
         return n_fields == 3 ? cymbals::parse_usual(at, 3, fields) : cymbals::parse_usual(at, n_fields, fields);
     };
@@ -197,7 +200,7 @@ extern "C" int32_t cymbals_parse_numbers(cymbals_workspace *workspace, const cha
 extern "C" int32_t cymbals_parse_names(cymbals_workspace *workspace, const char *text, int64_t size, int64_t *n_lines,
                                        int64_t *numbers, int64_t *n_good, int64_t rejected[CYMBALS_LINE_REASONS],
                                        int64_t first_rejected[CYMBALS_LINE_REASONS]) {
-    cymbals::Call call(workspace, CYMBALS_PHASE_OTHER);
+    cymbals::ApiCall call(workspace, CYMBALS_PHASE_OTHER);
     const auto nothing_usual = [](const char *, int64_t *) -> const char * { return nullptr; };
     return cymbals::parse(text, size, 3, n_lines, numbers, n_good, rejected, first_rejected, call, nothing_usual,
                           [text](const char *at, const char *end, int64_t *fields) {

@@ -1,6 +1,6 @@
-// The part of the objective that the entries carry: sum of a s^2 - 2 b s + c. The unobserved cells and the
-// regularization follow from two Gramians and are the caller's. Blocks of rows are summed in order, whatever the
-// threads.
+// The entries' part of the objective: the sum of a s^2 - 2 b s + c. The caller adds what the unobserved cells and the
+// regularization contribute, which follows from two Gramians. The sums of blocks of rows are added in order, so the
+// result does not depend on the number of threads.
 
 #include <algorithm>
 
@@ -9,26 +9,26 @@
 namespace cymbals {
 namespace {
 
-constexpr int64_t kRows = 64;
-constexpr int64_t kEntries = 1024;
+constexpr int64_t kRows = 64;       // of a block
+constexpr int64_t kEntries = 1024;  // of a row, scored at a time
 
 template <class T>
 int32_t loss(const cymbals_csr &rows, const Objective<double> &objective, const cymbals_matrix &x,
-             const cymbals_matrix &y, const Kernels<T> &kernels, double *result, Call &call) {
+             const cymbals_matrix &y, const Kernels<T> &kernels, double *result, ApiCall &call) {
     const int64_t blocks = (rows.n_rows + kRows - 1) / kRows;
     Buffer<double> parts = buffer<double>(blocks);
     if (!parts) return CYMBALS_NO_MEMORY;
 #pragma omp parallel for schedule(dynamic, 4) num_threads(call.threads())
     for (int64_t block = 0; block < blocks; block++) {
-        Stretch stretch = call.stretch();
+        Span span = call.span();
         double total = 0;
         for (int64_t r = block * kRows; r < std::min(rows.n_rows, (block + 1) * kRows); r++) {
             for (int64_t begin = rows.indptr[r]; begin < rows.indptr[r + 1]; begin += kEntries) {
-                int64_t where[kEntries];
+                int64_t indices[kEntries];
                 T s[kEntries];
                 const int64_t n = std::min(kEntries, rows.indptr[r + 1] - begin);
-                for (int64_t i = 0; i < n; i++) where[i] = index_at(rows, begin + i);
-                kernels.scores(s, row_of<T>(x, r), row_of<T>(y, 0), y.stride, x.n_cols, where, n);
+                for (int64_t i = 0; i < n; i++) indices[i] = index_at(rows, begin + i);
+                kernels.scores(s, row_of<T>(x, r), row_of<T>(y, 0), y.stride, x.n_cols, indices, n);
                 for (int64_t i = 0; i < n; i++) {
                     const Cell<double> cell = objective(value_at(rows, begin + i));
                     const double score = s[i];
@@ -39,8 +39,8 @@ int32_t loss(const cymbals_csr &rows, const Objective<double> &objective, const 
         parts[block] = total;
         const int64_t first = block * kRows, last = std::min(rows.n_rows, first + kRows),
                       entries = rows.indptr[last] - rows.indptr[first];
-        stretch.did(last - first, entries, 2.0 * (double)(entries * x.n_cols),
-                    (double)(entries * x.n_cols) * (double)sizeof(T));
+        span.add(last - first, entries, 2.0 * (double)(entries * x.n_cols),
+                 (double)(entries * x.n_cols) * (double)sizeof(T));
     }
     *result = 0;
     for (int64_t block = 0; block < blocks; block++) *result += parts[block];
@@ -54,9 +54,9 @@ extern "C" int32_t cymbals_loss(cymbals_workspace *workspace, const cymbals_csr 
                                 const cymbals_objective *objective, const cymbals_matrix *x, const cymbals_matrix *y,
                                 double *result) {
     using namespace cymbals;
-    Call call(workspace, CYMBALS_PHASE_LOSS);
+    ApiCall call(workspace, CYMBALS_PHASE_LOSS);
     if (!call.ready() || !call.csr("rows", rows, true) || !good_objective(call, objective) || !call.matrix("x", x) ||
-        !call.matrix("y", y) || !call.given("loss", result) || !call.equal("x->type", x->type, "y->type", y->type) ||
+        !call.matrix("y", y) || !call.not_null("loss", result) || !call.equal("x->type", x->type, "y->type", y->type) ||
         !call.equal("x->n_cols", x->n_cols, "y->n_cols", y->n_cols) ||
         !call.equal("x->n_rows", x->n_rows, "rows->n_rows", rows->n_rows) ||
         !call.equal("y->n_rows", y->n_rows, "rows->n_cols", rows->n_cols))

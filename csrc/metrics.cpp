@@ -1,7 +1,7 @@
-// Ranking quality of every user in one pass. A user's candidates are the items not in train; those in test are the
-// positives, the others the negatives. Positives are scored first; then blocks of users meet tiles of items, and a
-// tile's scores are ranked against the positives' and forgotten. Memory: a copy of the items, column by column, and a
-// few hundred kB a thread.
+// Ranking quality of every user, in one pass. The candidates of a user are the items not in train; those in test are
+// the positives, the others the negatives. Positives are scored first. Then blocks of users are multiplied with tiles
+// of items; the scores of a tile are compared with those of the positives and not kept. Memory: a copy of the items,
+// column by column, and a few hundred kB for each thread.
 
 #include <cmath>
 #include <functional>
@@ -14,22 +14,22 @@ namespace cymbals {
 namespace {
 
 constexpr int64_t kUsers = 128, kItems = 384;  // of a block and of a tile: 196 kB of scores in float32
-constexpr int64_t kAtOnce = 32;                // positives of a user
+constexpr int64_t kAtOnce = 32;                // positives of a user that are scored at a time
 constexpr int64_t kColumn = kItems + 16;  // from one column of a tile to the next: an odd number of cache lines, so
-                                          // that a strip of them does not crowd into a few cache sets
+                                          // that neighbouring columns lie in different cache sets
 constexpr int64_t kMostCutoffs = 100'000;
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
-// A user while their block meets the items. Arrays are borrowed; positives stand by falling score in `value`, by rising
-// number in `item`.
+// The state of one user while the items pass. The arrays belong to the thread. `value` holds the positives' scores,
+// highest first, `item` their numbers, lowest first.
 template <class T>
 struct Ranking {
     int64_t n_positive = 0, n_left_out = 0;
     T *value;
-    int64_t *item, *less, *not_more;  // how many negatives are below a positive, and how many not above it
-    int64_t top_item;                 // the first of the best positives; ties go to the lower item
-    int64_t tied_before;              // negatives that score as much as that, with lower numbers
-    int64_t at_train, at_positive;    // the first not met yet
+    int64_t *item, *less, *not_more;  // for each positive: how many negatives score less, and not more
+    int64_t top_item;                 // the positive with the highest score; of equal ones the lowest number
+    int64_t tied_before;              // negatives with the same score and a lower number
+    int64_t at_train, at_positive;    // position of the first whose item has not passed yet
     Best<T> best;
 };
 
@@ -37,7 +37,7 @@ struct Ranking {
 template <class T>
 struct Scratch {
     Buffer<T> users, packed, scores, value;
-    Buffer<int64_t> counts;  // items, less and not_more of all positives
+    Buffer<int64_t> counts;  // for all positives: item, less and not_more
     Buffer<Scored<T>> best;
     explicit operator bool() const { return users && packed && scores && value && counts && best; }
 };
@@ -52,13 +52,13 @@ struct Evaluation {
     double *out;
     uint8_t *covered;
     const Kernels<T> &kernels;
-    Call &call;
-    Buffer<T> columns = nullptr;  // tiles of kItems items, a column of factors after the other; zeros behind the last
+    ApiCall &call;
+    Buffer<T> columns = nullptr;  // tiles of kItems items, one column of factors after the other, padded with 0
 
     int32_t run();
 
  private:
-    int64_t figures() const { return 2 + 4 * (int64_t)n_k; }  // of a user
+    int64_t figures() const { return 2 + 4 * (int64_t)n_k; }  // numbers of a user in `out`
     void block(int64_t first, int64_t n, Scratch<T> &scratch);
     void find_positives(int64_t u, Ranking<T> &ranking) const;
     void score_positives(const T *user, Scratch<T> &scratch, Ranking<T> &ranking) const;
@@ -66,7 +66,7 @@ struct Evaluation {
     void finish(int64_t u, Ranking<T> &ranking, const Scored<T> *best) const;
 };
 
-// Entries of test that are above 0 and not in train; both rows are sorted.
+// The positives: entries of test that are above 0 and not in train. Both rows are sorted.
 template <class T>
 void Evaluation<T>::find_positives(int64_t u, Ranking<T> &ranking) const {
     int64_t in_train = train.indptr[u];
@@ -79,8 +79,8 @@ void Evaluation<T>::find_positives(int64_t u, Ranking<T> &ranking) const {
     }
 }
 
-// By the kernel that scores all items, which adds the same products in the same order whichever side is whose, so that
-// equal items get equal scores to the bit. The user's factors stand repeated in a vector's columns.
+// Scores the positives with the kernel that scores all items. It adds the same products in the same order on both
+// sides, so equal items get equal scores, bit for bit. The user's factors are repeated to fill the columns of a vector.
 template <class T>
 void Evaluation<T>::score_positives(const T *user, Scratch<T> &scratch, Ranking<T> &ranking) const {
     const int64_t f = users.n_cols, width = kernels.pad;
@@ -100,7 +100,7 @@ void Evaluation<T>::score_positives(const T *user, Scratch<T> &scratch, Ranking<
     std::sort(ranking.value, ranking.value + ranking.n_positive, std::greater<T>());
 }
 
-// A tile's scores, from item `begin` on. What is out of the race becomes NaN, which no comparison takes.
+// Takes a tile's scores, from item `begin` on. Items that do not count are set to NaN first: comparisons with NaN fail.
 template <class T>
 void Evaluation<T>::meet(int64_t u, int64_t begin, T *scores, Ranking<T> &ranking) const {
     const int64_t n = std::min(kItems, items.n_rows - begin), end = begin + n;
@@ -122,7 +122,7 @@ template <class T>
 void Evaluation<T>::finish(int64_t u, Ranking<T> &ranking, const Scored<T> *best) const {
     double *row = out + u * figures();
     const int64_t n_positive = ranking.n_positive, n_negative = items.n_rows - ranking.n_left_out - n_positive;
-    int64_t twice = 0;  // negatives below a positive, ties counted half
+    int64_t twice = 0;  // twice the pairs of a positive and a lower negative; ties count half
     for (int64_t i = 0; i < n_positive; i++) twice += ranking.less[i] + ranking.not_more[i];
     if (n_negative > 0) row[0] = (double)twice / 2 / n_positive / n_negative;
     row[1] = 1.0 / (n_negative - ranking.not_more[0] + ranking.tied_before + 1);
@@ -152,9 +152,9 @@ void Evaluation<T>::finish(int64_t u, Ranking<T> &ranking, const Scored<T> *best
 template <class T>
 void Evaluation<T>::block(int64_t first, int64_t n, Scratch<T> &scratch) {
     const int64_t f = users.n_cols, begin_test = test.indptr[first], n_test = test.indptr[first + n] - begin_test;
-    Stretch stretch = call.stretch();
+    Span span = call.span();
     Ranking<T> rankings[kUsers];
-    int64_t user[kUsers], active = 0;  // those with a positive
+    int64_t user[kUsers], active = 0;  // users with a positive
     for (int64_t u = first; u < first + n; u++) {
         std::fill_n(out + u * figures(), figures(), kNaN);
         Ranking<T> &ranking = rankings[active];
@@ -181,8 +181,8 @@ void Evaluation<T>::block(int64_t first, int64_t n, Scratch<T> &scratch) {
         for (int64_t a = 0; a < active; a++) meet(user[a], begin, scratch.scores.get() + a * kItems, rankings[a]);
     }
     for (int64_t a = 0; a < active; a++) finish(user[a], rankings[a], scratch.best.get() + a * most_k);
-    const double numbers = active > 0 ? (double)(round_up(items.n_rows, kItems) * f) : 0;  // of the items' copy
-    stretch.did(n, n_test, 2.0 * numbers * (double)round_up(active, kBlock), numbers * (double)sizeof(T));
+    const double numbers = active > 0 ? (double)(round_up(items.n_rows, kItems) * f) : 0;  // read of the items' copy
+    span.add(n, n_test, 2.0 * numbers * (double)round_up(active, kBlock), numbers * (double)sizeof(T));
 }
 
 template <class T>
@@ -230,11 +230,11 @@ extern "C" int32_t cymbals_rank_metrics(cymbals_workspace *workspace, const cymb
                                         const cymbals_matrix *items, const cymbals_csr *train, const cymbals_csr *test,
                                         const int64_t *k, int32_t n_k, double *out, uint8_t *covered) {
     using namespace cymbals;
-    Call call(workspace, CYMBALS_PHASE_METRICS);
+    ApiCall call(workspace, CYMBALS_PHASE_METRICS);
     if (!call.ready() || !call.matrix("users", users) || !call.matrix("items", items) ||
         !call.csr("train", train, false) || !call.csr("test", test, true) ||
-        !call.between("n_k", n_k, 1, kMostCutoffs) || !call.given("k", k) || !call.given("out", out) ||
-        !call.given("covered", covered) || !call.equal("users->type", users->type, "items->type", items->type) ||
+        !call.between("n_k", n_k, 1, kMostCutoffs) || !call.not_null("k", k) || !call.not_null("out", out) ||
+        !call.not_null("covered", covered) || !call.equal("users->type", users->type, "items->type", items->type) ||
         !call.equal("users->n_cols", users->n_cols, "items->n_cols", items->n_cols) ||
         !call.equal("train->n_rows", train->n_rows, "users->n_rows", users->n_rows) ||
         !call.equal("test->n_rows", test->n_rows, "users->n_rows", users->n_rows) ||
@@ -243,7 +243,7 @@ extern "C" int32_t cymbals_rank_metrics(cymbals_workspace *workspace, const cymb
         return CYMBALS_BAD_ARGUMENT;
     int64_t most_k = 1;
     for (int32_t c = 0; c < n_k; c++) {
-        if (!call.that(k[c] >= 1, "k[%d] is %lld: it must be at least 1", (int)c, (long long)k[c]))
+        if (!call.require(k[c] >= 1, "k[%d] is %lld: it must be at least 1", (int)c, (long long)k[c]))
             return CYMBALS_BAD_ARGUMENT;
         most_k = std::max(most_k, std::min(k[c], items->n_rows));
     }

@@ -1,5 +1,5 @@
-// What a stored value says about its cell: weight a and target b of the row's system, a s^2 - 2 b s + constant being
-// the cell's loss at score s. The table is in cymbals.h.
+// The weight a and the target b that the objective gives a stored value. The loss of its cell at score s is
+// a s^2 - 2 b s + constant. cymbals.h has the formulas.
 #pragma once
 
 #include <cmath>
@@ -31,10 +31,10 @@ struct Objective {
         return cell;
     }
 
-    // What completes the square: a cell's loss at a score of 0.
+    // The loss of a cell at a score of 0.
     T constant(T b) const { return kind == CYMBALS_EXPLICIT ? b * b : b; }
 
-    // Calls visit(i, cell of values[i]); the kind is looked at once, so that compilers make vectors of it.
+    // Calls visit(i, cell of values[i]) for each value. The kind is tested outside the loop, so compilers vectorize it.
     template <class V, class F>
     void each(const V *values, int64_t n, F visit) const {
         if (kind == CYMBALS_EXPLICIT) {
@@ -67,17 +67,17 @@ struct Objective {
     }
 };
 
-inline bool good_objective(Call &call, const cymbals_objective *o) {
-    return call.sized("objective", o, sizeof(cymbals_objective)) &&
+inline bool good_objective(ApiCall &call, const cymbals_objective *o) {
+    return call.has_size("objective", o, sizeof(cymbals_objective)) &&
            call.between("objective->kind", o->kind, CYMBALS_HU, CYMBALS_EXPLICIT) &&
            call.between("objective->confidence", o->confidence, CYMBALS_LINEAR, CYMBALS_BINARY) &&
-           call.that(std::isfinite(o->alpha), "objective->alpha is %g: it must be finite", o->alpha) &&
-           call.that(o->alpha0 >= 0 && std::isfinite(o->alpha0),
-                     "objective->alpha0 is %g: it must be finite and not negative", o->alpha0) &&
-           call.that(o->confidence != CYMBALS_LOG || (o->epsilon > 0 && std::isfinite(o->epsilon)),
-                     "objective->epsilon is %g: LOG needs a finite one above 0", o->epsilon) &&
-           call.that(o->kind != CYMBALS_EXPLICIT || o->alpha0 == 0, "objective->alpha0 is %g: EXPLICIT needs 0",
-                     o->alpha0);
+           call.require(std::isfinite(o->alpha), "objective->alpha is %g: it must be finite", o->alpha) &&
+           call.require(o->alpha0 >= 0 && std::isfinite(o->alpha0),
+                        "objective->alpha0 is %g: it must be finite and not negative", o->alpha0) &&
+           call.require(o->confidence != CYMBALS_LOG || (o->epsilon > 0 && std::isfinite(o->epsilon)),
+                        "objective->epsilon is %g: LOG needs a finite one above 0", o->epsilon) &&
+           call.require(o->kind != CYMBALS_EXPLICIT || o->alpha0 == 0, "objective->alpha0 is %g: EXPLICIT needs 0",
+                        o->alpha0);
 }
 
 }  // namespace cymbals

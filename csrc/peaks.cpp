@@ -1,5 +1,5 @@
-// What this machine can do at most, against which kernels are measured: multiply-adds in registers, bytes from the
-// second-level cache and from memory in a stream, rows from memory at random.
+// Measures the limits of this machine, to compare kernels with: multiply-adds in registers, bytes read in order from
+// the second-level cache and from memory, rows read from memory in random order.
 
 #include <omp.h>
 
@@ -10,22 +10,22 @@
 namespace cymbals {
 namespace {
 
-constexpr int64_t kBytes = 256 * 1024 * 1024;  // far beyond any cache, for all threads together
+constexpr int64_t kBytes = 256 * 1024 * 1024;  // of all threads together: larger than any cache
 constexpr int64_t kColumns = 64;
-constexpr int64_t kNearColumns = 1024, kNearRows = 64, kNearRounds = 500;  // 256 kB: beyond any first level
+constexpr int64_t kNearColumns = 1024, kNearRows = 64, kNearRounds = 500;  // 256 kB: larger than any first-level cache
 constexpr int64_t kNearPlaces = kBytes / (kNearRows * kNearColumns * (int64_t)sizeof(float));
-constexpr int64_t kGathered = 1 << 18;  // rows a thread and round
-constexpr int64_t kRounds = 20'000'000;
+constexpr int64_t kGathered = 1 << 18;   // rows that each thread reads at random
+constexpr int64_t kRounds = 20'000'000;  // of multiply-adds
 constexpr int kTries = 3;
 
-// The shortest of several runs of work(thread) on all threads at once, in seconds.
+// Runs task(thread) on all threads at once, several times; returns the shortest time in seconds.
 template <class F>
-double fastest(int32_t n_threads, F work) {
+double fastest(int32_t n_threads, F task) {
     double best = 0;
     for (int i = 0; i < kTries; i++) {
         const double begin = omp_get_wtime();
 #pragma omp parallel num_threads(n_threads)
-        work(omp_get_thread_num());
+        task(omp_get_thread_num());
         const double seconds = omp_get_wtime() - begin;
         if (i == 0 || seconds < best) best = seconds;
     }
@@ -35,15 +35,15 @@ double fastest(int32_t n_threads, F work) {
 int32_t peaks(const Kernels<float> &kernels, cymbals_peaks *found, int32_t n_threads) {
     const int64_t rows = kBytes / (kColumns * (int64_t)sizeof(float));
     Buffer<float> table = large_buffer<float>(rows * kColumns), results = buffer<float>(n_threads);
-    Buffer<int64_t> where = buffer<int64_t>(n_threads * kGathered);
-    if (!table || !results || !where) return CYMBALS_NO_MEMORY;
+    Buffer<int64_t> indices = buffer<int64_t>(n_threads * kGathered);
+    if (!table || !results || !indices) return CYMBALS_NO_MEMORY;
     const auto share = [&](int64_t n, int32_t thread) { return n * thread / n_threads; };
-    fastest(n_threads, [&](int32_t t) {  // first touched by the thread that streams it
+    fastest(n_threads, [&](int32_t t) {  // each thread writes first what it will stream, so that it lies in its memory
         std::fill(table.get() + share(rows, t) * kColumns, table.get() + share(rows, t + 1) * kColumns, 1.0f);
         uint64_t state = 88172645463325252u + (uint64_t)t;
         for (int64_t i = t * kGathered; i < (t + 1) * kGathered; i++) {
             state ^= state << 13, state ^= state >> 7, state ^= state << 17;  // xorshift (Marsaglia 2003)
-            where[i] = (int64_t)(state % (uint64_t)rows);
+            indices[i] = (int64_t)(state % (uint64_t)rows);
         }
     });
     const double streaming = fastest(n_threads, [&](int32_t t) {
@@ -55,7 +55,7 @@ int32_t peaks(const Kernels<float> &kernels, cymbals_peaks *found, int32_t n_thr
     for (int64_t ahead : {8, 16, 32}) {
         const double seconds = fastest(n_threads, [&](int32_t t) {
             results[t] =
-                kernels.load_rows(table.get(), kColumns, kColumns, where.get() + t * kGathered, kGathered, ahead);
+                kernels.load_rows(table.get(), kColumns, kColumns, indices.get() + t * kGathered, kGathered, ahead);
         });
         if (gathering == 0 || seconds < gathering) gathering = seconds;
     }
@@ -81,7 +81,7 @@ int32_t peaks(const Kernels<float> &kernels, cymbals_peaks *found, int32_t n_thr
 
 extern "C" int32_t cymbals_measure_peaks(cymbals_workspace *workspace, cymbals_peaks *peaks) {
     using namespace cymbals;
-    Call call(workspace, CYMBALS_PHASE_OTHER);
-    if (!call.ready() || !call.sized("peaks", peaks, sizeof(cymbals_peaks))) return CYMBALS_BAD_ARGUMENT;
+    ApiCall call(workspace, CYMBALS_PHASE_OTHER);
+    if (!call.ready() || !call.has_size("peaks", peaks, sizeof(cymbals_peaks))) return CYMBALS_BAD_ARGUMENT;
     return call.end(cymbals::peaks(call.table().f32, peaks, call.threads()));
 }

@@ -1,5 +1,5 @@
-// Places where tracers can attach (USDT: perf, bpftrace, SystemTap), where the system has the header for them: a call
-// begins and ends, and so does a thread's stretch of work. One that is not attached to costs a nop.
+// USDT probes, to which tracers attach (perf, bpftrace, SystemTap): at the begin and the end of each call and of each
+// span. They need the system's header sys/sdt.h. A probe without a tracer costs a nop.
 #pragma once
 
 #if defined(__has_include)

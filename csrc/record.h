@@ -1,5 +1,5 @@
-// What calls leave behind in a workspace that records: stretches of each thread's work, and sums over rows by length
-// and solver. Each thread writes to a log of its own.
+// What a workspace with record = 1 keeps of its calls: the spans of each thread, and sums over rows by length and
+// solver. Each thread writes to a log of its own.
 #pragma once
 
 #include <algorithm>
@@ -17,10 +17,10 @@ inline int64_t nanoseconds() {
         .count();
 }
 
-constexpr int32_t kLengths = 64;  // powers of two that a row's length can lie at
-enum Way : int32_t { kCg, kDual, kPrimal, kWays };
+constexpr int32_t kLengths = 64;  // classes of row lengths, one for each power of two
+enum Solver : int32_t { kCg, kDual, kPrimal, kSolvers };
 
-// Rows of one class. Times are in ticks until their thread's part of a half-step ends.
+// Sums over rows of one length class and solver. Times are in ticks until the thread ends its part of a half-step.
 struct RowSums {
     int64_t rows, entries, cg_steps, retried, gather_time, solve_time;
     double gather_flops, gather_bytes, solve_flops, solve_bytes;
@@ -29,7 +29,7 @@ struct RowSums {
 struct Log {
     Buffer<cymbals_span> spans;
     int64_t n = 0, room = 0, lost = 0;
-    RowSums sums[kLengths][kWays] = {}, ticking[kLengths][kWays] = {};
+    RowSums sums[kLengths][kSolvers] = {}, ticking[kLengths][kSolvers] = {};
 
     void add(const cymbals_span &span) {
         if (n == room) {
@@ -45,12 +45,12 @@ struct Log {
         spans[n++] = span;
     }
 
-    // Moves what was counted in ticks to `sums`, at so many nanoseconds a tick.
-    void settle(double tick) {
+    // Adds `ticking` to `sums`, its times converted to nanoseconds; `tick` is the length of a tick.
+    void convert_ticks(double tick) {
         for (int32_t length = 0; length < kLengths; length++)
-            for (int32_t way = 0; way < kWays; way++) {
-                const RowSums &from = ticking[length][way];
-                RowSums &to = sums[length][way];
+            for (int32_t solver = 0; solver < kSolvers; solver++) {
+                const RowSums &from = ticking[length][solver];
+                RowSums &to = sums[length][solver];
                 to.rows += from.rows, to.entries += from.entries;
                 to.cg_steps += from.cg_steps, to.retried += from.retried;
                 to.gather_time += (int64_t)((double)from.gather_time * tick);
@@ -62,23 +62,23 @@ struct Log {
     }
 };
 
-// One thread's work from here to the end of the block, recorded where there is a log.
-class Stretch {
+// Measures one thread from its construction to its destruction, and adds a cymbals_span to the log if there is one.
+class Span {
  public:
-    Stretch(Log *log, int32_t phase, int32_t thread, int32_t n_threads) : log_(log), phase_(phase) {
-        CYMBALS_PROBE(stretch_begin, phase, thread);
+    Span(Log *log, int32_t phase, int32_t thread, int32_t n_threads) : log_(log), phase_(phase) {
+        CYMBALS_PROBE(span_begin, phase, thread);
         if (log_) span_ = {nanoseconds(), 0, 0, 0, 0, 0, phase, thread, n_threads, 0};
     }
-    ~Stretch() {
-        CYMBALS_PROBE(stretch_end, phase_, span_.rows);
+    ~Span() {
+        CYMBALS_PROBE(span_end, phase_, span_.rows);
         if (!log_) return;
         span_.end = nanoseconds();
         log_->add(span_);
     }
-    Stretch(const Stretch &) = delete;
-    Stretch &operator=(const Stretch &) = delete;
+    Span(const Span &) = delete;
+    Span &operator=(const Span &) = delete;
 
-    void did(int64_t rows, int64_t entries, double flops, double bytes) {
+    void add(int64_t rows, int64_t entries, double flops, double bytes) {
         span_.rows += rows, span_.entries += entries, span_.flops += flops, span_.bytes += bytes;
     }
 

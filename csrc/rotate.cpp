@@ -1,30 +1,30 @@
-// A change of basis, X <- XQ, in place: blocks of rows are multiplied into a thread's own memory and written back.
+// Changes the basis in place, X = XQ: each thread multiplies blocks of rows into its own memory and copies them back.
 
 #include <algorithm>
 
-#include "model.h"
+#include "cost_model.h"
 #include "workspace.h"
 
 namespace cymbals {
 namespace {
 
-constexpr int64_t kRows = 64;
+constexpr int64_t kRows = 64;  // of a block
 
 template <class T>
-int32_t rotate(cymbals_matrix &x, const double *basis, const Kernels<T> &kernels, Call &call) {
+int32_t rotate(cymbals_matrix &x, const double *basis, const Kernels<T> &kernels, ApiCall &call) {
     const int64_t f = x.n_cols, padded = round_up(f, kernels.pad);
-    const int64_t ld = padded + kLine<T>;  // keeps a strip of the basis out of one cache set
+    const int64_t ld = padded + kLine<T>;  // else a column's elements could share a cache set
     Buffer<T> q = buffer<T>(f * ld);
     if (!q) return CYMBALS_NO_MEMORY;
     for (int64_t i = 0; i < f; i++)
         for (int64_t j = 0; j < padded; j++) q[i * ld + j] = j < f ? (T)basis[i * f + j] : 0;
-    const Model<T> model(kernels, f);
+    const CostModel<T> cost_model(kernels, f);
     bool enough = true;
 #pragma omp parallel num_threads(call.threads()) reduction(&& : enough)
     {
         Buffer<T> rows = buffer<T>(kRows * f), product = buffer<T>(kRows * padded);
         enough = rows && product;
-        Stretch stretch = call.stretch();
+        Span span = call.span();
 #pragma omp for schedule(static) nowait
         for (int64_t block = 0; block < (x.n_rows + kRows - 1) / kRows; block++) {
             if (!enough) continue;
@@ -33,8 +33,8 @@ int32_t rotate(cymbals_matrix &x, const double *basis, const Kernels<T> &kernels
             std::fill_n(rows.get() + n * f, (filled - n) * f, T(0));
             kernels.gemm(product.get(), padded, rows.get(), f, q.get(), ld, filled, f, padded);
             for (int64_t i = 0; i < n; i++) std::copy_n(product.get() + i * padded, f, row_of<T>(x, begin + i));
-            const Amount work = model.rotate(n);
-            stretch.did(n, 0, work.flops, work.bytes);
+            const Cost cost = cost_model.rotate(n);
+            span.add(n, 0, cost.flops, cost.bytes);
         }
     }
     return enough ? CYMBALS_OK : CYMBALS_NO_MEMORY;
@@ -45,8 +45,8 @@ int32_t rotate(cymbals_matrix &x, const double *basis, const Kernels<T> &kernels
 
 extern "C" int32_t cymbals_rotate(cymbals_workspace *workspace, cymbals_matrix *matrix, const double *basis) {
     using namespace cymbals;
-    Call call(workspace, CYMBALS_PHASE_ROTATE);
-    if (!call.ready() || !call.matrix("matrix", matrix) || !call.given("basis", basis)) return CYMBALS_BAD_ARGUMENT;
+    ApiCall call(workspace, CYMBALS_PHASE_ROTATE);
+    if (!call.ready() || !call.matrix("matrix", matrix) || !call.not_null("basis", basis)) return CYMBALS_BAD_ARGUMENT;
     call.threads((double)matrix->n_rows * (double)matrix->n_cols * (double)matrix->n_cols);
     return call.end(with_float(matrix->type, [&](auto zero) {
         using T = decltype(zero);

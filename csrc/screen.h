@@ -1,6 +1,6 @@
-// Items as 8-bit integers, the longest first, and a bound on how far a product of such integers can be from a score: so
-// that only scores which may matter need to be computed. With x = u x^ + dx, y = v y^ + dy (^ the integers),
-// x.y - u v x^.y^ = dx.(v y^) + x.dy, whose size is at most |dx| |v y^| + |x| |dy|.
+// Screens items for top-k: items and queries are rounded to 8-bit integers, and a bound on the rounding tells which
+// items can be among the best. Only their scores are computed. With x = u x^ + dx and y = v y^ + dy, where x^ and y^
+// are the integers, x.y - u v x^.y^ = dx.(v y^) + x.dy, whose size is at most |dx| |v y^| + |x| |dy|.
 #pragma once
 
 #include <algorithm>
@@ -17,15 +17,15 @@ class Screen {
  public:
     static constexpr int64_t kItems = 256, kGroups = kItems / kScreenLanes;  // of a block
 
-    // A query in integers, and what the bounds need of it.
+    // What the bounds need to know of a query.
     struct Query {
         double length, unit, error;  // |x|, u, |dx|
     };
 
     explicit Screen(int64_t columns) : columns_(columns), quads_((columns + 3) / 4) {}
 
-    // Items `list` (null: all n) of a matrix, each times its scale (null: 1).
-    int32_t prepare(const cymbals_matrix &items, const int64_t *list, int64_t n, const T *scale, Call &call);
+    // Takes the n items in `list` (null: all items), each times its scale (null: 1).
+    int32_t prepare(const cymbals_matrix &items, const int64_t *list, int64_t n, const T *scale, ApiCall &call);
 
     int64_t blocks() const { return (n_ + kItems - 1) / kItems; }
     int64_t quads() const { return quads_; }
@@ -34,44 +34,45 @@ class Screen {
     int64_t bytes() const {
         return blocks() * (block_bytes() + (int64_t)sizeof(Block)) + n_ * (int64_t)sizeof(int64_t);
     }
-    int64_t item(int64_t place) const { return order_[place]; }  // by falling length
+    int64_t item(int64_t place) const { return order_[place]; }  // longest first
     const int8_t *groups(int64_t block) const { return packed_.get() + block * block_bytes(); }
 
-    // Writes 4 * quads() bytes. False: all zeros, or numbers for which the bounds do not hold.
+    // Rounds a query to 4 * quads() bytes. False: it is all zeros, or too large or small for the bounds to hold.
     bool encode(const T *x, uint8_t *bytes, Query *query) const;
-    // Whether any item from this block on can score `least`.
+    // Whether any item in this block or a later one can score `least`.
     bool reaches(const Query &query, int64_t block, double least) const {
         return !(query.length * blocks_[block].length * (1 + slack()) + underflow_ < least);
     }
-    // What the product of integers must be at least where the score may be `least`.
+    // The least product of integers for which the score may reach `least`.
     int32_t needed(const Query &query, int64_t block, double least) const;
 
  private:
-    // Over the items of a block: the largest |y|, |v y^|, |dy| and length of half a segment of y^; and v.
+    // Of a block's items: the largest |y|, |v y^|, |dy|, and length of y^ over half a segment; and v, their common
+    // unit.
     struct Block {
         double length, rounded, error, half, unit;
     };
     static constexpr int32_t kMostItem = 127, kMostQuery = 63, kOffset = 64;
 
-    // Rounding of a score in T, and of the bounds themselves.
+    // Relative rounding error of a score in T, and of the bounds themselves.
     double slack() const { return 2 * (double)(columns_ + 8) * std::numeric_limits<T>::epsilon(); }
-    // Whether squares and products of such numbers stay far inside float64, as the bounds assume.
+    // Whether squares and products of such numbers neither overflow nor underflow in float64, as the bounds assume.
     static bool measurable(double largest) { return largest >= 1e-140 && largest <= 1e140; }
     void pack(const cymbals_matrix &items, const T *scale, int64_t block);
 
     const int64_t columns_, quads_;
     int64_t n_ = 0;
-    double most_half_ = 1;  // of all blocks
-    double longest_ = 0;    // item, without its scale
+    double most_half_ = 1;  // the largest `half` of all blocks
+    double longest_ = 0;    // the largest |y| of all items, without scale
     double most_scale_ = 1;
-    double underflow_ = 0;  // of a score in T: what its products and sums lose below the smallest number
+    double underflow_ = 0;  // the most that a score in T loses because products underflow
     Buffer<int64_t> order_;
     Buffer<int8_t> packed_;
     Buffer<Block> blocks_;
 };
 
 template <class T>
-int32_t Screen<T>::prepare(const cymbals_matrix &items, const int64_t *list, int64_t n, const T *scale, Call &call) {
+int32_t Screen<T>::prepare(const cymbals_matrix &items, const int64_t *list, int64_t n, const T *scale, ApiCall &call) {
     const int32_t n_threads = call.threads();
     n_ = n;
     Buffer<double> length = buffer<double>(items.n_rows);
@@ -106,10 +107,10 @@ int32_t Screen<T>::prepare(const cymbals_matrix &items, const int64_t *list, int
               [&](int64_t a, int64_t b) { return length[a] != length[b] ? length[a] > length[b] : a < b; });
 #pragma omp parallel for schedule(static) num_threads(n_threads)
     for (int64_t block = 0; block < blocks(); block++) {
-        Stretch stretch = call.stretch(CYMBALS_PHASE_INDEX);
+        Span span = call.span(CYMBALS_PHASE_INDEX);
         blocks_[block].length = length[order_[block * kItems]];
         pack(items, scale, block);
-        stretch.did(std::min(kItems, n - block * kItems), 0, 0, (double)(kItems * columns_) * (1 + sizeof(T)));
+        span.add(std::min(kItems, n - block * kItems), 0, 0, (double)(kItems * columns_) * (1 + sizeof(T)));
     }
     for (int64_t block = 0; block < blocks(); block++) most_half_ = std::max(most_half_, blocks_[block].half);
     return CYMBALS_OK;
@@ -150,7 +151,7 @@ void Screen<T>::pack(const cymbals_matrix &items, const T *scale, int64_t block)
             }
             rounded += squares[0] + squares[1];
             b.half = std::max(b.half, std::sqrt((double)std::max(squares[0], squares[1])));
-            for (int64_t half = 0; half < 2; half++) {  // queries are offset, to have no sign
+            for (int64_t half = 0; half < 2; half++) {  // takes back the offset by which queries are made unsigned
                 const int16_t base = (int16_t)(uint16_t)(uint32_t)(-kOffset * sums[half]);
                 std::memcpy(start + i % kScreenLanes * 4 + half * 2, &base, 2);
             }
@@ -174,9 +175,9 @@ bool Screen<T>::encode(const T *x, uint8_t *bytes, Query *query) const {
     }
     query->length = std::sqrt(total);
     if (!measurable(largest) || !std::isfinite(total)) return false;
-    // nor may a score, or a part of its sum, leave T
+    // no score, and no partial sum of one, may overflow T
     if (!(query->length * longest_ * most_scale_ * (1 + slack()) < (double)std::numeric_limits<T>::max())) return false;
-    // No sum may leave 16 bits: |x^| is at most |x| / u and what rounding adds.
+    // No sum may overflow 16 bits: |x^| is at most |x| / u plus rounding.
     const double rounding = std::sqrt(2.0 * kScreenSegment) / 2;
     query->unit = std::max(largest / kMostQuery, std::sqrt(half) / (32767 / most_half_ - rounding));
     double error = 0;

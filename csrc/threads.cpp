@@ -1,4 +1,4 @@
-// Forks counted, and threads started on trial.
+// Counts forks, and tries whether threads can be started.
 
 #include "threads.h"
 
@@ -22,7 +22,7 @@ void after_fork() {
 }
 const int registered = pthread_atfork(nullptr, nullptr, after_fork);
 
-// Bytes of an OpenMP thread's stack, where the user sets it; 0 where they do not. The runtime reads the same variable.
+// Bytes of an OpenMP thread's stack if OMP_STACKSIZE sets it, as the runtime reads it; else 0.
 size_t stack_size() {
     const char *const text = std::getenv("OMP_STACKSIZE");
     if (!text) return 0;
@@ -42,7 +42,7 @@ void *wait_for(void *gate) {
     return nullptr;
 }
 
-// Starts up to n threads that live at the same time, ends them, and returns how many they were.
+// Starts up to n threads that exist at the same time, ends them, and returns how many started.
 int32_t try_to_start(int32_t n) {
     const std::unique_ptr<pthread_t[]> threads(new (std::nothrow) pthread_t[n]);
     pthread_mutex_t gate;
@@ -55,7 +55,7 @@ int32_t try_to_start(int32_t n) {
     while (started < n && pthread_create(&threads[started], &attributes, wait_for, &gate) == 0) started++;
     pthread_mutex_unlock(&gate);
     for (int32_t t = 0; t < started; t++) pthread_join(threads[t], nullptr);
-    if (started < n) usleep(20'000);  // the system counts threads for a moment after they end
+    if (started < n) usleep(20'000);  // the system still counts threads for a moment after they end
     pthread_attr_destroy(&attributes);
     pthread_mutex_destroy(&gate);
     return started;
@@ -68,7 +68,7 @@ int32_t forks() { return fork_count.load(std::memory_order_relaxed); }
 bool forked_after_parallel() { return alone.load(std::memory_order_relaxed); }
 
 int32_t startable(int32_t n) {
-    // Each thread that calls has OpenMP threads of its own.
+    // thread_local, as each calling thread has OpenMP threads of its own
     thread_local int32_t tried = 1, started = 1;
     if (n > 1) ran_in_parallel.store(true, std::memory_order_relaxed);
     if (n > tried) tried = n, started = 1 + try_to_start(n - 1);

@@ -1,17 +1,18 @@
-// What the OpenMP runtime does not survive: a fork after it ran in parallel, after which it waits forever, and a thread
-// that cannot be started, for which it ends the process. Calls ask here before they run in parallel.
+// Guards against two weaknesses of the OpenMP runtime. In the child of a fork, after the parent ran in parallel, it
+// waits forever. If the system refuses to start a thread, it ends the process. Calls ask here before they run in
+// parallel.
 #pragma once
 
 #include <cstdint>
 
 namespace cymbals {
 
-// How often this process, and those it was forked from, were forked since the library was loaded.
+// How many forks lead from the process that loaded the library to this one.
 int32_t forks();
-// Whether a process that this one was forked from had run in parallel.
+// Whether the library had run in parallel before the fork that made this process, or before an earlier one.
 bool forked_after_parallel();
-// How many of n threads the calling thread can have, itself among them. The first call for so many starts them all, for
-// a moment; a call for no more answers at once.
+// How many of n threads the calling thread can have, itself included. The first call for so many threads starts and
+// ends them; later calls for at most as many return at once.
 int32_t startable(int32_t n);
 
 }  // namespace cymbals

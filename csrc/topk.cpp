@@ -1,7 +1,8 @@
-// Exact top-k inner products, a heap a query. Few queries: blocks of them against tiles of items, so that a tile of
-// scores stays in cache. Many: items are screened by 8-bit products first, the longest first, until the rest is too
-// short to matter; only scores that a bound cannot rule out are computed, in the same way, so that both give the same
-// result. Memory a thread: a tile and k places for each query of a block.
+// Exact top-k of inner products. With few queries, blocks of queries are multiplied with tiles of items, so that the
+// scores of a tile stay in the cache. With many, items are screened first by products of 8-bit integers, the longest
+// items first, until the remaining ones are too short; then only the scores that a bound cannot rule out are computed.
+// Both ways compute a score alike, so their results are the same. Memory of each thread: the scores of a tile, and k
+// places for each query of a block.
 
 #include <limits>
 
@@ -12,10 +13,11 @@
 namespace cymbals {
 namespace {
 
-constexpr int64_t kQueries = 32, kItems = 256;
-constexpr int64_t kScreenedQueries = 64, kWarm = 32;  // of a block; items that are scored before there is a bound
-constexpr int64_t kLeastQueries = 256, kLeastItems = 2048, kLeastColumns = 16;  // less does not pay for preparing items
-constexpr int64_t kLeastChoice = 16;  // items for each of k places: with fewer, most have to be scored
+constexpr int64_t kQueries = 32, kItems = 256;        // of a block, and of a tile
+constexpr int64_t kScreenedQueries = 64, kWarm = 32;  // of a block; items scored before screening starts
+constexpr int64_t kLeastQueries = 256, kLeastItems = 2048,
+                  kLeastColumns = 16;  // with less, preparing items takes longer than it saves
+constexpr int64_t kLeastChoice = 16;   // items per place: with fewer, most would have to be scored
 
 template <class T>
 struct Scratch;
@@ -30,7 +32,7 @@ struct Search {
     int64_t k, *ids;
     T *scores;
     const Kernels<T> &kernels;
-    Call &call;
+    ApiCall &call;
 
     int64_t places() const { return std::min(k, n_items); }
     int64_t item(int64_t place) const { return list ? list[place] : place; }
@@ -50,12 +52,12 @@ struct Scratch {
     explicit operator bool() const { return scores && best && packed; }
 };
 
-// n queries from `first` on against all items.
+// Searches n queries, from `first` on, in all items.
 template <class T>
 void Search<T>::block(int64_t first, int64_t n, Scratch<T> &scratch) const {
-    Stretch stretch = call.stretch();
+    Span span = call.span();
     const int64_t f = queries.n_cols;
-    stretch.did(n, 0, 2.0 * (double)(n * n_items * f), (double)(n_items * f) * (double)sizeof(T));
+    span.add(n, 0, 2.0 * (double)(n * n_items * f), (double)(n_items * f) * (double)sizeof(T));
     int64_t at[kQueries], end[kQueries];
     for (int64_t q = 0; q < n; q++) {
         at[q] = skip ? skip->indptr[first + q] : 0;
@@ -98,28 +100,28 @@ void Search<T>::write(int64_t query, const Scored<T> *places, Best<T> &best) con
     }
 }
 
-// Memory of one thread that screens.
+// Memory of one thread, with screening.
 template <class T>
 struct ScreenScratch {
     Buffer<Scored<T>> best;
     Buffer<uint8_t> queries, hits = buffer<uint8_t>(kScreenedQueries * Screen<T>::kGroups);
-    Buffer<int64_t> where = buffer<int64_t>(Screen<T>::kItems);
+    Buffer<int64_t> indices = buffer<int64_t>(Screen<T>::kItems);
     Buffer<T> scores = buffer<T>(Screen<T>::kItems);
 
     ScreenScratch(const Search<T> &search, const Screen<T> &screen)
         : best(buffer<Scored<T>>(kScreenedQueries * search.places())),
           queries(buffer<uint8_t>(kScreenedQueries * 4 * screen.quads())) {}
-    explicit operator bool() const { return best && queries && hits && where && scores; }
+    explicit operator bool() const { return best && queries && hits && indices && scores; }
 };
 
-// Queries of one block, in all the items that a screen holds.
+// The search of one block of queries in all items of a screen.
 template <class T>
 struct Screened {
     const Search<T> &search;
     const Screen<T> &screen;
     ScreenScratch<T> &scratch;
     int64_t first, n;
-    int64_t scored = 0, screened = 0;  // items in full, and blocks of them
+    int64_t scored = 0, screened = 0;  // items scored in full, and blocks screened
     Best<T> best[kScreenedQueries];
     typename Screen<T>::Query query[kScreenedQueries];
 
@@ -129,13 +131,13 @@ struct Screened {
     void offer(int64_t q, int64_t count);
 };
 
-// Scores the items that stand in scratch.where, those to be skipped left out.
+// Scores the `count` items in scratch.indices, except those to be skipped.
 template <class T>
 void Screened<T>::offer(int64_t q, int64_t count) {
-    int64_t *where = scratch.where.get();
+    int64_t *indices = scratch.indices.get();
     if (const cymbals_csr *skip = search.skip) {
         const int64_t begin = skip->indptr[first + q], end = skip->indptr[first + q + 1];
-        count = std::remove_if(where, where + count,
+        count = std::remove_if(indices, indices + count,
                                [&](int64_t item) {
                                    int64_t low = begin, high = end;
                                    while (low < high) {
@@ -147,19 +149,19 @@ void Screened<T>::offer(int64_t q, int64_t count) {
                                    }
                                    return low < end && index_at(*skip, low) == item;
                                }) -
-                where;
+                indices;
     }
     scored += count;
     T *scores = scratch.scores.get();
     search.kernels.scores(scores, row_of<T>(search.queries, first + q), row_of<T>(search.items, 0), search.items.stride,
-                          search.queries.n_cols, where, count);
+                          search.queries.n_cols, indices, count);
     for (int64_t i = 0; i < count; i++)
-        best[q].offer(where[i], search.scale ? scores[i] * search.scale[where[i]] : scores[i]);
+        best[q].offer(indices[i], search.scale ? scores[i] * search.scale[indices[i]] : scores[i]);
 }
 
 template <class T>
 void Screened<T>::run() {
-    Stretch stretch = search.call.stretch();
+    Span span = search.call.span();
     constexpr int64_t groups = Screen<T>::kGroups;
     const int64_t bytes = 4 * screen.quads(), warm = std::min(screen.size(), std::max(kWarm, search.k));
     int64_t active[kScreenedQueries], n_active = 0;
@@ -171,7 +173,7 @@ void Screened<T>::run() {
             screen.encode(row_of<T>(search.queries, first + q), scratch.queries.get() + q * bytes, &query[q]);
         for (int64_t begin = 0; begin < (usable ? warm : screen.size()); begin += Screen<T>::kItems) {
             const int64_t count = std::min(Screen<T>::kItems, (usable ? warm : screen.size()) - begin);
-            for (int64_t i = 0; i < count; i++) scratch.where[i] = screen.item(begin + i);
+            for (int64_t i = 0; i < count; i++) scratch.indices[i] = screen.item(begin + i);
             offer(q, count);
         }
         if (usable) active[n_active++] = q;
@@ -192,7 +194,7 @@ void Screened<T>::run() {
             for (int64_t g = 0; g < groups; g++) {
                 for (uint32_t hits = scratch.hits[a * groups + g]; hits; hits &= hits - 1) {
                     const int64_t place = block * Screen<T>::kItems + g * kScreenLanes + __builtin_ctz(hits);
-                    if (place >= warm && place < screen.size()) scratch.where[count++] = screen.item(place);
+                    if (place >= warm && place < screen.size()) scratch.indices[count++] = screen.item(place);
                 }
             }
             if (count > 0) offer(active[a], count);
@@ -200,12 +202,13 @@ void Screened<T>::run() {
     }
     for (int64_t q = 0; q < n; q++) search.write(first + q, scratch.best.get() + q * search.places(), best[q]);
     const double numbers = (double)(scored * search.queries.n_cols);
-    stretch.did(n, 0, 2 * numbers, numbers * (double)sizeof(T) + (double)(screened * screen.block_bytes()));
+    span.add(n, 0, 2 * numbers, numbers * (double)sizeof(T) + (double)(screened * screen.block_bytes()));
 }
 
-// All queries, at most so many at once; `block(first, n, scratch)` does some, with what `make` returns a thread.
+// Calls block(first, n, scratch) for blocks of at most `most` queries, in parallel. Each thread gets its scratch memory
+// from make().
 template <class Make, class Block>
-int32_t for_blocks(Call &call, int64_t n_queries, int64_t most, Make make, Block block) {
+int32_t for_blocks(ApiCall &call, int64_t n_queries, int64_t most, Make make, Block block) {
     const int64_t share = (n_queries + call.threads() - 1) / call.threads();
     const int64_t at_once = std::clamp(share, std::min<int64_t>(4, most), most);
     const int64_t blocks = (n_queries + at_once - 1) / at_once;
@@ -243,7 +246,7 @@ int32_t run_screened(const Search<T> &search, const Screen<T> &screen) {
         });
 }
 
-// Whether screening can be of use, whoever prepares it.
+// Whether screening can save time.
 template <class T>
 bool screens(const KernelTable &table, int64_t n_items, int64_t f) {
     return table.screen && n_items >= kLeastItems && f >= kLeastColumns;
@@ -256,32 +259,32 @@ int32_t run(const Search<T> &search) {
         Screen<T> screen(search.queries.n_cols);
         const int32_t prepared = screen.prepare(search.items, search.list, search.n_items, search.scale, search.call);
         if (prepared == CYMBALS_OK) return run_screened(search, screen);
-        if (prepared != CYMBALS_BAD_VALUE) return prepared;  // else some factors have no bounds
+        if (prepared != CYMBALS_BAD_VALUE) return prepared;  // else some factors are too large or small for the bounds
     }
     return run_plain(search);
 }
 
-bool good_items(Call &call, const cymbals_matrix *items, const int64_t *item_list, int64_t n_list) {
+bool good_items(ApiCall &call, const cymbals_matrix *items, const int64_t *item_list, int64_t n_list) {
     if (!call.matrix("items", items) || (item_list && !call.between("n_list", n_list, 0))) return false;
     for (int64_t i = 0, least = 0; item_list && i < n_list; least = item_list[i++] + 1)
-        if (!call.that(item_list[i] >= least && item_list[i] < items->n_rows,
-                       "item_list[%lld] is %lld: numbers must rise and stay below items->n_rows, %lld", (long long)i,
-                       (long long)item_list[i], (long long)items->n_rows))
+        if (!call.require(item_list[i] >= least && item_list[i] < items->n_rows,
+                          "item_list[%lld] is %lld: numbers must rise and stay below items->n_rows, %lld", (long long)i,
+                          (long long)item_list[i], (long long)items->n_rows))
             return false;
     return true;
 }
 
-bool good_search(Call &call, const cymbals_matrix *queries, const cymbals_matrix *items, const cymbals_csr *skip,
+bool good_search(ApiCall &call, const cymbals_matrix *queries, const cymbals_matrix *items, const cymbals_csr *skip,
                  int64_t k, const int64_t *ids, const void *scores) {
     return call.matrix("queries", queries) && (!skip || call.csr("skip", skip, false)) && call.between("k", k, 1) &&
-           call.given("ids", ids) && call.given("scores", scores) &&
+           call.not_null("ids", ids) && call.not_null("scores", scores) &&
            call.equal("queries->type", queries->type, "items->type", items->type) &&
            call.equal("queries->n_cols", queries->n_cols, "items->n_cols", items->n_cols) &&
            (!skip || (call.equal("skip->n_rows", skip->n_rows, "queries->n_rows", queries->n_rows) &&
                       call.equal("skip->n_cols", skip->n_cols, "items->n_rows", items->n_rows)));
 }
 
-void choose_threads(Call &call, const cymbals_matrix &queries, int64_t n_items) {
+void choose_threads(ApiCall &call, const cymbals_matrix &queries, int64_t n_items) {
     call.threads((double)queries.n_rows * (double)n_items * (double)queries.n_cols);
 }
 
@@ -294,7 +297,7 @@ extern "C" int32_t cymbals_topk(cymbals_workspace *workspace, const cymbals_matr
                                 const cymbals_matrix *items, const int64_t *item_list, int64_t n_list,
                                 const void *item_scale, const cymbals_csr *skip, int64_t k, int64_t *ids,
                                 void *scores) {
-    Call call(workspace, CYMBALS_PHASE_TOPK);
+    ApiCall call(workspace, CYMBALS_PHASE_TOPK);
     if (!call.ready() || !good_items(call, items, item_list, n_list) ||
         !good_search(call, queries, items, skip, k, ids, scores))
         return CYMBALS_BAD_ARGUMENT;
@@ -307,7 +310,7 @@ extern "C" int32_t cymbals_topk(cymbals_workspace *workspace, const cymbals_matr
     }));
 }
 
-// Screens of either type, where there is one.
+// At most one of the screens is there: that of the items' type.
 struct cymbals_index {
     cymbals_matrix items;
     const int64_t *list;
@@ -330,9 +333,9 @@ auto &screen_of(Index &index) {
 extern "C" int32_t cymbals_index_create(cymbals_workspace *workspace, const cymbals_matrix *items,
                                         const int64_t *item_list, int64_t n_list, const void *item_scale,
                                         cymbals_index **index) {
-    Call call(workspace, CYMBALS_PHASE_INDEX);
+    ApiCall call(workspace, CYMBALS_PHASE_INDEX);
     if (index) *index = nullptr;
-    if (!call.ready() || !call.given("index", index) || !good_items(call, items, item_list, n_list))
+    if (!call.ready() || !call.not_null("index", index) || !good_items(call, items, item_list, n_list))
         return CYMBALS_BAD_ARGUMENT;
     std::unique_ptr<cymbals_index> made(new (std::nothrow) cymbals_index());
     if (!made) return call.end(CYMBALS_NO_MEMORY);
@@ -348,7 +351,8 @@ extern "C" int32_t cymbals_index_create(cymbals_workspace *workspace, const cymb
         const int32_t prepared =
             screen->prepare(*items, item_list, made->n_items, static_cast<const T *>(item_scale), call);
         if (prepared == CYMBALS_OK) screen_of<T>(*made) = std::move(screen);
-        return prepared == CYMBALS_BAD_VALUE ? (int32_t)CYMBALS_OK : prepared;  // searched without one
+        return prepared == CYMBALS_BAD_VALUE ? (int32_t)CYMBALS_OK
+                                             : prepared;  // then items are searched without a screen
     });
     if (status == CYMBALS_OK) *index = made.release();
     return call.end(status);
@@ -364,8 +368,8 @@ extern "C" int64_t cymbals_index_bytes(const cymbals_index *index) {
 extern "C" int32_t cymbals_index_topk(cymbals_workspace *workspace, const cymbals_index *index,
                                       const cymbals_matrix *queries, const cymbals_csr *skip, int64_t k, int64_t *ids,
                                       void *scores) {
-    Call call(workspace, CYMBALS_PHASE_TOPK);
-    if (!call.ready() || !call.given("index", index) ||
+    ApiCall call(workspace, CYMBALS_PHASE_TOPK);
+    if (!call.ready() || !call.not_null("index", index) ||
         !good_search(call, queries, &index->items, skip, k, ids, scores))
         return CYMBALS_BAD_ARGUMENT;
     choose_threads(call, *queries, index->n_items);

@@ -1,4 +1,4 @@
-// CSR transposed: entries sorted by column, stably, so that rows of the result come out sorted.
+// Transposes CSR: a stable sort of the entries by column, so the rows of the result are sorted.
 
 #include "bucket.h"
 
@@ -6,7 +6,7 @@ namespace cymbals {
 namespace {
 
 template <class I, class O, class V>
-int32_t transpose(const cymbals_csr &m, int64_t *t_indptr, O *t_indices, V *t_values, Call &call) {
+int32_t transpose(const cymbals_csr &m, int64_t *t_indptr, O *t_indices, V *t_values, ApiCall &call) {
     const int64_t n = m.indptr[m.n_rows];
     Buffer<O> rows = buffer<O>(n);
     if (!rows) return CYMBALS_NO_MEMORY;
@@ -29,12 +29,12 @@ int32_t transpose(const cymbals_csr &m, int64_t *t_indptr, O *t_indices, V *t_va
 extern "C" int32_t cymbals_transpose(cymbals_workspace *workspace, const cymbals_csr *matrix, int64_t *t_indptr,
                                      void *t_indices, int32_t t_index_type, void *t_values) {
     using namespace cymbals;
-    Call call(workspace, CYMBALS_PHASE_TRANSPOSE);
-    if (!call.ready() || !call.csr("matrix", matrix, true) || !call.given("t_indptr", t_indptr) ||
+    ApiCall call(workspace, CYMBALS_PHASE_TRANSPOSE);
+    if (!call.ready() || !call.csr("matrix", matrix, true) || !call.not_null("t_indptr", t_indptr) ||
         !call.between("t_index_type", t_index_type, CYMBALS_INT32, CYMBALS_INT64) ||
-        !call.that(t_index_type == CYMBALS_INT64 || matrix->n_rows <= INT32_MAX,
-                   "matrix->n_rows is %lld: t_index_type cannot be CYMBALS_INT32", (long long)matrix->n_rows) ||
-        !call.that(matrix->indptr[matrix->n_rows] == 0 || (t_indices && t_values), "t_indices or t_values is null"))
+        !call.require(t_index_type == CYMBALS_INT64 || matrix->n_rows <= INT32_MAX,
+                      "matrix->n_rows is %lld: t_index_type cannot be CYMBALS_INT32", (long long)matrix->n_rows) ||
+        !call.require(matrix->indptr[matrix->n_rows] == 0 || (t_indices && t_values), "t_indices or t_values is null"))
         return CYMBALS_BAD_ARGUMENT;
     return call.end(with_index(matrix->index_type, [&](auto index) {
         return with_index(t_index_type, [&](auto t_index) {

@@ -1,4 +1,5 @@
-// (row, column, value) triplets to CSR: bucketed by row, each row sorted by column, equal pairs summed in input order.
+// Makes CSR of (row, column, value) triplets: they are sorted by row, each row by column; the values of equal pairs are
+// added in input order.
 
 #include <utility>
 
@@ -13,11 +14,11 @@ struct Entry {
     V value;
 };
 
-constexpr int64_t kShort = 48;     // entries; sorted by comparing
-constexpr int64_t kMostDigit = 8;  // bits
+constexpr int64_t kShort = 48;     // rows of at most so many entries are sorted by insertion
+constexpr int64_t kMostDigit = 8;  // bits of a radix sort's digit
 
-// Sorts a row by column, stably: by digits of as many bits as the columns' `bits` divide into. `other` has as much
-// room.
+// Sorts a row by column, stably. Long rows are sorted by radix, with the `bits` of a column number in equal digits.
+// `other` is scratch memory of n entries.
 template <class I, class V>
 void sort_row(Entry<I, V> *row, int64_t n, Entry<I, V> *other, int bits) {
     const auto before = [](const Entry<I, V> &a, const Entry<I, V> &b) { return a.col < b.col; };
@@ -43,7 +44,7 @@ void sort_row(Entry<I, V> *row, int64_t n, Entry<I, V> *other, int bits) {
     if (from != row) std::copy_n(from, n, row);
 }
 
-// Merges equal columns of a sorted row in place; returns what is left of it.
+// Adds up the values of equal columns in a sorted row, in place; returns how many entries are left.
 template <class I, class V>
 int64_t merge(Entry<I, V> *row, int64_t n) {
     int64_t kept = 0;
@@ -58,7 +59,7 @@ int64_t merge(Entry<I, V> *row, int64_t n) {
 
 template <class I, class V>
 int32_t from_triplets(int64_t n, const I *rows, const I *cols, const V *values, int64_t n_rows, int64_t n_cols,
-                      int64_t *indptr, I *indices, V *out, Call &call) {
+                      int64_t *indptr, I *indices, V *out, ApiCall &call) {
     const int32_t n_threads = call.threads();
     Buffer<Entry<I, V>> entries = buffer<Entry<I, V>>(n);
     Buffer<int64_t> begin = buffer<int64_t>(n_rows + 1);
@@ -105,13 +106,13 @@ extern "C" int32_t cymbals_from_triplets(cymbals_workspace *workspace, int64_t n
                                          int32_t index_type, const void *values, int32_t value_type, int64_t n_rows,
                                          int64_t n_cols, int64_t *indptr, void *indices, void *out_values) {
     using namespace cymbals;
-    Call call(workspace, CYMBALS_PHASE_TRIPLETS);
+    ApiCall call(workspace, CYMBALS_PHASE_TRIPLETS);
     if (!call.ready() || !call.between("n", n, 0) || !call.between("n_rows", n_rows, 0) ||
-        !call.between("n_cols", n_cols, 0) || !call.given("indptr", indptr) ||
+        !call.between("n_cols", n_cols, 0) || !call.not_null("indptr", indptr) ||
         !call.between("index_type", index_type, CYMBALS_INT32, CYMBALS_INT64) ||
         !call.between("value_type", value_type, CYMBALS_FLOAT32, CYMBALS_FLOAT64) ||
-        !call.that(n == 0 || (rows && cols && values && indices && out_values),
-                   "rows, cols, values, indices or out_values is null"))
+        !call.require(n == 0 || (rows && cols && values && indices && out_values),
+                      "rows, cols, values, indices or out_values is null"))
         return CYMBALS_BAD_ARGUMENT;
     return call.end(with_index(index_type, [&](auto index) {
         return with_float(value_type, [&](auto value) {
@@ -121,7 +122,7 @@ extern "C" int32_t cymbals_from_triplets(cymbals_workspace *workspace, int64_t n
             bool inside = true;
 #pragma omp parallel for schedule(static) num_threads(call.threads()) reduction(&& : inside)
             for (int64_t i = 0; i < n; i++) inside = inside && r[i] >= 0 && r[i] < n_rows && c[i] >= 0 && c[i] < n_cols;
-            if (!call.that(inside, "rows or cols: a number is negative, or not below n_rows or n_cols"))
+            if (!call.require(inside, "rows or cols: a number is negative, or not below n_rows or n_cols"))
                 return (int32_t)CYMBALS_BAD_ARGUMENT;
             return from_triplets<I, V>(n, r, c, static_cast<const V *>(values), n_rows, n_cols, indptr,
                                        static_cast<I *>(indices), static_cast<V *>(out_values), call);

@@ -1,12 +1,12 @@
-// The fixed side as the rows of a half-step see it: the diagonal D = alpha0 * spectrum + reg that whitens it, the
-// squared length of each whitened row, and a copy of them all in 16 bits.
+// The fixed side, prepared for a half-step: the diagonal D = spectrum + reg that whitens it, the squared length of each
+// whitened row, and a whitened copy in 16 bits.
 #pragma once
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
 
-#include "model.h"
+#include "cost_model.h"
 #include "workspace.h"
 
 namespace cymbals {
@@ -14,18 +14,20 @@ namespace cymbals {
 template <class T>
 class FixedSide {
  public:
-    static constexpr int64_t kPairs = 32;  // elements of the 16-bit copy are whole cache lines of these
+    static constexpr int64_t kPairs =
+        32;  // the 16-bit copy's rows are filled up to multiples of this: whole cache lines
     FixedSide(const cymbals_matrix &matrix, const double *spectrum, const Kernels<T> &kernels)
         : matrix_(matrix), spectrum_(spectrum), kernels_(kernels), padded_(round_up(matrix.n_cols, kernels.pad)) {}
 
-    int32_t prepare(double least_reg, double most_reg, bool compact, Call &call);
-    // For one row alone, of n entries.
-    int32_t prepare_row(double reg, const int64_t *where, int64_t n, Call &call);
+    int32_t prepare(double least_reg, double most_reg, bool compact, ApiCall &call);
+    // For a single row of n entries: prepares only the rows of the fixed side that it names.
+    int32_t prepare_row(double reg, const int64_t *indices, int64_t n, ApiCall &call);
     static int64_t compact_bytes(const cymbals_matrix &matrix) {
         return matrix.n_rows * round_up(matrix.n_cols, kPairs) / 2 * (int64_t)sizeof(int32_t);
     }
 
-    // D^(-1/2), D^(1/2) and, for the 16-bit copy, D^(-1/2) over the one that it was whitened with.
+    // scale = D^(-1/2), root = D^(1/2). rescale: what turns the 16-bit copy's whitening, which is that of the least
+    // regularization, into this one.
     void diagonal(double reg, T *scale, T *root, T *rescale) const {
         for (int64_t j = 0; j < padded_; j++) {
             root[j] = std::sqrt(d(j, reg));
@@ -34,7 +36,7 @@ class FixedSide {
         }
     }
 
-    // Whether every column is known much better than to rounding: D is nowhere near its floor.
+    // Whether D is far above its floor in every column, so that no column is mostly rounding.
     bool resolved() const {
         return 1000 * floor_ < *std::min_element(spectrum_, spectrum_ + matrix_.n_cols) + least_reg_;
     }
@@ -42,41 +44,43 @@ class FixedSide {
     const cymbals_matrix &matrix() const { return matrix_; }
     const T *data() const { return static_cast<const T *>(matrix_.data); }
     int64_t stride() const { return matrix_.stride; }
-    const T *leverage() const { return leverage_; }      // squared lengths, whitened with the least regularization ...
-    bool of_one_row() const { return of_one_row_; }      // ... of all rows, or of one row's entries
-    const int32_t *compact() const { return compact_; }  // null where not asked for
+    // Squared lengths of rows whitened with the least regularization: of all rows, or of a single row's entries.
+    const T *leverage() const { return leverage_; }
+    bool of_one_row() const { return of_one_row_; }
+    const int32_t *compact() const { return compact_; }  // null if there is no copy
     int64_t compact_stride() const { return round_up(matrix_.n_cols, kPairs) / 2; }
 
  private:
     T d(int64_t j, double reg) const { return j < matrix_.n_cols ? (T)std::max(spectrum_[j] + reg, floor_) : T(0); }
 
-    // visit(begin, count) for blocks of rows; what a row costs is for the record.
+    // Calls visit(begin, count) for blocks of rows, in parallel; `cost` is that of a row, for the record.
     template <class F>
-    void for_blocks(Call &call, Amount work, F visit) const {
-        constexpr int64_t rows = 256;  // stay in the second-level cache from one kernel to the next
+    void for_blocks(ApiCall &call, Cost cost, F visit) const {
+        constexpr int64_t rows = 256;  // of a block: they stay in the second-level cache between two kernels
 #pragma omp parallel num_threads(call.threads())
         {
-            Stretch stretch = call.stretch(CYMBALS_PHASE_WHITEN);
+            Span span = call.span(CYMBALS_PHASE_WHITEN);
 #pragma omp for schedule(static) nowait
             for (int64_t begin = 0; begin < matrix_.n_rows; begin += rows) {
                 const int64_t count = std::min(rows, matrix_.n_rows - begin);
                 visit(begin, count);
-                stretch.did(count, 0, (double)count * work.flops, (double)count * work.bytes);
+                span.add(count, 0, (double)count * cost.flops, (double)count * cost.bytes);
             }
         }
     }
     void set_floor(double least_reg, double most_reg, double longest);
     double largest() const { return *std::max_element(spectrum_, spectrum_ + matrix_.n_cols); }
-    // Whether T holds what whitens: beyond it, columns would be scaled by 0.
-    bool representable(Call &call) const {
-        return call.that(std::max(largest(), floor_) <= (double)std::numeric_limits<T>::max(),
-                         "fixed: the squares of its factors times alpha0, or the regularization, are beyond its type: "
-                         "lower alpha0 or the regularization, or scale the values down%s",
-                         sizeof(T) == sizeof(float) ? ", or use float64" : "");
+    // Whether D fits in T. If it overflowed, columns would be scaled by 0.
+    bool representable(ApiCall &call) const {
+        return call.require(
+            std::max(largest(), floor_) <= (double)std::numeric_limits<T>::max(),
+            "fixed: the squares of its factors times alpha0, or the regularization, are beyond its type: "
+            "lower alpha0 or the regularization, or scale the values down%s",
+            sizeof(T) == sizeof(float) ? ", or use float64" : "");
     }
-    // More than what is lost beside the regularization.
+    // Whether there is a Gramian that does not vanish beside the regularization.
     bool has_gramian(double most_reg) const { return largest() + most_reg > most_reg; }
-    // Of a row's squares, which T may not hold.
+    // In float64, for squares that overflow T.
     double squared_length(int64_t row) const {
         double total = 0;
         for (int64_t j = 0; j < matrix_.n_cols; j++)
@@ -97,34 +101,34 @@ class FixedSide {
     int32_t *compact_ = nullptr;
 };
 
-// `longest`: the largest squared length of a row, where there is no Gramian.
+// Sets the floor of D. `longest` is the largest squared length of a row; it counts only if there is no Gramian.
 template <class T>
 void FixedSide<T>::set_floor(double least_reg, double most_reg, double longest) {
-    // Columns that should be 0 hold rounding of about epsilon times the largest; D must stay above its square, or
-    // whitening would make weights of it. More would regularize directions that the data do determine.
+    // A column that should be 0 contains rounding errors of about epsilon times the largest column. D must stay above
+    // their squares, or whitening would blow them up. A higher floor would regularize columns that the data determine.
     constexpr double epsilon = std::numeric_limits<T>::epsilon();
     const double f = (double)matrix_.n_cols;
     least_reg_ = least_reg;
-    // Nor can a decomposition in float64 tell eigenvalues below its own rounding from 0.
+    // Eigenvalues below the rounding of a float64 decomposition cannot be told from 0.
     constexpr double unresolved = std::numeric_limits<double>::epsilon();
     floor_ = (largest() + most_reg) * f * std::max(16 * epsilon * epsilon, unresolved);
-    if (!has_gramian(most_reg)) {  // relative to the rows themselves, and a ridge if nothing else is there
+    if (!has_gramian(most_reg)) {  // relative to the rows; larger, as a ridge, if there is no regularization
         floor_ = std::max(floor_, longest * f * epsilon * (most_reg > 0 ? epsilon : 1));
         if (!(floor_ > 0)) floor_ = 1;
     }
 }
 
 template <class T>
-int32_t FixedSide<T>::prepare(double least_reg, double most_reg, bool compact, Call &call) {
+int32_t FixedSide<T>::prepare(double least_reg, double most_reg, bool compact, ApiCall &call) {
     const int64_t f = matrix_.n_cols, n = matrix_.n_rows;
-    const Model<T> model(kernels_, f);
+    const CostModel<T> cost_model(kernels_, f);
     Buffer<T> memory = buffer<T>(3 * padded_);
     leverage_ = call.workspace().leverage.take_array<T>(n);
     if (compact) compact_ = reinterpret_cast<int32_t *>(call.workspace().compact.take(compact_bytes(matrix_)));
     if (!memory || !leverage_ || (compact && !compact_)) return CYMBALS_NO_MEMORY;
     double longest = 0;
     if (!has_gramian(most_reg)) {
-        for_blocks(call, model.whiten(false, false),
+        for_blocks(call, cost_model.whiten(false, false),
                    [&](int64_t begin, int64_t count) { norms(begin, count, nullptr, leverage_ + begin); });
         for (int64_t i = 0; i < n; i++)
             longest = std::max(longest, std::isfinite(leverage_[i]) ? (double)leverage_[i] : squared_length(i));
@@ -133,7 +137,7 @@ int32_t FixedSide<T>::prepare(double least_reg, double most_reg, bool compact, C
     if (!representable(call)) return CYMBALS_BAD_VALUE;
     T *const scale = memory.get();
     diagonal(least_reg, scale, scale + padded_, scale + 2 * padded_);
-    for_blocks(call, model.whiten(true, compact), [&](int64_t begin, int64_t count) {
+    for_blocks(call, cost_model.whiten(true, compact), [&](int64_t begin, int64_t count) {
         norms(begin, count, scale, leverage_ + begin);
         if (compact)
             kernels_.compress(&compact_[begin * compact_stride()], compact_stride(), row_of<T>(matrix_, begin),
@@ -143,7 +147,7 @@ int32_t FixedSide<T>::prepare(double least_reg, double most_reg, bool compact, C
 }
 
 template <class T>
-int32_t FixedSide<T>::prepare_row(double reg, const int64_t *where, int64_t n, Call &call) {
+int32_t FixedSide<T>::prepare_row(double reg, const int64_t *indices, int64_t n, ApiCall &call) {
     const int64_t room = round_up(padded_, kLine<T>);
     T *const memory = call.workspace().leverage.take_array<T>(3 * room + n);
     if (!memory) return CYMBALS_NO_MEMORY;
@@ -152,13 +156,14 @@ int32_t FixedSide<T>::prepare_row(double reg, const int64_t *where, int64_t n, C
     double longest = 0;
     if (!has_gramian(reg))
         for (int64_t i = 0; i < n; i++) {
-            norms(where[i], 1, nullptr, leverage_ + i);
-            longest = std::max(longest, std::isfinite(leverage_[i]) ? (double)leverage_[i] : squared_length(where[i]));
+            norms(indices[i], 1, nullptr, leverage_ + i);
+            longest =
+                std::max(longest, std::isfinite(leverage_[i]) ? (double)leverage_[i] : squared_length(indices[i]));
         }
     set_floor(reg, reg, longest);
     if (!representable(call)) return CYMBALS_BAD_VALUE;
     diagonal(reg, memory, memory + room, memory + 2 * room);
-    for (int64_t i = 0; i < n; i++) norms(where[i], 1, memory, leverage_ + i);
+    for (int64_t i = 0; i < n; i++) norms(indices[i], 1, memory, leverage_ + i);
     return CYMBALS_OK;
 }
 

@@ -1,4 +1,4 @@
-// Workspaces, and what is the same in every call that uses one.
+// Workspaces, and what all calls with a workspace have in common.
 
 #include "workspace.h"
 
@@ -7,7 +7,7 @@
 
 namespace cymbals {
 
-Call::Call(cymbals_workspace *workspace, int32_t phase) : workspace_(workspace), phase_(phase) {
+ApiCall::ApiCall(cymbals_workspace *workspace, int32_t phase) : workspace_(workspace), phase_(phase) {
     if (workspace_ && workspace_->busy.exchange(true, std::memory_order_acquire)) workspace_ = nullptr;
     if (!workspace_) return;
     workspace_->message[0] = 0;
@@ -16,7 +16,7 @@ Call::Call(cymbals_workspace *workspace, int32_t phase) : workspace_(workspace),
     if (workspace_->logs && phase_ != kNoPhase) begin_ = nanoseconds();
 }
 
-Call::~Call() {
+ApiCall::~ApiCall() {
     if (!workspace_) return;
     if (phase_ != kNoPhase) CYMBALS_PROBE(call_end, phase_, n_threads_);
     if (workspace_->logs && phase_ != kNoPhase)
@@ -25,13 +25,13 @@ Call::~Call() {
     workspace_->busy.store(false, std::memory_order_release);
 }
 
-bool Call::ready() {
+bool ApiCall::ready() {
     if (!workspace_) return false;
     const bool forked = workspace_->options.n_threads > 1 && forked_after_parallel() && workspace_->forks != forks();
-    return that(!forked, "workspace: it was made before a fork, which its threads do not survive: make a new one");
+    return require(!forked, "workspace: it was made before a fork, which its threads do not survive: make a new one");
 }
 
-int32_t Call::threads() {
+int32_t ApiCall::threads() {
     if (startable_) return n_threads_;
     startable_ = true;
     const int32_t there = startable(n_threads_);
@@ -39,7 +39,7 @@ int32_t Call::threads() {
     return n_threads_ = there;
 }
 
-bool Call::that(bool holds, const char *format, ...) {
+bool ApiCall::require(bool holds, const char *format, ...) {
     if (holds) return true;
     va_list values;
     va_start(values, format);
@@ -48,71 +48,72 @@ bool Call::that(bool holds, const char *format, ...) {
     return false;
 }
 
-bool Call::given(const char *name, const void *pointer) { return that(pointer, "%s is null", name); }
+bool ApiCall::not_null(const char *name, const void *pointer) { return require(pointer, "%s is null", name); }
 
-bool Call::between(const char *name, int64_t value, int64_t least, int64_t most) {
+bool ApiCall::between(const char *name, int64_t value, int64_t least, int64_t most) {
     if (most == INT64_MAX)
-        return that(value >= least, "%s is %lld: it must be at least %lld", name, (long long)value, (long long)least);
-    return that(value >= least && value <= most, "%s is %lld: it must lie between %lld and %lld", name,
-                (long long)value, (long long)least, (long long)most);
+        return require(value >= least, "%s is %lld: it must be at least %lld", name, (long long)value,
+                       (long long)least);
+    return require(value >= least && value <= most, "%s is %lld: it must lie between %lld and %lld", name,
+                   (long long)value, (long long)least, (long long)most);
 }
 
-bool Call::equal(const char *name, int64_t value, const char *other, int64_t wanted) {
-    return that(value == wanted, "%s is %lld, %s is %lld: they must be equal", name, (long long)value, other,
-                (long long)wanted);
+bool ApiCall::equal(const char *name, int64_t value, const char *other, int64_t wanted) {
+    return require(value == wanted, "%s is %lld, %s is %lld: they must be equal", name, (long long)value, other,
+                   (long long)wanted);
 }
 
-bool Call::sized(const char *name, const void *options, size_t size) {
-    if (!given(name, options)) return false;
+bool ApiCall::has_size(const char *name, const void *options, size_t size) {
+    if (!not_null(name, options)) return false;
     size_t given_size;
     std::memcpy(&given_size, options, sizeof given_size);
-    return that(given_size >= size, "%s->struct_size is %zu: set it to sizeof, %zu", name, given_size, size);
+    return require(given_size >= size, "%s->struct_size is %zu: set it to sizeof, %zu", name, given_size, size);
 }
 
-bool Call::matrix(const char *name, const cymbals_matrix *m) {
-    constexpr int64_t kMostColumns = 1 << 20;  // products of sizes stay far below 2^63
-    return sized(name, m, sizeof(cymbals_matrix)) &&
-           that(m->type == CYMBALS_FLOAT32 || m->type == CYMBALS_FLOAT64,
-                "%s->type is %d: it must be CYMBALS_FLOAT32 or CYMBALS_FLOAT64", name, (int)m->type) &&
-           that(m->n_rows >= 0 && m->n_cols >= 1, "%s is %lld x %lld: it must have a column", name,
-                (long long)m->n_rows, (long long)m->n_cols) &&
-           that(m->stride >= m->n_cols, "%s->stride is %lld: it must be at least n_cols, %lld", name,
-                (long long)m->stride, (long long)m->n_cols) &&
-           that(m->n_cols <= kMostColumns && m->n_rows <= INT64_MAX / 16 / m->stride,
-                "%s is %lld x %lld with a stride of %lld: no memory is as large", name, (long long)m->n_rows,
-                (long long)m->n_cols, (long long)m->stride) &&
-           that(m->data || m->n_rows == 0, "%s->data is null", name);
+bool ApiCall::matrix(const char *name, const cymbals_matrix *m) {
+    constexpr int64_t kMostColumns = 1 << 20;  // so that products of sizes stay far below 2^63
+    return has_size(name, m, sizeof(cymbals_matrix)) &&
+           require(m->type == CYMBALS_FLOAT32 || m->type == CYMBALS_FLOAT64,
+                   "%s->type is %d: it must be CYMBALS_FLOAT32 or CYMBALS_FLOAT64", name, (int)m->type) &&
+           require(m->n_rows >= 0 && m->n_cols >= 1, "%s is %lld x %lld: it must have a column", name,
+                   (long long)m->n_rows, (long long)m->n_cols) &&
+           require(m->stride >= m->n_cols, "%s->stride is %lld: it must be at least n_cols, %lld", name,
+                   (long long)m->stride, (long long)m->n_cols) &&
+           require(m->n_cols <= kMostColumns && m->n_rows <= INT64_MAX / 16 / m->stride,
+                   "%s is %lld x %lld with a stride of %lld: no memory is as large", name, (long long)m->n_rows,
+                   (long long)m->n_cols, (long long)m->stride) &&
+           require(m->data || m->n_rows == 0, "%s->data is null", name);
 }
 
-bool Call::csr(const char *name, const cymbals_csr *c, bool values) {
-    return sized(name, c, sizeof(cymbals_csr)) &&
-           that(c->n_rows >= 0 && c->n_cols >= 0, "%s is %lld x %lld: neither may be negative", name,
-                (long long)c->n_rows, (long long)c->n_cols) &&
-           that(c->indptr, "%s->indptr is null", name) &&
-           that(c->index_type == CYMBALS_INT32 || c->index_type == CYMBALS_INT64,
-                "%s->index_type is %d: it must be CYMBALS_INT32 or CYMBALS_INT64", name, (int)c->index_type) &&
-           that(!values || c->value_type == CYMBALS_FLOAT32 || c->value_type == CYMBALS_FLOAT64,
-                "%s->value_type is %d: it must be CYMBALS_FLOAT32 or CYMBALS_FLOAT64", name, (int)c->value_type) &&
-           that(c->indices || c->indptr[c->n_rows] == 0, "%s->indices is null", name) &&
-           that(!values || c->values || c->indptr[c->n_rows] == 0, "%s->values is null", name);
+bool ApiCall::csr(const char *name, const cymbals_csr *c, bool values) {
+    return has_size(name, c, sizeof(cymbals_csr)) &&
+           require(c->n_rows >= 0 && c->n_cols >= 0, "%s is %lld x %lld: neither may be negative", name,
+                   (long long)c->n_rows, (long long)c->n_cols) &&
+           require(c->indptr, "%s->indptr is null", name) &&
+           require(c->index_type == CYMBALS_INT32 || c->index_type == CYMBALS_INT64,
+                   "%s->index_type is %d: it must be CYMBALS_INT32 or CYMBALS_INT64", name, (int)c->index_type) &&
+           require(!values || c->value_type == CYMBALS_FLOAT32 || c->value_type == CYMBALS_FLOAT64,
+                   "%s->value_type is %d: it must be CYMBALS_FLOAT32 or CYMBALS_FLOAT64", name, (int)c->value_type) &&
+           require(c->indices || c->indptr[c->n_rows] == 0, "%s->indices is null", name) &&
+           require(!values || c->values || c->indptr[c->n_rows] == 0, "%s->values is null", name);
 }
 
-int32_t Call::end(int32_t status, int64_t row) {
+int32_t ApiCall::end(int32_t status, int64_t row) {
     if (status == CYMBALS_OK || workspace_->message[0]) return status;
     if (row >= 0)
-        that(false, "row %lld: %s", (long long)row, cymbals_status_message(status));
+        require(false, "row %lld: %s", (long long)row, cymbals_status_message(status));
     else
-        that(false, "%s", cymbals_status_message(status));
+        require(false, "%s", cymbals_status_message(status));
     return status;
 }
 
-void Call::start(int64_t total) {
+void ApiCall::start(int64_t total) {
     const cymbals_workspace_options &options = workspace_->options;
     if (options.progress && options.progress(options.progress_context, 0, total))
         cancelled_.store(true, std::memory_order_relaxed);
 }
 
-void Call::advance(int64_t rows, int64_t total) {
+void ApiCall::advance(int64_t rows, int64_t total) {
     const cymbals_workspace_options &options = workspace_->options;
     if (!options.progress) return;
     const int64_t done = done_.fetch_add(rows, std::memory_order_relaxed) + rows;
@@ -166,8 +167,8 @@ extern "C" int64_t cymbals_workspace_bytes(const cymbals_workspace *workspace) {
 
 extern "C" int32_t cymbals_workspace_spans(cymbals_workspace *workspace, const cymbals_span **spans, int64_t *n,
                                            int64_t *lost) {
-    Call call(workspace, kNoPhase);
-    if (!call.ready() || !call.given("spans", spans) || !call.given("n", n)) return CYMBALS_BAD_ARGUMENT;
+    ApiCall call(workspace, kNoPhase);
+    if (!call.ready() || !call.not_null("spans", spans) || !call.not_null("n", n)) return CYMBALS_BAD_ARGUMENT;
     const int32_t n_logs = workspace->logs ? workspace->options.n_threads + 1 : 0;
     int64_t total = 0, missing = 0;
     for (int32_t l = 0; l < n_logs; l++) total += workspace->logs[l].n, missing += workspace->logs[l].lost;
@@ -186,20 +187,20 @@ extern "C" int32_t cymbals_workspace_spans(cymbals_workspace *workspace, const c
 
 extern "C" int32_t cymbals_workspace_row_classes(cymbals_workspace *workspace, const cymbals_row_class **classes,
                                                  int64_t *n) {
-    Call call(workspace, kNoPhase);
-    if (!call.ready() || !call.given("classes", classes) || !call.given("n", n)) return CYMBALS_BAD_ARGUMENT;
+    ApiCall call(workspace, kNoPhase);
+    if (!call.ready() || !call.not_null("classes", classes) || !call.not_null("n", n)) return CYMBALS_BAD_ARGUMENT;
     const int32_t n_threads = workspace->logs ? workspace->options.n_threads : 0;
-    workspace->classes = buffer<cymbals_row_class>((int64_t)n_threads * kLengths * kWays);
+    workspace->classes = buffer<cymbals_row_class>((int64_t)n_threads * kLengths * kSolvers);
     if (!workspace->classes) return call.end(CYMBALS_NO_MEMORY);
-    constexpr int32_t ways[kWays] = {CYMBALS_CG, CYMBALS_DUAL, CYMBALS_PRIMAL};
+    constexpr int32_t solvers[kSolvers] = {CYMBALS_CG, CYMBALS_DUAL, CYMBALS_PRIMAL};
     *n = 0;
     for (int32_t t = 0; t < n_threads; t++)
         for (int32_t length = 0; length < kLengths; length++)
-            for (int32_t way = 0; way < kWays; way++) {
-                const RowSums &s = workspace->logs[t].sums[length][way];
+            for (int32_t solver = 0; solver < kSolvers; solver++) {
+                const RowSums &s = workspace->logs[t].sums[length][solver];
                 if (s.rows + s.retried == 0) continue;
                 workspace->classes[(*n)++] = {t,
-                                              ways[way],
+                                              solvers[solver],
                                               length,
                                               s.rows,
                                               s.entries,
@@ -217,7 +218,7 @@ extern "C" int32_t cymbals_workspace_row_classes(cymbals_workspace *workspace, c
 }
 
 extern "C" void cymbals_workspace_forget(cymbals_workspace *workspace) {
-    Call call(workspace, kNoPhase);
+    ApiCall call(workspace, kNoPhase);
     if (!call.ready() || !workspace->logs) return;
     for (int32_t l = 0; l <= workspace->options.n_threads; l++) {
         Log &log = workspace->logs[l];

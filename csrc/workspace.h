@@ -1,5 +1,5 @@
-// A workspace: how its calls run, the memory that they keep, what they recorded. And Call, which every function of
-// cymbals.h that takes one begins with: it checks arguments and says what is wrong with them.
+// The workspace of cymbals.h: options, memory that is kept between calls, and records. And ApiCall, with which every
+// function that takes a workspace begins: it checks the arguments and writes the message that says what is wrong.
 #pragma once
 
 #include <omp.h>
@@ -13,11 +13,11 @@
 
 namespace cymbals {
 
-// Memory that stays from one call to the next and only grows; its contents do not.
+// Memory that a workspace keeps between calls. It only grows; its contents are lost when it is taken again.
 class Slot {
  public:
     char *take(int64_t bytes) {
-        if (bytes > bytes_ || !memory_) {  // of no bytes, too: null means that there is no memory
+        if (bytes > bytes_ || !memory_) {  // allocates even for 0 bytes: null signals failure
             memory_.reset();
             memory_ = large_buffer<char>(bytes);
             bytes_ = memory_ ? bytes : 0;
@@ -41,12 +41,12 @@ class Slot {
 struct cymbals_workspace {
     cymbals_workspace_options options;
     const cymbals::KernelTable *table;
-    int32_t forks;      // when it was made
-    int32_t startable;  // threads: fewer than asked for where the system refused some
+    int32_t forks;      // forks() when the workspace was made
+    int32_t startable;  // threads: fewer than options.n_threads if the system refused some
     std::unique_ptr<cymbals::Slot[]> threads;
     cymbals::Slot order, leverage, compact;  // of half-steps
-    std::unique_ptr<cymbals::Log[]> logs;    // one a thread and one for whole calls; null where nothing is recorded
-    cymbals::Buffer<cymbals_span> spans;     // of all logs, as handed out
+    std::unique_ptr<cymbals::Log[]> logs;    // of each thread, then of whole calls; null if nothing is recorded
+    cymbals::Buffer<cymbals_span> spans;     // of all logs, as cymbals_workspace_spans returns them
     cymbals::Buffer<cymbals_row_class> classes;
     std::atomic<bool> busy{false};
     char message[256] = "";
@@ -56,49 +56,49 @@ namespace cymbals {
 
 constexpr int32_t kNoPhase = -1;  // of a call that leaves no record
 
-class Call {
+class ApiCall {
  public:
-    Call(cymbals_workspace *workspace, int32_t phase);
-    ~Call();
-    Call(const Call &) = delete;
-    Call &operator=(const Call &) = delete;
+    ApiCall(cymbals_workspace *workspace, int32_t phase);
+    ~ApiCall();
+    ApiCall(const ApiCall &) = delete;
+    ApiCall &operator=(const ApiCall &) = delete;
 
-    // Each is false, and has said why, where an argument will not do.
-    bool ready();  // there is a workspace whose threads are here, and no other call uses it
-    bool given(const char *name, const void *pointer);
+    // Each checks an argument. If it is wrong, the result is false, and the workspace's message says why.
+    bool ready();  // there is a workspace that no other call uses, and no fork took its threads
+    bool not_null(const char *name, const void *pointer);
     bool between(const char *name, int64_t value, int64_t least, int64_t most = INT64_MAX);
     bool equal(const char *name, int64_t value, const char *other, int64_t wanted);
     bool matrix(const char *name, const cymbals_matrix *m);
     bool csr(const char *name, const cymbals_csr *c, bool values);
-    bool sized(const char *name, const void *options, size_t size);  // a struct of at least this size
-    bool that(bool holds, const char *format, ...) __attribute__((format(printf, 3, 4)));
+    bool has_size(const char *name, const void *options, size_t size);  // struct_size is at least this
+    bool require(bool holds, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
-    // The call's status, with a message for those that are no argument's fault.
+    // Returns the status, and writes a message for it if there is none yet.
     int32_t end(int32_t status, int64_t row = -1);
 
-    // How many threads work: no more than so many multiply-adds are worth, for a call that may be short.
+    // Reduces the number of threads for a call of so few multiply-adds, and returns it.
     int32_t threads(double multiply_adds) { return n_threads_ = worth(n_threads_, multiply_adds); }
-    // The same without a word on the work. Before a parallel region: it makes sure that the threads can be had.
+    // The number of threads. To be called before a parallel region: it makes sure that the system can start them.
     int32_t threads();
     cymbals_workspace &workspace() { return *workspace_; }
     const KernelTable &table() const { return *workspace_->table; }
 
-    // In a parallel region: the calling thread's stretch of a phase, and its log, which may be null.
-    Stretch stretch(int32_t phase) { return Stretch(log(), phase, omp_get_thread_num(), n_threads_); }
-    Stretch stretch() { return stretch(phase_); }
+    // In a parallel region: a span of the calling thread, and its log, null if nothing is recorded.
+    Span span(int32_t phase) { return Span(log(), phase, omp_get_thread_num(), n_threads_); }
+    Span span() { return span(phase_); }
     Log *log() { return workspace_->logs ? &workspace_->logs[omp_get_thread_num()] : nullptr; }
 
-    // Tell the caller's progress function, which may cancel: before the first row of so many, and in a parallel region,
-    // when some are done.
+    // These call the caller's progress function, which may cancel: `start` before the first row, `advance` in a
+    // parallel region after some rows.
     void start(int64_t total);
     void advance(int64_t rows, int64_t total);
     bool cancelled() const { return cancelled_.load(std::memory_order_relaxed); }
 
  private:
-    cymbals_workspace *workspace_;  // null where another call has it
+    cymbals_workspace *workspace_;  // null if another call uses it
     const int32_t phase_;
     int32_t n_threads_ = 1;
-    bool startable_ = false;  // as many as n_threads_
+    bool startable_ = false;  // whether n_threads_ have been tried
     int64_t begin_ = 0;
     std::atomic<int64_t> done_{0};
     std::atomic<bool> cancelled_{false};

@@ -1,4 +1,4 @@
-"""What cymbals.h promises to programs that are compiled already, as the compiler sees it.
+"""The binary interface of cymbals.h as the compiler sees it: what programs compiled earlier rely on.
 
 python tests/abi.py > csrc/abi.txt
 """
@@ -14,7 +14,7 @@ from pycparser import c_ast, c_generator, c_parser
 INCLUDE = Path(__file__).parents[1] / "src" / "cymbals" / "include"
 HEADER = INCLUDE / "cymbals" / "cymbals.h"
 COMPILER = [os.environ.get("CC", "cc"), "-std=c99", f"-I{INCLUDE}"]
-# What is no C99: attributes, and the type of a function, which becomes a struct of its name for the parser's sake.
+# Hides from the parser what is not C99: attributes, and __typeof__ of a function, which becomes a struct of its name.
 PLAIN = ["-D__attribute__(x)=", "-D__extension__=", "-D__typeof__(function)=struct function"]
 
 
@@ -23,16 +23,19 @@ def run(*command):
 
 
 def text_of(node):
-    """A declaration as C, arrays that are passed as the pointers that they are."""
+    """A declaration as C; array parameters are written as pointers."""
     text = " ".join(c_generator.CGenerator().visit(node).split())
     return re.sub(r"(\w+)\[\w*\](?=[,)])", r"*\1", text)
 
 
 class Declarations:
-    """Functions, structs (name -> [(field, type)], None for an opaque one), other types and constants of C text."""
+    """What C text declares.
+
+    functions and types: name -> text; structs: name -> [(field, type)], None for an opaque one; enums: a list of
+    constants for each."""
 
     def __init__(self, text, file=""):
-        self.functions, self.structs, self.types, self.constants = {}, {}, {}, []
+        self.functions, self.structs, self.types, self.enums = {}, {}, {}, []
         for node in c_parser.CParser().parse(text, file):
             if not str(node.coord.file).endswith(file):
                 continue
@@ -40,15 +43,23 @@ class Declarations:
                 self.functions[node.name] = text_of(node)
             elif isinstance(node.type, c_ast.Enum) or isinstance(node.type.type, c_ast.Enum):
                 enum = node.type if isinstance(node.type, c_ast.Enum) else node.type.type
-                self.constants += [e.name for e in enum.values.enumerators]
+                self.enums.append([e.name for e in enum.values.enumerators])
             elif isinstance(node.type.type, c_ast.Struct):
                 fields = node.type.type.decls
                 self.structs[node.name] = fields and [(f.name, text_of(f)) for f in fields]
             else:
                 self.types[node.name] = text_of(node)
 
+    @property
+    def constants(self):
+        return [name for enum in self.enums for name in enum]
+
+    def enum(self, member):
+        """All constants of the enum that has this one."""
+        return next(enum for enum in self.enums if member in enum)
+
     def functions_of(self, struct):
-        """The functions that a struct has pointers to, in order."""
+        """The functions to which a struct has pointers, in order."""
         types = [re.fullmatch(r"struct (cymbals_\w+) \*\w+", field) for _, field in self.structs[struct]]
         return [t[1] for t in types if t]
 
@@ -58,12 +69,12 @@ def header():
 
 
 def measured(expressions):
-    """Values of whole-number C expressions."""
+    """Values of integer C expressions, by expression."""
     lines = "".join(f'printf("%lld\\n", (long long)({e}));\n' for e in expressions)
     with tempfile.TemporaryDirectory() as folder:
         source, program = Path(folder, "measure.c"), Path(folder, "measure")
         source.write_text(f"#include <cymbals/cymbals.h>\n#include <stdio.h>\nint main(void) {{\n{lines}return 0;\n}}\n")
-        # nothing is called, so that there is nothing to link
+        # the program calls no function of the library, so nothing has to be linked
         run(*COMPILER, source, "-o", program)
         return dict(zip(expressions, map(int, run(program).split()), strict=True))
 

@@ -1,11 +1,11 @@
-// Cholesky factorisation A = U'U in place on the upper triangle of a row-major matrix, and its solves. The edge is a
-// multiple of kPad; what stands below the diagonal is neither read nor kept.
+// Cholesky factorisation A = U'U, in place on the upper triangle of a row-major matrix, and the solves with it. The
+// number of rows is a multiple of kPad. Elements below the diagonal are overwritten, and do not change the result.
 
-// Rows factored before the trailing matrix is updated.
+// Rows that are factored before the matrix below them is updated.
 template <class T>
 constexpr int64_t kEdge = kPad<T> < 8 ? 8 : kPad<T>;
 
-// a -= p'p on the upper triangle, p being n <= kEdge rows of m: the left operand is copied, negated.
+// a -= p'p on the upper triangle; p is n x m, n <= kEdge. The left operand is a negated copy.
 template <class T>
 inline void subtract_panel(T *a, int64_t lda, const T *p, int64_t ldp, int64_t n, int64_t m) {
     constexpr int64_t L = kLanes<T>, R = kTileRows<T>;
@@ -18,7 +18,7 @@ inline void subtract_panel(T *a, int64_t lda, const T *p, int64_t ldp, int64_t n
     }
 }
 
-// inverse[k] = 1 / U[k][k]. False where a pivot is not positive and finite.
+// Also sets inverse[k] = 1 / U[k][k]. False if a pivot is not positive and finite.
 template <class T>
 bool cholesky(T *a, int64_t lda, int64_t n, T *inverse) {
     constexpr int64_t L = kLanes<T>;
@@ -39,11 +39,11 @@ bool cholesky(T *a, int64_t lda, int64_t n, T *inverse) {
     return true;
 }
 
-// b <- A^-1 b
+// b = A^-1 b, with the factor of A.
 template <class T>
 void cholesky_solve(const T *a, int64_t lda, int64_t n, const T *inverse, T *b) {
     constexpr int64_t L = kLanes<T>;
-    for (int64_t k = 0; k < n; k++) {  // U' y = b, a row of U at a time
+    for (int64_t k = 0; k < n; k++) {  // U' y = b, one row of U at a time
         const T *row = a + k * lda, y = b[k] * inverse[k];
         b[k] = y;
         int64_t j = k + 1;

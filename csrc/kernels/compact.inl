@@ -1,6 +1,6 @@
-// The fixed side in 16 bits, and passes over a row's entries from it. bfloat16, the upper half of a float: of two that
-// share 32 bits one is a shift away from its float, the other a mask. They stand as far apart as a vector is long, so
-// that both come out in order.
+// The 16-bit copy of the fixed side, and passes over a row's entries that read it. The numbers are bfloat16, the upper
+// halves of floats. Two share 32 bits: a shift makes a float of one, a mask of the other. The two are elements j and
+// j + L, where L is the lanes of a vector, so that each comes out as a vector of consecutive elements.
 
 inline int64_t pair_vectors(int64_t f) { return (f + kPair<float> - 1) / kPair<float>; }
 
@@ -18,34 +18,38 @@ void compress(int32_t *pairs, int64_t pairs_stride, const float *y, int64_t stri
     }
 }
 
-// A row's entries in 16 bits. The first pass copies them into the tile, from which the others read; a row that does not
-// fit is gathered again on every pass, a group at a time. V is how many vectors of pairs a row is, as a constant, or 0.
+// Passes over a row's entries in 16 bits. The first pass copies them into the tile, and the others read them there; a
+// row that does not fit in the tile is gathered again on every pass, one group at a time. V is the number of vectors of
+// pairs that hold a row of the fixed side, or 0 if it is not known to the compiler.
 template <int64_t V>
 class CompactPasses {
  public:
     typedef float T;
     static constexpr int64_t G = kPad<float>;
     const Row<float> row;
-    const Work<float> work;
+    const RowScratch<float> scratch;
 
-    CompactPasses(const Row<float> &r, const Work<float> &w)
-        : row(r), work(w), vectors_(pair_vectors(r.f)), fits_((r.n + G - 1) / G * group_size() <= w.tile_rows * w.ld) {}
+    CompactPasses(const Row<float> &r, const RowScratch<float> &w)
+        : row(r),
+          scratch(w),
+          vectors_(pair_vectors(r.f)),
+          fits_((r.n + G - 1) / G * group_size() <= w.tile_rows * w.ld) {}
 
     // See FullPasses.
     template <class F>
     CYMBALS_INLINE void operator()(const float *v, float *y, F visit) {
-        const int64_t n = work.padded;
+        const int64_t n = scratch.padded;
         const float *scale = row.compact.scale;
         v_ = v, y_ = y;
         if (scale) {
-            multiply(work.scaled, v, scale, n);
-            for (int64_t j = 0; j < n; j += kLanes<float>) store(work.sum + j, Vec<float>{});
-            v_ = work.scaled, y_ = work.sum;
+            multiply(scratch.scaled, v, scale, n);
+            for (int64_t j = 0; j < n; j += kLanes<float>) store(scratch.sum + j, Vec<float>{});
+            v_ = scratch.scaled, y_ = scratch.sum;
         }
         sweep(*this, y != nullptr, visit);
         if (scale && y)
             for (int64_t j = 0; j < n; j += kLanes<float>)
-                store(y + j, load(y + j) + load(scale + j) * load(work.sum + j));
+                store(y + j, load(y + j) + load(scale + j) * load(scratch.sum + j));
     }
 
     void swept(const CompactPasses &done) { gathered_ = true, fetched_ = done.fetched_; }
@@ -68,7 +72,7 @@ class CompactPasses {
         alignas(64) float each[G];
         s *= row.full.weight + i;
         s.write(each);
-        __asm__("" : "+m"(each));  // read from memory: GCC would take three instructions for each to get it from s
+        __asm__("" : "+m"(each));  // forces loads: GCC would extract each number from s with three instructions
         with_rows<G>(row.n - i, [&](auto rows) CYMBALS_INLINED { add_pairs(rows, group(i), each); });
     }
 
@@ -77,15 +81,16 @@ class CompactPasses {
 
     int64_t vectors() const { return V > 0 ? V : vectors_; }
     int64_t group_size() const { return vectors() * G * L; }
-    // Two groups are in hand at a time.
+    // If the row does not fit, the tile holds two groups in turn.
     int32_t *group(int64_t i) const {
-        return reinterpret_cast<int32_t *>(work.tile) + (fits_ ? i / G : i / G % 2) * group_size();
+        return reinterpret_cast<int32_t *>(scratch.tile) + (fits_ ? i / G : i / G % 2) * group_size();
     }
 
-    // Copies a group from memory, making its products meanwhile if v stays in registers.
+    // Copies a group from memory into the tile, and sets s = its rows times v. If v fits in registers, both in one
+    // loop.
     template <int64_t N>
     CYMBALS_INLINE void gather_dots(Rows<N> group, int64_t i, int32_t *tile, Group<float> &s) const {
-        const int64_t *where = row.where + i, stride = row.compact.stride;
+        const int64_t *indices = row.indices + i, stride = row.compact.stride;
         const int32_t *rows = row.compact.rows;
         if constexpr (V > 0 && 2 * V <= CYMBALS_REGISTERS / 4) {
             Vec<float> sums[G] = {}, x[2 * V];
@@ -93,7 +98,7 @@ class CompactPasses {
             for (int64_t c = 0; c < 2 * V; c++) x[c] = load(v_ + c * L);
 #pragma GCC unroll 16
             for (int64_t k = 0; k < N; k++) {
-                const int32_t *from = rows + where[k] * stride;
+                const int32_t *from = rows + indices[k] * stride;
                 Vec<float> other = {};
 #pragma GCC unroll 4
                 for (int64_t c = 0; c < V; c++) {
@@ -108,7 +113,7 @@ class CompactPasses {
         } else {
             const int64_t count = vectors();
             for (int64_t k = 0; k < N; k++) {
-                const int32_t *from = rows + where[k] * stride;
+                const int32_t *from = rows + indices[k] * stride;
 #pragma GCC unroll 8
                 for (int64_t c = 0; c < count; c++) store_pairs(tile + (c * G + k) * L, load_pairs(from + c * L));
             }
@@ -116,7 +121,7 @@ class CompactPasses {
         }
     }
 
-    // s = the rows of a group, times v
+    // s = the rows of a group, times v.
     template <int64_t N>
     CYMBALS_INLINE void dot_pairs(Rows<N>, const int32_t *tile, Group<float> &s) const {
         Vec<float> sums[G] = {};
@@ -133,7 +138,7 @@ class CompactPasses {
         s.set(sums);
     }
 
-    // y += s times the rows of a group
+    // y += s times the rows of a group.
     template <int64_t N>
     CYMBALS_INLINE void add_pairs(Rows<N>, const int32_t *tile, const float *s) const {
         Vec<float> by[N];
@@ -155,14 +160,14 @@ class CompactPasses {
         }
     }
 
-    // Fetches what entries i to i + n - 1 will gather, of this row or, from row.n on, of the next.
+    // Fetches what entries i to i + n - 1 will gather. Entries from row.n on belong to the next rows.
     CYMBALS_INLINE void fetch(int64_t i, int64_t n) const {
-        const int64_t *where = row.where, stride = row.compact.stride, most = row.n + row.n_next;
+        const int64_t *indices = row.indices, stride = row.compact.stride, most = row.n + row.n_next;
         const int64_t end = i + n < most ? i + n : most;
         const int32_t *rows = row.compact.rows;
         const int64_t lines = (vectors() * CYMBALS_BYTES + 63) / 64;
         for (; i < end; i++) {
-            const int32_t *from = rows + where[i] * stride;
+            const int32_t *from = rows + indices[i] * stride;
 #pragma GCC unroll 16
             for (int64_t line = 0; line < lines; line++) __builtin_prefetch(from + 16 * line, 0, 3);
         }
@@ -173,5 +178,5 @@ class CompactPasses {
     const float *v_ = nullptr;
     float *y_ = nullptr;
     bool gathered_ = false;
-    int64_t fetched_ = kAhead;  // of the next row's entries
+    int64_t fetched_ = kAhead;  // the next entry to fetch: from the next rows
 };

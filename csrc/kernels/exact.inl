@@ -1,6 +1,7 @@
-// The two exact solves of a row: n x n in the dual for short rows, f x f in the primal for long ones.
+// The two exact solvers of a row: the dual solves an n x n system, for short rows; the primal an f x f one, for long
+// rows.
 
-// An edge x edge identity matrix.
+// Sets a to the identity matrix of that edge.
 template <class T>
 inline void identity(T *a, int64_t edge) {
     for (int64_t i = 0; i < edge; i++) {
@@ -10,57 +11,58 @@ inline void identity(T *a, int64_t edge) {
 }
 
 template <class T>
-inline void write_solution(const Row<T> &row, const Work<T> &work, T *x) {
-    multiply(work.z, work.z, row.full.scale, work.padded);
-    for (int64_t j = 0; j < row.f; j++) x[j] = work.z[j];
+inline void write_solution(const Row<T> &row, const RowScratch<T> &scratch, T *x) {
+    multiply(scratch.z, scratch.z, row.full.scale, scratch.padded);
+    for (int64_t j = 0; j < row.f; j++) x[j] = scratch.z[j];
 }
 
-// (I + WW') t = q, z = W't
+// Solves (I + WW') t = q; then z = W't.
 template <class T>
-Solve solve_dual(const Row<T> &row, const Work<T> &work, T *x) {
-    const int64_t edge = round_up<T>(row.n), n = work.padded, ld = work.ld;
-    T *a = work.matrix, *t = work.t, *inverse = work.t + work.side;
-    const int64_t filled = gather(row, 0, row.n, work);
-    note_gathered(work);
+Outcome solve_dual(const Row<T> &row, const RowScratch<T> &scratch, T *x) {
+    const int64_t edge = round_up<T>(row.n), n = scratch.padded, ld = scratch.ld;
+    T *a = scratch.matrix, *t = scratch.t, *inverse = scratch.t + scratch.side;
+    const int64_t filled = gather(row, 0, row.n, scratch);
+    note_gathered(scratch);
     identity(a, edge);
     for (int64_t i = 0; i < row.n; i += kBlock) {
         const int64_t rows = row.n - i < kBlock ? row.n - i : kBlock;
-        dots(a + i * edge + i, edge, work.tile + i * ld, ld, rows, work.tile + i * ld, ld, row.n - i, n);
+        dots(a + i * edge + i, edge, scratch.tile + i * ld, ld, rows, scratch.tile + i * ld, ld, row.n - i, n);
         for (int64_t k = i; k < i + rows; k++) a[k * edge + k] += 1;
     }
     for (int64_t i = 0; i < edge; i++) t[i] = i < row.n ? row.q[i] : 0;
-    if (!cholesky(a, edge, edge, inverse)) return Solve::indefinite;
+    if (!cholesky(a, edge, edge, inverse)) return Outcome::indefinite;
     cholesky_solve(a, edge, edge, inverse, t);
-    for (int64_t j = 0; j < n; j += kLanes<T>) store(work.z + j, Vec<T>{});
-    for (int64_t i = 0; i < filled; i += kBlock) add_rows(Rows<kBlock>(), work.tile + i * ld, ld, t + i, n, work.z);
-    write_solution(row, work, x);
-    return Solve::done;
+    for (int64_t j = 0; j < n; j += kLanes<T>) store(scratch.z + j, Vec<T>{});
+    for (int64_t i = 0; i < filled; i += kBlock)
+        add_rows(Rows<kBlock>(), scratch.tile + i * ld, ld, t + i, n, scratch.z);
+    write_solution(row, scratch, x);
+    return Outcome::done;
 }
 
-// (I + W'SW) z = W'q
+// Solves (I + W'SW) z = W'q.
 template <class T>
-Solve solve_primal(const Row<T> &row, const Work<T> &work, T *x) {
-    const int64_t n = work.padded, ld = work.ld;
-    T *a = work.matrix, *inverse = work.t;
+Outcome solve_primal(const Row<T> &row, const RowScratch<T> &scratch, T *x) {
+    const int64_t n = scratch.padded, ld = scratch.ld;
+    T *a = scratch.matrix, *inverse = scratch.t;
     identity(a, n);
-    for (int64_t j = 0; j < n; j += kLanes<T>) store(work.z + j, Vec<T>{});
-    for (int64_t begin = 0, end; begin < row.n; begin = end) {  // runs of one sign that fit the tile
+    for (int64_t j = 0; j < n; j += kLanes<T>) store(scratch.z + j, Vec<T>{});
+    for (int64_t begin = 0, end; begin < row.n; begin = end) {  // runs of entries with one sign that fit in the tile
         const bool positive = begin < row.n_positive;
         end = positive ? row.n_positive : row.n;
-        if (end - begin > work.tile_rows) end = begin + work.tile_rows;
-        const int64_t gathering = begin > 0 && work.gathered ? ticks() : 0;
-        const int64_t rows = gather(row, begin, end, work);
-        note_gathered(work, gathering);
+        if (end - begin > scratch.tile_rows) end = begin + scratch.tile_rows;
+        const int64_t gathering = begin > 0 && scratch.gathered ? ticks() : 0;
+        const int64_t rows = gather(row, begin, end, scratch);
+        note_gathered(scratch, gathering);
         for (int64_t i = 0; i < rows; i += kBlock)
-            add_rows(Rows<kBlock>(), work.tile + i * ld, ld, row.q + begin + i, n, work.z);
+            add_rows(Rows<kBlock>(), scratch.tile + i * ld, ld, row.q + begin + i, n, scratch.z);
         if (positive)
-            syrk(a, n, work.tile, ld, rows, int64_t(0), n, n);
+            syrk(a, n, scratch.tile, ld, rows, int64_t(0), n, n);
         else
             for (int64_t i = 0; i < rows; i += kEdge<T>)
-                subtract_panel(a, n, work.tile + i * ld, ld, rows - i < kEdge<T> ? rows - i : kEdge<T>, n);
+                subtract_panel(a, n, scratch.tile + i * ld, ld, rows - i < kEdge<T> ? rows - i : kEdge<T>, n);
     }
-    if (!cholesky(a, n, n, inverse)) return Solve::indefinite;
-    cholesky_solve(a, n, n, inverse, work.z);
-    write_solution(row, work, x);
-    return Solve::done;
+    if (!cholesky(a, n, n, inverse)) return Outcome::indefinite;
+    cholesky_solve(a, n, n, inverse, scratch.z);
+    write_solution(row, scratch, x);
+    return Outcome::done;
 }

@@ -1,19 +1,20 @@
-// A row's entries as a tile: the rows of the fixed side that it touches, whitened and weighted, side by side in the
-// first- or second-level cache. Everything that a solver does afterwards reads the tile alone.
+// Gathers a row: copies the rows of the fixed side that its entries name into a tile, whitened and weighted. The tile
+// lies in the first- or second-level cache, and afterwards a solver reads nothing else.
 
-constexpr int64_t kFetchEvery = 2;  // later passes fetch for the next row, an entry for so many of this
+constexpr int64_t kFetchEvery = 2;  // later passes fetch one entry of the next rows for this many of this row
 
-// Fetches what entry i will gather, of this row or, from n on, of the next.
+// Fetches what entry i will gather. Entries from n on belong to the next rows.
 template <class T>
 CYMBALS_INLINE void fetch(const Row<T> &row, int64_t i) {
-    if (i < row.n + row.n_next) prefetch_row(row.full.rows + row.where[i] * row.full.stride, row.f);
+    if (i < row.n + row.n_next) prefetch_row(row.full.rows + row.indices[i] * row.full.stride, row.f);
 }
 
-// Entries i to i + 3 as rows of the tile, w_k = weight (scale o y): zero rows from n on.
+// Writes entries i to i + 3 as rows of the tile: weight * (scale o y), where o multiplies element by element; zeros for
+// entries from n on.
 template <class T>
-inline void gather4(const Row<T> &row, int64_t i, const Work<T> &work, T *tile) {
+inline void gather4(const Row<T> &row, int64_t i, const RowScratch<T> &scratch, T *tile) {
     constexpr int64_t L = kLanes<T>;
-    const int64_t ld = work.ld, whole = row.f / L * L;
+    const int64_t ld = scratch.ld, whole = row.f / L * L;
     const T *scale = row.full.scale;
     const T *y[kBlock];
     T weight[kBlock];
@@ -21,7 +22,7 @@ inline void gather4(const Row<T> &row, int64_t i, const Work<T> &work, T *tile) 
     for (int64_t k = 0; k < kBlock; k++) {
         fetch(row, i + kAhead + k);
         const int64_t at = i + k < row.n ? i + k : row.n - 1;
-        y[k] = row.full.rows + row.where[at] * row.full.stride;
+        y[k] = row.full.rows + row.indices[at] * row.full.stride;
         weight[k] = i + k < row.n ? row.full.weight[at] : 0;
     }
     for (int64_t j = 0; j < whole; j += L) {
@@ -31,17 +32,18 @@ inline void gather4(const Row<T> &row, int64_t i, const Work<T> &work, T *tile) 
     }
 #pragma GCC unroll 4
     for (int64_t k = 0; k < kBlock; k++)
-        for (int64_t j = whole; j < work.padded; j++)
+        for (int64_t j = whole; j < scratch.padded; j++)
             tile[k * ld + j] = j < row.f ? weight[k] * (scale[j] * load_one(y[k] + j)) : 0;
 }
 
-// tile[i] = weight_i (scale o y_i) for begin <= i < end, then zero rows up to a multiple of kBlock; returns that many.
+// Writes entries begin to end - 1 as rows of the tile, then zero rows up to a multiple of kBlock; returns the number of
+// rows.
 template <class T>
-CYMBALS_NAMED int64_t gather(const Row<T> &row, int64_t begin, int64_t end, const Work<T> &work) {
+CYMBALS_NAMED int64_t gather(const Row<T> &row, int64_t begin, int64_t end, const RowScratch<T> &scratch) {
     Row<T> part = row;
     part.n = end;
     int64_t filled = 0;
     for (int64_t i = begin; i < end; i += kBlock, filled += kBlock)
-        gather4(part, i, work, work.tile + filled * work.ld);
+        gather4(part, i, scratch, scratch.tile + filled * scratch.ld);
     return filled;
 }

@@ -1,6 +1,6 @@
-// The table of kernels, one per instruction set, and the plain structs that cross it. Kernels never
-// allocate, print, throw or touch Python; this header is the only thing that their objects share with
-// the rest of the library, and it defines nothing with linkage. csrc/README.md gives each contract.
+// The table of kernels, of which each instruction set has one, and the structs that kernels take. Kernels never
+// allocate, print, throw or touch Python. Their object files share only this header with the rest of the library, so it
+// defines nothing with external linkage. csrc/README.md lists each kernel's shapes, flops and bytes.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,7 @@
 
 namespace cymbals {
 
-// A clock that is read in a few nanoseconds; its unit is the machine's own.
+// Reads a clock in a few nanoseconds. How long a tick is depends on the machine.
 static inline __attribute__((always_inline)) int64_t ticks() {
 #if defined(__x86_64__)
     return (int64_t)__builtin_ia32_rdtsc();
@@ -23,7 +23,8 @@ static inline __attribute__((always_inline)) int64_t ticks() {
 #endif
 }
 
-// Where the rows of a system come from: row i is weight_i (scale o rows_where_i); scale is padded with zeros.
+// Where the rows of a system come from: row i is weight[i] * (scale o rows[indices[i]]), where o multiplies element by
+// element. scale is padded with zeros.
 template <class T>
 struct Source {
     const T *rows;
@@ -31,83 +32,87 @@ struct Source {
     const T *scale, *weight;
 };
 
-// The same of a whitened copy in 16 bits: pairs of numbers, stride counted in pairs, in an order that is each
-// instruction set's own.
+// The same for the whitened copy in 16 bits. It consists of pairs of numbers, whose order depends on the instruction
+// set; stride counts pairs.
 template <class T>
 struct CompactSource {
-    const int32_t *rows;  // null where there is no copy
+    const int32_t *rows;  // null if there is no copy
     int64_t stride;
-    const T *scale;  // null where the copy is whitened with this row's own D; else zeros up to `side`
+    const T *scale;  // null if the copy is whitened with this row's D; else padded with zeros up to `side`
 };
 
-// One row's system: (D + sum_i sign_i weight_i^2 y_i y_i') x = sum_i weight_i q_i y_i, y_i the fixed side's row
-// where_i.
+// The system of one row: (D + sum_i sign_i weight_i^2 y_i y_i') x = sum_i weight_i q_i y_i, where y_i is row indices[i]
+// of the fixed side.
 template <class T>
 struct Row {
     int64_t f;                      // rank
     Source<T> full;                 // the fixed side itself: scale is D^(-1/2), weight sqrt|a|
-    CompactSource<T> compact;       // the same from 16 bits, for CG
+    CompactSource<T> compact;       // the 16-bit copy, for CG
     const T *root;                  // D^(1/2), padded with zeros
-    const int64_t *where;           // n row numbers of the fixed side, n_next of the next rows', kGroup of any row
-    const T *q;                     // b / sqrt|a|; this and the weights have kGroup zeros behind them
-    int64_t n, n_positive, n_next;  // the entries with a < 0 stand last
+    const int64_t *indices;         // rows of the fixed side: n of this row, n_next of the next rows, kGroup valid ones
+    const T *q;                     // b / sqrt|a|; this and the weights are followed by kGroup zeros
+    int64_t n, n_positive, n_next;  // the n_positive entries with a >= 0 come first
     T constant;                     // the row's loss at x = 0
 };
 
-// Memory of one thread. Vectors hold `padded` elements, the matrix side x side, the tile tile_rows rows of ld.
+// Scratch memory of one thread. Vectors have `side` elements, of which `padded` are used; the matrix is side x side,
+// the tile tile_rows x ld.
 template <class T>
-struct Work {
+struct RowScratch {
     int64_t padded, ld, tile_rows, side;
     T *tile, *matrix;
     T *z, *r, *p, *ap, *scaled, *sum;  // zeros from `padded` to `side`
     T *t;                              // 2 * side
-    int64_t *gathered;                 // null, or where a solver leaves when it had gathered the row: ticks()
+    int64_t *gathered;                 // null, or where a solver writes ticks() when it has gathered the row
 };
 
-// Tells when a row was gathered; a later part of it counts as if it had been gathered with the first.
+// Notes that a row has been gathered. If a later part of it is gathered, from `begin` on, that time is added.
 template <class T>
-static inline __attribute__((always_inline)) void note_gathered(const Work<T> &work, int64_t begin = 0) {
-    if (work.gathered) *work.gathered = begin ? *work.gathered + ticks() - begin : ticks();
+static inline __attribute__((always_inline)) void note_gathered(const RowScratch<T> &scratch, int64_t begin = 0) {
+    if (scratch.gathered) *scratch.gathered = begin ? *scratch.gathered + ticks() - begin : ticks();
 }
 
-// Steps of conjugate gradients, and how many of them needed no new residual: the last, at most.
+// Steps of conjugate gradients; short_passes is 1 if the last step computed no new residual, else 0.
 struct CgSteps {
     int32_t all, short_passes;
 };
 
-// When conjugate gradients end: at `most` steps, or once |r|^2, which bounds what there is left to gain, is at most t^2
-// times the part of the row's loss that is explained, b'z, and times that which remains. t is `tight` up to `wanted`
-// steps and `tolerance` from there on. From a start that explained most already, as the last iteration's does, it is
-// also enough if |r|^2 is at most share^2 times what the steps have gained. The last step may go without a new residual
-// where another bound proves that no more than four times as much is left. With a tolerance of 0 reaching `most` is
-// success.
+// When conjugate gradients stop. |r|^2 bounds the excess loss, which further steps could gain. They stop once it is at
+// most t^2 times the part of the row's loss that is explained, b'z, and at most t^2 times the part that is not; t is
+// `tight` before `wanted` steps and `tolerance` afterwards. If the start explained most already, as the result of the
+// previous iteration does, it is also enough that |r|^2 is at most share^2 times what the steps have gained. The last
+// step may do without a new residual if another bound proves that the excess loss is at most four times that allowed.
+// After `most` steps they stop in any case: a failure, unless the tolerance is 0.
 struct Stop {
     int most, wanted;
     double tolerance, tight, share;
 };
 
-enum class Solve : int { done, indefinite, not_converged, too_heavy, no_memory };
+enum class Outcome : int { done, indefinite, not_converged, too_heavy, no_memory };
 
-// Rows of a tile are worked in groups of this many; tiles are filled up with zero rows.
+// Rows of a tile are worked in blocks of this many; tiles are filled up with zero rows.
 constexpr int64_t kBlock = 4;
-constexpr int64_t kGroup = 16;  // and, in conjugate gradients, of up to this many
+constexpr int64_t kGroup = 16;  // in conjugate gradients, of up to this many
 // Columns of a register tile, in vectors.
 constexpr int64_t kTileVectors = 3;
 // Edge of the blocks that the Gramian is cut into: a multiple of every pad.
 constexpr int64_t kPanel = 64;
 
-// Screening by 8-bit products: items stand in groups of kScreenLanes, four columns (a quad) of each side by side. A
-// group's record is, for each segment of kScreenSegment quads, two 16-bit starts of its sums for every item, then the
-// segment's quads, 32 bytes each.
+// The layout of items for screening with 8-bit products. Items are in groups of kScreenLanes, columns in quads of four
+// and in segments of kScreenSegment quads. A group consists of its segments. A segment begins with two 16-bit numbers
+// for each item, at which its sums start; then for each quad 32 bytes: four columns of the first item, of the second,
+// and so on.
 constexpr int64_t kScreenLanes = 8, kScreenSegment = 32;
-constexpr int64_t screen_bytes(int64_t quads) { return 32 * (quads + (quads + kScreenSegment - 1) / kScreenSegment); }
+static constexpr int64_t screen_bytes(int64_t quads) {
+    return 32 * (quads + (quads + kScreenSegment - 1) / kScreenSegment);
+}
 
-// What a row's weights add up to.
+// Sums over the weights and targets of a row.
 template <class T>
-struct Weighed {
-    T trace;     // of W'W: sum of |a| y'D^(-1)y
-    T heaviest;  // the largest of these
-    T constant;  // sum b, or of b^2
+struct WeightSums {
+    T trace;     // of W'W: the sum of |a| y'D^(-1)y
+    T heaviest;  // the largest term of the trace
+    T constant;  // the sum of b, or of b^2
     T least;     // the lowest a
     bool finite;
 };
@@ -116,50 +121,50 @@ template <class T>
 struct Kernels {
     int64_t pad;           // tile rows, vectors and matrix edges are multiples of this many elements
     int64_t lanes, strip;  // elements of a vector; rows of a register tile
-    // Conjugate gradients from x; *steps: those taken.
-    Solve (*solve_cg)(const Row<T> &, const Work<T> &, const Stop &, T *x, CgSteps *steps);
-    // Exact, n x n: needs n <= tile_rows, n rounded up to pad <= side, n_positive == n.
-    Solve (*solve_dual)(const Row<T> &, const Work<T> &, T *x);
-    // Exact, f x f: any length and sign; needs padded <= side.
-    Solve (*solve_primal)(const Row<T> &, const Work<T> &, T *x);
-    // c[i][j] += sum_k p[k][i] p[k][j] for begin <= i < end, j >= i (some j < i beside the diagonal are written
-    // too). begin, end, m multiples of pad; c, p of row length >= m.
+    // Conjugate gradients, starting from x; *steps becomes the steps taken.
+    Outcome (*solve_cg)(const Row<T> &, const RowScratch<T> &, const Stop &, T *x, CgSteps *steps);
+    // Exact, with an n x n system. Needs n <= tile_rows, n rounded up to pad <= side, and n_positive == n.
+    Outcome (*solve_dual)(const Row<T> &, const RowScratch<T> &, T *x);
+    // Exact, with an f x f system, for rows of any length and sign. Needs padded <= side.
+    Outcome (*solve_primal)(const Row<T> &, const RowScratch<T> &, T *x);
+    // c[i][j] += sum_k p[k][i] p[k][j] for begin <= i < end and j >= i. Some elements just below the diagonal are
+    // written, too. begin, end and m are multiples of pad; rows of c and p have at least m elements.
     void (*syrk)(T *c, int64_t ldc, const T *p, int64_t ldp, int64_t n, int64_t begin, int64_t end, int64_t m);
-    // c = a b: a is n x k, b k x m; n a multiple of kBlock, m of pad.
+    // c = a b, where a is n x k and b is k x m; n is a multiple of kBlock, m of pad.
     void (*gemm)(T *c, int64_t ldc, const T *a, int64_t lda, const T *b, int64_t ldb, int64_t n, int64_t k, int64_t m);
-    // c[i][j] = a_i . b_j over f elements (any number); each product is summed in the same order wherever it stands.
+    // c[i][j] = a_i . b_j over any number f of elements. The order of each sum does not depend on i and j.
     void (*dots)(T *c, int64_t ldc, const T *a, int64_t lda, int64_t na, const T *b, int64_t ldb, int64_t nb,
                  int64_t f);
-    // norms[i] = sum_j (scale_j y_ij)^2 for n rows of f elements; scale may be null.
+    // norms[i] = sum_j (scale[j] y[i][j])^2 for n rows of f elements; scale null: 1.
     void (*row_norms)(T *norms, const T *y, int64_t stride, int64_t n, int64_t f, const T *scale);
-    // y o scale in 16 bits (bfloat16), n rows of f elements. Null for float64.
+    // pairs = y o scale in 16 bits (bfloat16), for n rows of f elements. Null for float64.
     void (*compress)(int32_t *pairs, int64_t pairs_stride, const T *y, int64_t stride, int64_t n, int64_t f,
                      const T *scale);
-    // a becomes sqrt|a| with the sign of a, b becomes b / sqrt|a|; both get kGroup zeros behind their n numbers.
-    // where null: leverage is the entries' own.
-    Weighed<T> (*weigh)(T *a, T *b, int64_t n, const int64_t *where, const T *leverage, bool squares);
-    // s[i] = x . fixed[where_i] for n rows of f elements.
-    void (*scores)(T *s, const T *x, const T *fixed, int64_t stride, int64_t f, const int64_t *where, int64_t n);
-    // The places of n < 2^31 scores that hold at least `least`, in order; returns how many.
+    // a becomes sqrt|a| with the sign of a, b becomes b / sqrt|a|; both get kGroup zeros behind their n numbers. Entry
+    // i has leverage[indices[i]], or leverage[i] if indices is null. squares: `constant` is the sum of b^2.
+    WeightSums<T> (*weigh)(T *a, T *b, int64_t n, const int64_t *indices, const T *leverage, bool squares);
+    // s[i] = x . fixed[indices[i]] for n rows of f elements.
+    void (*scores)(T *s, const T *x, const T *fixed, int64_t stride, int64_t f, const int64_t *indices, int64_t n);
+    // Writes the places of those of n < 2^31 scores that are at least `least`, in order; returns how many.
     int64_t (*find_at_least)(const T *s, int64_t n, T least, int32_t *places);
-    // Adds to less and not_more how many of n < 2^24 scores are below each of the values, and how many not above it.
+    // For each value: adds how many of n < 2^24 scores are below it to less, and how many are not above it to not_more.
     void (*count)(const T *s, int64_t n, const T *values, int64_t n_values, int64_t *less, int64_t *not_more);
 
-    // For the sake of their speed.
-    // Independent multiply-adds in registers: does so many rounds, returns how many they
-    // were, and stores what came of them.
+    // The last two are for cymbals_measure_peaks.
+    // Does so many rounds of independent multiply-adds in registers, and returns how many these were. *result is read
+    // and written, so that compilers keep the loop.
     int64_t (*multiply_adds)(int64_t rounds, T *result);
-    // The sum of all elements of n rows, where_i or in order if that is null, fetched so many rows ahead; f a multiple
-    // of 64.
-    T (*load_rows)(const T *rows, int64_t stride, int64_t f, const int64_t *where, int64_t n, int64_t ahead);
+    // Returns the sum of all elements of n rows: of rows[indices[i]], which are fetched `ahead` rows before they are
+    // read, or of the first n if indices is null. f is a multiple of 64.
+    T (*load_rows)(const T *rows, int64_t stride, int64_t f, const int64_t *indices, int64_t n, int64_t ahead);
 };
 
 struct KernelTable {
     const char *name;
     Kernels<float> f32;
     Kernels<double> f64;
-    // Bit i of hits[u * hits_stride + g]: whether the product of user u and item i of group g is at least least[u].
-    // Null where the set has no instruction for it.
+    // Sets bit i of hits[u * hits_stride + g] if the product of user u and item i of group g is at least least[u]. Null
+    // if the instruction set has no instruction for it.
     void (*screen)(const uint8_t *const *users, int64_t n_users, const int8_t *groups, int64_t n_groups, int64_t quads,
                    const int32_t *least, uint8_t *hits, int64_t hits_stride);
 };

@@ -1,4 +1,4 @@
-// AVX2 with FMA; empty where the compiler was not given their flags.
+// AVX2 with FMA; empty unless the compiler is told to use them.
 #if defined(__AVX2__) && defined(__FMA__)
 #define CYMBALS_SET avx2
 #define CYMBALS_BYTES 32

@@ -1,10 +1,10 @@
-// What a pass over a row's entries is made of: groups of rows that are worked together, and the passes over rows in the
-// matrix's own type. compact.inl has those over 16-bit rows.
+// Passes over a row's entries, which conjugate gradients make: over groups of tile rows, which are worked together.
+// Here are those over rows in the matrix's own type; compact.inl has those over 16-bit rows.
 
-// Rows of the tile that are worked together, as a constant.
+// A number of rows that are worked together, as a type: loops over them have constant length.
 template <int64_t N>
 struct Rows {};
-// The least of 4, 8 .. N that holds so many, and a call of f with it as a constant.
+// The smallest of 4, 8, ... N that is at least n; and a call of f with that as Rows.
 template <int64_t N>
 CYMBALS_INLINE int64_t rows_for(int64_t n) {
     if constexpr (N > kBlock) return n <= N / 2 ? rows_for<N / 2>(n) : N;
@@ -23,7 +23,7 @@ struct Group {
     static constexpr int64_t L = kLanes<T>, kVectors = kPad<T> / L;
     Vec<T> v[kVectors];
 
-    // From a vector for each row: the sum of its lanes.
+    // From one vector for each row: the sums of their lanes.
     CYMBALS_INLINE void set(Vec<T> *sums) {
 #pragma GCC unroll 2
         for (int64_t k = 0; k < kVectors; k++) v[k] = lane_sums<T>(sums + k * L);
@@ -40,7 +40,7 @@ struct Group {
 #pragma GCC unroll 2
         for (int64_t k = 0; k < kVectors; k++) v[k] *= load(p + k * L);
     }
-    // *this += a b
+    // *this += a b.
     CYMBALS_INLINE void add_product(const Group &a, const Group &b) {
 #pragma GCC unroll 2
         for (int64_t k = 0; k < kVectors; k++) v[k] += a.v[k] * b.v[k];
@@ -56,13 +56,13 @@ struct Group {
     }
 };
 
-// A pass over a row's entries, a group at a time: s = rows.dots(i), visit(i, s) to make of it what it should be, and
-// rows.add(i, s) if it is to be added back. The next group's products come before this one's are used: they hide how
-// long a sum takes.
+// Makes a pass over a row's entries, one group at a time: s = passes.dots(i), then visit(i, s), which may change s,
+// then passes.add(i, s) if `add`. The products of the next group are computed before those of this one are used, which
+// hides the latency of their sums.
 template <class Passes, class F>
 CYMBALS_INLINE void sweep(Passes &all, bool add, F visit) {
     constexpr int64_t G = Passes::G;
-    Passes passes = all;  // its members may stay in registers: nothing that is stored can be one of them
+    Passes passes = all;  // a local copy, whose members stay in registers: no store can change them
     Group<typename Passes::T> s = passes.dots(0);
     for (int64_t i = 0, n = passes.row.n; i < n; i += G) {
         Group<typename Passes::T> next = s;
@@ -74,7 +74,7 @@ CYMBALS_INLINE void sweep(Passes &all, bool add, F visit) {
     all.swept(passes);
 }
 
-// sums[k] = w_k . x, elementwise over the lanes
+// sums[k] += w_k o x, added up over the vectors of a row: the sum of its lanes is w_k . x.
 template <class T, int64_t N>
 CYMBALS_INLINE void dot_rows(Rows<N>, const T *w, int64_t ld, const T *x, int64_t n, Vec<T> *sums) {
     for (int64_t j = 0; j < n; j += kLanes<T>) {
@@ -84,7 +84,7 @@ CYMBALS_INLINE void dot_rows(Rows<N>, const T *w, int64_t ld, const T *x, int64_
     }
 }
 
-// y += s[0] w_0 + .. + s[N - 1] w_(N - 1)
+// y += s[0] w_0 + ... + s[N - 1] w_(N - 1).
 template <class T, int64_t N>
 CYMBALS_INLINE void add_rows(Rows<N>, const T *w, int64_t ld, const T *s, int64_t n, T *y) {
     Vec<T> by[N];
@@ -101,20 +101,20 @@ CYMBALS_INLINE void add_rows(Rows<N>, const T *w, int64_t ld, const T *s, int64_
     }
 }
 
-// Passes over a row in its own type. The first gathers into the tile, from which the others read; a row that does not
-// fit is gathered again on every pass, a group at a time.
+// Passes over a row in the matrix's own type. The first pass gathers into the tile, and the others read there; a row
+// that does not fit in the tile is gathered again on every pass, one group at a time.
 template <class Number>
 class FullPasses {
  public:
     typedef Number T;
     static constexpr int64_t G = kPad<T>;
     const Row<T> row;
-    const Work<T> work;
+    const RowScratch<T> scratch;
 
-    FullPasses(const Row<T> &r, const Work<T> &w) : row(r), work(w), fits_(r.n + G <= w.tile_rows) {}
+    FullPasses(const Row<T> &r, const RowScratch<T> &w) : row(r), scratch(w), fits_(r.n + G <= w.tile_rows) {}
 
-    // y += sum_i s_i w_i over the rows w_i of the system, visit(i, s) being called for each group of them, with
-    // s_i = w_i . v, to make s_i what it should be; y null: visits alone. Beyond n, s and q are 0.
+    // Calls visit(i, s) for each group of rows w_i of the system, with s_i = w_i . v. visit may change s; if y is not
+    // null, then y += sum_i s_i w_i. For entries from n on, s and q are 0.
     template <class F>
     CYMBALS_INLINE void operator()(const T *v, T *y, F visit) {
         v_ = v, y_ = y;
@@ -128,11 +128,12 @@ class FullPasses {
         if (gathered_ && fits_)
             for (int64_t k = 0; k < G; k += kFetchEvery) fetch(row, row.n + fetched_++);
         else
-            for (int64_t k = 0; k < rows_for<G>(row.n - i); k += kBlock) gather4(row, i + k, work, w + k * work.ld);
+            for (int64_t k = 0; k < rows_for<G>(row.n - i); k += kBlock)
+                gather4(row, i + k, scratch, w + k * scratch.ld);
         Group<T> s;
         with_rows<G>(row.n - i, [&](auto rows) CYMBALS_INLINED {
             Vec<T> sums[G] = {};
-            dot_rows(rows, w, work.ld, v_, work.padded, sums);
+            dot_rows(rows, w, scratch.ld, v_, scratch.padded, sums);
             s.set(sums);
         });
         return s;
@@ -141,18 +142,19 @@ class FullPasses {
     CYMBALS_INLINE void add(int64_t i, const Group<T> &s) {
         alignas(64) T each[G];
         s.write(each);
-        __asm__("" : "+m"(each));  // read from memory: GCC would take three instructions for each to get it from s
-        with_rows<G>(row.n - i,
-                     [&](auto rows) CYMBALS_INLINED { add_rows(rows, group(i), work.ld, each, work.padded, y_); });
+        __asm__("" : "+m"(each));  // forces loads: GCC would extract each number from s with three instructions
+        with_rows<G>(row.n - i, [&](auto rows) CYMBALS_INLINED {
+            add_rows(rows, group(i), scratch.ld, each, scratch.padded, y_);
+        });
     }
 
  private:
-    // Two groups are in hand at a time.
-    T *group(int64_t i) const { return work.tile + (fits_ ? i : i / G % 2 * G) * work.ld; }
+    // If the row does not fit, the tile holds two groups in turn.
+    T *group(int64_t i) const { return scratch.tile + (fits_ ? i : i / G % 2 * G) * scratch.ld; }
 
     const bool fits_;
     const T *v_ = nullptr;
     T *y_ = nullptr;
     bool gathered_ = false;
-    int64_t fetched_ = kAhead;  // of the next row's entries
+    int64_t fetched_ = kAhead;  // the next entry to fetch: from the next rows
 };

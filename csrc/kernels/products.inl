@@ -1,7 +1,7 @@
-// Products of vectors, and dense ones on register tiles of kTileRows x (kTileVectors vectors): syrk, gemm, and the
-// row-by-row dot products that the dual and top-k are made of.
+// Products of vectors, and of matrices on register tiles of kTileRows rows and kTileVectors vectors: syrk, gemm, and
+// the dot products of rows that the dual and top-k use.
 
-// n is a multiple of kLanes in these three.
+// In these three functions n is a multiple of kLanes.
 template <class T>
 inline T dot(const T *a, const T *b, int64_t n) {
     Vec<T> s = {};
@@ -17,11 +17,12 @@ inline void multiply(T *out, const T *a, const T *b, int64_t n) {
     for (int64_t j = 0; j < n; j += kLanes<T>) store(out + j, load(a + j) * load(b + j));
 }
 
-// A cache line is fetched on every so many steps of a product: one with each, or many at once, keep loads waiting.
+// A product fetches one cache line every so many steps. More often, or several at once, makes its loads wait.
 constexpr int64_t kFetchSteps = 2;
 
-// c[0..R)[0..NV vectors) += sum_k a[k][0..R) * b[k][0..NV vectors); steps in a: along k sk, along rows sr. What starts
-// at `ahead` is fetched meanwhile, if it is not null.
+// c (R rows, NV vectors) += a'b, where a is n x R and b has n rows of NV vectors. In a, sk is the step from one k to
+// the next, sr that from one row of c to the next. If `ahead` is not null, the memory from there on is fetched
+// meanwhile.
 template <class T, int64_t R, int64_t NV>
 inline void tile_product(T *c, int64_t ldc, const T *a, int64_t sk, int64_t sr, const T *b, int64_t ldb, int64_t n,
                          const T *ahead = nullptr) {
@@ -49,7 +50,7 @@ inline void tile_product(T *c, int64_t ldc, const T *a, int64_t sk, int64_t sr, 
         for (int64_t v = 0; v < NV; v++) store(c + r * ldc + v * L, acc[r][v]);
 }
 
-// The same for `vectors` columns of vectors.
+// The same for any number of vectors.
 template <class T, int64_t R>
 inline void strip_product(T *c, int64_t ldc, const T *a, int64_t sk, int64_t sr, const T *b, int64_t ldb, int64_t n,
                           int64_t vectors, const T *ahead = nullptr) {
@@ -68,12 +69,12 @@ inline void strip_product(T *c, int64_t ldc, const T *a, int64_t sk, int64_t sr,
 template <class T>
 void syrk(T *c, int64_t ldc, const T *p, int64_t ldp, int64_t n, int64_t begin, int64_t end, int64_t m) {
     constexpr int64_t L = kLanes<T>, R = kTileRows<T>;
-    constexpr int64_t depth = 256;  // rows of p worked at a time
+    constexpr int64_t depth = 256;  // rows of p that are worked at a time
     for (int64_t k = 0; k < n; k += depth) {
         const int64_t rows = n - k < depth ? n - k : depth;
         const T *block = p + k * ldp, *next = block + rows * ldp, *const next_end = next + depth * ldp;
         for (int64_t j = begin / L * L, right; j < m; j = right) {
-            // a narrow strip comes first, where the triangle is low
+            // the first strip is narrow if the vectors are no multiple of a tile's: there the triangle has few rows
             right = j + (((m - j) / L - 1) % kTileVectors + 1) * L;
             for (int64_t i = begin; i < end && i < right; i += R) {
                 const int64_t left = i / L * L > j ? i / L * L : j;
@@ -90,7 +91,8 @@ void gemm(T *c, int64_t ldc, const T *a, int64_t lda, const T *b, int64_t ldb, i
     constexpr int64_t L = kLanes<T>;
     for (int64_t i = 0; i < n; i++)
         for (int64_t j = 0; j < m; j += L) store(c + i * ldc + j, Vec<T>{});
-    constexpr int64_t depth = 256;  // rows of b worked at a time: a strip of them stays in the first-level cache
+    constexpr int64_t depth =
+        256;  // rows of b that are worked at a time: a strip of them stays in the first-level cache
     for (int64_t k0 = 0; k0 < k; k0 += depth) {
         const int64_t rows = k - k0 < depth ? k - k0 : depth;
         for (int64_t j = 0, vectors; j < m; j += vectors * L) {
@@ -150,10 +152,10 @@ void dots(T *c, int64_t ldc, const T *a, int64_t lda, int64_t na, const T *b, in
 }
 
 template <class T>
-void scores(T *s, const T *x, const T *fixed, int64_t stride, int64_t f, const int64_t *where, int64_t n) {
+void scores(T *s, const T *x, const T *fixed, int64_t stride, int64_t f, const int64_t *indices, int64_t n) {
     for (int64_t i = 0; i < n; i++) {
-        if (i + kAhead < n) prefetch_row(fixed + where[i + kAhead] * stride, f);
-        tile_dots<T, 1, 1>(s + i, 1, x, f, fixed + where[i] * stride, stride, f);
+        if (i + kAhead < n) prefetch_row(fixed + indices[i + kAhead] * stride, f);
+        tile_dots<T, 1, 1>(s + i, 1, x, f, fixed + indices[i] * stride, stride, f);
     }
 }
 
@@ -164,7 +166,7 @@ void row_norms(T *norms, const T *y, int64_t stride, int64_t n, int64_t f, const
         const T *row = y + i * stride;
         Vec<T> acc = {}, more[3] = {};
         int64_t j = 0;
-        for (; j + 4 * L <= f; j += 4 * L) {  // four sums hide how long one takes
+        for (; j + 4 * L <= f; j += 4 * L) {  // four sums, to hide the latency of one
 #pragma GCC unroll 4
             for (int64_t k = 0; k < 4; k++) {
                 const Vec<T> v = scale ? load(row + j + k * L) * load(scale + j + k * L) : load(row + j + k * L);

@@ -1,6 +1,6 @@
-// Counting and finding in a row of scores. A NaN is never counted and never found.
+// Counts and finds scores in a row of them. A NaN is never counted and never found.
 
-// Bit i: whether lane i of a comparison holds.
+// Bit i of the result: whether lane i of a comparison is true.
 template <class M>
 CYMBALS_INLINE uint32_t bits(M mask) {
 #if CYMBALS_BYTES == 64 && defined(__AVX512DQ__)
@@ -20,7 +20,7 @@ CYMBALS_INLINE uint32_t bits(M mask) {
 #endif
 }
 
-// The places of n scores that hold at least `least`, in order; returns how many.
+// Writes the places of those of n scores that are at least `least`, in order; returns how many.
 template <class T>
 int64_t find_at_least(const T *s, int64_t n, T least, int32_t *places) {
     constexpr int64_t L = kLanes<T>;
@@ -34,13 +34,13 @@ int64_t find_at_least(const T *s, int64_t n, T least, int32_t *places) {
     return found;
 }
 
-// N values at a time: see `count`.
+// Does what `count` does, for N values.
 template <class T, int64_t N>
 inline void count_tile(const T *s, int64_t n, const T *values, int64_t *less, int64_t *not_more) {
     constexpr int64_t L = kLanes<T>;
     typedef decltype(Vec<T>{} < Vec<T>{}) Mask;
     const int64_t whole = n / L * L;
-    Mask below[N] = {}, upto[N] = {};  // a comparison that holds is -1
+    Mask below[N] = {}, upto[N] = {};  // a true comparison is -1 in each lane
     for (int64_t i = 0; i < whole; i += L) {
         const Vec<T> v = load(s + i);
 #pragma GCC unroll 4
@@ -50,7 +50,7 @@ inline void count_tile(const T *s, int64_t n, const T *values, int64_t *less, in
         }
     }
 #pragma GCC unroll 4
-    for (int64_t k = 0; k < N; k++) {  // counts are small enough to be exact as T
+    for (int64_t k = 0; k < N; k++) {  // the counts are small enough to be exact in T
         int64_t n_below = -(int64_t)sum<T>(__builtin_convertvector(below[k], Vec<T>));
         int64_t n_upto = -(int64_t)sum<T>(__builtin_convertvector(upto[k], Vec<T>));
         for (int64_t i = whole; i < n; i++) n_below += s[i] < values[k], n_upto += s[i] <= values[k];
@@ -58,7 +58,7 @@ inline void count_tile(const T *s, int64_t n, const T *values, int64_t *less, in
     }
 }
 
-// less[k] and not_more[k] grow by how many of n scores are below values[k], and by how many are not above it.
+// For each value: adds the number of scores below it to less[k], and of those not above it to not_more[k].
 template <class T>
 void count(const T *s, int64_t n, const T *values, int64_t n_values, int64_t *less, int64_t *not_more) {
     int64_t k = 0;

@@ -1,11 +1,11 @@
-// What kernels share apart from vectors: the shapes that their width and number lead to, single numbers, fetching.
-// CYMBALS_BYTES is the vector width, CYMBALS_REGISTERS the number of vector registers.
+// What kernels share besides vectors: shapes that follow from the width and the number of vectors, arithmetic on single
+// numbers, prefetching. CYMBALS_BYTES is the width of a vector, CYMBALS_REGISTERS the number of vector registers.
 
-// Inlined at once: GCC takes a function that only prefetches for one without effect, and drops calls of it; others
-// would pass vectors through memory.
+// Always inlined. GCC removes calls to a function whose only effect is a prefetch, and other functions would pass
+// vectors through memory.
 #define CYMBALS_INLINE inline __attribute__((always_inline))
-#define CYMBALS_INLINED __attribute__((always_inline))  // of a lambda
-// A function of its own in what profilers see, for what a phase is.
+#define CYMBALS_INLINED __attribute__((always_inline))  // for a lambda
+// Not inlined, so that each phase gets its own symbol in profilers.
 #define CYMBALS_NAMED __attribute__((noinline))
 
 template <class T>
@@ -13,10 +13,10 @@ constexpr int64_t kLanes = CYMBALS_BYTES / sizeof(T);
 template <class T>
 constexpr int64_t kPair = 2 * kLanes<T>;  // elements of a vector of 16-bit pairs
 template <class T>
-constexpr int64_t kLine = 64 / sizeof(T);  // of a cache
+constexpr int64_t kLine = 64 / sizeof(T);  // elements of a cache line
 template <class T>
 constexpr int64_t kPad = kLanes<T> < kBlock ? kBlock : kLanes<T>;
-// Rows of a register tile; with kTileVectors columns of vectors it fills the register file.
+// Rows of a register tile: with kTileVectors vectors in each, the tile fills the registers.
 template <class T>
 constexpr int64_t kTileRows = CYMBALS_REGISTERS >= 32 && kPad<T> >= 8 ? 8 : 4;
 
@@ -33,7 +33,7 @@ inline int64_t round_up(int64_t n) {
     return (n + kPad<T> - 1) / kPad<T> * kPad<T>;
 }
 
-// The scalar tail of a vector sum; explicit, so that every copy of a loop rounds alike.
+// For the end of a vector sum, which fills no vector. A named operation, so that compilers round it alike everywhere.
 inline float multiply_add(float a, float b, float c) {
 #ifdef __FP_FAST_FMAF
     return __builtin_fmaf(a, b, c);
@@ -51,7 +51,7 @@ inline double multiply_add(double a, double b, double c) {
 
 CYMBALS_INLINE void prefetch_lines(const void *first, int64_t lines) {
     const char *p = static_cast<const char *>(first);
-    for (; lines >= 4; lines -= 4, p += 256) {  // a loop of one takes as long as what it fetches
+    for (; lines >= 4; lines -= 4, p += 256) {  // unrolled: the loop itself would take as long as the prefetches
         __builtin_prefetch(p, 0, 2);
         __builtin_prefetch(p + 64, 0, 2);
         __builtin_prefetch(p + 128, 0, 2);

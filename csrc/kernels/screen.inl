@@ -1,6 +1,6 @@
-// Products of 8-bit vectors, many at a time: what decides whether a score needs to be computed at all. Lanes are items;
-// 32 bits of a lane hold four columns. Sums are kept in 16 bits, modulo 2^16: callers choose scales such that the true
-// sum of a segment's even and of its odd pairs of columns fit.
+// Products of 8-bit vectors, which decide whether a score has to be computed. Each 32-bit lane is an item and holds
+// four of its columns. Sums are kept in 16 bits, modulo 2^16: callers choose scales for which the true sums over the
+// even and over the odd pairs of columns of a segment fit in 16 bits.
 
 #if CYMBALS_HAVE_SCREEN
 

@@ -1,5 +1,5 @@
-// Everything a kernels_<set>.cpp compiles: the sources, in order, and the table of their addresses.
-// CYMBALS_SET names the set, CYMBALS_BYTES its vector width, CYMBALS_REGISTERS its vector registers.
+// All that a kernels_<set>.cpp compiles: the sources, in order, and the table of the kernels' addresses. CYMBALS_SET is
+// the name of the set, CYMBALS_BYTES the width of its vectors, CYMBALS_REGISTERS the number of its vector registers.
 
 #include "kernels.h"
 
@@ -15,8 +15,8 @@
 #define CYMBALS_TABLE CYMBALS_JOIN(kernels_, CYMBALS_SET)
 
 namespace cymbals {
-namespace CYMBALS_SET {  // profilers show which set runs
-namespace {              // nothing here may have external linkage: the linker could keep another set's copy
+namespace CYMBALS_SET {  // so that profilers show which set runs
+namespace {              // no external linkage: the linker could take another set's copy
 
 #include "scalar.inl"
 //
@@ -44,12 +44,38 @@ namespace {              // nothing here may have external linkage: the linker c
 //
 #include "limits.inl"
 
+// By name: several kernels have the same type, and a list in the wrong order would compile.
 template <class T>
 constexpr Kernels<T> kernels() {
-    Kernels<T> all = {kPad<T>,   kLanes<T>,        kTileRows<T>, solve_cg<T>,      solve_dual<T>, solve_primal<T>,
-                      syrk<T>,   gemm<T>,          dots<T>,      row_norms<T>,     nullptr,       weigh<T>,
-                      scores<T>, find_at_least<T>, count<T>,     multiply_adds<T>, load_rows<T>};
+    Kernels<T> all = {};
+    all.pad = kPad<T>;
+    all.lanes = kLanes<T>;
+    all.strip = kTileRows<T>;
+    all.solve_cg = solve_cg<T>;
+    all.solve_dual = solve_dual<T>;
+    all.solve_primal = solve_primal<T>;
+    all.syrk = syrk<T>;
+    all.gemm = gemm<T>;
+    all.dots = dots<T>;
+    all.row_norms = row_norms<T>;
     if constexpr (sizeof(T) == sizeof(float)) all.compress = compress;
+    all.weigh = weigh<T>;
+    all.scores = scores<T>;
+    all.find_at_least = find_at_least<T>;
+    all.count = count<T>;
+    all.multiply_adds = multiply_adds<T>;
+    all.load_rows = load_rows<T>;
+    return all;
+}
+
+constexpr KernelTable table() {
+    KernelTable all = {};
+    all.name = CYMBALS_NAME(CYMBALS_SET);
+    all.f32 = kernels<float>();
+    all.f64 = kernels<double>();
+#if CYMBALS_HAVE_SCREEN
+    all.screen = screen;
+#endif
     return all;
 }
 
@@ -57,15 +83,6 @@ constexpr Kernels<T> kernels() {
 }  // namespace CYMBALS_SET
 
 extern const KernelTable CYMBALS_TABLE;
-const KernelTable CYMBALS_TABLE = {
-    CYMBALS_NAME(CYMBALS_SET),
-    CYMBALS_SET::kernels<float>(),
-    CYMBALS_SET::kernels<double>(),
-#if CYMBALS_HAVE_SCREEN
-    CYMBALS_SET::screen,
-#else
-    nullptr,
-#endif
-};
+constexpr KernelTable CYMBALS_TABLE = CYMBALS_SET::table();
 
 }  // namespace cymbals

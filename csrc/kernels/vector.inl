@@ -1,5 +1,6 @@
-// The vector type of the instruction set being compiled, in GCC/Clang vector extensions, and the few primitives that
-// the other kernels are written in. tests/counting has another of the same primitives, which counts what they do.
+// The vector type of the instruction set that is compiled, in the vector extensions of GCC and Clang, and the
+// primitives with which the other kernels are written. tests/counting has another version of this file, which counts
+// operations.
 
 template <class T>
 struct Simd;
@@ -25,19 +26,19 @@ inline void store(T *p, Vec<T> v) {
     *reinterpret_cast<typename Simd<T>::U *>(p) = v;
 }
 
-// One number; a function, so that counts of what is read know of it.
+// Loads one number. A function, so that tests/counting can count it.
 template <class T>
 inline T load_one(const T *p) {
     return *p;
 }
 
-// x in every lane; 0 + x would be a sum, as it makes 0 of -0.
+// x in every lane. x - 0 costs nothing, as it is x for every x; 0 + x would be computed, as it turns -0 into 0.
 template <class T>
 CYMBALS_INLINE Vec<T> spread(T x) {
     return x - Vec<T>{};
 }
 
-// Lane numbers 0 .. n - 1 as template arguments.
+// The lane numbers 0 to n - 1 as template arguments.
 template <int... I>
 struct Lanes {};
 template <int N, int... I>
@@ -47,7 +48,8 @@ struct LanesTo<0, I...> {
     typedef Lanes<I...> Type;
 };
 
-// Adds to each lane the one `Width` away; Width, Width / 2 .. 1 in turn leave the sum of all in every lane.
+// Adds to each lane the lane `Width` away, then the one Width / 2 away, and so on: in the end every lane is the sum of
+// all.
 template <int Width, class T, int... I>
 inline Vec<T> fold(Vec<T> v, Lanes<I...> lanes) {
     v += __builtin_shufflevector(v, v, (I ^ Width)...);
@@ -59,15 +61,15 @@ inline T sum(Vec<T> v) {
     return fold<kLanes<T> / 2, T>(v, typename LanesTo<kLanes<T>>::Type())[0];
 }
 
-// The same of two vectors at once: lane i of the result holds sums of v for the lanes whose number has the bit `Width`
-// clear, of w for the others.
+// Adds lanes `Width` apart in two vectors at once: the sums of v go to the lanes whose number has the bit `Width`
+// clear, those of w to the other lanes.
 template <int Width, class T, int... I>
 inline Vec<T> fold(Vec<T> v, Vec<T> w, Lanes<I...>) {
     constexpr int L = kLanes<T>;
     return __builtin_shufflevector(v, w, (I & Width ? L + I : I)...) +
            __builtin_shufflevector(v, w, (I & Width ? L + (I ^ Width) : (I ^ Width))...);
 }
-// Lane i is the sum of v[i], for as many vectors as a vector has lanes; they are not needed afterwards.
+// Lane i of the result is the sum of v[i]'s lanes; there are as many vectors as lanes. The vectors are overwritten.
 template <class T, int Width = 1>
 CYMBALS_INLINE Vec<T> lane_sums(Vec<T> *v) {
     constexpr int L = kLanes<T>;
@@ -81,7 +83,7 @@ CYMBALS_INLINE Vec<T> lane_sums(Vec<T> *v) {
 }
 
 template <class T>
-inline Vec<T> roots(Vec<T> v) {  // a loop that compilers make one instruction of
+inline Vec<T> roots(Vec<T> v) {  // compilers make one instruction of this loop
     for (int64_t i = 0; i < kLanes<T>; i++) v[i] = root(v[i]);
     return v;
 }
@@ -96,7 +98,7 @@ inline T least_lane(Vec<T> v) {
     return least;
 }
 
-// Pairs of 16-bit numbers: see compact.inl.
+// Vectors of pairs of 16-bit numbers: see compact.inl.
 typedef int32_t Pairs __attribute__((vector_size(CYMBALS_BYTES)));
 typedef int32_t LoosePairs __attribute__((vector_size(CYMBALS_BYTES), aligned(4), may_alias));
 
@@ -104,7 +106,7 @@ CYMBALS_INLINE Pairs load_pairs(const int32_t *p) { return *reinterpret_cast<con
 CYMBALS_INLINE void store_pairs(int32_t *p, Pairs v) { *reinterpret_cast<LoosePairs *>(p) = v; }
 CYMBALS_INLINE Vec<float> lower(Pairs pairs) { return (Vec<float>)(pairs << 16); }
 CYMBALS_INLINE Vec<float> upper(Pairs pairs) { return (Vec<float>)(pairs & -65536); }
-// The nearest that both halves can say, ties to even; what is not finite stays so.
+// Rounds to nearest, ties to even; what is not finite stays so.
 CYMBALS_INLINE Pairs packed(Vec<float> low, Vec<float> high) {
     typedef uint32_t Bits __attribute__((vector_size(CYMBALS_BYTES)));
     const auto rounded = [](Vec<float> v) {

@@ -1,37 +1,38 @@
-// A row's weights and targets as its solvers take them, and what they add up to, which decides how the row is solved.
+// Prepares a row's weights and targets for the solvers, and computes sums by which the solver is chosen.
 
 // See kernels.h.
 template <class T>
-Weighed<T> weigh(T *a, T *b, int64_t n, const int64_t *where, const T *leverage, bool squares) {
+WeightSums<T> weigh(T *a, T *b, int64_t n, const int64_t *indices, const T *leverage, bool squares) {
     constexpr int64_t L = kLanes<T>;
     for (int64_t i = n; i < n + kGroup; i++) a[i] = b[i] = 0;
     Vec<T> traces = {}, heaviest = {}, longest = spread(T(1));
-    constexpr int64_t chunk = 64;  // looked up before they are used: no step waits for the one before it
+    constexpr int64_t chunk = 64;  // lengths that are looked up before they are used, so that the loads overlap
     alignas(64) T found[chunk] = {};
     for (int64_t i = 0; i < n; i += chunk) {
         const int64_t count = n - i < chunk ? n - i : chunk;
-        for (int64_t k = 0; k < count; k++) found[k] = leverage[where ? where[i + k] : i + k];
-        for (int64_t k = 0; k < count; k += L) {  // beyond n, a is 0
+        for (int64_t k = 0; k < count; k++) found[k] = leverage[indices ? indices[i + k] : i + k];
+        for (int64_t k = 0; k < count; k += L) {  // from n on, a is 0
             const Vec<T> l = load(found + k), h = magnitude(load(a + i + k)) * l;
             longest = l > longest ? l : longest;
             traces += h;
             heaviest = h > heaviest ? h : heaviest;
         }
     }
-    // In the dual a weight of 0 must not divide. An entry of this weight, whitened, counts for less than rounding.
+    // Targets are divided by the root of a weight, which must not be 0. An entry of this weight counts for less than
+    // rounding does.
     const T smallest = kEpsilon<T> * kEpsilon<T> / -least_lane<T>(-longest);
-    Vec<T> constants = {}, least = {}, strange = {};
+    Vec<T> constants = {}, least = {}, not_finite = {};
     for (int64_t i = 0; i < n; i += L) {
         const Vec<T> weight = load(a + i), target = load(b + i);
         const Vec<T> size = magnitude(weight), floored = size < smallest ? spread(smallest) : size;
         const Vec<T> root = roots<T>(floored), quotient = target / root;
         constants += squares ? target * target : target;
         least = weight < least ? weight : least;
-        strange += size * 0 + quotient * 0;  // NaN where one is not finite
+        not_finite += size * 0 + quotient * 0;  // NaN if one is not finite
         store(a + i, weight < 0 ? -root : root);
         store(b + i, quotient);
     }
     for (int64_t i = n; i < n + L; i++) a[i] = 0;
-    const T check = sum<T>(strange), lowest = least_lane<T>(least);
+    const T check = sum<T>(not_finite), lowest = least_lane<T>(least);
     return {sum<T>(traces), -least_lane<T>(-heaviest), sum<T>(constants), lowest, check == 0};
 }

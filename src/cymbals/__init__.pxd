@@ -1,4 +1,5 @@
-"""libcymbals for Cython: ``cimport cymbals``, then cymbals.cymbals_half_step and so on, as cymbals/cymbals.h tells.
+"""libcymbals for Cython: ``cimport cymbals``, then call cymbals.cymbals_half_step and so on. cymbals/cymbals.h documents
+them; a test compares these declarations with it.
 
 Compile with ``cymbals.get_include()``; link with ``cymbals.get_library_dir()`` and ``cymbals``, or define
 CYMBALS_USE_CAPSULE and call ``cymbals_import()`` once instead.
@@ -94,7 +95,7 @@ cdef extern from "cymbals/cymbals.h" nogil:
         size_t struct_size
         int32_t abi_version_of_table
 
-    int cymbals_import() except -1 with gil  # with CYMBALS_USE_CAPSULE alone
+    int cymbals_import() except -1 with gil  # only with CYMBALS_USE_CAPSULE
 
     int32_t cymbals_abi_version() noexcept
     const char *cymbals_version() noexcept

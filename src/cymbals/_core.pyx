@@ -1,6 +1,8 @@
 # cython: freethreading_compatible=True
-"""libcymbals for Python: buffers to pointers, GIL off, status to exception. No arithmetic, no checks of
-meaning: those stand at the Python door. CSR matrices are anything with shape, indptr (int64), indices and data."""
+"""libcymbals for Python: takes pointers from arrays, releases the GIL, and raises an exception for a status.
+
+It does no arithmetic, and checks types and sizes alone; the functions that call it check what the numbers mean. A CSR
+matrix is any object with shape, indptr (int64), indices and data. `workspace` is a Workspace, or a number of threads."""
 
 from libc.stdint cimport INT32_MAX, int32_t, int64_t, uint8_t
 
@@ -13,14 +15,14 @@ from cymbals cimport *
 from cymbals.base.recorder import current as recorder
 from cymbals.base.threads import warn_of_fewer
 
-# See "Without linking" in cymbals.h.
+# The table of functions for extensions that do not link: see "Without linking" in cymbals.h.
 _C_API = PyCapsule_New(<void *>cymbals_functions(), b"cymbals._core._C_API", NULL)
 
 
 class SolveError(ArithmeticError):
     """A row of a half-step could not be solved.
 
-    ``row`` is the lowest such row. ``too_heavy``: its targets add up to more than its type can resolve."""
+    ``row`` is the lowest such row. ``too_heavy``: the sum of its targets is too large for its type to resolve."""
 
     def __init__(self, message, row, too_heavy=False):
         super().__init__(message)
@@ -29,7 +31,7 @@ class SolveError(ArithmeticError):
 
 
 cdef class Buffer:
-    """A C-contiguous array, held for the time of a call."""
+    """A C-contiguous array: it cannot be freed or resized while this object lives."""
     cdef Py_buffer view
     cdef int32_t type
 
@@ -59,7 +61,7 @@ cdef class Buffer:
 
 
 cdef class Matrix:
-    """A dense matrix and the buffer it borrows."""
+    """A dense matrix for the C library, and the array that holds its numbers."""
     cdef Buffer buffer
     cdef cymbals_matrix c
 
@@ -73,7 +75,7 @@ cdef class Matrix:
 
 
 cdef class Csr:
-    """A sparse matrix and the buffers it borrows."""
+    """A sparse matrix for the C library, and the arrays that hold its numbers."""
     cdef Buffer indptr, indices, values
     cdef cymbals_csr c
 
@@ -112,9 +114,10 @@ cdef raise_for(int32_t status, int64_t row=-1, str detail=""):
 
 
 cdef class Workspace:
-    """Threads, instruction set and memory of calls, one at a time.
+    """Threads, instruction set and memory for calls; one call at a time may use it.
 
-    What they do goes to the recorder that is active when it is made; ``record`` keeps it where there is none."""
+    Each call reports its spans and row classes to the recorder that was active when the workspace was made. With
+    ``record`` and no recorder, the workspace keeps them."""
     cdef cymbals_workspace *c
     cdef readonly int n_threads
     cdef object recorder
@@ -135,18 +138,18 @@ cdef class Workspace:
 
     @property
     def nbytes(self):
-        """Bytes that it holds."""
+        """Bytes that it keeps between calls."""
         return cymbals_workspace_bytes(self.c)
 
     def spans(self):
-        """All ``cymbals_span`` recorded, as bytes, and how many were lost."""
+        """All recorded ``cymbals_span`` as bytes, and how many were lost for want of memory."""
         cdef const cymbals_span *found = NULL
         cdef int64_t n = 0, lost = 0
         raise_for(cymbals_workspace_spans(self.c, &found, &n, &lost))
         return (<const char *>found)[:n * sizeof(cymbals_span)], lost
 
     def row_classes(self):
-        """All ``cymbals_row_class`` recorded, as bytes."""
+        """All recorded ``cymbals_row_class`` as bytes."""
         cdef const cymbals_row_class *found = NULL
         cdef int64_t n = 0
         raise_for(cymbals_workspace_row_classes(self.c, &found, &n))
@@ -156,8 +159,8 @@ cdef class Workspace:
         cymbals_workspace_forget(self.c)
 
     cdef end(self, int32_t status, int64_t row=-1):
-        """After each call: reports it, and raises what went wrong."""
-        message = cymbals_workspace_message(self.c).decode()  # which reporting forgets
+        """After each call: reports to the recorder, then raises if the call failed."""
+        message = cymbals_workspace_message(self.c).decode()  # first: reporting clears it
         if self.recorder is not None:
             spans, lost = self.spans()
             self.recorder.take(spans, self.row_classes(), lost)
@@ -167,9 +170,9 @@ cdef class Workspace:
             warn_of_fewer(cymbals_workspace_threads(self.c), self.n_threads)
 
 
-cdef Workspace workspace_for(how, int simd=0):
-    """A number of threads, or a workspace, as a workspace."""
-    return how if isinstance(how, Workspace) else Workspace(how, simd)
+cdef Workspace workspace_for(workspace, int simd=0):
+    """The workspace itself, or a new one with that number of threads."""
+    return workspace if isinstance(workspace, Workspace) else Workspace(workspace, simd)
 
 
 def version():
@@ -185,15 +188,15 @@ def abi_version():
 
 
 def simd_name(int simd=0):
-    """Name of the instruction set that a number stands for on this machine; 0 is the automatic choice."""
+    """The name of an instruction set by its number; 0: the one chosen automatically on this machine."""
     cdef int32_t resolved = 0
     raise_for(cymbals_simd_resolve(simd, &resolved))
     return cymbals_simd_name(resolved).decode()
 
 
-def measure_peaks(how, int simd=0):
-    """Multiply-adds, bytes from the second-level cache, from memory and rows of 256 bytes gathered, all a second."""
-    cdef Workspace w = workspace_for(how, simd)
+def measure_peaks(workspace, int simd=0):
+    """Per second: multiply-adds, bytes read from the second-level cache and from memory, rows of 256 bytes gathered."""
+    cdef Workspace w = workspace_for(workspace, simd)
     cdef cymbals_peaks peaks
     cdef int32_t status
     peaks.struct_size = sizeof(peaks)
@@ -203,8 +206,8 @@ def measure_peaks(how, int simd=0):
     return peaks.multiply_adds, peaks.near_bytes, peaks.stream_bytes, peaks.gather_rows
 
 
-def gram(y, out, how, int simd=0):
-    cdef Workspace w = workspace_for(how, simd)
+def gram(y, out, workspace, int simd=0):
+    cdef Workspace w = workspace_for(workspace, simd)
     cdef Matrix m = Matrix(y)
     cdef Buffer g = Buffer(out, "d", 2, True).need(m.c.n_cols, m.c.n_cols)
     cdef int32_t status
@@ -214,7 +217,7 @@ def gram(y, out, how, int simd=0):
 
 
 def basis(values, vectors, double alpha0, spectrum, out):
-    """vectors: an eigenvector a row; fills spectrum and out, whose columns they become."""
+    """Fills spectrum and out. Each row of vectors is an eigenvector; it becomes a column of out."""
     cdef Workspace w = Workspace(1)
     cdef Buffer v = Buffer(values, "d", 1), rows = Buffer(vectors, "d", 2).need(v.size(), v.size())
     cdef Buffer s = Buffer(spectrum, "d", 1, True).need(v.size()), b = Buffer(out, "d", 2, True).need(v.size(), v.size())
@@ -222,8 +225,8 @@ def basis(values, vectors, double alpha0, spectrum, out):
                         <double *>s.view.buf, <double *>b.view.buf))
 
 
-def rotate(x, vectors, how, int simd=0):
-    cdef Workspace w = workspace_for(how, simd)
+def rotate(x, vectors, workspace, int simd=0):
+    cdef Workspace w = workspace_for(workspace, simd)
     cdef Matrix m = Matrix(x, True)
     cdef Buffer q = Buffer(vectors, "d", 2).need(m.c.n_cols, m.c.n_cols)
     cdef int32_t status
@@ -233,7 +236,7 @@ def rotate(x, vectors, how, int simd=0):
 
 
 cdef class Options:
-    """Solve options and the buffer they borrow; reg is a number, or an array of one a row."""
+    """Solve options for the C library; reg is a float, or an array with a number for each row."""
     cdef cymbals_solve_options c
     cdef Buffer row_reg
 
@@ -254,9 +257,9 @@ cdef class Options:
 
 
 def half_step(rows, objective, fixed, spectrum, solved, reg, int solver, int cg_steps, double cg_tolerance,
-              double relaxation, int compact, how, int simd=0):
+              double relaxation, int compact, workspace, int simd=0):
     """Returns the solve info as a dict."""
-    cdef Workspace w = workspace_for(how, simd)
+    cdef Workspace w = workspace_for(workspace, simd)
     cdef Csr r = Csr(rows)
     cdef cymbals_objective o = objective_of(objective)
     cdef Matrix y = Matrix(fixed), x = Matrix(solved, True)
@@ -273,9 +276,9 @@ def half_step(rows, objective, fixed, spectrum, solved, reg, int solver, int cg_
     return result
 
 
-def half_step_bytes(rows, fixed, int solver, int cg_steps, int compact, how, int simd=0):
-    """What a half-step of these takes of a workspace."""
-    cdef Workspace w = workspace_for(how, simd)
+def half_step_bytes(rows, fixed, int solver, int cg_steps, int compact, workspace, int simd=0):
+    """Bytes of a workspace that such a half-step needs."""
+    cdef Workspace w = workspace_for(workspace, simd)
     cdef Csr r = Csr(rows)
     cdef Matrix y = Matrix(fixed)
     cdef Options options = Options(0.0, solver, cg_steps, 0, 1, compact, 0)
@@ -285,9 +288,9 @@ def half_step_bytes(rows, fixed, int solver, int cg_steps, int compact, how, int
 
 
 def solve_row(indices, values, objective, fixed, spectrum, solved, double reg, int solver, int cg_steps,
-              double cg_tolerance, how, int simd=0):
-    """One row into `solved` (f), in the basis of `fixed`."""
-    cdef Workspace w = workspace_for(how, simd)
+              double cg_tolerance, workspace, int simd=0):
+    """Solves one row and writes it to `solved` (f), in the basis of `fixed`."""
+    cdef Workspace w = workspace_for(workspace, simd)
     cdef Buffer i = Buffer(indices, "iq", 1), v = Buffer(values, "fd", 1).need(i.size())
     cdef cymbals_objective o = objective_of(objective)
     cdef Matrix y = Matrix(fixed)
@@ -304,8 +307,8 @@ def solve_row(indices, values, objective, fixed, spectrum, solved, double reg, i
     w.end(status, info.failed_row)
 
 
-def loss(rows, objective, x, y, how, int simd=0):
-    cdef Workspace w = workspace_for(how, simd)
+def loss(rows, objective, x, y, workspace, int simd=0):
+    cdef Workspace w = workspace_for(workspace, simd)
     cdef Csr r = Csr(rows)
     cdef cymbals_objective o = objective_of(objective)
     cdef Matrix left = Matrix(x), right = Matrix(y)
@@ -317,8 +320,8 @@ def loss(rows, objective, x, y, how, int simd=0):
     return result
 
 
-def transpose(matrix, t_indptr, t_indices, t_values, how):
-    cdef Workspace w = workspace_for(how)
+def transpose(matrix, t_indptr, t_indices, t_values, workspace):
+    cdef Workspace w = workspace_for(workspace)
     cdef Csr m = Csr(matrix)
     cdef Buffer indptr = Buffer(t_indptr, "q", 1, True).need(m.c.n_cols + 1)
     cdef Buffer indices = Buffer(t_indices, "iq", 1, True).need(m.indices.size())
@@ -332,8 +335,8 @@ def transpose(matrix, t_indptr, t_indices, t_values, how):
     w.end(status)
 
 
-def from_triplets(rows, cols, values, shape, indptr, indices, out, how):
-    cdef Workspace w = workspace_for(how)
+def from_triplets(rows, cols, values, shape, indptr, indices, out, workspace):
+    cdef Workspace w = workspace_for(workspace)
     cdef Buffer r = Buffer(rows, "iq", 1), c = Buffer(cols, "iq", 1).need(r.size())
     cdef Buffer v = Buffer(values, "fd", 1).need(r.size())
     cdef int64_t n_rows = shape[0], n_cols = shape[1]
@@ -349,9 +352,9 @@ def from_triplets(rows, cols, values, shape, indptr, indices, out, how):
     w.end(status)
 
 
-def check_csr(matrix, how):
+def check_csr(matrix, workspace):
     """(problem, row, position): the first thing wrong with a CSR matrix, (0, -1, -1) for nothing."""
-    cdef Workspace w = workspace_for(how)
+    cdef Workspace w = workspace_for(workspace)
     cdef Csr m = Csr(matrix)
     cdef cymbals_csr_report report
     cdef int32_t status
@@ -383,8 +386,8 @@ cdef class Items:
         return NULL if self.scale is None else self.scale.view.buf
 
 
-cdef class Found:
-    """Places for the k best of each query, and the items that it must not get."""
+cdef class TopK:
+    """Where the k best items of each query are written, and the items that each query must not get."""
     cdef Buffer ids, scores
     cdef Csr skip
     cdef int64_t k
@@ -401,36 +404,36 @@ cdef class Found:
         return NULL if self.skip is None else &self.skip.c
 
 
-def topk(queries, items, item_list, item_scale, skip, ids, scores, how, int simd=0):
-    cdef Workspace w = workspace_for(how, simd)
+def topk(queries, items, item_list, item_scale, skip, ids, scores, workspace, int simd=0):
+    cdef Workspace w = workspace_for(workspace, simd)
     cdef Matrix q = Matrix(queries)
-    cdef Items of = Items(items, item_list, item_scale)
-    cdef Found found = Found(ids, scores, skip, q)
-    cdef const int64_t *chosen = of.list()
-    cdef int64_t n_chosen = of.n_list()
-    cdef const void *scale = of.scales()
-    cdef const cymbals_csr *skipped = found.skipped()
+    cdef Items searched = Items(items, item_list, item_scale)
+    cdef TopK best = TopK(ids, scores, skip, q)
+    cdef const int64_t *chosen = searched.list()
+    cdef int64_t n_chosen = searched.n_list()
+    cdef const void *scale = searched.scales()
+    cdef const cymbals_csr *skipped = best.skipped()
     cdef int32_t status
     with nogil:
-        status = cymbals_topk(w.c, &q.c, &of.matrix.c, chosen, n_chosen, scale, skipped, found.k,
-                              <int64_t *>found.ids.view.buf, found.scores.view.buf)
+        status = cymbals_topk(w.c, &q.c, &searched.matrix.c, chosen, n_chosen, scale, skipped, best.k,
+                              <int64_t *>best.ids.view.buf, best.scores.view.buf)
     w.end(status)
 
 
 cdef class Index:
-    """Items prepared for few queries at a time; holds the arrays that it is made of."""
+    """Items prepared for searches with few queries each; keeps references to the arrays it was made from."""
     cdef cymbals_index *c
-    cdef Items of
+    cdef Items items
 
-    def __cinit__(self, items, item_list, item_scale, how, int simd=0):
-        cdef Workspace w = workspace_for(how, simd)
-        self.of = Items(items, item_list, item_scale)
-        cdef const int64_t *chosen = self.of.list()
-        cdef int64_t n_chosen = self.of.n_list()
-        cdef const void *scale = self.of.scales()
+    def __cinit__(self, items, item_list, item_scale, workspace, int simd=0):
+        cdef Workspace w = workspace_for(workspace, simd)
+        self.items = Items(items, item_list, item_scale)
+        cdef const int64_t *chosen = self.items.list()
+        cdef int64_t n_chosen = self.items.n_list()
+        cdef const void *scale = self.items.scales()
         cdef int32_t status
         with nogil:
-            status = cymbals_index_create(w.c, &self.of.matrix.c, chosen, n_chosen, scale, &self.c)
+            status = cymbals_index_create(w.c, &self.items.matrix.c, chosen, n_chosen, scale, &self.c)
         w.end(status)
 
     def __dealloc__(self):
@@ -438,23 +441,23 @@ cdef class Index:
 
     @property
     def nbytes(self):
-        """Bytes that it holds, the items' own left out."""
+        """Bytes that it holds, without the item factors."""
         return cymbals_index_bytes(self.c)
 
-    def topk(self, queries, skip, ids, scores, how, int simd=0):
-        cdef Workspace w = workspace_for(how, simd)
+    def topk(self, queries, skip, ids, scores, workspace, int simd=0):
+        cdef Workspace w = workspace_for(workspace, simd)
         cdef Matrix q = Matrix(queries)
-        cdef Found found = Found(ids, scores, skip, q)
-        cdef const cymbals_csr *skipped = found.skipped()
+        cdef TopK best = TopK(ids, scores, skip, q)
+        cdef const cymbals_csr *skipped = best.skipped()
         cdef int32_t status
         with nogil:
-            status = cymbals_index_topk(w.c, self.c, &q.c, skipped, found.k, <int64_t *>found.ids.view.buf,
-                                        found.scores.view.buf)
+            status = cymbals_index_topk(w.c, self.c, &q.c, skipped, best.k, <int64_t *>best.ids.view.buf,
+                                        best.scores.view.buf)
         w.end(status)
 
 
-def rank_metrics(users, items, train, test, k, out, covered, how, int simd=0):
-    cdef Workspace w = workspace_for(how, simd)
+def rank_metrics(users, items, train, test, k, out, covered, workspace, int simd=0):
+    cdef Workspace w = workspace_for(workspace, simd)
     cdef Matrix u = Matrix(users), m = Matrix(items)
     cdef Csr seen = Csr(train), held_out = Csr(test)
     cdef Buffer ks = Buffer(k, "q", 1), o = Buffer(out, "d", 2, True).need(u.c.n_rows)
@@ -468,8 +471,8 @@ def rank_metrics(users, items, train, test, k, out, covered, how, int simd=0):
     w.end(status)
 
 
-cdef class Text:
-    """Bytes, held for the time of a call."""
+cdef class Bytes:
+    """The bytes of an object: they cannot be freed while this object lives."""
     cdef Py_buffer view
 
     def __cinit__(self, data):
@@ -479,9 +482,9 @@ cdef class Text:
         PyBuffer_Release(&self.view)
 
 
-def count_lines(data, how):
-    cdef Workspace w = workspace_for(how)
-    cdef Text text = Text(data)
+def count_lines(data, workspace):
+    cdef Workspace w = workspace_for(workspace)
+    cdef Bytes text = Bytes(data)
     cdef int64_t n_lines = 0
     cdef int32_t status
     with nogil:
@@ -490,11 +493,12 @@ def count_lines(data, how):
     return n_lines
 
 
-def parse_numbers(data, numbers, how, bint names=False):
-    """Fills numbers (fields x count_lines), with `names` ids and where names begin and end; returns
-    (lines taken, [(rejected, first line)] by reason)."""
-    cdef Workspace w = workspace_for(how)
-    cdef Text text = Text(data)
+def parse_numbers(data, numbers, workspace, bint names=False):
+    """Fills numbers (fields x count_lines); with `names`, its rows are ids and where each name begins and ends.
+
+    Returns the number of good lines, and for each reason how many lines were rejected and the first of them."""
+    cdef Workspace w = workspace_for(workspace)
+    cdef Bytes text = Bytes(data)
     cdef Buffer out = Buffer(numbers, "q", 2, True)
     cdef int64_t n_lines = out.size(1), n_good = 0
     cdef int64_t rejected[CYMBALS_LINE_REASONS]
@@ -515,9 +519,9 @@ def parse_numbers(data, numbers, how, bint names=False):
     return n_good, [(rejected[i], first[i]) for i in range(CYMBALS_LINE_REASONS)]
 
 
-def number_ids(ids, int64_t lowest, table, how):
-    """Fills table (int32, one for each number from `lowest` on); returns how many distinct ids there are."""
-    cdef Workspace w = workspace_for(how)
+def number_ids(ids, int64_t lowest, table, workspace):
+    """Fills table (int32): table[id - lowest] is the id's place among the distinct ids. Returns how many these are."""
+    cdef Workspace w = workspace_for(workspace)
     cdef Buffer i = Buffer(ids, "q", 1), t = Buffer(table, "i", 1, True)
     cdef int64_t n_distinct = 0
     cdef int32_t status
@@ -528,9 +532,9 @@ def number_ids(ids, int64_t lowest, table, how):
     return n_distinct
 
 
-def look_up_ids(ids, int64_t lowest, table, places, how):
-    """Fills places (int32, one an id) from such a table."""
-    cdef Workspace w = workspace_for(how)
+def look_up_ids(ids, int64_t lowest, table, places, workspace):
+    """Fills places (int32, one for each id) from a table that number_ids filled."""
+    cdef Workspace w = workspace_for(workspace)
     cdef Buffer i = Buffer(ids, "q", 1), t = Buffer(table, "i", 1), p = Buffer(places, "i", 1, True).need(i.size())
     cdef int32_t status
     with nogil:

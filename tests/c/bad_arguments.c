@@ -1,14 +1,13 @@
-/* What is wrong with the arguments of a call is refused with BAD_ARGUMENT and a message that names the one concerned,
- * before anything is written. */
+/* Wrong arguments are refused with BAD_ARGUMENT and a message that names the argument, before anything is written. */
 #include <cymbals/cymbals.h>
 
 #include "check.h"
 #include "problem.h"
 
 static cymbals_workspace *workspace;
-static int thing; /* the bad one that is in use */
+static int thing; /* number of the bad argument that is passed */
 
-/* Whatever functions may write to, filled with a pattern that must stay. */
+/* All outputs of the functions, filled with a pattern that they must not change. */
 static union {
     unsigned char bytes[512];
     double numbers[64];
@@ -86,7 +85,7 @@ static const cymbals_csr *bad_csr(int i) {
     if (i == 10) c.value_type = CYMBALS_INT64;
     return &c;
 }
-enum { BAD_PATTERNS = 9, BAD_CSRS = 11 }; /* the last two where values are read */
+enum { BAD_PATTERNS = 9, BAD_CSRS = 11 }; /* the last two are for functions that read values */
 
 static const cymbals_objective *bad_objective(int i) {
     static cymbals_objective o;
@@ -344,7 +343,7 @@ static void test_search(void) {
 #undef TOPK
     cymbals_index_destroy(index);
 
-    /* *index is null on failure, as cymbals.h has it of a workspace */
+    /* *index becomes null on failure */
     for (int i = 0; i < BAD_MATRICES; i++) {
         index = (cymbals_index *)&out;
         WHERE("index_create, bad matrix %d", i);
@@ -426,7 +425,7 @@ static void test_files(void) {
     REFUSED(cymbals_number_ids(workspace, 2, ids, 5, INT64_MAX, out.small, out.wholes + 32), "range");
     REFUSED(cymbals_number_ids(workspace, 2, ids, 5, 5, NULL, out.wholes + 32), "table");
     REFUSED(cymbals_number_ids(workspace, 2, ids, 5, 5, out.small, NULL), "n_distinct");
-    int32_t used[5]; /* this one call may leave anything in its table */
+    int32_t used[5]; /* after this call the table's contents are undefined */
     REFUSED(cymbals_number_ids(workspace, 2, ids, 5, 4, used, out.wholes), "ids");
     REFUSED(cymbals_number_ids(workspace, 2, ids, 6, 5, used, out.wholes), "ids");
     REFUSED(cymbals_look_up_ids(workspace, -1, ids, 5, 5, table, out.small), "n is -1");

@@ -1,5 +1,5 @@
-/* Checks of the C tests. One that fails prints where, what and, after WHERE, with which parameters; main returns
- * finish(), which is 1 where any did. */
+/* Checks of the C tests. A check that fails prints its place, its text and the parameters that WHERE has set; main
+ * returns finish(), which is 1 if any check failed. */
 #ifndef CHECK_H
 #define CHECK_H
 
@@ -17,7 +17,7 @@ static char where[200];
 #define CHECK_EQUAL(a, b) check_equal((int64_t)(a), (int64_t)(b), __FILE__, __LINE__, #a, #b)
 #define CHECK_NEAR(a, b, tolerance) check_near((a), (b), (tolerance), __FILE__, __LINE__, #a, #b)
 #define CHECK_SAME(a, b, n_bytes) check(memcmp((a), (b), (n_bytes)) == 0, __FILE__, __LINE__, "%s is not %s", #a, #b)
-/* The status of a call with `workspace`; its message is what a failure prints. */
+/* Checks the status of a call with `workspace`; a failure prints the workspace's message. */
 #define CHECK_OK(call) check_ok((call), workspace, __FILE__, __LINE__, #call)
 
 #define check(holds, file, line, ...)                           \

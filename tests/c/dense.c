@@ -14,7 +14,7 @@ static void test_gram(cymbals_workspace *workspace, int64_t n, int64_t f, int64_
     free(m.data), free(gram), free(wanted);
 }
 
-/* Of a decomposition known beforehand: signs, order, and eigenvalues below 0, which are rounding. */
+/* Signs and order of a known decomposition; eigenvalues below 0, which are rounding errors, become 0. */
 static void test_basis(cymbals_workspace *workspace) {
     WHERE("basis");
     const double values[] = {-1e-18, 2, 5}, vectors[] = {0, 0, -1, 0.6, -0.8, 0, 0.8, 0.6, 0};
@@ -30,7 +30,7 @@ static void test_basis(cymbals_workspace *workspace) {
     CHECK_EQUAL(cymbals_basis(workspace, 3, infinite, vectors, 0.5, spectrum, basis), CYMBALS_BAD_VALUE);
 }
 
-/* In the basis of its Gramian, a matrix has a diagonal one: the spectrum. */
+/* After a rotation to the basis of its Gramian, a matrix has a diagonal Gramian: the spectrum. */
 static void test_rotate(cymbals_workspace *workspace, int64_t n, int64_t f, int64_t stride, int32_t type) {
     WHERE("rotate %lld x %lld, stride %lld, type %d", (long long)n, (long long)f, (long long)stride, (int)type);
     const double near = type == CYMBALS_FLOAT32 ? 1e-5 : 1e-12;

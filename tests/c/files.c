@@ -10,7 +10,7 @@ typedef struct {
     int64_t n_lines, numbers[3 * MOST_LINES], n_good, rejected[CYMBALS_LINE_REASONS], first[CYMBALS_LINE_REASONS];
 } parsed;
 
-/* n_fields 0: names. The text is copied to where nothing may be read behind it. */
+/* n_fields 0: names. The text is copied to the end of an allocation, so that sanitizers see reads beyond it. */
 static parsed parse(cymbals_workspace *workspace, const char *from, int32_t n_fields) {
     parsed p;
     const int64_t size = (int64_t)strlen(from);
@@ -93,7 +93,7 @@ static void test_ids(cymbals_workspace *workspace) {
     CHECK_OK(cymbals_look_up_ids(workspace, 0, NULL, 0, 0, NULL, NULL));
 }
 
-/* Ids spread over several blocks of the table. */
+/* Ids that are spread over several blocks of the table. */
 static void test_many_ids(cymbals_workspace *workspace) {
     enum { RANGE = 300000, STEP = 7 };
     int64_t *ids = allocate(RANGE / STEP, sizeof *ids), n_distinct, n = RANGE / STEP;

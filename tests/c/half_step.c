@@ -8,7 +8,7 @@ enum { ROWS = 40, COLS = 60, RANK = 9 };
 
 typedef struct {
     cymbals_csr rows;
-    cymbals_matrix fixed, start; /* fixed stands in the basis of its Gramian */
+    cymbals_matrix fixed, start; /* fixed is in the basis of its Gramian */
     double gram[RANK * RANK], spectrum[RANK], row_reg[ROWS];
     cymbals_objective objective;
 } problem;
@@ -86,7 +86,7 @@ static void test_solvers(cymbals_workspace *workspace, problem *p) {
     test_rows(workspace, p, &options);
 }
 
-/* A half-step that reads the 16-bit copy has its digits, and no more. */
+/* A half-step that reads the 16-bit copy is as accurate as 16 bits, and not more. */
 static void test_compact(cymbals_workspace *workspace) {
     WHERE("compact");
     problem p = make_problem(workspace, CYMBALS_FLOAT32, CYMBALS_INT32, CYMBALS_FLOAT32, CYMBALS_HU, CYMBALS_LOG);
@@ -118,7 +118,7 @@ static void test_loss(cymbals_workspace *workspace, problem *p) {
     CHECK_NEAR(loss, wanted, fabs(wanted) * near(p->fixed.type));
 }
 
-/* Matrices without rows on either side, on a workspace that holds nothing yet. */
+/* Matrices without rows on either side, with a new workspace. */
 static void test_nothing(int32_t type) {
     WHERE("nothing, type %d", (int)type);
     const int64_t indptr[3] = {0, 0, 0};
@@ -149,7 +149,7 @@ static void test_nothing(int32_t type) {
         }
 }
 
-/* A row that has no solution is named; the others are solved. */
+/* The failing row is reported; the others are solved. */
 static void test_failing_row(cymbals_workspace *workspace) {
     WHERE("failing row");
     problem p = make_problem(workspace, CYMBALS_FLOAT64, CYMBALS_INT64, CYMBALS_FLOAT64, CYMBALS_HU, CYMBALS_LINEAR);

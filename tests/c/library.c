@@ -1,4 +1,4 @@
-/* What the library says about itself, workspaces, and the table of all functions. */
+/* Version and messages of the library, workspaces, and the table of all functions. */
 #include <cymbals/cymbals.h>
 
 #include "check.h"

@@ -1,11 +1,11 @@
-/* What a workspace holds after a half-step, and that calls which find their memory in it allocate nothing. */
+/* What a workspace keeps after a half-step, and that a later call for which this is enough allocates nothing. */
 #include <cymbals/cymbals.h>
 
 #include "check.h"
 #include "problem.h"
 
-/* Counts what the C library hands out, through glibc's other names of the same functions. Not under sanitizers and
- * valgrind, which bring functions of their own: those are told by -DNO_COUNTING. */
+/* Counts allocations: these functions replace the C library's, and call glibc's other names for them. -DNO_COUNTING
+ * switches this off for sanitizers and valgrind, which replace the same functions. */
 #if defined(__GLIBC__) && !defined(NO_COUNTING)
 enum { COUNTING = 1 };
 extern void *__libc_malloc(size_t);

@@ -1,4 +1,4 @@
-/* What the machine does at most is more than nothing. */
+/* All measured limits of the machine are above 0. */
 #include <cymbals/cymbals.h>
 
 #include "check.h"

@@ -1,4 +1,5 @@
-/* Inputs of the C tests, made from a seed: matrices and CSR of any type, their elements read and written as doubles. */
+/* Inputs of the C tests, made from a seed: matrices and CSR of any type. Their elements are read and written as
+ * doubles. */
 #ifndef PROBLEM_H
 #define PROBLEM_H
 
@@ -33,7 +34,7 @@ static inline double element(const cymbals_matrix *m, int64_t i, int64_t j) {
     return real(m->data, m->type, i * m->stride + j);
 }
 
-/* At least one byte, so that null always means that there is none left. */
+/* At least one byte, so that null always means that memory is short. */
 static inline void *allocate(int64_t n, size_t size) {
     void *memory = malloc((size_t)n * size + (n == 0));
     if (!memory) abort();
@@ -51,7 +52,7 @@ static inline double uniform(uint64_t *state) {
     return (double)((z ^ z >> 31) >> 11) / 9007199254740992.0;
 }
 
-/* Elements in [-size, size); NaN stands between the columns and the stride, where nobody should look. */
+/* Elements in [-size, size); between the columns and the stride are NaN, which no function may read. */
 static inline cymbals_matrix random_matrix(int64_t n_rows, int64_t n_cols, int64_t stride, int32_t type, double size,
                                            uint64_t seed) {
     cymbals_matrix m = {sizeof m, allocate(n_rows * stride, size_of(type)), n_rows, n_cols, stride, type};
@@ -66,7 +67,8 @@ static inline cymbals_matrix copy_matrix(const cymbals_matrix *m) {
     return copy;
 }
 
-/* Whole values from 1 to 5 in rising columns; where there is room, row 1 is empty, row 2 has one entry, row 3 all. */
+/* Whole values from 1 to 5, columns sorted. If there are so many rows, row 1 is empty, row 2 has one entry, row 3 all.
+ */
 static inline cymbals_csr random_csr(int64_t n_rows, int64_t n_cols, double density, int32_t index_type,
                                      int32_t value_type, uint64_t seed) {
     int64_t *indptr = allocate(n_rows + 1, sizeof *indptr), n = 0;

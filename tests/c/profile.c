@@ -1,4 +1,4 @@
-/* What a recording workspace says of its calls. */
+/* The spans and row classes of a workspace that records. */
 #include <cymbals/cymbals.h>
 
 #include "check.h"
@@ -37,7 +37,7 @@ static void test_records(int32_t n_threads) {
             CHECK(s->rows == 0 && s->flops == 0);
             continue;
         }
-        int64_t around = 0; /* whole calls that this stretch lies in */
+        int64_t around = 0; /* spans of whole calls that contain this span */
         for (int64_t j = 0; j < n; j++)
             around += spans[j].thread < 0 && spans[j].begin <= s->begin && s->end <= spans[j].end;
         CHECK_EQUAL(around, 1);
@@ -73,7 +73,7 @@ static void test_records(int32_t n_threads) {
     cymbals_workspace_destroy(workspace);
 }
 
-/* A workspace that does not record has nothing to say. */
+/* A workspace that does not record has no spans and no row classes. */
 static void test_no_records(cymbals_workspace *workspace) {
     WHERE("no records");
     const cymbals_span *spans;

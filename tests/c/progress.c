@@ -1,4 +1,5 @@
-/* The progress function: who calls it with what, how it ends a call early, and that a workspace in use is refused. */
+/* The progress function: on which thread and with which numbers it is called, how it cancels a call, and that another
+ * call cannot use the workspace meanwhile. */
 #include <cymbals/cymbals.h>
 #include <pthread.h>
 
@@ -9,8 +10,8 @@ enum { ROWS = 500, COLS = 300, RANK = 8, K = 3 };
 
 typedef struct {
     pthread_t caller;
-    int64_t calls, last, wanted_total, cancel_at; /* done from which on to cancel */
-    cymbals_workspace *busy;                      /* null, or what to call meanwhile */
+    int64_t calls, last, wanted_total, cancel_at; /* cancel_at: rows done at which to cancel */
+    cymbals_workspace *busy;                      /* null, or a workspace in use, to be called with */
 } watch;
 
 /* Calls with a workspace that another call uses. */
@@ -81,7 +82,7 @@ static void test_function(int function, int32_t n_threads, int64_t cancel_at) {
     w.busy = workspace;
     const int32_t status = run(workspace, function, &solved);
     CHECK(w.calls > 0);
-    /* with more threads, the others may do all rows before the caller's has done any */
+    /* other threads may finish all rows before the caller's thread starts */
     if (n_threads == 1 && cancel_at > ROWS) CHECK_EQUAL(w.last, ROWS);
     CHECK_EQUAL(status, w.last >= cancel_at ? CYMBALS_CANCELLED : CYMBALS_OK);
     CHECK_EQUAL(strstr(cymbals_workspace_message(workspace), "cancelled") != NULL, status == CYMBALS_CANCELLED);
@@ -89,7 +90,8 @@ static void test_function(int function, int32_t n_threads, int64_t cancel_at) {
     cymbals_workspace_destroy(workspace);
 }
 
-/* Each row is as it was or done; with one thread there are both, but none is done if the first call says so. */
+/* Each row is unchanged or finished; with one thread there are both, but all are unchanged if the first call cancels.
+ */
 static void test_cancelled_rows(int32_t n_threads, int64_t cancel_at) {
     WHERE("rows, %d threads, cancelled at %lld", (int)n_threads, (long long)cancel_at);
     watch w = {pthread_self(), 0, -1, ROWS, cancel_at, NULL};

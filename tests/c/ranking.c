@@ -23,7 +23,7 @@ static void make_whole(cymbals_matrix *m) {
 /* The k best of a query: the best of all, then the best of the others, and so on. */
 static void check_brute_force(const search *s, const int64_t *ids, const void *scores) {
     const int64_t n = s->items.n_rows;
-    double *score = allocate(n, sizeof *score); /* NaN for items that are out of the race */
+    double *score = allocate(n, sizeof *score); /* NaN for items that do not count */
     for (int64_t q = 0; q < s->queries.n_rows; q++) {
         for (int64_t i = 0; i < n; i++) score[i] = s->list ? NAN : 0;
         for (int64_t i = 0; s->list && i < s->n_list; i++) score[s->list[i]] = 0;
@@ -166,7 +166,8 @@ int main(void) {
     for (int t = 0; t < 2; t++)
         for (int i = 0; i < 2; i++) {
             test_searches(workspace, 9, 30, 5, 4, float_types[t], index_types[i]);
-            test_searches(workspace, 9, 30, 5, 40, float_types[t], index_types[i]); /* more than there are */
+            test_searches(workspace, 9, 30, 5, 40, float_types[t],
+                          index_types[i]); /* k is larger than the number of items */
             test_searches(workspace, 0, 30, 5, 4, float_types[t], index_types[i]);
             test_searches(workspace, 9, 0, 5, 4, float_types[t], index_types[i]);
             test_searches(workspace, 4, 3000, 17, 70, float_types[t], index_types[i]); /* the index screens */

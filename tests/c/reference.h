@@ -1,4 +1,4 @@
-/* Slow and obvious answers in float64, which the C tests hold the library's against. */
+/* Slow and obvious computations in float64, with which the C tests compare the library's results. */
 #ifndef REFERENCE_H
 #define REFERENCE_H
 
@@ -16,8 +16,8 @@ static inline double *reference_gram(const cymbals_matrix *m) {
     return gram;
 }
 
-/* Eigenvalues of a symmetric matrix by rising size, and row k of `vectors` the vector of values[k]; `matrix` is used
- * up. Cyclic Jacobi rotations (Golub, Van Loan, Matrix Computations, 8.5). */
+/* Eigenvalues of a symmetric matrix, lowest first; row k of `vectors` is the eigenvector of values[k]. `matrix` is
+ * overwritten. Cyclic Jacobi rotations (Golub, Van Loan, Matrix Computations, 8.5). */
 static inline void jacobi(double *matrix, int64_t f, double *values, double *vectors) {
     for (int64_t i = 0; i < f * f; i++) vectors[i] = i % (f + 1) == 0;
     for (int sweep = 0; sweep < 30; sweep++)

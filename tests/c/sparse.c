@@ -1,4 +1,4 @@
-/* cymbals_transpose, cymbals_from_triplets and cymbals_check_csr, of every pair of types. */
+/* cymbals_transpose, cymbals_from_triplets and cymbals_check_csr, for every pair of types. */
 #include <cymbals/cymbals.h>
 
 #include "check.h"
@@ -28,7 +28,7 @@ static void test_transpose(cymbals_workspace *workspace, int64_t n_rows, int64_t
     free(indptr), free(indices), free(values);
 }
 
-/* Against a dense table of sums. */
+/* Compares with a dense table of sums. */
 static void test_from_triplets(cymbals_workspace *workspace, int64_t n, int64_t n_rows, int64_t n_cols,
                                int32_t index_type, int32_t value_type) {
     WHERE("%lld triplets, types %d %d", (long long)n, (int)index_type, (int)value_type);
@@ -61,7 +61,7 @@ static void test_from_triplets(cymbals_workspace *workspace, int64_t n, int64_t 
     free(rows), free(cols), free(indices), free(values), free(sums), free(indptr), free(dense);
 }
 
-/* One thing wrong at a time, and the worst of several. */
+/* One problem at a time, then several, of which the worst is reported. */
 static void test_check_csr(cymbals_workspace *workspace, int32_t index_type, int32_t value_type) {
     WHERE("check_csr, types %d %d", (int)index_type, (int)value_type);
     cymbals_csr m = random_csr(9, 12, 0.5, index_type, value_type, 8);

@@ -1,5 +1,5 @@
-/* threads [callers] [OpenMP threads of each] [rounds]: callers that fit and search at once, with a workspace each and
- * all inputs shared, an index among them. Each must get what one caller alone gets, to the bit. */
+/* threads [callers] [OpenMP threads of each] [rounds]: callers fit and search at the same time. Each has its own
+ * workspace; all inputs are shared, an index among them. Each must get what a single caller gets, bit for bit. */
 #include <cymbals/cymbals.h>
 #include <pthread.h>
 
@@ -8,7 +8,7 @@
 
 enum { USERS = 400, ITEMS = 2200, RANK = 16, K = 10, HALF_STEPS = 4, N_K = 2, ENTRIES = 30000 };
 
-/* Shared, and read only. */
+/* Shared by all callers, which only read them. */
 static cymbals_csr by_user, by_item, held_out;
 static cymbals_matrix start_x, start_y;
 static cymbals_index *shared_index;
@@ -24,7 +24,7 @@ typedef struct {
     uint8_t covered[N_K * ITEMS];
 } results;
 
-/* One half-step, both sides turned into the basis of the fixed one. 0 where all went well. */
+/* One half-step, with both sides rotated to the basis of the fixed one. Returns 0 on success. */
 static int half_step(cymbals_workspace *workspace, const cymbals_csr *rows, cymbals_matrix *fixed,
                      cymbals_matrix *solved, double *spectrum) {
     const cymbals_objective hu = {sizeof hu, CYMBALS_HU, CYMBALS_LOG, 1, 1, 1};
@@ -40,7 +40,7 @@ static int half_step(cymbals_workspace *workspace, const cymbals_csr *rows, cymb
     return status | cymbals_half_step(workspace, rows, &hu, fixed, spectrum, solved, &options, &info);
 }
 
-/* 0 where all went well: checks are counted by one thread alone. */
+/* Returns 0 on success; it makes no checks itself, as only one thread may count them. */
 static int work(cymbals_workspace *workspace, results *r) {
     const int64_t ks[N_K] = {5, K}, begin = by_user.indptr[7];
     const cymbals_objective hu = {sizeof hu, CYMBALS_HU, CYMBALS_LOG, 1, 1, 1};
@@ -66,7 +66,7 @@ static int work(cymbals_workspace *workspace, results *r) {
     return status | cymbals_transpose(workspace, &by_user, r->t_indptr, r->t_indices, CYMBALS_INT32, r->t_values);
 }
 
-/* Part by part, since not all of `results` is written. */
+/* Compares part by part, since not all of `results` is written. */
 static int same(const results *a, const results *b) {
     const size_t n = (size_t)by_user.indptr[USERS];
     return memcmp(a->x, b->x, sizeof a->x) == 0 && memcmp(a->y, b->y, sizeof a->y) == 0 &&

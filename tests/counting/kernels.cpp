@@ -40,11 +40,11 @@ using counting::tally;
 
 // Counts what `solve` does with a row.
 template <class T, class F>
-Solve count_row(int way, const Row<T> &row, const Work<T> &work, F solve) {
+Outcome count_row(int way, const Row<T> &row, const RowScratch<T> &work, F solve) {
     tally = {};
     if (!work.gathered) return solve();  // an attempt in float64, which the record leaves out
     int64_t last = 0;
-    for (int64_t i = 0; i < row.n + kGroup; i++) last = row.where[i] > last ? row.where[i] : last;
+    for (int64_t i = 0; i < row.n + kGroup; i++) last = row.indices[i] > last ? row.indices[i] : last;
     tally.fixed = row.compact.rows ? Range(row.compact.rows, (last + 1) * row.compact.stride)
                                    : Range(row.full.rows, (last + 1) * row.full.stride);
     tally.tile = Range(work.tile, work.tile_rows * work.ld);
@@ -52,7 +52,7 @@ Solve count_row(int way, const Row<T> &row, const Work<T> &work, F solve) {
     tally.noted = *work.gathered;
     tally.gathering = true;
     tally.exact = way != 0;
-    const Solve outcome = solve();
+    const Outcome outcome = solve();
     tally.look();
     const int length = 63 - __builtin_clzll((uint64_t)row.n);
     Count &gather = counts.gather[way][length], &rest = counts.solve[way][length];
@@ -63,15 +63,15 @@ Solve count_row(int way, const Row<T> &row, const Work<T> &work, F solve) {
     return outcome;
 }
 template <class T>
-Solve count_cg(const Row<T> &row, const Work<T> &work, const Stop &stop, T *x, CgSteps *steps) {
+Outcome count_cg(const Row<T> &row, const RowScratch<T> &work, const Stop &stop, T *x, CgSteps *steps) {
     return count_row(0, row, work, [&] { return solve_cg(row, work, stop, x, steps); });
 }
 template <class T>
-Solve count_dual(const Row<T> &row, const Work<T> &work, T *x) {
+Outcome count_dual(const Row<T> &row, const RowScratch<T> &work, T *x) {
     return count_row(1, row, work, [&] { return solve_dual(row, work, x); });
 }
 template <class T>
-Solve count_primal(const Row<T> &row, const Work<T> &work, T *x) {
+Outcome count_primal(const Row<T> &row, const RowScratch<T> &work, T *x) {
     return count_row(2, row, work, [&] { return solve_primal(row, work, x); });
 }
 
@@ -122,6 +122,12 @@ Kernels<T> counting_kernels() {
 }  // namespace
 
 extern const KernelTable kernels_baseline;
-const KernelTable kernels_baseline = {"baseline", counting_kernels<float>(), counting_kernels<double>(), nullptr};
+const KernelTable kernels_baseline = [] {
+    KernelTable all = {};
+    all.name = "baseline";
+    all.f32 = counting_kernels<float>();
+    all.f64 = counting_kernels<double>();
+    return all;
+}();
 
 }  // namespace cymbals

@@ -1,4 +1,4 @@
-"""Calls as their workspaces recorded them, taken apart into phases whose times add up."""
+"""Recorded calls of the core, divided into phases whose times add up to those of the calls."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 
 def _struct(**fields: str) -> np.dtype[Any]:
-    """A C struct of names by type, in this order."""
+    """The dtype of a C struct: its field names by type, in the order of the struct."""
     return np.dtype([(name, kind) for kind, names in fields.items() for name in names.split()], align=True)
 
 
-# cymbals_span and cymbals_row_class of cymbals.h, and its phases.
+# cymbals_span, cymbals_row_class, the phases and the recorded solvers of cymbals.h: tests/test_abi.py compares them.
 SPAN = _struct(i8="begin end rows entries", f8="flops bytes", i4="phase thread n_threads reserved")
 ROW_CLASS = _struct(
     i4="thread solver length",
@@ -27,7 +27,7 @@ SOLVERS = {1: "cg", 3: "dual", 4: "primal"}
 
 @dataclass
 class Sum:
-    """What a phase took and did. Times are nanoseconds; those of threads add up to less than `time` where they waited."""
+    """Time and work of a phase. Times are nanoseconds; a thread that waited has less than `time`."""
 
     time: float = 0.0
     threads: dict[int, float] = field(default_factory=dict)
@@ -52,7 +52,7 @@ class Sum:
 
 @dataclass
 class Call:
-    """A call of the core, or a block of Python without the calls inside it (`nested`)."""
+    """A call of the core, or a block of Python code; `nested` is the time of the calls inside the block."""
 
     iteration: int
     side: str
@@ -65,7 +65,7 @@ class Call:
     row_classes: NDArray[Any] = field(default_factory=lambda: np.empty(0, ROW_CLASS))
 
     def sums(self) -> dict[str, Sum]:
-        """By phase; their times add up to the call's."""
+        """The sums by phase; their times add up to the time of the call without `nested`."""
         whole = float(self.end - self.begin - self.nested)
         parts: dict[str, Sum] = {}
         for number in np.unique(self.spans["phase"]) if self.phase != "core" else ():
@@ -85,7 +85,7 @@ class Call:
         return parts
 
     def _solvers(self, region: Sum) -> dict[str, Sum]:
-        """A region in which threads solve rows: by what they were at, on average over the threads, and how they waited."""
+        """Divides a phase that solves rows into gathering, solvers, waiting and the rest; times are means over threads."""
         n = self.n_threads
         parts = {"gather": Sum()} | {name: Sum() for name in SOLVERS.values()}
         for row in self.row_classes:

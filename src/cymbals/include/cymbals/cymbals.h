@@ -1,22 +1,28 @@
 /* cymbals.h: the C interface of libcymbals, alternating least squares over CSR rows.
  *
- * Inputs are borrowed for the time of a call, results go to memory of the caller, and every function that can fail
- * returns a cymbals_status. Nothing is kept between calls but in a workspace, which says how many threads work, with
- * which instructions, and holds the memory they need: one call at a time uses it, so that threads that call at once
- * have one each, while they may share all inputs, an index among them. Matrices are row-major.
+ * Functions read their inputs only during the call, and write results to memory that the caller owns. Every function
+ * that can fail returns a cymbals_status. Matrices are row-major.
  *
- * A fit repeats, for either side, with the other as `fixed` (examples/embed/c shows it whole):
- *     cymbals_gram(fixed); the eigendecomposition of that (any LAPACK's dsyevd); cymbals_basis;
+ * A workspace keeps state between calls, and nothing else does: it sets the number of threads and the instruction set,
+ * and holds memory. One call at a time can use a workspace, so threads that call at the same time need one each. They
+ * may share all inputs, such as matrices and an index.
+ *
+ * A fit repeats these steps, first for one side, then with the two sides exchanged (examples/embed/c has all of it):
+ *     cymbals_gram(fixed); its eigendecomposition (with dsyevd of any LAPACK); cymbals_basis;
  *     cymbals_rotate(fixed); cymbals_rotate(solved); cymbals_half_step(rows, fixed, solved).
  *
- * Null pointers, sizes, shapes, types and options that will not do are CYMBALS_BAD_ARGUMENT, with nothing written where
- * no function says otherwise; so is a workspace that another call uses, or that was made before a fork in whose child
- * its threads are gone. Workspaces that such a child makes itself work on one thread. It is the caller's duty that
- * memory is as large as sizes say, that outputs overlap nothing, and that CSR matrices are good: functions trust indptr
- * and indices, and cymbals_check_csr tells whether they may.
+ * Functions check pointers, sizes, shapes, types and options. If one is wrong they return CYMBALS_BAD_ARGUMENT and
+ * write no output, unless their comment says otherwise. They trust three things. Memory must be as large as the sizes
+ * say. Outputs must overlap nothing else. indptr and indices of CSR matrices must be valid; cymbals_check_csr checks
+ * them.
  *
- * Structs that begin with struct_size may grow in later versions of an ABI: set it with sizeof. Enumerations are passed
- * as int32_t. Functions are safe to call from any thread, and none but those that take or make a workspace allocate.
+ * CYMBALS_BAD_ARGUMENT is also returned for a workspace that another call is using, and, in the child of a fork, for a
+ * workspace of several threads that was made before the fork: its threads do not exist there. In such a child, new
+ * workspaces run on one thread.
+ *
+ * Structs that begin with struct_size may grow in later versions of the ABI: set struct_size with sizeof. Enumerations
+ * are passed as int32_t. Functions can be called from any thread. Only functions that take or make a workspace
+ * allocate.
  */
 #ifndef CYMBALS_H
 #define CYMBALS_H
@@ -43,61 +49,63 @@ extern "C" {
 
 typedef enum cymbals_status {
     CYMBALS_OK = 0,
-    CYMBALS_BAD_ARGUMENT = 1, /* cymbals_workspace_message names it and says what it should be */
+    CYMBALS_BAD_ARGUMENT = 1, /* cymbals_workspace_message says which, and what it should be */
     CYMBALS_NO_MEMORY = 2,
-    CYMBALS_NO_SIMD = 3,    /* the instruction set asked for is unknown or not on this machine */
-    CYMBALS_INDEFINITE = 4, /* a row's system is not positive definite: see the failing row */
+    CYMBALS_NO_SIMD = 3,    /* the instruction set is unknown, or this machine does not have it */
+    CYMBALS_INDEFINITE = 4, /* a row's system is not positive definite: info->failed_row tells which */
     CYMBALS_BAD_VALUE = 5,  /* a row's solution, or a matrix, is not finite */
-    CYMBALS_CANCELLED = 6,  /* the progress function said so */
-    CYMBALS_TOO_HEAVY = 7   /* a row's targets add up to more than its type can resolve: see the failing row */
+    CYMBALS_CANCELLED = 6,  /* the progress function returned a number other than 0 */
+    CYMBALS_TOO_HEAVY = 7   /* a row's targets sum to more than its type can resolve: see info->failed_row */
 } cymbals_status;
 
 /* Element types. */
 enum { CYMBALS_FLOAT32 = 0, CYMBALS_FLOAT64 = 1, CYMBALS_INT32 = 2, CYMBALS_INT64 = 3 };
 
-/* Instruction sets. AUTO is $CYMBALS_SIMD where set, else the best that this machine has. */
+/* Instruction sets. AUTO is the one that the environment variable CYMBALS_SIMD names; if it is not set, the best of
+ * this machine. */
 enum { CYMBALS_AUTO = 0, CYMBALS_BASELINE = 1, CYMBALS_AVX2 = 2, CYMBALS_AVX512 = 3 };
 
 /* -- The library ------------------------------------------------------------------------------------------------ */
 
-/* CYMBALS_ABI_VERSION of the library: another number than the header's means that they do not fit each other. */
+/* CYMBALS_ABI_VERSION of the library. If it differs from the header's, the two do not fit together. */
 CYMBALS_API int32_t cymbals_abi_version(void);
 CYMBALS_API const char *cymbals_version(void);
 CYMBALS_API const char *cymbals_compiler(void);
 CYMBALS_API const char *cymbals_status_message(int32_t status);
-/* "auto", "baseline", "avx2", "avx512"; null for an unknown number. */
+/* "auto", "baseline", "avx2" or "avx512"; null if the number is unknown. */
 CYMBALS_API const char *cymbals_simd_name(int32_t simd);
-/* The instruction set that `simd` stands for here; CYMBALS_AUTO is resolved. */
+/* Sets *resolved to the instruction set that calls with `simd` run on this machine: for CYMBALS_AUTO, the one chosen.
+ */
 CYMBALS_API int32_t cymbals_simd_resolve(int32_t simd, int32_t *resolved);
 
 /* -- Workspaces --------------------------------------------------------------------------------------------------- */
 
 typedef struct cymbals_workspace cymbals_workspace;
 
-/* Called by the thread that called half_step, topk, index_topk or rank_metrics, with how many of its rows are done:
- * once before the first, then now and then, never with the same number twice; where several threads work, the caller's
- * may not see the last. Anything but 0 ends the call early, with CYMBALS_CANCELLED: each row is then as it was or done.
- */
+/* half_step, topk, index_topk and rank_metrics call it on the thread that called them, with the number of rows done so
+ * far: once before the first row, then from time to time, each time with a larger number. With several threads the last
+ * call may come before all rows are done. If it returns a number other than 0, the call ends early with
+ * CYMBALS_CANCELLED; each row is then either finished or unchanged. */
 typedef int32_t (*cymbals_progress)(void *context, int64_t done, int64_t total);
 
 typedef struct cymbals_workspace_options {
     size_t struct_size;
     int32_t n_threads; /* at least 1 */
     int32_t simd;
-    cymbals_progress progress; /* null for none */
+    cymbals_progress progress; /* null: none */
     void *progress_context;
-    int32_t record; /* 1: calls leave spans and row classes behind, see there */
+    int32_t record; /* 1: calls record spans and row classes, see below */
 } cymbals_workspace_options;
 #define CYMBALS_WORKSPACE_OPTIONS_INIT {sizeof(cymbals_workspace_options), 1, CYMBALS_AUTO, NULL, NULL, 0}
 
-/* On failure *workspace is null. */
+/* On failure *workspace becomes null. */
 CYMBALS_API int32_t cymbals_workspace_create(const cymbals_workspace_options *options, cymbals_workspace **workspace);
-/* Null is fine. */
+/* workspace may be null. */
 CYMBALS_API void cymbals_workspace_destroy(cymbals_workspace *workspace);
-/* What the last call with this workspace has to say beyond its status; valid until the next. A call that found the
- * workspace in use says nothing. */
+/* Why the last call with this workspace failed; empty after a success. Valid until the next call. A call that found the
+ * workspace in use leaves no message. */
 CYMBALS_API const char *cymbals_workspace_message(const cymbals_workspace *workspace);
-/* Bytes that it holds from one call to the next; a half-step leaves cymbals_half_step_bytes, or more from before. */
+/* Bytes that the workspace keeps between calls. After a half-step, at least what cymbals_half_step_bytes tells. */
 CYMBALS_API int64_t cymbals_workspace_bytes(const cymbals_workspace *workspace);
 
 /* A sparse matrix: row r holds entries indptr[r] to indptr[r + 1] - 1. */
@@ -107,7 +115,7 @@ typedef struct cymbals_csr {
     const int64_t *indptr; /* n_rows + 1 */
     const void *indices;   /* int32 or int64, each in [0, n_cols) */
     int32_t index_type;
-    const void *values; /* float32 or float64; may be null where a function reads no values */
+    const void *values; /* float32 or float64; may be null if the function reads no values */
     int32_t value_type;
 } cymbals_csr;
 
@@ -119,8 +127,10 @@ typedef struct cymbals_matrix {
     int32_t type; /* float32 or float64 */
 } cymbals_matrix;
 
-/* What a stored value r says: weights a and targets b of (alpha0 G + sum a y y' + reg) x = sum b y,
- * with w = alpha g(r), g odd: LINEAR r, LOG log(1 + r / epsilon), BINARY 1.
+/* The objective gives each stored value r a weight a and a target b. A row x then solves
+ *   (alpha0 G + sum a y y' + reg) x = sum b y,
+ * where the sums run over its entries and G is the Gramian of the fixed side. With w = alpha g(r), where g is odd and
+ * for r > 0 is r (LINEAR), log(1 + r / epsilon) (LOG) or 1 (BINARY):
  *   HU        a = 1 + |w| - alpha0;  b = 1 + w for r > 0, 0 for r < 0
  *   IALS      a = b = w
  *   EXPLICIT  a = 1, b = r (alpha0 must be 0) */
@@ -132,175 +142,189 @@ typedef struct cymbals_objective {
     double alpha, epsilon, alpha0;
 } cymbals_objective;
 
-/* How a row is solved. EXACT picks DUAL or PRIMAL by length; SOLVER_AUTO also considers CG. */
+/* How a row is solved: by conjugate gradients (CG) or exactly, with a system as large as the row (DUAL) or as the rank
+ * (PRIMAL). EXACT takes the faster of DUAL and PRIMAL for each row; SOLVER_AUTO the fastest of all three. */
 enum { CYMBALS_SOLVER_AUTO = 0, CYMBALS_CG = 1, CYMBALS_EXACT = 2, CYMBALS_DUAL = 3, CYMBALS_PRIMAL = 4 };
-/* The 16-bit copy of a float32 fixed side that CG reads: none; of sides of 2 MB and more, for up to 8 steps of solver
- * CG; always. */
+/* When CG reads a 16-bit copy of a float32 fixed side: never; if the side has at least 2 MB (and, with solver CG, if
+ * cg_steps is at most 8); always. */
 enum { CYMBALS_COMPACT_NEVER = 0, CYMBALS_COMPACT_LARGE = 1, CYMBALS_COMPACT_ALWAYS = 2 };
 typedef struct cymbals_solve_options {
     size_t struct_size;
     int32_t solver;
-    int32_t cg_steps;    /* CG: so many; SOLVER_AUTO: fewer only where an eighth of the tolerance is reached ... */
-    double cg_tolerance; /* ... more until |residual|^2 <= tolerance^2 * b'z in whitened coordinates; from a start that
-                          * explains most of a row, at least until the residual is 12.5 tolerances of the start's */
-    double relaxation;   /* a row becomes start + relaxation * (solution - start): 1 for the solution itself */
+    int32_t cg_steps;    /* CG: the number of steps. SOLVER_AUTO: the minimum, unless the residual falls below an eighth
+                          * of the tolerance first. */
+    double cg_tolerance; /* SOLVER_AUTO: stop when |residual|^2 <= cg_tolerance^2 * b'z, in whitened coordinates. If the
+                          * start explains most of a row already, a residual of 12.5 * cg_tolerance times the first one
+                          * is enough, too. */
+    double relaxation;   /* a row becomes start + relaxation * (solution - start); 1: the solution itself */
     int32_t compact;
-    double reg;            /* regularization of every row ... */
-    const double *row_reg; /* ... or of each (n_rows values), null for none */
+    double reg;            /* regularization of every row; not read if row_reg is given */
+    const double *row_reg; /* null, or the regularization of each row (n_rows values) */
 } cymbals_solve_options;
 #define CYMBALS_SOLVE_OPTIONS_INIT \
     {sizeof(cymbals_solve_options), CYMBALS_SOLVER_AUTO, 3, 0.016, 1.0, CYMBALS_COMPACT_LARGE, 0.0, NULL}
 
 typedef struct cymbals_solve_info {
-    int64_t rows_empty, rows_cg, rows_dual, rows_primal; /* by the solver that gave the result */
-    int64_t cg_steps;                                    /* over all rows tried by CG */
-    int64_t rows_retried;                                /* solved again in float64, or exactly after CG */
-    int64_t failed_row;                                  /* -1, or the lowest row that failed */
+    int64_t rows_empty, rows_cg, rows_dual, rows_primal; /* by the solver that found the solution */
+    int64_t cg_steps;                                    /* over all rows that CG tried */
+    int64_t rows_retried;                                /* second attempts: in float64, or exactly after CG */
+    int64_t failed_row;                                  /* the lowest row that failed; -1: none */
 } cymbals_solve_info;
 
-/* gram (n_cols x n_cols, float64) = matrix' matrix, both triangles. */
+/* gram (n_cols x n_cols, float64) = matrix' matrix; both triangles are written. */
 CYMBALS_API int32_t cymbals_gram(cymbals_workspace *workspace, const cymbals_matrix *matrix, double *gram);
-/* From the eigendecomposition of a Gramian to the basis that makes it diagonal: `values` (f) by rising size, row k of
- * `vectors` (f x f) the eigenvector of values[k], which is what LAPACK's column-major dsyevd leaves. Columns of `basis`
- * (f x f) are the vectors by falling eigenvalue, each with its largest entry positive; `spectrum` (f) is alpha0 times
- * the eigenvalues, at least 0. Neither may be what it is made of. BAD_VALUE where a number is not finite. */
+/* Makes the basis in which a Gramian is diagonal from its eigendecomposition. `values` (f) are the eigenvalues, lowest
+ * first, and row k of `vectors` (f x f) is the eigenvector of values[k]: this is the output of LAPACK's dsyevd, which
+ * is column-major. The columns of `basis` (f x f) become the eigenvectors, largest eigenvalue first, each with the sign
+ * that makes its largest entry positive. `spectrum` (f) becomes alpha0 times the eigenvalues, negative ones set to 0.
+ * Inputs and outputs may not share memory. BAD_VALUE if an input is not finite. */
 CYMBALS_API int32_t cymbals_basis(cymbals_workspace *workspace, int64_t f, const double *values, const double *vectors,
                                   double alpha0, double *spectrum, double *basis);
-/* matrix <- matrix basis, in place; basis is n_cols x n_cols. Scores x'y do not change if both sides are rotated. */
+/* matrix = matrix basis, in place; basis is n_cols x n_cols. If both sides are rotated, scores x'y stay the same. */
 CYMBALS_API int32_t cymbals_rotate(cymbals_workspace *workspace, cymbals_matrix *matrix, const double *basis);
-/* Solves every row of `rows` against `fixed` (n_cols x f), writing `solved` (n_rows x f), whose contents are CG's
- * starting point. The Gramian of `fixed` must be diagonal in the present basis; `spectrum` holds alpha0 times its
- * diagonal (f values, all 0 for EXPLICIT). INDEFINITE and BAD_VALUE: info->failed_row tells where, other rows are
- * solved. Indices must be valid: cymbals_check_csr tells. */
+/* Solves every row of `rows` against `fixed` (n_cols x f) and writes `solved` (n_rows x f). CG starts from what
+ * `solved` contains. The Gramian of `fixed` must be diagonal, which cymbals_basis and cymbals_rotate achieve;
+ * `spectrum` (f) is alpha0 times its diagonal, or all 0 for EXPLICIT. On INDEFINITE, BAD_VALUE and TOO_HEAVY all other
+ * rows are solved. Indices must be valid. */
 CYMBALS_API int32_t cymbals_half_step(cymbals_workspace *workspace, const cymbals_csr *rows,
                                       const cymbals_objective *objective, const cymbals_matrix *fixed,
                                       const double *spectrum, cymbals_matrix *solved,
                                       const cymbals_solve_options *options, cymbals_solve_info *info);
-/* *bytes: what a half-step of these takes of a workspace. Trusts indptr. */
+/* Sets *bytes to what such a half-step keeps in a workspace. indptr must be valid. */
 CYMBALS_API int32_t cymbals_half_step_bytes(cymbals_workspace *workspace, const cymbals_csr *rows,
                                             const cymbals_matrix *fixed, const cymbals_solve_options *options,
                                             int64_t *bytes);
-/* One row, of n entries, on the calling thread: solved (f numbers of fixed's type) as half_step would have it but for
- * the last bits, without work for the columns that it does not touch and, once the workspace has met a row as long,
- * without an allocation, second attempts aside. Indices are checked. options->reg counts, row_reg must be null. With
- * EXPLICIT and reg 0 the least ridge there is is relative to the row's own entries, not to all of `fixed`. */
+/* Solves one row of n entries on the calling thread and writes `solved` (f numbers of fixed's type). It reads only the
+ * rows of `fixed` that the entries name. It allocates only for a row longer than all before it in this workspace, and
+ * for second attempts. Indices are checked; options->row_reg must be null. The result may differ from half_step's in
+ * the last bits. With EXPLICIT and reg 0, the ridge that keeps the system solvable depends on the row's own entries
+ * here, and on all of `fixed` in half_step. */
 CYMBALS_API int32_t cymbals_solve_row(cymbals_workspace *workspace, int64_t n, const void *indices, int32_t index_type,
                                       const void *values, int32_t value_type, const cymbals_objective *objective,
                                       const cymbals_matrix *fixed, const double *spectrum, void *solved,
                                       const cymbals_solve_options *options, cymbals_solve_info *info);
-/* *loss = sum over entries of (a s^2 - 2 b s + c), s = x'y; c = b (EXPLICIT: r^2). Indices must be valid. */
+/* *loss = the sum over entries of a s^2 - 2 b s + c, with s = x'y and c = b (EXPLICIT: c = r^2). Indices must be valid.
+ */
 CYMBALS_API int32_t cymbals_loss(cymbals_workspace *workspace, const cymbals_csr *rows,
                                  const cymbals_objective *objective, const cymbals_matrix *x, const cymbals_matrix *y,
                                  double *loss);
 
 /* -- Sparse matrices ---------------------------------------------------------------------------------------------- */
 
-/* The transpose: t_indptr (n_cols + 1), t_indices (of t_index_type) and t_values (of value_type); rows come out sorted.
- * Indices must be valid, and indptr start at 0. */
+/* Writes the transpose, with sorted rows: t_indptr (n_cols + 1), t_indices (of t_index_type) and t_values (of
+ * value_type). indptr and indices must be valid. */
 CYMBALS_API int32_t cymbals_transpose(cymbals_workspace *workspace, const cymbals_csr *matrix, int64_t *t_indptr,
                                       void *t_indices, int32_t t_index_type, void *t_values);
-/* Triplets (rows and cols of index_type, values of value_type) to CSR with sorted, distinct indices (of index_type);
- * equal pairs are summed in float64, in input order. Rows and cols are checked. indices and values must hold n entries;
- * indptr[n_rows] tells how many were used. */
+/* Makes a CSR matrix of n triplets (rows and cols of index_type, values of value_type). Its indices (of index_type) are
+ * sorted and distinct: values of the same row and column are added up in float64, in input order. rows and cols are
+ * checked. indices and out_values need room for n entries; indptr[n_rows] is the number of entries written. */
 CYMBALS_API int32_t cymbals_from_triplets(cymbals_workspace *workspace, int64_t n, const void *rows, const void *cols,
                                           int32_t index_type, const void *values, int32_t value_type, int64_t n_rows,
                                           int64_t n_cols, int64_t *indptr, void *indices, void *out_values);
 
-/* What is wrong with a CSR matrix, if anything: the lowest row concerned and the entry's position. */
+/* What is wrong with a CSR matrix. A report names the first problem of this list that occurs, with its lowest row and
+ * the position of its entry. */
 enum {
     CYMBALS_CSR_GOOD = 0,
-    CYMBALS_CSR_INDPTR = 1,   /* indptr does not start at 0, or falls, or ends beyond n_entries */
+    CYMBALS_CSR_INDPTR = 1,   /* indptr does not start at 0, decreases, or ends beyond n_entries */
     CYMBALS_CSR_INDEX = 2,    /* an index outside [0, n_cols) */
-    CYMBALS_CSR_NAN = 3,      /* NaN or infinite */
-    CYMBALS_CSR_UNSORTED = 4, /* indices of a row not strictly rising */
-    CYMBALS_CSR_NEGATIVE = 5, /* only reported where nothing above is wrong */
-    CYMBALS_CSR_ZERO = 6      /* likewise: a stored zero */
+    CYMBALS_CSR_NAN = 3,      /* a value is NaN or infinite */
+    CYMBALS_CSR_UNSORTED = 4, /* the indices of a row do not strictly increase */
+    CYMBALS_CSR_NEGATIVE = 5, /* a value is negative: reported if nothing above is wrong */
+    CYMBALS_CSR_ZERO = 6      /* a stored value is 0: likewise */
 };
 typedef struct cymbals_csr_report {
     int32_t problem;
     int64_t row, position;
 } cymbals_csr_report;
-/* Takes nothing for granted but n_rows + 1 numbers in indptr and n_entries in indices and, where not null, values. */
+/* Needs n_rows + 1 numbers in indptr, and n_entries in indices and in values (which may be null); trusts nothing else.
+ */
 CYMBALS_API int32_t cymbals_check_csr(cymbals_workspace *workspace, const cymbals_csr *matrix, int64_t n_entries,
                                       cymbals_csr_report *report);
 
 /* -- Ranking ------------------------------------------------------------------------------------------------------ */
 
-/* The k best columns of queries items' a row, best first, ties to the lower item; missing places -1 and -inf.
- * item_list: null for all, else n_list rising item numbers, which are checked; item_scale: null, or a factor an item,
- * of the matrices' type; skip: null, or a CSR of items left out, row for row (n_queries x items, valid, sorted, values
- * unread). ids and scores are n_queries x k, scores of the matrices' type. */
+/* For each row of `queries`, the k items with the highest scores queries items', best first; of equal scores the lower
+ * item number comes first. If there are fewer than k, the last ids are -1 and their scores -inf. ids and scores are
+ * n_queries x k; scores have the type of the matrices.
+ * item_list: null for all items, or the n_list item numbers to choose from, strictly increasing (checked).
+ * item_scale: null, or a number for each item, of the type of the matrices, by which its scores are multiplied.
+ * skip: null, or a CSR matrix (n_queries x n_items, valid, sorted; values are not read) of items that a query must not
+ * get. */
 CYMBALS_API int32_t cymbals_topk(cymbals_workspace *workspace, const cymbals_matrix *queries,
                                  const cymbals_matrix *items, const int64_t *item_list, int64_t n_list,
                                  const void *item_scale, const cymbals_csr *skip, int64_t k, int64_t *ids,
                                  void *scores);
-/* Items prepared for searching, for few queries at a time; borrows what it is made of, and is read by many threads.
- * On failure *index is null. */
+/* Prepares items for searches with few queries each. The index keeps pointers to the inputs, which must outlive it.
+ * Several threads may search in it at the same time. On failure *index becomes null. */
 typedef struct cymbals_index cymbals_index;
 CYMBALS_API int32_t cymbals_index_create(cymbals_workspace *workspace, const cymbals_matrix *items,
                                          const int64_t *item_list, int64_t n_list, const void *item_scale,
                                          cymbals_index **index);
-/* Null is fine. */
+/* index may be null. */
 CYMBALS_API void cymbals_index_destroy(cymbals_index *index);
 CYMBALS_API int64_t cymbals_index_bytes(const cymbals_index *index);
-/* What cymbals_topk gives, to the bit. */
+/* The same results as cymbals_topk, bit for bit. */
 CYMBALS_API int32_t cymbals_index_topk(cymbals_workspace *workspace, const cymbals_index *index,
                                        const cymbals_matrix *queries, const cymbals_csr *skip, int64_t k, int64_t *ids,
                                        void *scores);
-/* Ranking quality of each user. train and test are CSR, users x items, valid and sorted; entries of test that stand
- * in train too, or whose value is not above 0, do not count. out is n_users x (2 + 4 n_k): auc, mrr, then for
- * every k precision, recall, map, ndcg; NaN where undefined. n_k is at most 100,000. covered is n_k x n_items bytes:
- * set to 1 where an item is in a top k. */
+/* Ranking quality for each user. train and test are CSR matrices, users x items, valid and sorted. Entries of test do
+ * not count if they are in train too, or if their value is not above 0. out is n_users x (2 + 4 n_k): auc, mrr, then
+ * for each k precision, recall, map and ndcg; NaN if a metric is undefined for the user. n_k is at most 100,000.
+ * covered (n_k x n_items bytes) is set to 1 for each item that is among the first k of a user. */
 CYMBALS_API int32_t cymbals_rank_metrics(cymbals_workspace *workspace, const cymbals_matrix *users,
                                          const cymbals_matrix *items, const cymbals_csr *train, const cymbals_csr *test,
                                          const int64_t *k, int32_t n_k, double *out, uint8_t *covered);
 
 /* -- Files and ids ------------------------------------------------------------------------------------------------ */
 
-/* Why a line was not taken. */
+/* Why a line was rejected. */
 enum {
-    CYMBALS_LINE_FIELDS = 1,   /* fewer or more fields than asked for */
-    CYMBALS_LINE_NUMBER = 2,   /* a field is no whole number */
-    CYMBALS_LINE_NEGATIVE = 3, /* a number below zero */
-    CYMBALS_LINE_RANGE = 4,    /* does not fit in 63 bits */
-    CYMBALS_LINE_EMPTY = 5,    /* no name */
+    CYMBALS_LINE_FIELDS = 1,   /* too few or too many fields */
+    CYMBALS_LINE_NUMBER = 2,   /* a field is not a whole number */
+    CYMBALS_LINE_NEGATIVE = 3, /* a number is negative */
+    CYMBALS_LINE_RANGE = 4,    /* a number does not fit in 63 bits */
+    CYMBALS_LINE_EMPTY = 5,    /* the name is empty */
     CYMBALS_LINE_REASONS = 6
 };
-/* Reads lines of n_fields whole numbers separated by blanks or tabs (LF or CR LF; blank lines are passed over)
- * from text. Two calls: with numbers null it only fills *n_lines, an upper bound of the lines; then numbers
- * has room for n_fields columns of the *n_lines given (too few: BAD_ARGUMENT), *n_good is what was taken,
- * rejected[reason] counts the others, and first_rejected[reason] is the number (from 1) of the first such line, 0 for
- * none. */
+/* Parses lines of n_fields whole numbers, separated by spaces or tabs. Lines end with LF or CR LF; blank lines are
+ * ignored. Call it twice. With numbers null it only sets *n_lines, an upper bound of the number of lines. Then numbers
+ * has room for n_fields columns of *n_lines numbers each (BAD_ARGUMENT if that is too few). *n_good becomes the number
+ * of lines parsed, rejected[reason] that of lines rejected, and first_rejected[reason] the number of the first of
+ * these, counted from 1; 0: none. */
 CYMBALS_API int32_t cymbals_parse_numbers(cymbals_workspace *workspace, const char *text, int64_t size,
                                           int32_t n_fields, int64_t *n_lines, int64_t *numbers, int64_t *n_good,
                                           int64_t rejected[CYMBALS_LINE_REASONS],
                                           int64_t first_rejected[CYMBALS_LINE_REASONS]);
-/* The same for lines of an id, a tab (FIELDS: there is none) and a name: three columns, the id and where in text the
- * name begins and ends, white space around it left out. */
+/* The same for lines of an id, a tab and a name; LINE_FIELDS means that there is no tab. It writes three columns: the
+ * id, and the positions in text where the name begins and ends, without white space around it. */
 CYMBALS_API int32_t cymbals_parse_names(cymbals_workspace *workspace, const char *text, int64_t size, int64_t *n_lines,
                                         int64_t *numbers, int64_t *n_good, int64_t rejected[CYMBALS_LINE_REASONS],
                                         int64_t first_rejected[CYMBALS_LINE_REASONS]);
-/* table[id - lowest] = the place of an id among the distinct ones of `ids` in rising order, -1 for every other number
- * of [lowest, lowest + range). BAD_ARGUMENT where an id lies outside; the table then holds nothing of use. */
+/* Sets table[id - lowest] to the position of id among the distinct `ids` in increasing order, and to -1 for all other
+ * numbers from lowest to lowest + range - 1. BAD_ARGUMENT if an id is outside; the table's contents are then undefined.
+ */
 CYMBALS_API int32_t cymbals_number_ids(cymbals_workspace *workspace, int64_t n, const int64_t *ids, int64_t lowest,
                                        int64_t range, int32_t *table, int64_t *n_distinct);
-/* places[i] = table[ids[i] - lowest], -1 outside the table. Any ids will do. */
+/* places[i] = table[ids[i] - lowest], or -1 if ids[i] is outside the table. */
 CYMBALS_API int32_t cymbals_look_up_ids(cymbals_workspace *workspace, int64_t n, const int64_t *ids, int64_t lowest,
                                         int64_t range, const int32_t *table, int32_t *places);
 
 /* -- Profiles ----------------------------------------------------------------------------------------------------- */
 
-/* What this machine does at most, in float32, all threads together; takes about a second and 300 MB. */
+/* The fastest that this machine computes and reads, in float32, all threads together. Takes about a second and 300 MB.
+ */
 typedef struct cymbals_peaks {
     size_t struct_size;
-    double multiply_adds; /* a second, in registers */
-    double near_bytes;    /* a second, read from the second-level cache in order */
-    double stream_bytes;  /* the same from memory */
-    double gather_rows;   /* a second: rows of 256 bytes read at random from 256 MB */
+    double multiply_adds; /* per second, in registers */
+    double near_bytes;    /* per second, read from the second-level cache in order */
+    double stream_bytes;  /* per second, read from memory in order */
+    double gather_rows;   /* per second: rows of 256 bytes, read from 256 MB in random order */
 } cymbals_peaks;
 CYMBALS_API int32_t cymbals_measure_peaks(cymbals_workspace *workspace, cymbals_peaks *peaks);
 
-/* What a call, and a thread within it, was at. WHITEN: the fixed side's lengths and 16-bit copy; SOLVE: rows. */
+/* What a call, or one thread of it, does. WHITEN computes the lengths of the fixed side's rows and their 16-bit copy;
+ * SOLVE solves rows. Both are parts of a half-step. */
 enum {
     CYMBALS_PHASE_OTHER = 0,
     CYMBALS_PHASE_GRAM = 1,
@@ -316,28 +340,30 @@ enum {
     CYMBALS_PHASE_METRICS = 11,
     CYMBALS_PHASES
 };
-/* A stretch of work of one thread, on one chunk of rows; or of a whole call, with nothing but its time. flops (a
- * multiply-add is two) and bytes (of the caller's matrices and the tiles of rows, not of vectors that stay in the
- * first-level cache) are by the model in csrc/README.md. */
+/* The time that one thread worked on a chunk of rows, or the time of a whole call. The span of a call has no rows,
+ * entries, flops or bytes. flops (a multiply-add is two) and bytes follow the cost model in csrc/README.md. bytes are
+ * those read from the caller's matrices and from tiles of rows, not from vectors in the first-level cache. */
 typedef struct cymbals_span {
-    int64_t begin, end; /* nanoseconds of the system's monotonic clock */
+    int64_t begin, end; /* nanoseconds on the system's monotonic clock */
     int64_t rows, entries;
     double flops, bytes;
-    int32_t phase, thread; /* thread -1: the whole call */
-    int32_t n_threads;     /* that shared the call's work */
+    int32_t phase, thread; /* thread is -1 for a whole call */
+    int32_t n_threads;     /* of the call */
     int32_t reserved;
 } cymbals_span;
-/* Rows of 2^length to 2^(length + 1) - 1 entries that one thread solved in one way (CG, DUAL or PRIMAL) in half-steps.
- * To gather is to weigh a row's entries, read their rows of the fixed side and, with CG, to make the first residual of
- * them meanwhile. Nanoseconds; flops and bytes by the model. */
+/* Sums over rows of 2^length to 2^(length + 1) - 1 entries that one thread solved with one solver (CG, DUAL or PRIMAL)
+ * in half-steps. Gathering a row means to weigh its entries and to read their rows of the fixed side; with CG it
+ * includes the first residual, which is computed at the same time. Times are nanoseconds; flops and bytes follow the
+ * cost model.
+ */
 typedef struct cymbals_row_class {
     int32_t thread, solver, length;
     int64_t rows, entries, cg_steps, retried;
     int64_t gather_time, solve_time;
     double gather_flops, gather_bytes, solve_flops, solve_bytes;
 } cymbals_row_class;
-/* What has been recorded since the workspace was made or made to forget; valid until its next call. *lost, if lost is
- * not null: spans that there was no memory for. */
+/* All that was recorded since the workspace was made or cymbals_workspace_forget was called; valid until the next call.
+ * lost may be null; *lost becomes the number of spans for which there was no memory. */
 CYMBALS_API int32_t cymbals_workspace_spans(cymbals_workspace *workspace, const cymbals_span **spans, int64_t *n,
                                             int64_t *lost);
 CYMBALS_API int32_t cymbals_workspace_row_classes(cymbals_workspace *workspace, const cymbals_row_class **classes,
@@ -346,14 +372,15 @@ CYMBALS_API void cymbals_workspace_forget(cymbals_workspace *workspace);
 
 /* -- Threads ------------------------------------------------------------------------------------------------------ */
 
-/* Threads that its calls have at most: options.n_threads, or fewer once a call found that the system starts no more. */
+/* The most threads that a call runs on: options.n_threads, or fewer after the system refused to start that many. */
 CYMBALS_API int32_t cymbals_workspace_threads(const cymbals_workspace *workspace);
 
 /* -- Without linking ---------------------------------------------------------------------------------------------- */
 
-/* All functions by pointer. A Python extension that defines CYMBALS_USE_CAPSULE before it includes this file, after
- * Python.h, needs no library to link: it calls cymbals_import() once, which is -1 with an exception set where there is
- * no such table, and then everything above by its name. */
+/* A table of pointers to all functions, for Python extensions that do not link with the library. Such an extension
+ * includes Python.h, defines CYMBALS_USE_CAPSULE and then includes this file. It calls cymbals_import() once, which
+ * returns -1 with an exception set if cymbals is not installed or does not fit. After that it calls the functions above
+ * by their usual names. */
 /* clang-format off */
 #define CYMBALS_FUNCTIONS(X) \
     X(abi_version) X(version) X(compiler) X(status_message) X(simd_name) X(simd_resolve) X(workspace_create) \

@@ -1,6 +1,6 @@
-// What work costs by the book: flops, a multiply-add being two, and bytes, as csrc/README.md tells them. Padding to
-// whole vectors and blocks is part of it: this is what kernels do, not what a textbook would.
-// tests/core/test_counting.py compares it with kernels that count.
+// The cost model: flops (a multiply-add is two) and bytes of what kernels do, with the formulas of csrc/README.md. It
+// includes the padding to whole vectors and blocks, as kernels compute on that, too. tests/core/test_counting.py
+// compares the model with kernels that count.
 #pragma once
 
 #include <algorithm>
@@ -10,17 +10,18 @@
 
 namespace cymbals {
 
-struct Amount {
+struct Cost {
     double flops = 0, bytes = 0;
 };
-struct RowWork {
-    Amount gather, solve;
+struct RowCost {
+    Cost gather, solve;
 };
-// A row solved by conjugate gradients: gathered, then whatever the steps, for a step, and for one's new residual.
-struct CgWork {
-    Amount gather, once, step, residual;
+// Costs of a row that conjugate gradients solve: to gather it, once for any number of steps, for each step, and for
+// each new residual.
+struct CgCost {
+    Cost gather, once, step, residual;
 
-    RowWork of(const CgSteps &steps) const {
+    RowCost of(const CgSteps &steps) const {
         const double all = steps.all, residuals = all - steps.short_passes;
         return {gather,
                 {once.flops + all * step.flops + residuals * residual.flops,
@@ -29,9 +30,9 @@ struct CgWork {
 };
 
 template <class T>
-class Model {
+class CostModel {
  public:
-    Model(const Kernels<T> &kernels, int64_t f)
+    CostModel(const Kernels<T> &kernels, int64_t f)
         : group_(kernels.pad),
           lanes_((double)kernels.lanes),
           strip_((double)kernels.strip),
@@ -44,28 +45,29 @@ class Model {
         in_registers_ = vectors <= kernels.strip / 2 && (vectors & (vectors - 1)) == 0;
     }
 
-    // Conjugate gradients; the first residual is made while gathering. A pass multiplies each row by a vector and sums
-    // the products up; where it makes a residual, it adds the rows up, too.
-    CgWork cg(int64_t n, bool compact, bool scaled, const Work<T> &work) const {
+    // Conjugate gradients; the first residual is part of gathering. Each pass multiplies the rows with a vector; a pass
+    // that makes a residual also adds up multiples of the rows.
+    CgCost cg(int64_t n, bool compact, bool scaled, const RowScratch<T> &scratch) const {
         const double width = compact ? pairs_ : f_, m = filled(n), entries = (double)up(n, group_),
                      groups = entries / (double)group_;
-        // 16-bit rows are weighed by their entries, and scaled by vectors where rows have a regularization of their own
+        // 16-bit rows are multiplied with their weights; and with `scale` if each row has its own regularization
         const double weights = compact ? entries : 0, rescaling = compact && scaled ? f_ : 0;
         const double dots = 2 * m * width + entries * (lanes_ - 1) + weights + rescaling,
                      adds = (2 * m + groups) * width + weights + 2 * rescaling, total = lanes_ - 1;
-        // more for a pass that gathers
+        // what a pass costs more if it gathers
         const double gather = compact ? (in_registers_ ? m * lanes_ : 0) : 2 * m * whole_;
         const double from_fixed = m * (compact ? 2 * pairs_ : rank_ * kBytes),
                      from_tile = m * (compact ? 2 * pairs_ : f_ * kBytes);
-        const double room = (double)(work.tile_rows * work.ld);
-        const bool fits = (compact ? entries * pairs_ / 2 : (double)((n + group_) * work.ld)) <= room;
+        const double room = (double)(scratch.tile_rows * scratch.ld);
+        const bool fits = (compact ? entries * pairs_ / 2 : (double)((n + group_) * scratch.ld)) <= room;
         return {{whole_ + gather + dots + adds + 3 * entries + total, from_fixed},
                 {3 * f_ + total, 0},
                 {dots + 4 * entries + 2 * f_ + 2 * total + (fits ? 0 : gather), fits ? from_tile : from_fixed},
                 {adds + 8 * f_ + 2 * total, fits ? from_tile : 0}};
     }
-    RowWork dual(int64_t n) const {
-        // Products of rows: a block of four with all from there on, two at a time, and the last, each with one or two.
+    RowCost dual(int64_t n) const {
+        // Products of rows: each block of four rows with the rows from there on, two at a time. The rows after the last
+        // block are multiplied one by one, with one or two rows at a time.
         const double m = (double)up(n, kBlock), blocks = (double)(n / kBlock), rest = (double)(n % kBlock),
                      odd = (double)(n % 2), beside = blocks * (double)n - 2 * blocks * (blocks - 1),
                      products = 4 * beside + rest * rest,
@@ -74,21 +76,21 @@ class Model {
                 {products * (2 * f_ + lanes_ - 1) + cholesky((double)up(n, group_)) + m * add_row() + f_,
                  (loads + m) * f_ * kBytes}};
     }
-    RowWork primal(int64_t n) const {
-        // Register tiles read their columns for every few rows of the result, and these for every few columns.
+    RowCost primal(int64_t n) const {
+        // A register tile loads its columns again for each strip of rows, and its rows for each strip of columns.
         const double m = (double)up(n, kBlock), width = kTileVectors * lanes_, strips = std::ceil(f_ / width),
                      right = triangle(f_) / strip_, left = strips * (f_ - width * (strips - 1) / 2);
         return {gather(m), {m * (add_row() + 2 * triangle(f_)) + cholesky(f_) + f_, m * (f_ + right + left) * kBytes}};
     }
-    // So many rows of the Gramian of n rows, from row `first` on.
-    Amount gram(int64_t n, int64_t first, int64_t height) const {
+    // `height` rows of the Gramian of n rows, from row `first` on.
+    Cost gram(int64_t n, int64_t first, int64_t height) const {
         const double width = f_ - (double)first;
         return {2 * (double)n * (triangle(width) - triangle(width - (double)height)),
                 (double)n * (rank_ - (double)first) * kBytes};
     }
-    Amount rotate(int64_t n) const { return {2 * (double)up(n, kBlock) * rank_ * f_, 2 * (double)n * rank_ * kBytes}; }
-    // A row's squared length, whitened or not, and its 16-bit copy.
-    Amount whiten(bool scaled, bool compact) const {
+    Cost rotate(int64_t n) const { return {2 * (double)up(n, kBlock) * rank_ * f_, 2 * (double)n * rank_ * kBytes}; }
+    // One row: its squared length, whitened if `scaled`, and with `compact` its 16-bit copy.
+    Cost whiten(bool scaled, bool compact) const {
         return {(scaled ? 3 : 2) * whole_ + 4 * lanes_ - 1 + (compact ? whole_pairs_ : 0),
                 rank_ * kBytes + (compact ? 2 * pairs_ : 0)};
     }
@@ -97,17 +99,17 @@ class Model {
     // `to` is a power of two.
     static int64_t down(int64_t n, int64_t to) { return n & -to; }
     static int64_t up(int64_t n, int64_t to) { return down(n + to - 1, to); }
-    // Rows that passes of conjugate gradients work on: whole groups, and 4, 8 .. of the last.
+    // Rows on which passes of conjugate gradients compute: whole groups, and of the last group 4, 8 or 16.
     double filled(int64_t n) const {
         const int64_t whole = down(n, group_);
         if (whole == n) return (double)n;
         const uint64_t least = (uint64_t)(n - whole - 1) | (kBlock - 1);
         return (double)(whole + ((int64_t)1 << (64 - __builtin_clzll(least))));
     }
-    Amount gather(double m) const { return {2 * m * whole_, m * rank_ * kBytes}; }
-    // A row times a number, added to a vector; four at once in two sums.
+    Cost gather(double m) const { return {2 * m * whole_, m * rank_ * kBytes}; }
+    // A row times a number, added to a vector. Four rows are added at a time, in two sums.
     double add_row() const { return 2.25 * f_; }
-    // Elements of the upper triangle of n columns, in strips of rows that begin at whole vectors.
+    // Elements of the upper triangle of n columns, computed in strips of rows that begin at whole vectors.
     double triangle(double n) const { return n * (n + std::max(lanes_, strip_)) / 2; }
     // A factorisation and the two solves with it.
     double cholesky(double n) const {
@@ -117,9 +119,9 @@ class Model {
     static constexpr double kBytes = sizeof(T);
     const int64_t group_;
     const double lanes_, strip_;
-    const double rank_, whole_, f_;     // what of the rank is whole vectors, and the rank filled up to whole groups
-    const double whole_pairs_, pairs_;  // the same with vectors of 16-bit pairs
-    bool in_registers_;                 // 16-bit rows are multiplied while they are copied
+    const double rank_, whole_, f_;     // the rank, cut to whole vectors, and filled up to whole groups
+    const double whole_pairs_, pairs_;  // the rank, cut and filled up to whole vectors of 16-bit pairs
+    bool in_registers_;                 // whether 16-bit rows are multiplied while they are copied
 };
 
 }  // namespace cymbals

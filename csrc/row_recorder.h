@@ -1,0 +1,55 @@
+// Times, flops and bytes of the rows that one thread solves, for a workspace that records. Without a log it does
+// nothing.
+#pragma once
+
+#include "cost_model.h"
+#include "record.h"
+
+namespace cymbals {
+
+class RowRecorder {
+ public:
+    // From here on to `finish`, which the same thread calls. The solvers note when they have gathered a row.
+    template <class T>
+    void start(Log *log, RowScratch<T> *scratch) {
+        log_ = log;
+        scratch->gathered = log_ ? &gathered_ : nullptr;
+        if (log_) begin_time_ = nanoseconds(), last_ = begin_ticks_ = ticks();
+    }
+    // Before the first row of a chunk, whose sums start at 0.
+    void start_chunk() {
+        if (log_) last_ = ticks();
+        chunk_ = {};
+    }
+    // A row of n entries, or an attempt at it, ends here.
+    void note(int64_t n, Solver solver, bool solved, int64_t retried, const RowCost &cost, int32_t cg_steps) {
+        const int64_t now = ticks();
+        RowSums &sums = log_->ticking[63 - __builtin_clzll((uint64_t)n)][solver];
+        if (gathered_ < last_) gathered_ = now;  // the solver gave up before it had gathered the row
+        sums.rows += solved, sums.retried += retried;
+        sums.entries += solved ? n : 0;
+        sums.cg_steps += cg_steps;
+        sums.gather_time += gathered_ - last_, sums.solve_time += now - gathered_;
+        sums.gather_flops += cost.gather.flops, sums.gather_bytes += cost.gather.bytes;
+        sums.solve_flops += cost.solve.flops, sums.solve_bytes += cost.solve.bytes;
+        chunk_.flops += cost.gather.flops + cost.solve.flops;
+        chunk_.bytes += cost.gather.bytes + cost.solve.bytes;
+        last_ = now;
+    }
+    void finish() const {
+        if (!log_) return;
+        const int64_t passed = ticks() - begin_ticks_;
+        log_->convert_ticks(passed > 0 ? (double)(nanoseconds() - begin_time_) / (double)passed : 0);
+    }
+
+    bool active() const { return log_; }
+    const Cost &chunk() const { return chunk_; }
+
+ private:
+    Log *log_ = nullptr;
+    int64_t begin_time_ = 0, begin_ticks_ = 0;
+    int64_t last_ = 0, gathered_ = 0;  // ticks when the previous row ended, and when this one was gathered
+    Cost chunk_;
+};
+
+}  // namespace cymbals

@@ -1,0 +1,348 @@
+// Solves the rows of a half-step, one after the other, on one thread: weighs a row's entries, has it solved by
+// conjugate gradients or exactly, and tries again with more care if that fails.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "objective.h"
+#include "row_memory.h"
+#include "row_recorder.h"
+#include "solver_choice.h"
+#include "whiten.h"
+
+namespace cymbals {
+
+constexpr int64_t kLongRow = 256;      // entries; rows with more are solved first, the longest first
+constexpr int64_t kStreamAhead = 512;  // entries between the row being solved and those fetched from memory
+constexpr int64_t kRowsAhead = 128;    // a row fetches entries of at most so many rows after it
+// A row with an entry whose |a| y'D^(-1)y is larger does not read the 16-bit copy: its solution meets this entry so
+// closely that the rounding to 16 bits would show.
+constexpr double kHeaviestCompact = 64;
+
+constexpr cymbals_solve_info kEmptyInfo = {0, 0, 0, 0, 0, 0, -1};
+
+// What all rows of a half-step share. Threads only read it.
+template <class T>
+struct Problem {
+    const cymbals_csr &rows;
+    const cymbals_matrix &solved;  // its rows are written
+    const Objective<T> objective;
+    const cymbals_solve_options &options;
+    const KernelTable &table;
+    const Kernels<T> &kernels;
+    const int64_t f;
+    FixedSide<T> fixed;
+    const CostModel<T> cost_model;
+    const int64_t *order = nullptr;  // row numbers in the order in which they are solved
+    double relaxation = 1;           // stays 1 if the solution is mostly rounding
+    // Costs of CG for rows of up to kLongRow entries, without the 16-bit copy and with it; null if nothing is
+    // recorded. A table, as working them out takes a good part of the time that recording a row takes.
+    Buffer<CgCost> short_row_costs = nullptr;
+
+    Problem(const cymbals_csr &csr, const cymbals_matrix &y, const cymbals_matrix &x, const cymbals_objective &o,
+            const double *spectrum, const cymbals_solve_options &opt, const KernelTable &kernel_table)
+        : rows(csr),
+          solved(x),
+          objective(o),
+          options(opt),
+          table(kernel_table),
+          kernels(kernels_of<T>(table)),
+          f(y.n_cols),
+          fixed(y, spectrum, kernels),
+          cost_model(kernels, f) {}
+
+    int64_t length(int64_t r) const { return rows.indptr[r + 1] - rows.indptr[r]; }
+
+    bool tabulate_short_rows(const RowLayout<T> &layout) {
+        short_row_costs = buffer<CgCost>(2 * (kLongRow + 1));
+        if (!short_row_costs) return false;
+        RowScratch<T> scratch = {};
+        scratch.tile_rows = layout.tile_rows, scratch.ld = layout.ld;
+        for (int64_t n = 0; n <= kLongRow; n++)
+            for (bool compact : {false, true})
+                short_row_costs[compact * (kLongRow + 1) + n] = cost_model.cg(n, compact, options.row_reg, scratch);
+        return true;
+    }
+    CgCost cg_cost(const Row<T> &row, const RowScratch<T> &scratch) const {
+        const bool compact = row.compact.rows;
+        if (short_row_costs && row.n <= kLongRow) return short_row_costs[compact * (kLongRow + 1) + row.n];
+        return cost_model.cg(row.n, compact, row.compact.scale, scratch);
+    }
+};
+
+template <class T>
+class RowSolver {
+ public:
+    explicit RowSolver(const Problem<T> &problem) : p(problem) {}
+    RowSolver(const RowSolver &) = delete;
+    RowSolver &operator=(const RowSolver &) = delete;
+
+    // To be called first, in this order. If allocate fails, neither start nor solve may be called.
+    bool allocate(Slot &slot, const RowLayout<T> &layout) { return memory.allocate(slot, layout); }
+    void start(Log *log) {
+        recorder.start(log, &memory.scratch);
+        p.fixed.diagonal(p.options.reg, memory.scale, memory.root, memory.rescale);
+    }
+
+    // Solves the row at a place of the order. This thread goes on at place + stride: entries from there on are fetched
+    // meanwhile.
+    void solve(int64_t place, int64_t stride);
+
+    RowRecorder recorder;
+    cymbals_solve_info info = kEmptyInfo;
+    int32_t failure = CYMBALS_OK;  // of info.failed_row
+
+ private:
+    bool load(int64_t place, int64_t stride, Row<T> *row, T *trace);
+    template <class I, class V>
+    bool load(int64_t place, int64_t stride, Row<T> *row, T *trace);
+    template <class I, class V>
+    void read_entries(int64_t r);
+    int64_t sort_by_sign(int64_t n);
+    template <class I>
+    int64_t append_next_rows(int64_t place, int64_t stride, int64_t n, int64_t *indices) const;
+    Outcome choose_and_solve(Row<T> &row, T trace, T *x);
+    Outcome solve_cg(const Row<T> &row, const Stop &stop, T *x);
+    Outcome solve_exact(const Row<T> &row, T trace, Solver solver, T *x);
+    Outcome exact_with_retries(const Row<T> &row, T trace, Solver solver, T *x);
+    Outcome solve_in_double(const Row<T> &row, double ridge, T *x) const;
+    bool relax(T *x) const;
+    void fail(int64_t r, Outcome outcome);
+
+    const Problem<T> &p;
+    RowMemory<T> memory;
+};
+
+template <class T>
+void RowSolver<T>::solve(int64_t place, int64_t stride) {
+    const int64_t r = p.order[place];
+    T *x = row_of<T>(p.solved, r);
+    if (p.length(r) == 0) {
+        std::fill_n(x, p.f, T(0));
+        info.rows_empty++;
+        return;
+    }
+    if (p.options.row_reg) p.fixed.diagonal(p.options.row_reg[r], memory.scale, memory.root, memory.rescale);
+    Row<T> row;
+    T trace;
+    const bool finite = load(place, stride, &row, &trace);
+    std::copy_n(x, p.f, memory.start);
+    Outcome outcome = Outcome::not_converged;
+    if (finite && p.objective.kind != CYMBALS_EXPLICIT && targets_too_heavy(row.constant))
+        outcome = Outcome::too_heavy;
+    else if (finite)
+        outcome = choose_and_solve(row, trace, x);
+    if (!relax(x) || outcome != Outcome::done) fail(r, outcome);
+}
+
+template <class T>
+bool RowSolver<T>::load(int64_t place, int64_t stride, Row<T> *row, T *trace) {
+    const bool small_value = p.rows.value_type == CYMBALS_FLOAT32;
+    if (p.rows.index_type == CYMBALS_INT32)
+        return small_value ? load<int32_t, float>(place, stride, row, trace)
+                           : load<int32_t, double>(place, stride, row, trace);
+    return small_value ? load<int64_t, float>(place, stride, row, trace)
+                       : load<int64_t, double>(place, stride, row, trace);
+}
+
+// Makes a Row of the row at a place of the order, and sets *trace to sum |a| y'D^(-1)y. False: a weight is not finite.
+template <class T>
+template <class I, class V>
+bool RowSolver<T>::load(int64_t place, int64_t stride, Row<T> *row, T *trace) {
+    const int64_t r = p.order[place], n = p.length(r);
+    Entries<T> entries = memory.entries;
+    read_entries<I, V>(r);
+    const WeightSums<T> sums =
+        p.kernels.weigh(entries.weight, entries.q, n, p.fixed.of_one_row() ? nullptr : entries.indices,
+                        p.fixed.leverage(), p.objective.kind == CYMBALS_EXPLICIT);
+    int64_t n_negative = 0;
+    if (sums.least < 0) {
+        n_negative = sort_by_sign(n);
+        entries = memory.sorted;
+    }
+    const int64_t n_next = append_next_rows<I>(place, stride, n, entries.indices);
+    const int32_t *compact = sums.heaviest <= kHeaviestCompact ? p.fixed.compact() : nullptr;
+    *row = {p.f,
+            {p.fixed.data(), p.fixed.stride(), memory.scale, entries.weight},
+            {compact, p.fixed.compact_stride(), p.options.row_reg ? memory.rescale : nullptr},
+            memory.root,
+            entries.indices,
+            entries.q,
+            n,
+            n - n_negative,
+            n_next,
+            sums.constant};
+    *trace = sums.trace;
+    return sums.finite;
+}
+
+// The row's indices, and the weights and targets of its values, to memory.entries.
+template <class T>
+template <class I, class V>
+void RowSolver<T>::read_entries(int64_t r) {
+    const int64_t begin = p.rows.indptr[r], n = p.length(r);
+    const I *from = static_cast<const I *>(p.rows.indices) + begin;
+    const V *values = static_cast<const V *>(p.rows.values) + begin;
+    // Both are read once, in order, but interleaved with other accesses that defeat the hardware prefetcher.
+    for (int64_t i = kStreamAhead; i < kStreamAhead + n; i += 16) {
+        __builtin_prefetch(from + i);
+        __builtin_prefetch(values + i);
+    }
+    T *weight = memory.entries.weight, *q = memory.entries.q;
+    int64_t *indices = memory.entries.indices;
+    p.objective.each(values, n, [weight, q](int64_t i, const Cell<T> &cell) {
+        weight[i] = cell.a;
+        q[i] = cell.b;
+    });
+    for (int64_t i = 0; i < n; i++) indices[i] = from[i];
+}
+
+// Copies the entries to memory.sorted, those with a negative weight behind the others; returns how many these are.
+template <class T>
+int64_t RowSolver<T>::sort_by_sign(int64_t n) {
+    const Entries<T> &from = memory.entries, &sorted = memory.sorted;
+    int64_t n_negative = 0;
+    for (int64_t i = 0; i < n; i++) n_negative += from.weight[i] < 0;
+    int64_t next[2] = {0, n - n_negative};
+    for (int64_t i = 0; i < n; i++) {
+        const int64_t to = next[from.weight[i] < 0]++;
+        sorted.indices[to] = from.indices[i];
+        sorted.weight[to] = std::abs(from.weight[i]);
+        sorted.q[to] = from.q[i];
+    }
+    std::fill_n(sorted.weight + n, kGroup, T(0));
+    std::fill_n(sorted.q + n, kGroup, T(0));
+    return n_negative;
+}
+
+// Puts the indices of the rows that this thread solves next behind the n of this row, for kernels to prefetch, then
+// kGroup valid ones. Returns how many are of the next rows.
+template <class T>
+template <class I>
+int64_t RowSolver<T>::append_next_rows(int64_t place, int64_t stride, int64_t n, int64_t *indices) const {
+    int64_t n_next = 0;
+    const int64_t furthest = std::min(p.rows.n_rows, place + kRowsAhead * stride);  // many rows may be empty
+    for (int64_t next = place + stride; next < furthest && n_next < most_ahead(n); next += stride) {
+        const int64_t from = p.rows.indptr[p.order[next]];
+        const int64_t count = std::min(p.length(p.order[next]), most_ahead(n) - n_next);
+        for (int64_t i = 0; i < count; i++) indices[n + n_next + i] = static_cast<const I *>(p.rows.indices)[from + i];
+        n_next += count;
+    }
+    std::fill_n(indices + n + n_next, kGroup, indices[0]);
+    return n_next;
+}
+
+template <class T>
+Outcome RowSolver<T>::choose_and_solve(Row<T> &row, T trace, T *x) {
+    const SolverChoice choice = choose_solver(p.options, row, trace, row.n + kGroup <= memory.scratch.tile_rows);
+    if (choice.cg && solve_cg(row, choice.stop, x) == Outcome::done) return Outcome::done;
+    row.compact.rows = nullptr;
+    return solve_exact(row, trace, choice.exact, x);
+}
+
+template <class T>
+Outcome RowSolver<T>::solve_cg(const Row<T> &row, const Stop &stop, T *x) {
+    CgSteps steps = {0, 0};
+    const Outcome outcome = p.kernels.solve_cg(row, memory.scratch, stop, x, &steps);
+    const bool done = outcome == Outcome::done;
+    info.cg_steps += steps.all;
+    info.rows_cg += done;
+    info.rows_retried += !done;
+    if (recorder.active()) recorder.note(row.n, kCg, done, !done, p.cg_cost(row, memory.scratch).of(steps), steps.all);
+    return outcome;
+}
+
+template <class T>
+Outcome RowSolver<T>::solve_exact(const Row<T> &row, T trace, Solver solver, T *x) {
+    const int64_t retried = info.rows_retried;
+    const Outcome outcome = exact_with_retries(row, trace, solver, x);
+    const bool done = outcome == Outcome::done;
+    (solver == kDual ? info.rows_dual : info.rows_primal) += done;
+    if (recorder.active())
+        recorder.note(row.n, solver, done, info.rows_retried - retried,
+                      solver == kDual ? p.cost_model.dual(row.n) : p.cost_model.primal(row.n), 0);
+    return outcome;
+}
+
+// Exactly: in T, else in float64, else in float64 with a small ridge.
+template <class T>
+Outcome RowSolver<T>::exact_with_retries(const Row<T> &row, T trace, Solver solver, T *x) {
+    Outcome outcome = Outcome::indefinite;
+    if (!identity_is_lost(trace))
+        outcome = solver == kDual ? p.kernels.solve_dual(row, memory.scratch, x)
+                                  : p.kernels.solve_primal(row, memory.scratch, x);
+    if (outcome == Outcome::indefinite && sizeof(T) == sizeof(float)) {
+        info.rows_retried++;
+        outcome = solve_in_double(row, 0, x);
+    }
+    // Without negative weights the system is positive definite but for rounding; a ridge of that size makes up for it.
+    if (outcome == Outcome::indefinite && row.n_positive == row.n && std::isfinite(trace)) {
+        info.rows_retried++;
+        outcome = solve_in_double(row, 64 * (double)trace * std::numeric_limits<double>::epsilon(), x);
+    }
+    return outcome;
+}
+
+// The primal in float64. `ridge` is added to the identity in I + W'W: all of that is divided by 1 + ridge, and so W and
+// q by its root.
+template <class T>
+Outcome RowSolver<T>::solve_in_double(const Row<T> &row, double ridge, T *x) const {
+    const Kernels<double> &kernels = p.table.f64;
+    Slot slot;
+    RowMemory<double> wide_memory;
+    Buffer<double> rows_copy = buffer<double>(row.n * p.f), x_copy = buffer<double>(p.f);
+    if (!rows_copy || !x_copy || !wide_memory.allocate(slot, RowLayout<double>(p.f, kernels.pad, row.n)))
+        return Outcome::no_memory;
+    const Entries<double> &entries = wide_memory.entries;
+    for (int64_t i = 0; i < row.n; i++) {
+        entries.indices[i] = i;
+        entries.weight[i] = row.full.weight[i] / std::sqrt(1 + ridge);
+        entries.q[i] = row.q[i] / std::sqrt(1 + ridge);
+        std::copy_n(row.full.rows + row.indices[i] * row.full.stride, p.f, rows_copy.get() + i * p.f);
+    }
+    std::fill_n(entries.q + row.n, kGroup, 0.0);
+    for (int64_t j = 0; j < wide_memory.scratch.padded; j++) {
+        wide_memory.root[j] = j < p.f ? (double)row.root[j] : 0;
+        wide_memory.scale[j] = j < p.f ? 1 / wide_memory.root[j] : 0;
+    }
+    const Row<double> wide = {p.f,
+                              {rows_copy.get(), p.f, wide_memory.scale, entries.weight},
+                              {},
+                              wide_memory.root,
+                              entries.indices,
+                              entries.q,
+                              row.n,
+                              row.n_positive,
+                              0,
+                              0};
+    const Outcome outcome = kernels.solve_primal(wide, wide_memory.scratch, x_copy.get());
+    if (outcome == Outcome::done) std::copy_n(x_copy.get(), p.f, x);
+    return outcome;
+}
+
+// x becomes start + relaxation * (x - start). False if a number is not finite.
+template <class T>
+bool RowSolver<T>::relax(T *x) const {
+    const T by = (T)p.relaxation;
+    int32_t not_finite = 0;
+    for (int64_t j = 0; j < p.f; j++) {  // counted as integers, so that compilers vectorize the loop
+        x[j] = by == 1 ? x[j] : memory.start[j] + by * (x[j] - memory.start[j]);
+        not_finite += std::abs(x[j]) <= std::numeric_limits<T>::max() ? 0 : 1;
+    }
+    return not_finite == 0;
+}
+
+// Keeps the lowest row that failed, and why.
+template <class T>
+void RowSolver<T>::fail(int64_t r, Outcome outcome) {
+    if (info.failed_row >= 0 && info.failed_row < r) return;
+    info.failed_row = r;
+    failure = outcome == Outcome::indefinite  ? CYMBALS_INDEFINITE
+              : outcome == Outcome::too_heavy ? CYMBALS_TOO_HEAVY
+              : outcome == Outcome::no_memory ? CYMBALS_NO_MEMORY
+                                              : CYMBALS_BAD_VALUE;
+}
+
+}  // namespace cymbals

@@ -1,0 +1,98 @@
+// Which solver a row gets: conjugate gradients, or one of the two exact ones. It depends on the row's length, on its
+// weights and on the options alone, never on how long anything took: so a fit is the same on every run.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "common.h"
+#include "record.h"
+
+namespace cymbals {
+
+constexpr int kMostSteps = 24;  // a row that is expected to need more CG steps is solved exactly
+// CYMBALS_COMPACT_LARGE: a float32 side of fewer bytes is not copied to 16 bits, as it is read from a cache anyway; nor
+// is one where solver CG takes more steps, for which 8 significant bits are too few.
+constexpr int64_t kLargeBytes = 2 * 1024 * 1024;
+constexpr int32_t kCompactSteps = 8;
+
+// Time to solve a row of n entries at rank f, in multiply-adds of a register-tiled product. The factors say how much
+// slower each kind of work runs than such a product (measured on AVX2, f 32 to 256).
+struct SolveTime {
+    double n, f;
+    double gather() const { return 12 * n * f; }
+    double cg_pass(bool fits) const { return (fits ? 2.5 : 6) * n * f + 60 * f; }
+    double dual() const { return gather() + n * n * f + factorize(n) + 4 * n * f; }
+    double primal() const { return gather() + 1.35 / 2 * n * f * f + factorize(f) + 4 * n * f; }
+    static double factorize(double m) { return m * m * m / 3 + 20 * m * m + 1500 * m; }
+};
+
+// CG steps for a system I + A, where A has this trace and rank, from a start that is no better than 0. The curve is
+// fitted to the steps taken on Last.fm counts with alpha 1 and 40, linear and log, f 32 to 128.
+inline double expected_steps(double trace, double rank) {
+    const double log = std::log1p(trace);
+    return std::min(1.5 + 0.45 * log * log, rank + 1);
+}
+
+// How many CG steps CYMBALS_SOLVER_AUTO gives a row before it solves it exactly; 0: no CG. They take as long as the
+// exact solution, so that a wrong guess at most doubles the time. A good start, which cannot be recognized in advance,
+// needs fewer.
+inline int cg_budget(const SolveTime &time, double trace, double exact, bool fits) {
+    const double affordable = (exact - time.gather()) / time.cg_pass(fits) - 1;
+    const double expected = expected_steps(trace, std::min(time.n, time.f));
+    return affordable < 1 || expected > 1.6 * affordable || expected > kMostSteps ? 0 : (int)std::min(affordable, 1e9);
+}
+
+// Whether float32 rounds the identity away in I + W'W of this trace. The solution would be wrong without a sign of it,
+// so such rows are solved in float64.
+template <class T>
+bool identity_is_lost(T trace) {
+    return sizeof(T) == sizeof(float) && trace * std::numeric_limits<T>::epsilon() > T(0.1);
+}
+
+// Whether an implicit row's targets add up to so much that the rounding of its scores alone costs a good part of one
+// cell's loss: then no solution in T is right. `constant` is the sum of the targets.
+template <class T>
+bool targets_too_heavy(T constant) {
+    constexpr T epsilon = std::numeric_limits<T>::epsilon();
+    return constant * epsilon * epsilon > T(0.1);
+}
+
+// Whether CG reads a copy of the fixed side in 16 bits.
+template <class T>
+bool uses_compact(const cymbals_matrix &fixed, const cymbals_solve_options &options) {
+    const bool uses_cg = options.solver == CYMBALS_CG || options.solver == CYMBALS_SOLVER_AUTO;
+    if (!uses_cg || sizeof(T) != sizeof(float) || options.compact == CYMBALS_COMPACT_NEVER) return false;
+    if (options.compact == CYMBALS_COMPACT_ALWAYS) return true;
+    return fixed.n_rows * fixed.n_cols * (int64_t)sizeof(float) >= kLargeBytes &&
+           (options.solver != CYMBALS_CG || options.cg_steps <= kCompactSteps);
+}
+
+struct SolverChoice {
+    bool cg;       // try conjugate gradients first,
+    Stop stop;     // until this is reached,
+    Solver exact;  // and solve exactly with this one if that fails
+};
+
+// For a row whose W'W has this trace; fits: its tile can hold the row.
+template <class T>
+SolverChoice choose_solver(const cymbals_solve_options &options, const Row<T> &row, T trace, bool fits) {
+    const SolveTime time{(double)row.n, (double)row.f};
+    const double dual = row.n <= row.f ? time.dual() : std::numeric_limits<double>::infinity();
+    const double exact = std::min(dual, time.primal());
+    SolverChoice choice = {options.solver == CYMBALS_CG, {options.cg_steps, options.cg_steps, 0, 0, 0}, kPrimal};
+    if (options.solver == CYMBALS_SOLVER_AUTO && !identity_is_lost(trace)) {
+        const int budget = cg_budget(time, trace, exact, fits);
+        choice.stop = {std::max(budget, options.cg_steps), options.cg_steps, options.cg_tolerance,
+                       options.cg_tolerance / 8, std::min(12.5 * options.cg_tolerance, 1.0)};
+        choice.cg = budget > 0;
+    }
+    // The dual needs weights that are not negative, and no more of them than the rank.
+    const bool possible = row.n_positive == row.n && row.n <= row.f;
+    const bool wanted = options.solver == CYMBALS_PRIMAL ? false : options.solver == CYMBALS_DUAL || dual == exact;
+    if (possible && wanted) choice.exact = kDual;
+    return choice;
+}
+
+}  // namespace cymbals

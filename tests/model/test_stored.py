@@ -220,7 +220,7 @@ CASES = {  # name: what is done with a model and an empty folder, and what the m
 }
 CASES |= {f"model file {name}": (lambda m, t, b=content: load_bytes(t, b), "m: ") for name, content in CONTENTS.items()}
 CASES |= {
-    f"model file {name}": (lambda m, t, c=change: rewritten(m, t, c), "not a whole") for name, change in CHANGES.items()
+    f"model file {name}": (lambda m, t, c=change: rewritten(m, t, c), "not a complete") for name, change in CHANGES.items()
 }
 CASES |= {
     "model file newer": (newer_version, "version 99"),

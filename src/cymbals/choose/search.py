@@ -80,7 +80,8 @@ class SearchResult:
         return html_table([dict(zip(shown, row, strict=True)) for row in best[shown].itertuples(index=False)], str(self))
 
     def __str__(self) -> str:
-        chosen = ", ".join(f"{name}={value!r}" for name, value in self.best_params_.items())
+        params = self.best_params_.items()
+        chosen = ", ".join(f"{n}={v:.4g}" if isinstance(v, float) else f"{n}={v!r}" for n, v in params)
         return f"{len(self.trials)} settings; best {self.metric} {self.best_score_:.4f} with {chosen}"
 
 
@@ -209,20 +210,32 @@ def search(
     identity |= {"als": shared, "data": _checksum(*parts)}
     source = spaces.Proposed(random, n, seed, metric in LOWER_IS_BETTER) if backend else spaces.Listed(listed)
     with Journal(journal, identity) as records, progress_bar(progress, n if backend else len(listed), "search") as advance:
-        # First do the settings that no other process has claimed. Then wait for the other processes, and do the settings
-        # that they have not finished.
-        for wait in (False, True):
-            for task in source.tasks():
-                with records.claim(task.claim, wait) as claimed:
-                    chosen = task.choose(records.trials()) if claimed else None
-                    if chosen is not None:
-                        trial = runner.run(ALS(**fixed | chosen), chosen, list(records.trials().values()))
-                        records.append(replace(trial, number=task.number))
-                        advance({"iteration": len(records.trials())})
+        _run(source, runner, records, fixed, advance)
         trials = source.trials_of_this(records.trials())
         result = _result(trials, metric, fixed, data if refit else None, scores_iterations)
         records.remove_temporary()
     return result
+
+
+def _run(
+    source: spaces.Listed | spaces.Proposed,
+    runner: _Runner,
+    records: Journal,
+    fixed: dict[str, Any],
+    advance: Callable[[dict[str, Any]], None],
+) -> None:
+    """Try all settings that are not in the journal yet.
+
+    First those that no other process has claimed. Then wait for the other processes, and try what they left unfinished.
+    """
+    for wait in (False, True):
+        for task in source.tasks():
+            with records.claim(task.claim, wait) as claimed:
+                chosen = task.choose(records.trials()) if claimed else None
+                if chosen is not None:
+                    trial = runner.run(ALS(**fixed | chosen), chosen, list(records.trials().values()))
+                    records.append(replace(trial, number=task.number))
+                    advance({"iteration": len(records.trials())})
 
 
 def _check_names(searched: set[str], als: dict[str, Any]) -> None:

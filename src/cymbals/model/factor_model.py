@@ -7,6 +7,8 @@ updates the model meanwhile.
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
+from dataclasses import dataclass
 from types import EllipsisType
 from typing import Any, Self
 
@@ -25,6 +27,16 @@ from .state import State
 
 class NotFittedError(ValueError, AttributeError):
     """The model has not been fitted, so it has no factors yet."""
+
+
+@dataclass(frozen=True)
+class _Queries:
+    """The users of one call of `recommend`. Blocks are arrays of positions among them."""
+
+    one: bool  # whether the caller passed a single user, and gets lists without a dimension for users
+    history: NDArray[np.int64]  # the number of entries of each user
+    factors: Callable[[NDArray[np.int64]], NDArray[Any]]
+    seen: Callable[[NDArray[np.int64]], Csr]
 
 
 class FactorModel:
@@ -211,47 +223,24 @@ class FactorModel:
         if (users is None) == (rows is None):
             raise TypeError("recommend takes either users or rows, not " + ("both" if rows is not None else "neither"))
         if rows is not None:
-            given = self._raw_rows("rows", rows, state, threads_used)
-            one, history = getattr(rows, "ndim", 2) == 1, np.diff(given.indptr)
-
-            def factors(block: NDArray[np.int64]) -> NDArray[Any]:
-                return self._fold_in(state, given.take(block), threads_used)
-
-            def had(block: NDArray[np.int64]) -> Csr:
-                return given.take(block)
-
+            queries = self._new_users(state, rows, threads_used)
         else:
-            one, seen = is_one(users), state.seen
-            at = state.users.rows("users", [users] if one else users)
-            if seen is None and exclude_seen:
-                raise ValueError(
-                    "this model was saved without interactions, so it does not know which items users have seen: pass "
-                    "exclude_seen=False, or rows"
-                )
-            history = np.ones(at.size, np.int64) if seen is None else np.diff(seen.indptr)[at]
-
-            def factors(block: NDArray[np.int64]) -> NDArray[Any]:
-                return state.x[at[block]]
-
-            def had(block: NDArray[np.int64]) -> Csr:
-                assert seen is not None
-                return seen.take(at[block])
-
-        n_queries = history.size
+            queries = self._known_users(state, users, exclude_seen)
+        n_queries = queries.history.size
         mask, competing = self._limits(state, exclude, candidates, n_queries, threads_used)
 
         def skip(block: NDArray[np.int64]) -> Csr:
             parts = [mask.take(block)] if mask is not None else []
             if exclude_seen:
-                parts.append(had(block))
+                parts.append(queries.seen(block))
             return parts[0] if len(parts) == 1 else retrieval.union(parts[0], parts[1], threads_used)
 
         skipping = skip if mask is not None or exclude_seen else None
         few = n_queries < retrieval.FEW_QUERIES and k <= state.y.shape[0] // retrieval.MIN_ITEMS_PER_RESULT
         index = state.item_index(threads_used) if few and competing is None else None
         items = state.scored_items
-        best, scores = retrieval.topk(factors, items, n_queries, k, threads_used, skipping, competing, index=index)
-        newcomers = np.flatnonzero(history == 0)
+        best, scores = retrieval.topk(queries.factors, items, n_queries, k, threads_used, skipping, competing, index=index)
+        newcomers = np.flatnonzero(queries.history == 0)
         if newcomers.size and state.seen is not None:
             best[newcomers], scores[newcomers] = retrieval.topk(
                 lambda block: np.ones((block.size, 1), state.y.dtype),
@@ -263,7 +252,31 @@ class FactorModel:
                 competing,
             )
         ids = state.items.of(best)
-        return (ids[0], scores[0]) if one else (ids, scores)
+        return (ids[0], scores[0]) if queries.one else (ids, scores)
+
+    def _known_users(self, state: State, users: Any, exclude_seen: bool) -> _Queries:
+        one, seen = is_one(users), state.seen
+        at = state.users.rows("users", [users] if one else users)
+        if seen is None and exclude_seen:
+            raise ValueError(
+                "this model was saved without interactions, so it does not know which items users have seen: pass "
+                "exclude_seen=False, or rows"
+            )
+        # Without interactions, nobody counts as a user without history.
+        history = np.ones(at.size, np.int64) if seen is None else np.diff(seen.indptr)[at]
+
+        def seen_by(block: NDArray[np.int64]) -> Csr:
+            assert seen is not None  # not called without `exclude_seen`
+            return seen.take(at[block])
+
+        return _Queries(one, history, lambda block: state.x[at[block]], seen_by)
+
+    def _new_users(self, state: State, rows: Any, n_threads: int) -> _Queries:
+        given = self._raw_rows("rows", rows, state, n_threads)
+        one, history = getattr(rows, "ndim", 2) == 1, np.diff(given.indptr)
+        return _Queries(
+            one, history, lambda block: self._fold_in(state, given.take(block), n_threads), lambda block: given.take(block)
+        )
 
     def _limits(
         self, state: State, exclude: Any, candidates: Any, n_queries: int, n_threads: int

@@ -25,6 +25,7 @@ from ..base.threads import resolve
 from .calls import PHASES, ROW_CLASS, SOLVERS, SPAN, Call, Sum
 from .doctor import measure_peaks
 from .roofline import roofline
+from .trace import trace_events
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -382,25 +383,11 @@ class Profile:
             The .json file to write.
         """
         with beside(path) as unfinished, open(unfinished, "w", encoding="utf-8") as file:
-            json.dump({"traceEvents": list(self._events()), "displayTimeUnit": "ms"}, file, separators=(",", ":"))
-
-    def _events(self) -> Iterator[dict[str, Any]]:
-        """Trace events, in microseconds: calls and Python blocks on track 0, the spans of thread t on track t + 1."""
-        origin = min((call.begin for call in self._calls), default=0)
-        names = ["calls", *(f"thread {t}" for t in range(self.n_threads))]
-        for track, name in enumerate(names):
-            yield {"ph": "M", "name": "thread_name", "pid": 1, "tid": track, "ts": 0, "args": {"name": name}}
-        for call in self._calls:
-            label = {"iteration": call.iteration, "side": call.side} if call.side else {}
-            yield _event(call.phase, 0, call.begin - origin, call.end - origin, label)
-            for begin, end, rows, entries, flops, size, phase, thread, *_ in call.spans.tolist():
-                done = {"rows": rows, "entries": entries, "kflop": round(flops / 1e3), "kbyte": round(size / 1e3)}
-                yield _event(PHASES[phase], thread + 1, begin - origin, end - origin, label | done)
-
-
-def _event(name: str, track: int, begin: int, end: int, args: dict[str, Any]) -> dict[str, Any]:
-    span = {"ts": round(begin / 1e3, 3), "dur": round((end - begin) / 1e3, 3)}
-    return {"ph": "X", "cat": "cymbals", "name": name, "pid": 1, "tid": track, **span, "args": args}
+            json.dump(
+                {"traceEvents": list(trace_events(self._calls, self.n_threads)), "displayTimeUnit": "ms"},
+                file,
+                separators=(",", ":"),
+            )
 
 
 def _cell_text(column: str, value: Any) -> str:

@@ -190,11 +190,7 @@ def search(
         raise ValueError("backend='optuna' takes one dict as random, and no grid")
     _check_names(spaces.checked("grid", grid) | spaces.checked("random", random), als)
     listed = spaces.settings(grid, None if backend else random, n, seed)
-    for params in listed or [{}]:
-        model = ALS(**fixed | params)
-        model.check_params()
-        if metric in LOWER_IS_BETTER and model.objective != "explicit":
-            raise ValueError(f"metric {metric!r} needs objective 'explicit', got objective {model.objective!r}")
+    _check_settings([fixed | params for params in listed or [{}]], metric)
     # The number of threads does not change a result, so a search may be resumed with another one.
     shared = {name: value for name, value in fixed.items() if name != "n_threads"}
     if journal is not None:
@@ -243,6 +239,15 @@ def _check_names(searched: set[str], als: dict[str, Any]) -> None:
     twice = sorted(searched & set(als))
     if twice:
         raise ValueError(f"{twice[0]} is searched and given at once; leave one of them out")
+
+
+def _check_settings(settings: list[dict[str, Any]], metric: str) -> None:
+    """Refuse what `fit` or `evaluate` would refuse, before anything is fitted."""
+    for params in settings:
+        model = ALS(**params)
+        model.check_params()
+        if metric in LOWER_IS_BETTER and model.objective != "explicit":
+            raise ValueError(f"metric {metric!r} needs objective 'explicit', got objective {model.objective!r}")
 
 
 def _check_storable(*settings: Mapping[str, Any]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import threading
@@ -25,7 +24,6 @@ from ..base.threads import resolve
 from .calls import PHASES, ROW_CLASS, SOLVERS, SPAN, Call, Sum
 from .doctor import measure_peaks
 from .roofline import roofline
-from .trace import trace_events
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
-from typing import Any
+from typing import IO, Any
 
 from .calls import PHASES, Call
 
 
-def trace_events(calls: list[Call], n_threads: int) -> Iterator[dict[str, Any]]:
+def write_trace(file: IO[str], calls: list[Call], n_threads: int) -> None:
+    """Writes a JSON object with all trace events."""
+    events = list(_trace_events(calls, n_threads))
+    json.dump({"traceEvents": events, "displayTimeUnit": "ms"}, file, separators=(",", ":"))
+
+
+def _trace_events(calls: list[Call], n_threads: int) -> Iterator[dict[str, Any]]:
     """Trace events, in microseconds: calls and Python blocks on track 0, the spans of thread t on track t + 1."""
     origin = min((call.begin for call in calls), default=0)
     names = ["calls", *(f"thread {t}" for t in range(n_threads))]

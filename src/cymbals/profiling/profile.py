@@ -24,6 +24,7 @@ from ..base.threads import resolve
 from .calls import PHASES, ROW_CLASS, SOLVERS, SPAN, Call, Sum
 from .doctor import measure_peaks
 from .roofline import roofline
+from .trace import write_trace
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -381,11 +382,7 @@ class Profile:
             The .json file to write.
         """
         with beside(path) as unfinished, open(unfinished, "w", encoding="utf-8") as file:
-            json.dump(
-                {"traceEvents": list(trace_events(self._calls, self.n_threads)), "displayTimeUnit": "ms"},
-                file,
-                separators=(",", ":"),
-            )
+            write_trace(file, self._calls, self.n_threads)
 
 
 def _cell_text(column: str, value: Any) -> str:

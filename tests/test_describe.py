@@ -63,7 +63,7 @@ def test_tables_are_what_pandas_finds(folder):
     changed = found["before and after cleaning"].set_index("what")
     assert changed.loc["users"].tolist() == [plays["user"].nunique(), pairs["user"].nunique()]
     assert changed.loc["artists"].tolist() == [plays["artist"].nunique(), pairs["artist"].nunique()]
-    assert changed.loc["rows, then pairs"].tolist() == [len(plays), len(pairs)]
+    assert changed.loc["rows before, pairs after"].tolist() == [len(plays), len(pairs)]
     assert changed.loc["plays"].tolist() == [plays["count"].sum()] * 2
 
     overview = found["overview"].set_index("what")["value"]

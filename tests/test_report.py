@@ -113,7 +113,7 @@ def check(page, data, n_users, seed=0):
     per_user = {
         name: slow_ndcg_and_auc(m, dense, rows) for name, m in (("ALS", model), ("popular", Popularity().fit(train)))
     }
-    paired = page.tables["ALS less popularity, paired over users"].set_index("metric")
+    paired = page.tables["ALS minus popularity, paired over users"].set_index("metric")
     for metric in paired.index:
         a, b = (per_user[name][metric] for name in ("ALS", "popular"))
         there = ~np.isnan(a)
@@ -201,13 +201,13 @@ def test_numbers_are_what_slow_computations_find(page, made_up):
     pairs = clean.groupby(["user", "artist"])["count"].sum().reset_index()
     changed = found.tables["Before and after cleaning"].set_index("what")
     assert changed.loc["artists"].tolist() == [plays["artist"].nunique(), pairs["artist"].nunique()]
-    assert changed.loc["rows, then pairs"].tolist() == [len(plays), len(pairs)]
+    assert changed.loc["rows before, pairs after"].tolist() == [len(plays), len(pairs)]
     top = found.tables["Top items by plays"]
     want = pairs.groupby("artist")["count"].sum().sort_values(ascending=False, kind="stable").head(10)
     assert top["plays"].tolist() == want.tolist()
     assert top["name"].tolist() == [names.get(a, str(a)) for a in want.index]
     assert found.tables["Lines rejected"]["lines"].sum() >= 4
-    assert "Pairs of user and item that stand more than once now: 0." in found.tables["text"]
+    assert "Pairs of a user and an item that occur more than once after cleaning: 0." in found.tables["text"]
 
     model, train = check(found, cymbals.audioscrobbler.load(made_up), SMALL["n_users"])
     shown = {caption: t for caption, t in found.tables.items() if caption.startswith("Recommended to user")}

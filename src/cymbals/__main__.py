@@ -1,7 +1,7 @@
 """Entry point of `cymbals` and `python -m cymbals`.
 
-``--cflags``, ``--libs``, ``--cmakedir`` and ``--pkgconfigdir`` print where the C library is, for build scripts. Everything
-else is the command line, which needs the packages of ``cymbals[lab]``. The folders and ``doctor`` work without them.
+``--cflags``, ``--libs``, ``--cmakedir`` and ``--pkgconfigdir`` print where the C library is, for build scripts. These
+options and the command ``doctor`` need no optional package. All other commands need the packages of ``cymbals[lab]``.
 """
 
 import sys

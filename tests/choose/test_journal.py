@@ -23,7 +23,10 @@ def test_damage_is_named(tmp_path):
             pass
         with open(path, "a") as file:
             file.write(good + bad + "\n")
-        with Journal(path, about) as notes, pytest.raises(ValueError, match=r"line 3 is no finished setting .* delete it"):
+        with (
+            Journal(path, about) as notes,
+            pytest.raises(ValueError, match=r"line 3 records no finished setting .* delete the line"),
+        ):
             notes.trials()
     for half in (b"", b'{"cymb', b'{"cymbals search": 1, "data"'):  # killed while the first line was written
         path.write_bytes(half)
@@ -121,7 +124,7 @@ def test_line_that_nobody_wrote_is_named(tmp_path, name):
     with open(path, "ab") as file:
         for line in (json.dumps(GOOD), bad, json.dumps(GOOD | {"params": {"factors": 2}})):
             file.write((line if isinstance(line, bytes) else line.encode()) + b"\n")
-    words = r"journal .*j: line 3 is no finished setting \(.*\): delete it, or name another file"
+    words = r"journal .*j: line 3 records no finished setting \(.*\): delete the line, or name another file"
     with Journal(path, {}) as notes:
         for _ in range(2):  # and again, not as if it had been read
             with pytest.raises(ValueError, match=words):

@@ -246,7 +246,7 @@ def test_threads_share_a_search(tmp_path, monkeypatch):
     ("how", "error", "words"),
     [
         ({"grid": {"factor": [2]}}, ValueError, "ALS has no parameter 'factor'; its parameters are factors"),
-        ({"grid": GRID, "factors": 3}, ValueError, "factors is searched and given at once"),
+        ({"grid": GRID, "factors": 3}, ValueError, "factors is given twice: as a parameter to search"),
         ({"grid": {"factors": [2, -1]}}, ValueError, "factors must be from 1"),
         ({"grid": GRID, "metric": "accuracy"}, ValueError, "metric must be auc, mrr"),
         ({"grid": GRID, "metric": "rmse"}, ValueError, "needs objective 'explicit', got objective 'hu'"),

@@ -45,7 +45,7 @@ def test_update_without_ids_numbers_on(matrix):
 def test_updates_name_the_id_that_will_not_do():
     matrix = random_matrix((9, 8), 0.4)
     model = ALS(factors=2, iterations=1, random_state=0).fit(matrix)
-    with pytest.raises(ValueError, match="distinct; 1 stands more than once"):
+    with pytest.raises(ValueError, match="distinct; 1 appears more than once"):
         model.update_users([1, 1], matrix[:2])
     with pytest.raises(KeyError, match="must be the next row numbers, 9; got 12"):
         model.update_users([12], matrix[:1])

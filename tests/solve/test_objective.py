@@ -59,7 +59,7 @@ def test_arguments_beyond_the_dtype_are_named(name):
 
 
 def test_masked_confidences():
-    with pytest.raises(ValueError, match=r"what confidence returned: .* masked, the first at row"):
+    with pytest.raises(ValueError, match=r"the result of the confidence function: .* masked, the first at row"):
         ALS(factors=3, confidence=lambda values: np.ma.masked_equal(values, values[3])).fit(SMALL)
 
 

@@ -68,7 +68,7 @@ def test_starts_of_other_libraries_that_will_not_do():
             raise TypeError("can't convert cuda:0 device type tensor to numpy")
 
     matrix = random_matrix((30, 20))
-    with pytest.raises(TypeError, match="Y0 must be an array in this machine's memory: can't convert cuda"):
+    with pytest.raises(TypeError, match="Y0 must be an array in main memory that NumPy can read: can't convert cuda"):
         cymbals.ALS(factors=4).fit(matrix, init=(np.zeros((30, 4)), OnDevice()))
 
 

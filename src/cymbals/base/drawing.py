@@ -30,7 +30,7 @@ def new_figure(title: str, x: str, y: str, height: float = 3.0) -> tuple[Figure,
 
 
 def heading(axes: Axes, title: str) -> None:
-    """A title on the left, shortened to what the figure has room for."""
+    """A title on the left, shortened to the width of the figure."""
     line = printable(title)
     short = line if len(line) <= _TITLE else f"{line[: _TITLE - 1]}…"
     axes.set_title(short.replace("$", r"\$"), fontsize=10.5, fontweight="bold", loc="left", color=INK)
@@ -49,7 +49,7 @@ def tidy(axes: Axes) -> None:
 
 
 def log_axis(axes: Axes, least: float, most: float, ticks: int = 4) -> None:
-    """A log x axis with a few round numbers; `ticks` is the most powers of ten among them."""
+    """Make the x axis logarithmic and label a few round numbers, at most `ticks` powers of ten among them."""
     from matplotlib.ticker import LogLocator, NullLocator
 
     axes.set_xscale("log")

@@ -75,7 +75,9 @@ def beside(path: str | os.PathLike[str]) -> Iterator[Path]:
 @contextmanager
 def _new_part_file(target: Path) -> Iterator[tuple[Path, int]]:
     """Yields the path and the descriptor of a new part file, which is locked."""
-    mode = 0o600 if target.exists() else 0o666  # for 0o600 see _copy_access; to 0o666 the system applies the umask
+    # The part file of a new target gets the permissions of any new file: 0o666 without the bits of the umask. If the target
+    # exists, only its owner may read the part file until `_copy_access` gives it the permissions of the target.
+    mode = 0o600 if target.exists() else 0o666
     while True:
         part = target.with_name(f"{_part_prefix(target)}{secrets.token_hex(8)}.part")
         file = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
@@ -83,7 +85,7 @@ def _new_part_file(target: Path) -> Iterator[tuple[Path, int]]:
             stack.callback(os.close, file)
             try:
                 is_locked = stack.enter_context(locked(file, _LIVE, wait=False))
-            except OSError:  # a filesystem without locks: there no writer removes part files
+            except OSError:  # this filesystem has no locks, so no writer removes part files from it
                 is_locked = True
             if is_locked and os.fstat(file).st_nlink:
                 yield part, file
@@ -92,15 +94,15 @@ def _new_part_file(target: Path) -> Iterator[tuple[Path, int]]:
 
 
 def _part_prefix(target: Path) -> str:
-    """Beginning of the names of a target's part files. It is cut, as filesystems allow at most 255 bytes in a name."""
+    """Beginning of the names of a target's part files, shortened because filesystems allow at most 255 bytes in a name."""
     return f".{target.name[:40]}.cymbals-"
 
 
 def _remove_stale(target: Path) -> None:
-    """Removes those part files of a target that no writer has locked.
+    """Removes the part files of a target, except those that a writer has locked.
 
-    On a network mount with the option nolock, locks of other machines are invisible. There a part file that another machine
-    is writing is removed too: its writer then fails, and the old target stays.
+    On a network mount with the option nolock, a process cannot see the locks of other machines. It then also removes a part
+    file that another machine is writing. The writer on that machine fails, and the old target stays.
     """
     part = re.compile(re.escape(_part_prefix(target)) + r"[0-9a-f]{16}\.part")
     try:
@@ -119,9 +121,9 @@ def _remove_stale(target: Path) -> None:
 def _copy_access(target: Path, file: int) -> None:
     """Gives a finished part file the owner, the group and the permissions of the file that it replaces.
 
-    Only root can set another owner. For other users the file becomes their own, and keeps the old group if they are in it.
-    Otherwise the file has their group: group and others then get only the permissions that both had before, or none if the
-    old file had an access control list.
+    Only root can set another owner. If another user writes, the new file belongs to that user, and it gets the old group if
+    the user is in that group. If not, the new file keeps the user's own group. Its group and all others then get only the
+    permissions that both had before. They get none if the old file had an access control list.
     """
     try:
         old = target.stat()

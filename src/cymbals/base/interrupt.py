@@ -35,8 +35,8 @@ class Interrupts:
 def interruptible() -> Iterator[Interrupts]:
     """Delays Ctrl-C in this block. If the block ends without an exception, stored signals are delivered at its end.
 
-    Nothing is delayed in other threads than the main one, because Python does not let them set signal handlers. Nothing is
-    delayed either if SIGINT is ignored or has no handler in Python.
+    In a thread other than the main thread, nothing is delayed: Python lets only the main thread set signal handlers.
+    Nothing is delayed either if SIGINT is ignored, or if no Python function handles it.
     """
     handler = signal.getsignal(signal.SIGINT) if threading.current_thread() is threading.main_thread() else None
     if not callable(handler):

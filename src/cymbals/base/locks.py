@@ -1,8 +1,9 @@
 """Locks on single bytes of files. A lock excludes other processes and the other threads of this process.
 
-A lock is released at the end of its block. If the process dies in the block, the system releases the lock as soon as the
-children forked in the block are gone too. Some filesystems (SMB) forbid others to read or write a locked byte. Callers
-therefore lock bytes far behind the end of the file, which nobody reads. Only this module uses fcntl.
+A lock is released at the end of its block. If the process dies in the block, the lock remains until all child
+processes that were forked in the block have ended. Then the system releases it. On some filesystems (SMB), other processes
+cannot read or write a locked byte. Callers therefore lock bytes far behind the end of the file, where nothing is stored.
+Only this module uses fcntl.
 """
 
 from __future__ import annotations

@@ -143,7 +143,8 @@ def _cgroup_quota(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/s
         if controllers and "cpu" not in controllers.split(","):
             continue
         base = root if not controllers else root / controllers if (root / controllers).is_dir() else root / "cpu"
-        # in a container the path can be one of the host: its folders do not exist here, and only the root has a quota
+        # In a container, `group` can be a path of the host. Its folders then do not exist in the container, and only the
+        # quota in the folder `base` can be read.
         folder = base / group.strip("/")
         for place in [folder, *folder.parents]:
             if not place.is_relative_to(base):

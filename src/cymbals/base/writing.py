@@ -32,7 +32,7 @@ _all: weakref.WeakSet[Writing] = weakref.WeakSet()
 
 
 def _after_fork() -> None:
-    """Replaces all locks: the thread that held one does not exist in the child, so nobody would release the lock."""
+    """Replaces all locks: the thread that held one does not exist in the child, so no thread would release the lock."""
     for writing in list(_all):
         writing._lock = threading.RLock()
 

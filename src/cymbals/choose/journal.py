@@ -104,7 +104,8 @@ def key_of(params: dict[str, Any]) -> str:
 class Journal:
     """The finished trials of a search, in the order in which they ended.
 
-    `path` is a file, a folder, in which the journal is a file named after the search, or None: then it is only in memory.
+    `path` is a file, a folder or None. In a folder, the journal is a file that is named after the search. With None, the
+    journal is only in memory.
     """
 
     def __init__(self, path: str | os.PathLike[str] | None, search: dict[str, Any]) -> None:
@@ -157,7 +158,9 @@ class Journal:
                     trial = Trial.from_line(line)
                 except ValueError as error:
                     where = f"journal {self.path}: line {self._n_lines + 1}"
-                    raise ValueError(f"{where} is no finished setting ({error}): delete it, or name another file") from None
+                    raise ValueError(
+                        f"{where} records no finished setting ({error}): delete the line, or name another file"
+                    ) from None
                 self._trials.setdefault(trial.key, trial)
                 self._read, self._n_lines = self._read + len(line) + 1, self._n_lines + 1
             return dict(self._trials)

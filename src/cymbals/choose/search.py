@@ -42,7 +42,7 @@ class SearchResult:
     trials : list of Trial
         In the order in which they ended.
     metric : str
-        The metric that decided.
+        The metric by which `best_params_` was chosen.
     best_params_ : dict
         The searched arguments of `ALS` with the best score. With `patience` or `prune`, also the best number of iterations.
     best_score_ : float
@@ -120,8 +120,8 @@ def search(
     n : int
         Number of settings to draw.
     metric : str
-        The metric that decides: "auc", "ndcg@10", "recall@20" ... With objective "explicit" also "rmse" or "mae", of which
-        lower is better.
+        The metric by which the best setting is chosen: "auc", "ndcg@10", "recall@20" ... With objective "explicit" also
+        "rmse" or "mae"; for these two, lower is better.
     validation : float or callable
         The share of the entries to hold out at random for scoring. Or a function that takes the data and returns (train
         part, validation part), such as ``lambda data: cymbals.split.by_time(data, 0.1)``.
@@ -200,7 +200,7 @@ def search(
     users = None if n_users is None else data.users.drawn(whole_number("n_users", n_users, 1), seed)
     parts = _split(data, validation, seed)
     runner = _Runner(*parts, metric, k, patience, prune, warm_start, users)
-    # A journal belongs to a search with all of these, and is refused by any other.
+    # The journal stores these facts about its search. It is refused if a later search differs in any of them.
     identity = {"metric": metric, "seed": seed, "patience": patience, "prune": prune}
     identity |= {"warm_start": warm_start, "n_users": n_users, "space": spaces.as_text(random) if backend else None}
     identity |= {"als": shared, "data": _checksum(*parts)}
@@ -238,11 +238,13 @@ def _check_names(searched: set[str], als: dict[str, Any]) -> None:
     ALS().set_params(**dict.fromkeys((*sorted(searched), *als)))  # raises for an unknown name
     twice = sorted(searched & set(als))
     if twice:
-        raise ValueError(f"{twice[0]} is searched and given at once; leave one of them out")
+        raise ValueError(
+            f"{twice[0]} is given twice: as a parameter to search, and as a fixed argument of ALS; leave one out"
+        )
 
 
 def _check_settings(settings: list[dict[str, Any]], metric: str) -> None:
-    """Refuse what `fit` or `evaluate` would refuse, before anything is fitted."""
+    """Refuse settings that `fit` or `evaluate` would refuse, before a model is fitted."""
     for params in settings:
         model = ALS(**params)
         model.check_params()

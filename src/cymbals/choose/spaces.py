@@ -17,7 +17,7 @@ from ..base.checks import plain
 from ..base.optional import optional
 from .journal import Trial, key_of
 
-_ATTEMPTS = 20  # proposals to draw until one was not tried yet; limited, because a small space may have none left
+_ATTEMPTS = 20  # limit of draws until a proposal is new; a small space may have no new one
 
 
 def default_space(fixed: Mapping[str, Any]) -> dict[str, Any]:

@@ -38,7 +38,9 @@ from .terminal import console, echo, print_json, show_tables
 )
 @click.option("--test-fraction", type=float, default=0.1, help="For random and by-time: share of entries to hold out.")
 @click.option("--leave", type=click.IntRange(1), default=1, help="For leave-k-out: entries to hold out for each user.")
-@click.option("--folds", type=click.IntRange(2), default=5, help="For k-fold: number of parts. Shows means over them.")
+@click.option(
+    "--folds", type=click.IntRange(2), default=5, help="For k-fold: number of parts. The table shows means over the parts."
+)
 @click.option(
     "-k",
     multiple=True,
@@ -95,7 +97,10 @@ def evaluate(
 @options.fixed
 @options.space
 @click.option(
-    "--metric", default="ndcg@10", show_default=True, help="Metric that decides: ndcg@10, auc, recall@20, rmse, ..."
+    "--metric",
+    default="ndcg@10",
+    show_default=True,
+    help="Metric that chooses the best setting: ndcg@10, auc, recall@20, rmse, ...",
 )
 @click.option(
     "--validation", type=float, default=0.1, show_default=True, help="Share of entries to hold out for scoring settings."
@@ -175,7 +180,7 @@ def search(
 @options.space
 @click.option("-o", "--output", required=True, type=click.Path(dir_okay=False), help="HTML file to write.")
 @click.option("--title", default="Music recommendation laboratory", show_default=True, help="Title of the page.")
-@click.option("--metric", default="ndcg@10", show_default=True, help="Metric that decides the search.")
+@click.option("--metric", default="ndcg@10", show_default=True, help="Metric that chooses the best setting.")
 @click.option("--test-fraction", type=float, default=0.1, show_default=True, help="Share of the entries to hold out.")
 @click.option(
     "--users", type=click.IntRange(1), default=20_000, show_default=True, help="Largest number of users to evaluate."

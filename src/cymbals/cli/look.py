@@ -21,7 +21,7 @@ from .terminal import console, echo, print_json, show_tables
 @options.seed
 @options.threads
 def demo(listeners: int, output: str | None, seed: int, threads: int | None) -> None:
-    """Make a small data set, and run the whole laboratory on it."""
+    """Make a small data set; show how to clean it, fit a model, validate the model and recommend."""
     from ..lab.demo import run
 
     run(console(), listeners, seed, threads, show_tables, output)

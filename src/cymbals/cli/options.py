@@ -77,7 +77,10 @@ def data(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _parameters(default: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """A decorator that adds the arguments of `ALS` as options. `default` turns the default of `ALS` into the option's."""
+    """A decorator that adds the arguments of `ALS` as options.
+
+    The function `default` takes an argument's default in `ALS` and returns the default of the option.
+    """
     known = ALS().get_params()
 
     def option(name: str, **kwargs: Any) -> Any:
@@ -87,7 +90,7 @@ def _parameters(default: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return _options(
         option("--factors", type=click.IntRange(1), help="Number of factors of each user and item."),
         option("--regularization", type=float, help="Strength of the regularization."),
-        option("--alpha", type=float, help="Factor of the confidence in entries."),
+        option("--alpha", type=float, help="Multiplier of the confidence in entries."),
         option("--unobserved-weight", type=float, help="Weight of pairs without an entry."),
         option("--objective", type=click.Choice(OBJECTIVES), help="hu and ials are for counts, explicit is for ratings."),
         option("--confidence", type=click.Choice(CONFIDENCES), help="How confidence grows with counts."),
@@ -109,11 +112,13 @@ space = _options(
         "--space",
         multiple=True,
         metavar="NAME=LOW:HIGH[:log]",
-        help="Range (or NAME=A,B,...: list) to draw a parameter from; by default factors 10 to 50, regularization, alpha.",
+        help="Range or list (NAME=A,B,...) to draw a parameter from. By default draws factors, regularization and alpha.",
     ),
 )
 seed = click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of all random draws.")
-threads = click.option("--threads", type=click.IntRange(1), help="Number of threads; by default all this process may use.")
+threads = click.option(
+    "--threads", type=click.IntRange(1), help="Number of threads. By default all CPUs that the process may use."
+)
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
@@ -170,7 +175,10 @@ def _value(text: str) -> Any:
 
 
 def check_writable(output: str, source: str | None = None) -> None:
-    """Refuse an output file that cannot be written or that is part of `source`. Call it before minutes of work."""
+    """Refuse an output file that cannot be written or that is part of `source`.
+
+    Callers check before they compute, because computing can take minutes.
+    """
     if source is not None and os.path.exists(output):
         target = Path(output).resolve()
         inside = os.path.isdir(source) and target.suffix in _DATA_FILES and os.path.samefile(target.parent, source)

@@ -110,7 +110,7 @@ def _varied(sweep: tuple[str, ...]) -> dict[str, list[Any]]:
 def _check_kind(figure: str) -> None:
     """Refuse a picture that cannot be written: matplotlib is missing or does not know the file type.
 
-    Call it before minutes of work.
+    Callers check before they profile, because profiling can take minutes.
     """
     from matplotlib.figure import Figure
 

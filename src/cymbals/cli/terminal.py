@@ -48,7 +48,10 @@ def echo(text: object, err: bool = False) -> None:
 
 
 def print_json(value: Any) -> None:
-    """Print a value as JSON. Data frames become lists of rows, NaN and infinity null, `UNPRINTABLE` characters escapes."""
+    """Print a value as JSON.
+
+    Data frames become lists of rows. NaN and infinity become null. Characters in `UNPRINTABLE` become escape sequences.
+    """
 
     def plain(x: Any) -> Any:
         if isinstance(x, Mapping):

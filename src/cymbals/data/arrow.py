@@ -18,7 +18,7 @@ class Columns(dict[str, "NDArray[Any]"]):
 
 
 def columns_of(stream: Any, wanted: Iterable[str | None]) -> Columns:
-    """Those columns in `wanted` that the stream has, as arrays. Nulls become None or NaN."""
+    """The columns in `wanted` that the stream has, as arrays. Nulls become None or NaN."""
     if not hasattr(stream, "__arrow_c_stream__"):
         raise TypeError(f"stream must have __arrow_c_stream__, as a pyarrow Table has; got {type(stream).__name__}")
     pa = optional("pyarrow")

@@ -231,7 +231,7 @@ def from_scipy(name: str, matrix: Any, n_threads: int) -> Csr:
 
 
 def _instead(data: Any) -> str:
-    """The end of an error message: what to pass instead of `data`, which is not a sparse matrix."""
+    """The end of an error message about `data` that are no sparse matrix. It says how to convert them."""
     if hasattr(data, "user_items"):
         return ": pass its user_items, whose columns must be the model's items in the model's order"
     if hasattr(data, "columns"):
@@ -243,7 +243,7 @@ def _instead(data: Any) -> str:
 
 
 def _from_compressed(name: str, matrix: Any, shape: tuple[int, int], n_threads: int) -> Csr:
-    """A Csr of `shape` from a CSR matrix, or from a CSC matrix, which becomes its transpose.
+    """A Csr of `shape` from a CSR matrix. A CSC matrix gives the Csr of its transpose, which has the same arrays.
 
     Unsorted rows are sorted, and duplicate entries summed. The arrays are copied before they are checked, because another
     thread of the caller may change them at any time.

@@ -108,7 +108,7 @@ def distinct(ids: NDArray[Any], n_threads: int) -> tuple[NDArray[Any], NDArray[A
 
 
 def table_over(ids: NDArray[Any], most: int) -> tuple[int, NDArray[np.int32]] | None:
-    """The lowest id, and an empty table with a place for each number from the lowest to the highest id.
+    """The lowest id, and an empty table with an element for each number from the lowest to the highest id.
 
     None if the ids are not int64, or if the table would be much longer than `most`.
     """
@@ -225,7 +225,7 @@ class Ids:
         return self.of(np.sort(np.random.default_rng(seed).choice(self.n, n, replace=False)))
 
     def extended(self, new: NDArray[Any]) -> Ids:
-        """These ids and the new ones after them. Row numbers can only be extended by the next row numbers."""
+        """These ids, followed by new ones. If the ids are row numbers, the new ones must be the next row numbers."""
         n = self.n + new.size
         if self.array is None:
             if not np.array_equal(new, np.arange(self.n, n)):

@@ -232,7 +232,7 @@ class Interactions:
 
         Use it if you have a matrix and want to add ids or item names; `ALS.fit` also takes the matrix itself. Rows are
         sorted, and duplicate entries summed. The arrays of the matrix are copied, so you can change them later. Only arrays
-        over ``bytes`` objects are used in place, because nobody can change these.
+        over ``bytes`` objects are used in place, because no code can change these.
 
         Parameters
         ----------

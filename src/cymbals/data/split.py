@@ -88,8 +88,8 @@ def leave_k_out(data: Data, k: int = 1, seed: Any = 0) -> tuple[Data, Data]:
 def k_fold(data: Data, k: int = 5, seed: Any = 0) -> Iterator[tuple[Data, Data]]:
     """Split the entries into `k` random parts of equal size, for cross-validation.
 
-    Use it to learn how much a metric varies, or if one test part would be too small. Each part is the test part once; the
-    other parts together are then the train part.
+    Use it to learn how much a metric varies between test parts, or if one test part would be too small. Each part is the
+    test part once. The train part then consists of the other parts.
 
     Parameters
     ----------
@@ -122,7 +122,7 @@ def k_fold(data: Data, k: int = 5, seed: Any = 0) -> Iterator[tuple[Data, Data]]
 def by_time(data: Interactions, test_fraction: float = 0.1, cutoff: Any = None) -> tuple[Interactions, Interactions]:
     """Hold out the latest entries, so that the model predicts the future from the past.
 
-    Use it if times are known: the evaluation is then like the use of a recommender.
+    Use it if times are known: a recommender in use must predict the future from the past, too.
 
     Parameters
     ----------

@@ -68,12 +68,12 @@ def of(data: Any) -> NDArray[Any]:
 
 
 def moment(name: str, value: Any, times: NDArray[Any]) -> Any:
-    """A caller's moment in the type of `times`, to compare them with: a number if they are numbers, else a date."""
+    """Convert a caller's moment to the type of `times`, a number or a date, so that the two can be compared."""
     if times.dtype != _DATES:
         return real_number(name, value, least=-np.inf)
     dates = isinstance(value, (str, date, np.datetime64))
     if not dates or (isinstance(value, datetime) and value.tzinfo is not None):
-        raise TypeError(f"{name} must be a date without a time zone, as the times are dates; got {value!r}")
+        raise TypeError(f"{name} must be a date without a time zone, because the times are dates; got {value!r}")
     try:
         at = np.datetime64(value)
         out = at.astype(_DATES)
@@ -101,7 +101,7 @@ def span(name: str, value: Any, times: NDArray[Any]) -> float:
     if times.dtype != _DATES:
         return real_number(name, value, open_end=True)
     if not isinstance(value, (np.timedelta64, timedelta)):
-        raise TypeError(f"{name} must be a timedelta, as the times are dates; got {value!r}")
+        raise TypeError(f"{name} must be a timedelta, because the times are dates; got {value!r}")
     given = np.timedelta64(value)
     if np.datetime_data(given)[0] in ("Y", "M"):
         raise ValueError(f"{name} must not be in months or years, whose lengths vary; got {value!r}: give it in days")

@@ -21,7 +21,7 @@ class EarlyStopping:
     train, validation : Interactions or scipy sparse, shape (n_users, n_items)
         The part that the model is fitted on, and a part that was held out of the train data. Never use the test part.
     metric : str
-        A metric of `evaluate`: "auc", "ndcg@10", "recall@20" ..., or "rmse" or "mae", of which lower is better.
+        A metric of `evaluate`: "auc", "ndcg@10", "recall@20" ..., "rmse" or "mae". Lower is better for "rmse" and "mae".
     patience : int
         Stop after this many iterations without a better score.
     users : array_like, optional
@@ -30,7 +30,7 @@ class EarlyStopping:
     Attributes
     ----------
     best_iteration : int
-        The iteration with the best score. The model has its state after the fit.
+        The iteration with the best score. After the fit, the model has the state of this iteration.
     best_score : float
     trace : list of float
         The score after each iteration.

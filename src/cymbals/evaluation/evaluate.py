@@ -161,7 +161,7 @@ def evaluate(
 
 def _warn_of_fitted(fitted: Csr | None, train: Csr, test: Csr, rows: NDArray[np.int64] | None) -> None:
     """Warn if the model was fitted on more than 1 % of the held-out entries that count: its metrics are then too good."""
-    if fitted is None or fitted is train:  # held-out entries that are also in train do not count, so none is left
+    if fitted is None or fitted is train:  # entries that are in train are not counted below: nothing to warn about
         return
     users, items = test.row_numbers(), test.indices
     counts = (test.data > 0) & ~train.holds(users, items)

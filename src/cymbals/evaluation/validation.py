@@ -19,7 +19,7 @@ from .evaluate import Metrics, aligned
 
 NEGATIVES = ("unseen", "catalogue", "train")
 _DRAWS = 1000  # bootstrap samples of all users
-_ROUNDS = 12  # of drawing again the items that a user has, before choosing from a list of the items that the user lacks
+_ROUNDS = 12  # rounds of drawing refused items again, before choosing from a list of the allowed items
 
 
 def sampled_auc(
@@ -150,7 +150,7 @@ def _of_users(name: str, metrics: Metrics, metric: str) -> NDArray[np.float64]:
     instance(name, metrics, Metrics)
     means = [m for m in metrics.per_user if m not in ("rmse", "mae")]  # these two are not means over users
     if metric not in means:
-        raise ValueError(f"metric must be a mean over users in {name}: {', '.join(means)}; got {metric!r}")
+        raise ValueError(f"metric must be a mean over users; {name} has these: {', '.join(means)}; got {metric!r}")
     return metrics.per_user[metric]
 
 
@@ -177,9 +177,9 @@ class Comparison:
     low, high : float
         Bootstrap interval of `difference`.
     p_value : float
-        Of a paired t test: the probability of a mean at least this far from 0 if the models did not differ.
+        p-value of a paired t test: the probability of a mean at least this far from 0 if the models did not differ.
     p_rank : float
-        Of Wilcoxon's signed-rank test, which uses only the ranks of the differences.
+        p-value of Wilcoxon's signed-rank test, which uses only the ranks of the differences.
     better, equal, worse : int
         Number of users for whom the first model is better than, equal to or worse than the second.
     n_users : int
@@ -257,7 +257,9 @@ def compare(first: Metrics, second: Metrics, metric: str = "auc", level: float =
 def popularity_bias(
     model: Any, train: Any, n: int = 10, users: Any = None, n_threads: int | None = None
 ) -> dict[str, float]:
-    """How strongly a model's recommendations favour popular items. Use it beside accuracy, to compare models for diversity.
+    """How strongly a model's recommendations favour popular items.
+
+    Use it to compare the diversity of models, together with metrics of accuracy.
 
     Parameters
     ----------

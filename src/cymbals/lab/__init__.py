@@ -1,1 +1,1 @@
-"""The laboratory as tables, pictures and one report."""
+"""Tables and pictures of data and models, the report that contains them all, and the demonstration."""

@@ -24,7 +24,7 @@ Show = Callable[[Console, Mapping[str, Any]], None]
 
 
 def run(console: Console, n_listeners: int, seed: int, n_threads: int | None, show: Show, keep: str | None = None) -> None:
-    """Run every step and show what it found. With `keep`, the data set and the model stay in that folder."""
+    """Run every step and show its results. `keep` is a folder in which the data set and the model are kept."""
     with _folder(keep) as folder:
         console.rule("1. Raw files")
         planted = synthetic.write(folder, n_listeners, seed=seed)
@@ -50,7 +50,7 @@ def run(console: Console, n_listeners: int, seed: int, n_threads: int | None, sh
     ]
     show(console, {f"{model} on {train.nnz:,} counts": history[:3] + history[-1:]})
 
-    console.rule("4. Validation on the tenth held out")
+    console.rule("4. Validation on the tenth of the entries that was held out")
     compared = contenders(model, train, seed)
     metrics = {name: evaluate(m, train, test, n_threads=n_threads) for name, m in compared.items()}
     rows = [{"metric": m} | {name: f"{found[m]:.4f}" for name, found in metrics.items()} for m in metrics["ALS"]]
@@ -102,8 +102,8 @@ def _recommend(
     ]
     show(console, {f"like {model.name_of(artist)} ({planted.style_of_artist.get(artist, '?')})": rows})
     console.print(
-        f"{np.mean(fits):.3f} of the top-5 recommendations for all {len(data.user_ids):,} listeners "
-        f"fit their planted taste ({seconds:.2f} s)",
+        f"A share of {np.mean(fits):.3f} of the top-5 recommendations for all {len(data.user_ids):,} listeners "
+        f"is in a style that the listener likes ({seconds:.2f} s)",
         highlight=False,
     )
     return user

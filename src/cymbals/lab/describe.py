@@ -1,4 +1,4 @@
-"""A data set in tables and pictures: how active users are, which items are popular, and what cleaning changed."""
+"""Tables and pictures of a data set: how active users are, which items are popular, and the effects of cleaning."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Description:
         plays", "top users by curiosity" (distinct items). Raw events add the first lines of the three files ("plays, as
         found" and so on), "lines rejected", "before and after cleaning" and "top artists before cleaning".
     what : str
-        Name of the sums of values: "plays", unless `describe` was told another.
+        Name of the sums of values: the argument `values` of `describe`, by default "plays".
     """
 
     data: Interactions
@@ -84,7 +84,7 @@ class Description:
 
 
 def describe(data: Interactions | RawEvents, top: int = 10, values: str = "plays") -> Description:
-    """Tables and pictures of a data set. Of raw events, they show the data before and after cleaning.
+    """Tables and pictures of a data set. Raw events are shown before and after cleaning.
 
     Call it before the first fit, to see whether the data are what you think they are.
 
@@ -172,7 +172,7 @@ def _raw_tables(raw: RawEvents, cleaned: Interactions, top: int) -> dict[str, pd
     changed = {
         "users": (distinct(user, n_threads)[0].size, report["users"]),
         "artists": (artists.size, report["artists"]),
-        "rows, then pairs": (report["rows"], report["pairs"]),
+        "rows before, pairs after": (report["rows"], report["pairs"]),
         "plays": (int(count.sum()), _whole(cleaned.csr.data.sum(dtype=np.float64, keepdims=True))[0]),
     }
 
@@ -197,7 +197,7 @@ def _raw_tables(raw: RawEvents, cleaned: Interactions, top: int) -> dict[str, pd
 
 
 def _facts(facts: dict[str, tuple[Any, ...]], *columns: str) -> pd.DataFrame:
-    """A table with whole numbers and fractions in one column: object columns keep whole numbers whole."""
+    """A table of named facts. Its columns have dtype object, so that whole numbers and fractions can share a column."""
     values = zip(*facts.values(), strict=True)
     return frame({"what": list(facts)} | {c: np.array(v, dtype=object) for c, v in zip(columns, values, strict=True)})
 

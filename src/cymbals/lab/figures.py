@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PERCENTILES = (10, 25, 50, 75, 90)
-_PANEL = 3.2  # inches: width of a panel that stands alone
+_PANEL = 3.2  # inches: width of a figure with one panel
 _POINTS = 500  # of a curve: more cannot be told apart on a screen
 
 
@@ -54,7 +54,7 @@ def ecdf(values: Any, what: str, title: str) -> Figure:
     -------
     matplotlib Figure
     """
-    figure, axes = new_figure(title, what, "share with at most this")
+    figure, axes = new_figure(title, what, "share with at most this value")
     array = np.sort(_floats(values))
     array = array[array > 0]
     if array.size:
@@ -122,7 +122,7 @@ def distribution(values: Any, what: str, title: str) -> Figure:
     upper, lower = figure.subplots(2, 1, sharex=True)
     heading(upper, title)
     upper.set(ylabel="users")
-    lower.set(xlabel=printable(what), ylabel="share with at most this")
+    lower.set(xlabel=printable(what), ylabel="share with at most this value")
     for axes in (upper, lower):
         tidy(axes)
     figure.set_label(f"{title}: no values.")
@@ -255,7 +255,7 @@ def _cumulative(axes: Axes, rising: NDArray[np.float64]) -> str:
     """Draw the step curve of sorted values and mark its percentiles, which are returned in words."""
     values, last = np.unique(rising[::-1], return_index=True)
     share = (rising.size - last) / rising.size
-    if values.size > _POINTS:  # points at equal distances along the curve, so that steep and flat parts both keep theirs
+    if values.size > _POINTS:  # keep points at equal distances along the curve, so that steep and flat parts stay smooth
         along = np.cumsum(np.hypot(np.diff(_on_axis(axes, values), prepend=np.nan), np.diff(share, prepend=np.nan))[1:])
         kept = np.unique(np.searchsorted(along, np.linspace(0, along[-1], _POINTS)))
         kept = np.unique(np.concatenate(([0], np.minimum(kept + 1, values.size - 1), [values.size - 1])))
@@ -283,7 +283,7 @@ def _cumulative(axes: Axes, rising: NDArray[np.float64]) -> str:
 
 
 def _on_axis(axes: Axes, values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Rising values as places along the axis, from 0 to 1."""
+    """Positions of rising values along the axis, from 0 to 1."""
     places = np.log(values) if axes.get_xscale() == "log" else values
     out: NDArray[np.float64] = (places - places[0]) / (places[-1] - places[0])
     return out

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-_IDS = ("user", "item", "artist", "misspelled", "canonical")  # columns whose numbers are names
+_IDS = ("user", "item", "artist", "misspelled", "canonical")  # columns of ids: their numbers are not amounts
 _MEASURED = ("seconds", "peak memory, GB")  # two decimals are enough
 _FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', sans-serif"  # as in report.html
 _DARK = {BLUE: "#56b4e9", ORANGE: "#ff9d5c", GREY: "#8d97a3", GRID: "#333b45", INK: "#e6e9ed"}  # on a dark page
@@ -53,8 +53,9 @@ class Cell:
 class Table:
     """A table with its caption.
 
-    The numbers of the column `bars` also get bars, from zero to the largest. Numbers of the columns in `settings` are
-    written in three digits each. With `by_row` the numbers of a row are of one kind, otherwise those of a column.
+    The cells of the column `bars` also get bars; the largest number has the longest bar. Numbers in the columns `settings`
+    are written with three digits each. Other numbers are written alike if they measure the same thing, such as with the
+    same number of decimals. These are the numbers of a row if `by_row` is True, and the numbers of a column otherwise.
     """
 
     kind: ClassVar[str] = "table"
@@ -101,7 +102,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure and the sentence below it, which says what to see in it. The figure's label is the text for who cannot."""
+    """A figure with a caption below it. The figure's label describes it for readers who cannot see it."""
 
     kind: ClassVar[str] = "picture"
     figure: Figure
@@ -127,8 +128,10 @@ class Tile:
 
 @dataclass(frozen=True)
 class Row:
-    """Texts, tables and pictures that stand side by side where there is room: "one" column, "two" or "three". The parts
-    of a list stand below each other."""
+    """Texts, tables and pictures in "one", "two" or "three" columns. A narrow page shows fewer columns.
+
+    A list among the parts takes one column, and its elements are shown below each other.
+    """
 
     parts: Sequence[str | Table | Picture | Tile | list[str | Table | Picture]]
     columns: str = "two"
@@ -140,7 +143,7 @@ class Row:
 
 @dataclass
 class Section:
-    """A heading with texts and rows below it. A section without parts has nothing to say and is left out of the page."""
+    """A heading with texts and rows below it. A section without parts is left out of the page."""
 
     key: str
     title: str
@@ -153,8 +156,8 @@ class Section:
 def written(column: str, values: Sequence[Any]) -> list[str]:
     """The texts of a column's cells.
 
-    Fractions that are alike in size have the same number of decimals, others three digits each. Counts keep all their
-    digits; no fraction shows more than five.
+    Fractions of similar size have the same number of decimals, so many that the largest has at most five digits. If their
+    sizes differ widely, each fraction has three digits. Counts keep all their digits.
     """
     if column.startswith("p,"):
         return [p_value(v) for v in values]
@@ -176,7 +179,7 @@ def _is_float(value: Any) -> bool:
 
 
 def three_digits(value: Any) -> str:
-    """A number in three significant digits, all digits before the point: 0.00527, 28.8, 1,234."""
+    """A number with three significant digits, and with all digits before the decimal point: 0.00527, 28.8, 1,234."""
     value = float(value)
     if value != value:
         return "–"
@@ -193,7 +196,7 @@ def p_value(value: float) -> str:
 
 
 def percent(share: float) -> str:
-    """A share as per cent with one decimal, which does not break before the sign."""
+    """A share in per cent with one decimal. The space before the sign does not break at the end of a line."""
     return f"{100 * share:.1f}\u00a0%"
 
 
@@ -212,7 +215,7 @@ def setting(value: Any) -> str:
 
 
 def data_uri(figure: Figure) -> str:
-    """A figure as an SVG data URI, the same for the same figure. It follows the page into a dark colour scheme."""
+    """A figure as an SVG data URI. Equal figures have equal URIs. The colours change if the reader uses a dark scheme."""
     import matplotlib
 
     stream = io.StringIO()

@@ -1,4 +1,4 @@
-"""The whole laboratory as one HTML file: data, cleaning, search, the chosen model, validation, recommendations.
+"""One HTML file about a data set and a model: data, cleaning, search, the chosen model, validation, recommendations.
 
 Every step runs here, in order. `sections` and `scores` put the findings into words, tables and pictures; `page` and the
 template report.html lay them out.
@@ -47,7 +47,7 @@ def report(
     progress: bool = False,
     **als: Any,
 ) -> Path:
-    """Run the whole laboratory and write what it found to one self-contained HTML file.
+    """Describe data, search for settings, fit and validate a model, and write the results to one self-contained HTML file.
 
     Use it for a first look at new data, and to show to others what a model does with them.
 
@@ -61,12 +61,13 @@ def report(
     test_fraction : float
         Share of the entries that is held out. The search does not see them.
     grid, random, n, metric
-        Settings to search and the metric that decides, as in `search`. The default is `n` draws of factors,
+        Settings to search and the metric that chooses the best one, as in `search`. The default is `n` draws of factors,
         regularization and alpha.
     n_users : int
-        The most users to score on the test part; if there are more, these are drawn once. The search scores a tenth.
+        The largest number of users to score on the test part. If there are more users, this many are drawn at random, once.
+        The search scores a tenth of this number.
     listeners : array_like of ids, optional
-        Users whose recommendations to show. The default is a very active, a typical and a little active one.
+        Users whose recommendations to show. By default three users: with many entries, with a typical number, and with few.
     seed : int
     progress : bool
         Name each step on stderr as it begins, if stderr is a terminal.
@@ -132,7 +133,10 @@ def report(
 
 
 def _with_confidence(als: dict[str, Any], searched: set[str]) -> dict[str, Any]:
-    """Arguments of `ALS` with the report's own default of confidence, unless it is searched or means nothing."""
+    """Add the report's default, confidence "log", to arguments of `ALS`.
+
+    It is not added if the search varies confidence, or if the objective does not use it.
+    """
     plain = "confidence" in searched or als.get("objective") == "explicit"
     return ({} if plain else {"confidence": "log"}) | als
 

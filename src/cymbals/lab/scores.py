@@ -1,4 +1,4 @@
-"""What a report says about how well the chosen model ranks: the summary at its top, and the section on validation."""
+"""Two sections of a report: the summary at its top, and the validation, which shows how well the chosen model ranks."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _BIAS = {
 _OTHERS = {
     "unseen": "one drawn from the items neither in train nor in test",
     "catalogue": "one drawn from the items not in test",
-    "train": "one drawn from the user's train items (course)",
+    "train": "one drawn from the user's train items (some published notebooks)",
 }
 
 
@@ -51,7 +51,7 @@ class Validated:
 
 
 def glance(data: Interactions, found: SearchResult, metrics: Mapping[str, Metrics], seconds: float) -> Section:
-    """The section for readers who read only one: size of the data, quality of the model, verdict."""
+    """The summary at the top of a report: size of the data, quality of the model, verdict."""
     als, popular = metrics["ALS"], metrics["popularity"]
     tiles = [Tile(name, f"{n:,}") for name, n in (("users", data.shape[0]), ("items", data.shape[1]), ("pairs", data.nnz))]
     sentences = [_verdict(validation.compare(als, popular, "ndcg@10"))]
@@ -79,7 +79,7 @@ def glance(data: Interactions, found: SearchResult, metrics: Mapping[str, Metric
 
 
 def _verdict(found: validation.Comparison) -> str:
-    """One sentence that says whether the model is better than recommending what is popular."""
+    """One sentence that says whether the model is better than recommending popular items."""
     chance = max(found.p_value, found.p_rank)
     if chance < 0.01 and found.difference > 0:
         return "The model ranks better than popularity at the top of the list (NDCG@10), by more than chance explains."
@@ -95,19 +95,19 @@ def _verdict(found: validation.Comparison) -> str:
 
 
 def validated(v: Validated) -> Section:
-    """Ranking of held-out items beside baselines, exact and sampled AUC, and how popular the recommendations are."""
+    """ALS compared with baselines on held-out items, exact and sampled AUC, and how popular the recommendations are."""
     als = v.metrics["ALS"]
     text = (
         f"{v.test.nnz:,} of {v.train.nnz + v.test.nnz:,} entries, drawn at random, were held out. "
         f"{als.n_users:,} users with held-out entries were scored. For each of them, all items that the user does not have "
-        "in train compete. The 95 % intervals are of the ALS column: a bootstrap over users."
+        "in train compete. The last two columns are a 95 % bootstrap confidence interval over users, for ALS."
     )
     parts: list[str | Row] = [text]
     ranking, paired, sampled = _ranking(v), _paired(v), _sampled(v)
     if len(ranking):
         parts.append(Row([Table("ranking of held-out items", ranking, by_row=True)], "one"))
     if len(paired):
-        parts.append(Row([Table("ALS less popularity, paired over users", paired)], "one"))
+        parts.append(Row([Table("ALS minus popularity, paired over users", paired)], "one"))
     per_user = als.per_user["auc"][~np.isnan(als.per_user["auc"])]
     if per_user.size:
         picture = figures.distribution(per_user, "AUC of a user", "AUC of the chosen model")
@@ -122,12 +122,12 @@ def validated(v: Validated) -> Section:
 _ON_SAMPLING = (
     "AUC says how often a held-out item ranks above another item. The exact AUC compares it with all others. A quicker "
     "estimate compares it with one other item, drawn at random. The estimate is right if that item is in neither the "
-    "user's train part nor the test part. The course draws it from the user's train items. That measures something else: "
-    "the model was fitted to rank those items high, so held-out items lose to them."
+    "user's train part nor the test part. Some published notebooks draw it from the user's train items. That measures "
+    "something else: the model was fitted to rank those items high, so held-out items lose to them."
 )
 _ON_POPULARITY = (
-    "Items that everybody has are easy to recommend and seldom news. The table says how much the ten recommendations for "
-    "each user keep to popular items."
+    "Popular items are easy to recommend, but users often know them already. The table shows how much the ten "
+    "recommendations for each user favour popular items."
 )
 
 

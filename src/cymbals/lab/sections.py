@@ -1,4 +1,4 @@
-"""What a report says about the data, the search, the model and its recommendations, section by section. No layout."""
+"""The sections of a report about the data, the search, the model and its recommendations, without the layout."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 _SIMILAR_TO, _SIMILAR = 6, 5  # similar items: to how many items, and how many for each
 _ALWAYS = ("users", "items", "pairs", "density")  # in the overview; all other counts of zero are left out
-_IN_CHANGED = ("rows", "artists", "artists before", "lines rejected")  # facts that stand in another table of raw events
+_IN_CHANGED = ("rows", "artists", "artists before", "lines rejected")  # facts that another table shows for raw events
 _HEADS = ("plays, as found", "artists, as found", "aliases, as found")
 
 
 def data(description: Description, given: Interactions | RawEvents) -> Section:
-    """Size of the data; of raw events the first lines of each file and the lines that were rejected."""
+    """Size and density of the data. For raw events: the first lines of each file, and the lines that were rejected."""
     if isinstance(given, RawEvents):
         return Section("data", "The data", _as_found(description, given))
     n_users, n_items = description.data.shape
@@ -55,15 +55,16 @@ def _as_found(description: Description, given: RawEvents) -> list[str | Row]:
 
 
 def _overview(description: Description, without: Sequence[str] = ()) -> Table:
-    """Counts by name. Those that are zero are left out, except the sizes."""
+    """A table of counts. A count of zero is left out unless it is in `_ALWAYS`."""
     facts = description.tables["overview"].assign(what=description.tables["overview"]["what"].str.replace("_", " "))
-    said = [*without, *(["rows"] if description.data.report.get("rows") == description.data.nnz else [])]  # by another fact
+    # facts that are shown elsewhere; the number of rows is, if it equals the number of pairs
+    said = [*without, *(["rows"] if description.data.report.get("rows") == description.data.nnz else [])]
     kept = facts["what"].isin(_ALWAYS) | (facts["value"] != 0) & ~facts["what"].isin(said)
     return Table("overview", facts[kept])
 
 
 def cleaning(description: Description, given: Interactions | RawEvents) -> Section:
-    """Raw events before and after cleaning. There is nothing to say about data that came clean."""
+    """Raw events before and after cleaning. For data that are clean already, the section is empty."""
     section = Section("cleaning", "Cleaning")
     if not isinstance(given, RawEvents):
         return section
@@ -72,20 +73,20 @@ def cleaning(description: Description, given: Interactions | RawEvents) -> Secti
     section.parts += [
         "Each misspelled artist was replaced by the artist that its alias stands for, through chains of aliases. A user "
         "could then have the same artist in several rows; their plays were added up.",
-        f"Pairs of user and item that stand more than once now: {_repeated(description.data)}.",
+        f"Pairs of a user and an item that occur more than once after cleaning: {_repeated(description.data)}.",
         Row([[changed, *_tops(description, "top artists before cleaning")], _overview(description, _IN_CHANGED)]),
     ]
     return section
 
 
 def _repeated(cleaned: Interactions) -> int:
-    """How many pairs of user and item stand more than once."""
+    """The number of repetitions of a pair of user and item."""
     csr = cleaned.csr
     return int(np.sum((np.diff(csr.row_numbers()) == 0) & (np.diff(csr.indices) == 0)))
 
 
 def activity(description: Description) -> Section:
-    """Distributions of users and items, each with a sentence on its middle and its end."""
+    """Distributions over users and items. A sentence below each gives its median and its maximum."""
     section = Section("activity", "Activity and popularity")
     pictures, w = description.figures(tops=False), description.what
     row = []
@@ -99,14 +100,14 @@ def activity(description: Description) -> Section:
         found = description.tables[table]
         values = found.set_index("percentile")[column] if len(found) else None
         if values is None or values["most"] <= 0 or values["least"] == values["most"]:
-            continue  # one value for all is no distribution
+            continue  # all values are equal, or none is positive: there is no distribution to draw
         middle, most = three_digits(values["50 %"]), three_digits(values["most"])
         text = f"Half of the {whom} have at most {middle} {what}; the maximum is {most}."
         row.append(Picture(pictures[name], text))
     if row:
         section.parts = [
-            "How much does each user have, and how much is there of each item? The axes are logarithmic, because both can "
-            "run over several orders of magnitude. The dotted lines mark percentiles.",
+            "The curves show how active users are and how popular items are. The horizontal axes are logarithmic, because "
+            "the numbers can run over several orders of magnitude. The dotted lines mark percentiles.",
             Row(row),
         ]
     return section
@@ -119,7 +120,7 @@ def top_lists(description: Description) -> Section:
 
 
 def _tops(description: Description, *names: str) -> list[Table]:
-    """Top lists whose title begins with one of `names`, without those whose numbers are all equal: they rank nothing."""
+    """Top lists whose title begins with one of `names`. A list of equal numbers is left out, because it ranks nothing."""
     return [
         Table(title, table, bars=table.columns[-1])
         for title, table in description.tables.items()
@@ -128,7 +129,7 @@ def _tops(description: Description, *names: str) -> list[Table]:
 
 
 def searched(found: SearchResult, metric: str, scored: int, n_users: int) -> Section:
-    """All settings, best first. There is nothing to say where one setting was given."""
+    """All settings that were searched, best first. If there was only one, the section is empty."""
     section, names = Section("search", "Search"), list(found.trials[0].params)
     if len(found.trials) < 2 or not names:
         return section
@@ -140,7 +141,7 @@ def searched(found: SearchResult, metric: str, scored: int, n_users: int) -> Sec
     pictures = [Picture(figures.trials(found.table, [name], metric)) for name in names]
     section.parts = [
         f"Each setting was fitted on nine tenths of the train part and scored on the last tenth, for {who}. The score is "
-        f"{metric}; the best score decides. The test part was not used.",
+        f"{metric}; the setting with the best score was chosen. The test part was not used.",
         Row([Table("settings, best first", table, settings=names)], "one"),
         "Each dot is one setting. The best is orange.",
         Row(pictures, "three"),
@@ -175,7 +176,7 @@ _MODEL = ("objective", "factors", "regularization", "alpha", "confidence", "iter
 
 
 def recommendations(model: ALS, train: Interactions, listeners: Any) -> Section:
-    """What a few users have most of, and what the model recommends to them."""
+    """For a few users: the items with the largest values, and the items that the model recommends."""
     section = Section("recommendations", "Recommendations")
     how, what = ("rated best", "rating") if model.predicts_values else ("most played", "plays")
     if listeners is None:
@@ -190,12 +191,14 @@ def recommendations(model: ALS, train: Interactions, listeners: Any) -> Section:
             Table(f"{how} by user {user}, of {items.size:,} items", largest, bars=what),
             Table(f"recommended to user {user}", recommended, bars="score"),
         ]
-        section.parts.append(Row([table for table in row if len(table.frame)] or [f"User {user} has nothing."]))
+        section.parts.append(
+            Row([table for table in row if len(table.frame)] or [f"User {user} has no entries and no recommendations."])
+        )
     return section
 
 
 def _typical(train: Interactions) -> Any:
-    """A very active, a typical and a little active user; fewer where there are fewer."""
+    """A user with many entries, one with a typical number, and one with few. Fewer users if the data have fewer."""
     lengths = np.diff(train.csr.indptr)
     active = np.flatnonzero(lengths)
     by_length = active[np.argsort(lengths[active], kind="stable")]
@@ -219,7 +222,7 @@ def similar_items(model: ALS, train: Interactions) -> Section:
 
 
 def newcomer(model: ALS, train: Interactions) -> Section:
-    """What somebody gets who has a single item."""
+    """Recommendations for a new user who has a single item."""
     item = model.popular(1)[0].tolist()[0]
     value = float(train.csr.data.max()) if model.predicts_values else 1.0
     row = sp.csr_array(([value], ([0], model.items_.rows("item", [item]))), shape=(1, train.shape[1]))
@@ -239,8 +242,8 @@ def made(steps: list[dict[str, Any]], seed: int, fixed: dict[str, Any]) -> Secti
     """Version, settings, and what each step cost."""
     given = settings(fixed) or "none"
     text = (
-        f"cymbals {version()}, {threads()} threads, {simd()} kernels. Seed {seed}. Arguments given for all settings: "
-        f"{given}."
+        f"cymbals {version()}, {threads()} threads, {simd()} kernels. Seed {seed}. Arguments of ALS that all settings "
+        f"share: {given}."
     )
     return Section("made", "How this was made", [Row([text, Table("steps", frame(steps))])])
 
@@ -249,7 +252,7 @@ def made(steps: list[dict[str, Any]], seed: int, fixed: dict[str, Any]) -> Secti
 
 
 def _named(model: ALS, ids: Any, values: Any, what: str) -> pd.DataFrame:
-    """Items with names, best first, without the places that could not be filled."""
+    """A table of items with names, best first. Rows with score -inf, which have no item, are left out."""
     kept = np.asarray(values) > -np.inf
     names = {} if model.item_names_ is None else {"name": [model.name_of(i) for i in ids[kept].tolist()]}
     return frame({"item": ids[kept]} | names | {what: values[kept]})

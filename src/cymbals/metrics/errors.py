@@ -1,4 +1,4 @@
-"""Errors of scores that estimate values: root mean square error and mean absolute error."""
+"""Root mean square error and mean absolute error of models whose scores estimate values, such as ratings."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ class ALS(Params, SolvingModel):
         lambda. A row of n entries has the regularization lambda (n + unobserved_weight N)^nu, where N is the number of
         rows of the other side. With "explicit" it is lambda n^nu.
     alpha : float
-        Factor of the confidence. Larger values make entries count more against cells without an entry.
+        Multiplier of the confidence. A larger value gives entries more weight, compared with cells without an entry.
     unobserved_weight : float
         alpha0, the weight of cells without an entry. Not used with "explicit".
     objective : {"hu", "ials", "explicit"}
@@ -78,8 +78,8 @@ class ALS(Params, SolvingModel):
         Exponent of frequency-scaled regularization. 0: the same regularization for all rows. 1: proportional to
         n + unobserved_weight N.
     biases : bool
-        For "explicit" only: estimate a bias for each user and each item. A half-step solves the biases of a side together
-        with its factors, as one more factor with the same regularization.
+        For "explicit" only: estimate a bias for each user and each item. A bias is one more factor: a half-step computes it
+        together with the other factors, with the same regularization.
     solver : {"auto", "cg", "exact"}
         "auto" chooses for each row the method that is predicted to reach a small residual first. "cg" does `cg_steps`
         conjugate-gradient steps from the previous factors. "exact" solves every row exactly.
@@ -95,10 +95,11 @@ class ALS(Params, SolvingModel):
     random_state : int, Generator, RandomState or None
         Seed of the starting factors, which are drawn from N(0, (0.1 / sqrt(f))^2) on both sides.
     compact : bool
-        Let conjugate gradients of float32 models read a large fixed side from a 16-bit copy (bfloat16). This halves memory
-        traffic; the loss changed by less than 0.02 % in every trial. False: float32 throughout. The copy is never used for
-        sides below 2 MB, for more than 8 steps of solver "cg", for rows that are solved exactly, for rows with a very heavy
-        entry, or in float64 models.
+        For float32 models. A half-step solves one side while the factors of the other side stay fixed. True: conjugate
+        gradients read the fixed factors from a 16-bit copy (bfloat16). This halves memory traffic; the loss changed by less
+        than 0.02 % in every trial. False: they always read float32. The copy is never used if the fixed factors take less
+        than 2 MB, for more than 8 steps of solver "cg", for rows that are solved exactly, or for rows with a very heavy
+        entry.
     relaxation : float or None
         1 is plain alternating least squares: each half-step moves the factors to their least-squares solution. With a
         value between 1 and 2, the factors move this many times as far, in all iterations but the first and the last. The
@@ -108,8 +109,8 @@ class ALS(Params, SolvingModel):
     Attributes
     ----------
     user_factors_, item_factors_ : ndarray, shape (n_users, f) and (n_items, f)
-        Users and items without entries have zeros. The basis is arbitrary, so compare scores, not factors. Read-only:
-        indexes derived from them are cached.
+        The factors of users and items without entries are 0. The basis is arbitrary: other factors can give the same
+        scores, so compare scores, not factors. The arrays are read-only, because indexes derived from them are cached.
     global_mean_, user_biases_, item_biases_ : float, ndarray of shape (n_users,), ndarray of shape (n_items,)
         Only with `biases`. Without, reading them raises AttributeError.
     n_iter_ : int
@@ -284,8 +285,8 @@ class ALS(Params, SolvingModel):
         ValueError, TypeError
             An argument or a value of `train` is wrong. The model is then unchanged.
         SolveError
-            The system of a row is not positive definite, because of a confidence below `unobserved_weight`, or it
-            overflows. The model then has the state from before the fit.
+            The linear system of a row overflows, or it is not positive definite. The second happens if a confidence is
+            below `unobserved_weight`. The model then has the state from before the fit.
         """
         if not boolean("profile", profile):
             return self._fit(train, init, callback, compute_loss, progress)

@@ -31,7 +31,7 @@ class NotFittedError(ValueError, AttributeError):
 
 @dataclass(frozen=True)
 class _Queries:
-    """The users of one call of `recommend`. Blocks are arrays of positions among them."""
+    """The users of one call of `recommend`. `factors` and `seen` take an array of positions among them."""
 
     one: bool  # whether the caller passed a single user, and gets lists without a dimension for users
     history: NDArray[np.int64]  # the number of entries of each user
@@ -114,7 +114,7 @@ class FactorModel:
 
     @property
     def predicts_values(self) -> bool:
-        """Whether scores estimate the values themselves. They do in models of ratings."""
+        """Whether a score is an estimate of the entry's value. In models of ratings it is."""
         return False
 
     @property
@@ -178,8 +178,8 @@ class FactorModel:
     ) -> tuple[NDArray[Any], NDArray[Any]]:
         """The items with the highest scores for each user.
 
-        Any number of users needs only a few dozen megabytes beyond the result. For requests of few users the model caches
-        an index of the items, a quarter of the size of their float32 factors.
+        Beyond the result, a call needs only a few dozen megabytes, for any number of users. For calls with few users, the
+        model caches an index of the items. It is a quarter of the size of the items' float32 factors.
 
         Parameters
         ----------
@@ -200,10 +200,10 @@ class FactorModel:
         Returns
         -------
         ids, scores : ndarray
-            Shape (n,) for one user, (m, n) for several, best first. Of items with equal scores, the lower row comes first.
+            Shape (n,) for one user, (m, n) for several, best first. If items have equal scores, the lower row comes first.
             Scores have the model's dtype. If fewer than n items remain, the last ids are -1 (None if ids are strings) and
-            their scores -inf. A user without history gets the most popular items; the scores are then their numbers of
-            users.
+            their scores -inf. A user without history gets the most popular items. The score of an item is then the number
+            of users who have it.
 
         Raises
         ------
@@ -262,7 +262,7 @@ class FactorModel:
                 "this model was saved without interactions, so it does not know which items users have seen: pass "
                 "exclude_seen=False, or rows"
             )
-        # Without interactions, nobody counts as a user without history.
+        # Without interactions, no user counts as a user without history.
         history = np.ones(at.size, np.int64) if seen is None else np.diff(seen.indptr)[at]
 
         def seen_by(block: NDArray[np.int64]) -> Csr:
@@ -281,9 +281,9 @@ class FactorModel:
     def _limits(
         self, state: State, exclude: Any, candidates: Any, n_queries: int, n_threads: int
     ) -> tuple[Csr | None, NDArray[np.int64] | None]:
-        """`exclude` and `candidates` as items to leave out for each query, and as rows of the only items to rank.
+        """Convert `exclude` to the items to leave out for each query, and `candidates` to the rows of the items to rank.
 
-        Each is None if there is no such limit.
+        Either is None if the caller did not give it.
         """
         competing = None if candidates is None else np.unique(state.items.rows("candidates", listed(candidates)))
         if exclude is None:
@@ -390,7 +390,7 @@ class FactorModel:
         Returns
         -------
         ids, scores : ndarray
-            All these items, best first. Of items with equal scores, the lower row comes first.
+            All these items, best first. If items have equal scores, the lower row comes first.
         """
         state = self.state_
         at = np.array([one_row(state.users, "user", user)])

@@ -23,7 +23,7 @@ from .state import FitRecord, State, item_rows, user_rows
 
 @dataclass
 class Publisher:
-    """Makes states of a running fit the state of the model, and restores the model's former state if the fit fails."""
+    """Gives the model the state of a running fit. If the fit fails, it restores the state from before the fit."""
 
     model: FactorModel
     data: Interactions

@@ -29,7 +29,7 @@ def topk(
     scale: NDArray[Any] | None = None,
     index: Index | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[Any]]:
-    """The k best items of each query, best first. Of items with equal scores, the lower row comes first.
+    """The k best items of each query, best first. If items have equal scores, the lower row comes first.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def topk(
     candidates : ndarray, optional
         Rows of the only items to rank, in ascending order. All items by default.
     scale : ndarray, shape (n_items,), optional
-        Factor of each item's scores.
+        For each item, a number by which its scores are multiplied.
     index : Index, optional
         Index of all items. Only without `candidates` and `scale`.
 
@@ -78,8 +78,8 @@ def union(a: Csr, b: Csr, n_threads: int) -> Csr:
 def directions(factors: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     """The rows of `factors`, and 1 / length of each row, which is 0 for rows of zeros.
 
-    If the squares of a row would overflow or underflow, the rows are a copy in which that row is scaled by a power of two.
-    Otherwise they are `factors` itself.
+    The squares of very large or very small numbers overflow or underflow. If some rows have such numbers, the result is a
+    copy in which these rows are scaled by powers of two. Otherwise it is `factors` itself.
     """
     largest = np.maximum(factors.max(axis=1, initial=0), -factors.min(axis=1, initial=0))
     exponent = np.frexp(largest)[1]

@@ -49,7 +49,7 @@ class SolvingModel(FactorModel):
 
     @property
     def predicts_values(self) -> bool:
-        """Whether scores estimate the values themselves. With objective "explicit" they do."""
+        """Whether a score is an estimate of the entry's value. With objective "explicit" it is."""
         return bool(self.state_.params["objective"] == "explicit")
 
     def entries(self, csr: Csr) -> Csr:
@@ -206,9 +206,10 @@ class SolvingModel(FactorModel):
     def explain(self, user: Any, item: Any, n: int | None = 10) -> Explanation:
         """How much each item of a user's history contributes to the score of an item: the reasons for a recommendation.
 
-        The exact solution of a user is linear in the targets b of the user's entries (Hu, Koren, Volinsky 2008, section
-        5). So its score is a sum over these entries. With biases, the sum is x.y + b_u; the global mean and the item's
-        bias are left out, because they are the same for all users.
+        The exact factors of a user are a linear function of the targets b of the user's entries (Hu, Koren, Volinsky 2008,
+        section 5). So the score is a sum with one part for each entry. With biases, this sum is x.y + b_u, the product of
+        the factors plus the user's bias. It does not include the global mean and the item's bias, because they are the
+        same for all users.
 
         Parameters
         ----------
@@ -219,7 +220,8 @@ class SolvingModel(FactorModel):
         Returns
         -------
         Explanation
-            `total` is the sum of all contributions: the score, with biases minus the global mean and the item's bias.
+            `total` is the sum of the contributions of all items, listed or not. Without biases it is the score. With biases
+            it is the score minus the global mean and the item's bias.
         """
         state = self._with_interactions()
         assert state.seen is not None

@@ -22,7 +22,7 @@ from . import retrieval
 
 @dataclass(frozen=True)
 class FitRecord:
-    """What a fit recorded. The attributes of `ALS` show it and document it."""
+    """Facts that a fit recorded. Attributes of `ALS` return them, and its docstring describes them."""
 
     n_iter: int
     history: list[dict[str, Any]]
@@ -82,8 +82,8 @@ class State:
     def scored_items(self) -> NDArray[Any]:
         """The items' rows for scoring: `y`, or [y, 1, mean + b_i] with biases.
 
-        The mean is included here, not added to the scores afterwards: rounding could make scores equal that were ranked
-        as different.
+        The mean is a part of these rows. If it were added to the scores after ranking, rounding could make different scores
+        equal, in the wrong order.
         """
         if self.mean is None:
             return self.y
@@ -93,7 +93,10 @@ class State:
 
     @cached_property
     def audience(self) -> NDArray[Any]:
-        """The number of users of each item with a value above 0, shape (n_items, 1): one factor for each item."""
+        """For each item, the number of users with a value above 0, shape (n_items, 1).
+
+        It serves as the items' only factor, to rank them by popularity.
+        """
         assert self.seen is not None
         return audience(self.seen, self.y.dtype)
 

@@ -37,7 +37,7 @@ def write(path: str | os.PathLike[str], state: State, params: dict[str, Any], in
 
 
 def read(path: str | os.PathLike[str], mmap: bool, classes: tuple[str, ...]) -> State:
-    """Read the state from a file that `write` wrote for one of `classes`. Raises ModelFileError for any other file."""
+    """Read the state from a file with a model of one of `classes`. Raises ModelFileError if `write` did not write it."""
     facts, arrays = container.read(path, mmap=mmap)
     with container.refusing(path):
         return replace(_stored_state(facts, arrays), fit=_stored_record(facts, classes))
@@ -93,7 +93,10 @@ def _stored_state(facts: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Sta
 
 
 def _all_finite(factors: NDArray[Any]) -> bool:
-    """Whether all factors are finite. Goes by blocks that fit in the cache: min reads a block from memory, max does not."""
+    """Whether all factors are finite.
+
+    Blocks fit in the cache, so that only `min` has to read a block from memory; `max` finds it in the cache.
+    """
     step = max(1, 2**18 // factors.shape[1])
     blocks = (factors[begin : begin + step] for begin in range(0, factors.shape[0], step))
     return all(np.isfinite([block.min(), block.max()]).all() for block in blocks)
@@ -136,7 +139,7 @@ def _stored_seen(arrays: dict[str, NDArray[Any]], shape: tuple[int, int]) -> Csr
     if not any(f"seen.{part}" in arrays for part in parts):
         return None
     indptr, indices, data = (_stored(arrays, f"seen.{part}", types) for part, types in parts.items())
-    # `check_csr` reads memory at these positions, so their sizes must be checked before it runs.
+    # `check_csr` reads indices and data up to the end that indptr gives. Check first that they are that long.
     if indptr.size != shape[0] + 1 or indptr[-1] != indices.size or indices.size != data.size:
         raise ValueError(f"seen.indptr, seen.indices and seen.data do not match each other or the {shape[0]} users")
     seen = Csr(indptr, indices, data, shape)

@@ -18,7 +18,7 @@ def placed(ids: Ids, name: str, wanted: Any, n_rows: int) -> tuple[Ids, NDArray[
         raise ValueError(f"{name} has {array.size} {ids.what}s, but rows has {n_rows} rows; give one row for each id")
     values, counts = np.unique(array, return_counts=True)
     if values.size != array.size:
-        raise ValueError(f"{name} must be distinct; {values[counts > 1].tolist()[0]!r} stands more than once")
+        raise ValueError(f"{name} must be distinct; {values[counts > 1].tolist()[0]!r} appears more than once")
     rows = ids.find(array)
     new = np.flatnonzero(rows < 0)
     extended = ids.extended(array[new]) if new.size else ids
@@ -27,7 +27,7 @@ def placed(ids: Ids, name: str, wanted: Any, n_rows: int) -> tuple[Ids, NDArray[
 
 
 def with_rows(factors: NDArray[Any], at: NDArray[np.int64], rows: NDArray[Any], n: int) -> NDArray[Any]:
-    """A copy of `factors` with `n` rows, in which `rows` replace the rows `at` or are appended there."""
+    """A copy of `factors` with `n` rows. Row at[i] of the copy is rows[i]; it can be an old row or a new one."""
     out = np.zeros((n, factors.shape[1]), factors.dtype)
     out[: factors.shape[0]] = factors
     out[at] = rows
@@ -35,7 +35,7 @@ def with_rows(factors: NDArray[Any], at: NDArray[np.int64], rows: NDArray[Any], 
 
 
 def with_seen(seen: Csr, at: NDArray[np.int64], rows: Csr, n: int, n_threads: int) -> Csr:
-    """A copy of `seen` with `n` rows, in which `rows` replace the rows `at` or are appended there."""
+    """A copy of `seen` with `n` rows. Row at[i] of the copy is row i of `rows`; it can be an old row or a new one."""
     old_rows = seen.row_numbers()
     kept = ~np.isin(old_rows, at)
     return Csr.from_triplets(

@@ -1,4 +1,4 @@
-"""Recorded calls of the core, divided into phases whose times add up to those of the calls."""
+"""Recorded calls of the core. Each call is divided into phases, and their times add up to the time of the call."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 
 
 def _struct(**fields: str) -> np.dtype[Any]:
-    """The dtype of a C struct: its field names by type, in the order of the struct."""
+    """The dtype of a C struct. Each argument is a type, with the names of the struct's next fields of this type."""
     return np.dtype([(name, kind) for kind, names in fields.items() for name in names.split()], align=True)
 
 
-# cymbals_span, cymbals_row_class, the phases and the recorded solvers of cymbals.h: tests/test_abi.py compares them.
+# Copies of definitions in cymbals.h: the structs cymbals_span and cymbals_row_class, the phases, and the recorded solvers.
+# tests/test_abi.py checks that both are equal.
 SPAN = _struct(i8="begin end rows entries", f8="flops bytes", i4="phase thread n_threads reserved")
 ROW_CLASS = _struct(
     i4="thread solver length",
@@ -27,7 +28,7 @@ SOLVERS = {1: "cg", 3: "dual", 4: "primal"}
 
 @dataclass
 class Sum:
-    """Time and work of a phase. Times are nanoseconds; a thread that waited has less than `time`."""
+    """Time and work of a phase, in nanoseconds. `threads` has the time that each thread worked, without waiting."""
 
     time: float = 0.0
     threads: dict[int, float] = field(default_factory=dict)
@@ -52,7 +53,7 @@ class Sum:
 
 @dataclass
 class Call:
-    """A call of the core, or a block of Python code; `nested` is the time of the calls inside the block."""
+    """A call of the core, or a block of Python code. `nested` is the time of the calls inside the block."""
 
     iteration: int
     side: str

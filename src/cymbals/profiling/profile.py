@@ -168,9 +168,10 @@ class Profile:
         return self._peaks
 
     def _rows(self, by: tuple[str, ...], peaks: bool) -> list[dict[str, Any]]:
-        """One dict for each phase and each value of the call attributes `by`, in the order in which they ran.
+        """One dict for each phase, in the order in which the phases ran.
 
-        The last one, "rest", is the time that no call or block has measured.
+        `by` names attributes of the calls, such as "side". A phase has one dict for each combination of their values. The
+        last dict, "rest", has the time that no call or block has measured.
         """
         limits = self.peaks if peaks else None
         sums: dict[tuple[Any, ...], Sum] = {}
@@ -222,7 +223,8 @@ class Profile:
         Parameters
         ----------
         peaks : bool
-            Also give each rate as a share of this machine's peak rates, which are measured for that (some seconds).
+            Also give each rate as a share of this machine's peak rate. The first use measures the peak rates, which takes
+            some seconds.
 
         Returns
         -------
@@ -282,7 +284,8 @@ class Profile:
         Parameters
         ----------
         peaks : bool
-            Also give each rate as a share of this machine's peak rates, which are measured for that (some seconds).
+            Also give each rate as a share of this machine's peak rate. The first use measures the peak rates, which takes
+            some seconds.
 
         Returns
         -------
@@ -308,7 +311,8 @@ class Profile:
         what : {"phases", "summary", "row_classes"}
             The method whose result becomes the data frame.
         peaks : bool
-            Also give each rate as a share of this machine's peak rates, which are measured for that (some seconds).
+            Also give each rate as a share of this machine's peak rate. The first use measures the peak rates, which takes
+            some seconds.
 
         Returns
         -------
@@ -327,7 +331,8 @@ class Profile:
         file : text file, optional
             Where to print; by default stdout.
         peaks : bool
-            Also give each rate as a share of this machine's peak rates, which are measured for that (some seconds).
+            Also give each rate as a share of this machine's peak rate. The first use measures the peak rates, which takes
+            some seconds.
         """
         seconds = max(self.seconds, 1e-9)
         rows = [row for row in self.summary(peaks) if row["seconds"] >= 5e-4 * seconds]
@@ -347,8 +352,9 @@ class Profile:
         if peaks:
             limits = self.peaks
             print(
-                f"peaks: {2 * limits['multiply_adds']:.0f} GFLOP/s in float32; GB/s: {limits['near']:.0f} near cache, "
-                f"{limits['stream']:.1f} memory in order, {limits['gather']:.1f} rows at random",
+                f"peaks: {2 * limits['multiply_adds']:.0f} GFLOP/s in float32; GB/s: {limits['near']:.0f} from the "
+                f"second-level cache, {limits['stream']:.1f} from memory in order, {limits['gather']:.1f} from memory in "
+                "random rows",
                 file=out,
             )
 

@@ -10,8 +10,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# The limits are grey lines of three styles. Colour and marker belong to the points: they tell the side that was solved.
-_LIMITS = (("near", "second-level cache", ":"), ("stream", "memory in order", "--"), ("gather", "rows at random", "-."))
+# The machine's limits are grey lines in three styles. The colour and the marker of a point tell which side was solved.
+_LIMITS = (
+    ("near", "second-level cache", ":"),
+    ("stream", "memory, in order", "--"),
+    ("gather", "memory, random rows", "-."),
+)
 _SIDES = (("users", "o", BLUE), ("items", "s", ORANGE), ("", "^", INK))
 
 
@@ -58,7 +62,10 @@ def roofline(phases: list[dict[str, Any]], peaks: dict[str, float]) -> Figure:
 
 
 def _name_points(axes: Axes, phases: list[dict[str, Any]]) -> None:
-    """The phase beside each point, right and left in turn, and moved up where it would cover the name below it."""
+    """Write the name of its phase next to each point, alternately to the right and to the left.
+
+    A name that would cover the name below it is moved up.
+    """
     colors = {side: color for side, _, color in _SIDES}
     low, high = axes.get_ylim()
     apart = (high / low) ** (1 / 22)  # between the middles of two lines of text

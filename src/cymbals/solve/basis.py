@@ -45,7 +45,7 @@ def eigenbasis(gram: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[
     Returns
     -------
     spectrum : ndarray, shape (f,)
-        Eigenvalues, largest first. Negative eigenvalues become 0: only rounding makes them.
+        Eigenvalues, largest first. A Gramian has no negative eigenvalues. If rounding produces one, it is set to 0.
     vectors : ndarray, shape (f, f)
         One eigenvector in each column. Its sign is chosen so that its largest entry is positive, whichever sign LAPACK
         returned.

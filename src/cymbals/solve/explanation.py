@@ -37,9 +37,13 @@ class Explainer:
     def parts(self, row: Csr, item: int, objective: Objective) -> NDArray[np.float64]:
         """The part that each entry of `row` adds to the score of `item`, shape (entries of the row,).
 
-        The solution is A^-1 sum_j b_j y_j, so entry j adds b_j y_j'A^-1 y. After whitening, A is I + W'SW, as in a
-        half-step. With W = U diag(s) V' and no negative weights, A^-1 = I - V diag(s^2 / (1 + s^2)) V'. Heavy weights lose
-        no digits in this form.
+        Entry j of the row has the weight a_j, the target b_j, and an item with the factors y_j. The matrix of the row's
+        linear system is A, and the row's solution is A^-1 sum_j b_j y_j. The score of an item with the factors y is the
+        product of the solution and y, so entry j adds b_j y_j'A^-1 y.
+
+        The factors are whitened as in a half-step. Then A = I + W'SW: row j of W is sqrt(|a_j|) y_j, and S is diagonal with
+        the signs of the a_j. If no a_j is negative, the singular value decomposition W = U diag(s) V' gives
+        A^-1 = I - V diag(s^2 / (1 + s^2)) V'. In this form, large weights cost no digits.
         """
         fixed, offsets = without_biases(self.factors[np.append(row.indices, item)].astype(np.float64), self.mean)
         values = objective.apply(row.data).astype(np.float64)
@@ -61,11 +65,11 @@ class Explainer:
         return np.asarray(b * np.where(np.einsum("ij,ij->i", whitened, whitened) > 1, heavy, light))
 
     def _diagonal(self, own: NDArray[np.float64], ridge: float, objective: Objective) -> NDArray[np.float64]:
-        """The diagonal D of csrc/whiten.h, with the same floor that a fold-in of this row uses."""
+        """The diagonal of the matrix D in csrc/whiten.h. It has the same lower bound as in a fold-in of this row."""
         spectrum, eps = objective.unobserved_weight * self.spectrum, float(np.finfo(self.factors.dtype).eps)
         f, largest = spectrum.size, float(spectrum.max())
         floor = (largest + ridge) * f * max(16 * eps**2, float(np.finfo(np.float64).eps))
-        if not largest + ridge > ridge:  # without a Gramian, or with one that rounding loses beside the ridge
+        if not largest + ridge > ridge:  # the weighted Gramian is 0, or so small that adding it to the ridge has no effect
             rows = own if ridge > 0 else without_biases(self.factors.astype(np.float64), self.mean)[0]
             longest = float(np.einsum("ij,ij->i", rows, rows).max(initial=0.0))
             floor = max(floor, longest * f * eps * (eps if ridge > 0 else 1)) or 1.0

@@ -37,8 +37,8 @@ class FixedSide:
         solved = np.zeros((rows.shape[0], self.rotated.shape[1]), self.rotated.dtype)
         rows = subtract_offsets(rows, self.offsets)
         objective = settings.objective
-        # `_solve_one` reads only the items of its row. Without a Gramian and without regularization, the ridge depends on
-        # the longest vector of the whole fixed side, and only `solve_rows` reads that.
+        # `_solve_one` reads only the factors of the items in its row. Without unobserved weight and without regularization,
+        # the diagonal D of csrc/whiten.h depends on the longest row of the fixed side. Only `solve_rows` reads all rows.
         if rows.shape[0] == 1 and (objective.unobserved_weight > 0 or objective.regularization > 0):
             self._solve_one(rows, solved[0], settings, n_threads)
         else:

@@ -19,9 +19,11 @@ from .basis import eigenbasis, gramian
 from .objective import Objective
 
 SOLVERS = {"auto": 0, "cg": 1, "exact": 2, "dual": 3, "primal": 4}
-NEVER, LARGE, ALWAYS = range(3)  # which fixed sides conjugate gradients read from a 16-bit copy
-# Solver "auto" stops conjugate gradients once |r|^2 <= tolerance^2 b'z. The row's loss is then above its minimum by at most
-# tolerance^2 times the part of the loss that the row's solution explains.
+# When conjugate gradients read a 16-bit copy of the fixed side: never, if the fixed side is large, or always.
+NEVER, LARGE, ALWAYS = range(3)
+# Solver "auto" stops the conjugate gradients of a row once |residual|^2 <= CG_TOLERANCE^2 b'z, in whitened coordinates,
+# where b is the right-hand side and z the current solution. b'z is the amount by which the row's solution lowers its loss.
+# The loss is then above its minimum by at most CG_TOLERANCE^2 times this amount.
 CG_TOLERANCE = 0.016
 
 

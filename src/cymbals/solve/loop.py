@@ -77,10 +77,10 @@ class FitState:
         return replace(self, history=(*self.history[:-1], self.history[-1] | {"loss": loss}))
 
     def stopped_by(self, tol: float, relaxation: float) -> Self:
-        """This state, with no iterations left if the last iteration lowered the loss by less than the share `tol`.
+        """End the fit if the last iteration lowered the loss by less than `tol` times the loss before it.
 
-        `relaxation` is the relaxation of that iteration. If it was not 1, the factors are not at a least-squares solution,
-        and one more iteration remains.
+        Returns this state with the new number of iterations, or unchanged. `relaxation` is the relaxation of the last
+        iteration. If it was not 1, the factors are not at a least-squares solution, so the fit does one more iteration.
         """
         if self.iteration < 2 or self.finished:
             return self

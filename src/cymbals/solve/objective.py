@@ -1,7 +1,8 @@
 """The objective that a model minimises: it turns each stored value into a confidence and a target.
 
-There are three objectives, all with w = alpha g(r). "hu" is from Hu, Koren and Volinsky (2008), "ials" from Rendle et
-al. (2021), and "explicit" fits ratings. ``cymbals.h`` has the table of formulas that the kernels follow.
+There are three objectives. "hu" (Hu, Koren and Volinsky 2008) and "ials" (Rendle et al. 2021) are for counts: the
+confidence in an entry with the value r grows with alpha g(r). "explicit" fits ratings. ``cymbals.h`` has the formulas that
+the kernels compute.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ class Objective:
         if self.transform is None or not values.size:
             return values
         returned = self.transform(values)
-        refuse_masked("what confidence returned", returned)
+        refuse_masked("the result of the confidence function", returned)
         out = np.asarray(returned)
         if out.shape != values.shape or out.dtype.kind not in "biuf":
             raise ValueError(
@@ -116,7 +117,10 @@ class Objective:
         return out
 
     def weights(self, values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """The weights a and b of transformed values. The kernels compute them too; `explain` needs them in Python."""
+        """The weight a and the target b of each transformed value, with the formulas of ``cymbals.h``.
+
+        The kernels compute the same numbers. `explain` needs them in Python.
+        """
         if self.kind == "explicit":
             return np.ones_like(values), values
         size = np.abs(values)

@@ -88,7 +88,9 @@ def _array(name: str, side: Any) -> NDArray[Any]:
             return np.from_dlpack(side)
         return np.asarray(side)
     except (TypeError, ValueError, RuntimeError, BufferError) as error:
-        raise TypeError(f"init: {name} must be an array in this machine's memory: {error}") from None
+        raise TypeError(
+            f"init: {name} must be an array in main memory that NumPy can read: {error}; pass a NumPy array"
+        ) from None
 
 
 def _noise(rng: Any, n: int, rank: int, dtype: Any, biases: bool) -> NDArray[Any]:

@@ -55,7 +55,7 @@ def read(
     errors : str
         How to treat bytes that are not UTF-8; see the argument `errors` of `open`.
     **options
-        Further arguments of `pandas.read_csv`. An empty field must be a missing value (`na_values`).
+        Further arguments of `pandas.read_csv`. With them, pandas must still read an empty field as a missing value.
     """
     pd, frame = pandas(), None
     options |= {"sep": separator, "index_col": False, "encoding": "utf-8", "encoding_errors": errors}

@@ -1,6 +1,6 @@
 """Writes a made-up Audioscrobbler dump: listeners with known tastes, artists, misspelled names and broken lines.
 
-A demonstration with it needs no download. One seeded generator draws everything, so its outcome is known.
+Demonstrations with this dump need no download. One generator draws everything, so the same seed gives the same dump.
 """
 
 from __future__ import annotations

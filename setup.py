@@ -1,8 +1,8 @@
 """Builds libcymbals, the C library, and cymbals._core, the Cython module that calls it.
 
 Kernels are compiled once for each instruction set; which one runs is decided at run time.
-CYMBALS_CFLAGS and CYMBALS_LDFLAGS add flags (sanitizers, coverage). CYMBALS_DEBUG_DIR names a folder to which the C
-library's debug information goes; without it, it stays inside.
+CYMBALS_CFLAGS and CYMBALS_LDFLAGS add flags (sanitizers, coverage). CYMBALS_DEBUG_DIR names a folder for the C library's
+debug information; if it is not set, the debug information stays inside the library.
 """
 
 import os
@@ -30,7 +30,7 @@ FLAGS += ["-fno-trapping-math", "-ffp-contract=fast", *shlex.split(os.environ.ge
 LINK = ["-fopenmp", *shlex.split(os.environ.get("CYMBALS_LDFLAGS", ""))]
 INCLUDE = ["src/cymbals/include", "csrc"]
 MACROS = [("CYMBALS_HAVE_AVX2", X86), ("CYMBALS_HAVE_AVX512", X86)]
-NEEDS = {  # what a failing probe says is missing, before the compiler's own many lines do
+NEEDS = {  # a failing probe names what is missing, above the compiler's long message
     "-std=c++17": "a C++17 compiler (Debian: apt install g++; Fedora: dnf install gcc-c++)",
     "-fopenmp": "OpenMP for that compiler (GCC brings its own; clang: apt install libomp-dev)",
 }
@@ -55,7 +55,7 @@ class BuildExt(build_ext):
             self.split_debug(Path(self.get_ext_fullpath(ext.name)), Path(os.environ["CYMBALS_DEBUG_DIR"]))
 
     def split_debug(self, library, folder):
-        """Function names stay in the library; gdb and perf find the rest beside it or where they are told."""
+        """Function names stay in the library. gdb and perf look for the rest next to it, or where the user tells them."""
         folder.mkdir(parents=True, exist_ok=True)
         debug = folder / f"{library.name}.debug"
         self.spawn(["objcopy", "--only-keep-debug", str(library), str(debug)])

@@ -17,15 +17,15 @@ bool better(const Scored<T> &a, const Scored<T> &b) {
     return a.score != b.score ? a.score > b.score : a.item < b.item;
 }
 
-// The best so far, in memory of k places that the caller owns. A small k is kept as a sorted list, which is faster than
-// a heap; a larger one as a heap with the worst on top.
+// The best items so far, in memory for k items that the caller owns. A small k is kept as a sorted list, which is
+// faster than a heap; a larger k as a heap with the worst item on top.
 template <class T>
 class Best {
  public:
     Best() = default;
     Best(Scored<T> *memory, int64_t k) : places(memory), most(k), ordered(k <= kFew) {}
 
-    // A score below this cannot be taken; an equal one can, with a lower item.
+    // An item with a score below this is not among the best; an item with this score can be, if its number is lower.
     T least() const {
         if (size < most || most == 0) return -std::numeric_limits<T>::infinity();
         return places[ordered ? size - 1 : 0].score;
@@ -48,7 +48,7 @@ class Best {
         places[i] = one;
         if (!ordered) std::push_heap(places, places + size, better<T>);
     }
-    // Sorts the places, best first, and returns how many are filled.
+    // Sorts the items, best first, and returns their number.
     int64_t finish() {
         if (!ordered) std::sort_heap(places, places + size, better<T>);
         return size;

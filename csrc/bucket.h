@@ -1,4 +1,4 @@
-// A stable parallel counting sort, by which CSR is transposed and made of triplets.
+// A stable parallel counting sort. It transposes CSR matrices, and makes them from triplets.
 #pragma once
 
 #include <algorithm>
@@ -7,10 +7,11 @@
 
 namespace cymbals {
 
-// Calls move(from, to) for every `from` below n: `to` is the position of the item in the order of key(from), which is
-// below n_keys; items of equal key keep their order. indptr (n_keys + 1) is set to where each key begins. The input is
-// cut into one run for each thread, or fewer if their counters would take more memory than about n numbers; the result
-// is the same for any number of runs. `bytes`: what sorting an item reads and writes, for the record.
+// Sorts n items by key(from), which is below n_keys; items with equal keys keep their order. Calls move(from, to) for
+// every item: `from` is its position in the input, `to` its position in the sorted order. indptr (n_keys + 1) is set to
+// the position where each key begins. The input is cut into runs, one for each thread; there are fewer runs if their
+// counters would take more memory than about n numbers. The result does not depend on the number of runs. `bytes` is
+// what sorting one item reads and writes, for the record.
 template <class Key, class Move>
 int32_t bucket_sort(int64_t n, int64_t n_keys, int64_t *indptr, ApiCall &call, double bytes, Key key, Move move) {
     const int32_t n_threads = call.threads();

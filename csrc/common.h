@@ -1,5 +1,5 @@
-// What the sources in this folder share: typed access to the C structs, memory that fails with a status instead of an
-// exception, and the choice of kernels.
+// Code that the sources in this folder share: typed access to the C structs, memory that fails with a status instead of
+// an exception, and the choice of kernels.
 #pragma once
 
 #include <cstdint>
@@ -30,7 +30,8 @@ inline const Kernels<double> &kernels_of<double>(const KernelTable &table) {
     return table.f64;
 }
 
-// Uninitialised memory that starts on a cache line and ends with an unused one; null if there is not enough.
+// Uninitialised memory for n elements. It starts on a cache line, and an unused cache line follows the elements. Null
+// if there is not enough memory.
 struct Free {
     void operator()(void *p) const { std::free(p); }
 };
@@ -51,7 +52,7 @@ Buffer<T> large_buffer(int64_t n) {
     if (n >= (int64_t)(huge / sizeof(T)) && (uint64_t)n < (PTRDIFF_MAX - huge) / sizeof(T)) {
         const size_t bytes = ((size_t)n * sizeof(T) + huge - 1) / huge * huge;
         Buffer<T> memory(static_cast<T *>(std::aligned_alloc(huge, bytes)));
-        if (memory) madvise(memory.get(), bytes, MADV_HUGEPAGE);  // a hint: the memory is good if it is refused, too
+        if (memory) madvise(memory.get(), bytes, MADV_HUGEPAGE);  // only a hint, which may be refused
         return memory;
     }
 #endif
@@ -76,13 +77,13 @@ inline double value_at(const cymbals_csr &c, int64_t position) {
                                            : static_cast<const double *>(c.values)[position];
 }
 
-// How many threads to use for so many multiply-adds: waking a thread takes about as long as 100,000 of them.
+// How many threads to use for this many multiply-adds. Waking a thread takes about as long as 100,000 of them.
 inline int32_t worth(int32_t n_threads, double multiply_adds) {
     const double most = 1 + multiply_adds / 1e5;
     return most < n_threads ? (int32_t)most : n_threads;
 }
 
-// Calls f(T()), where T is the element type of that number in cymbals.h.
+// Calls f(T()), where T is the C++ type of `type`, an element type of cymbals.h.
 template <class F>
 int32_t with_float(int32_t type, F f) {
     return type == CYMBALS_FLOAT32 ? f(float()) : f(double());

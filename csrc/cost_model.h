@@ -1,6 +1,6 @@
-// The cost model: flops (a multiply-add is two) and bytes of what kernels do, with the formulas of csrc/README.md. It
-// includes the padding to whole vectors and blocks, as kernels compute on that, too. tests/core/test_counting.py
-// compares the model with kernels that count.
+// The cost model: the flops (a multiply-add is two) and bytes of the kernels' work, with the formulas of
+// csrc/README.md. They include the padding to whole vectors and blocks, because kernels compute on the padding too.
+// tests/core/test_counting.py compares the model with kernels that count their operations.
 #pragma once
 
 #include <algorithm>
@@ -16,8 +16,8 @@ struct Cost {
 struct RowCost {
     Cost gather, solve;
 };
-// Costs of a row that conjugate gradients solve: to gather it, once for any number of steps, for each step, and for
-// each new residual.
+// Costs of a row that conjugate gradients solve: `gather` and `once` count once for the row, `step` for each step,
+// `residual` for each step that computes a new residual.
 struct CgCost {
     Cost gather, once, step, residual;
 
@@ -45,16 +45,17 @@ class CostModel {
         in_registers_ = vectors <= kernels.strip / 2 && (vectors & (vectors - 1)) == 0;
     }
 
-    // Conjugate gradients; the first residual is part of gathering. Each pass multiplies the rows with a vector; a pass
-    // that makes a residual also adds up multiples of the rows.
+    // Conjugate gradients. Gathering includes the first residual. Each pass multiplies the rows with a vector. A pass
+    // that computes a residual also adds up multiples of the rows.
     CgCost cg(int64_t n, bool compact, bool scaled, const RowScratch<T> &scratch) const {
         const double width = compact ? pairs_ : f_, m = filled(n), entries = (double)up(n, group_),
                      groups = entries / (double)group_;
-        // 16-bit rows are multiplied with their weights; and with `scale` if each row has its own regularization
+        // products with the weights, which 16-bit rows do not include; and with `scale` if each row has its own
+        // regularization
         const double weights = compact ? entries : 0, rescaling = compact && scaled ? f_ : 0;
         const double dots = 2 * m * width + entries * (lanes_ - 1) + weights + rescaling,
                      adds = (2 * m + groups) * width + weights + 2 * rescaling, total = lanes_ - 1;
-        // what a pass costs more if it gathers
+        // flops that a pass takes in addition if it gathers the row
         const double gather = compact ? (in_registers_ ? m * lanes_ : 0) : 2 * m * whole_;
         const double from_fixed = m * (compact ? 2 * pairs_ : rank_ * kBytes),
                      from_tile = m * (compact ? 2 * pairs_ : f_ * kBytes);
@@ -66,8 +67,8 @@ class CostModel {
                 {adds + 8 * f_ + 2 * total, fits ? from_tile : 0}};
     }
     RowCost dual(int64_t n) const {
-        // Products of rows: each block of four rows with the rows from there on, two at a time. The rows after the last
-        // block are multiplied one by one, with one or two rows at a time.
+        // Products of rows: each block of four rows is multiplied with its own and all later rows, two at a time. The
+        // rows after the last block are multiplied with each other: one row with two others at a time, or with one.
         const double m = (double)up(n, kBlock), blocks = (double)(n / kBlock), rest = (double)(n % kBlock),
                      odd = (double)(n % 2), beside = blocks * (double)n - 2 * blocks * (blocks - 1),
                      products = 4 * beside + rest * rest,
@@ -77,19 +78,20 @@ class CostModel {
                  (loads + m) * f_ * kBytes}};
     }
     RowCost primal(int64_t n) const {
-        // A register tile loads its columns again for each strip of rows, and its rows for each strip of columns.
+        // The right operand of a register tile is loaded again for each strip of rows, the left operand for each strip
+        // of columns.
         const double m = (double)up(n, kBlock), width = kTileVectors * lanes_, strips = std::ceil(f_ / width),
                      right = triangle(f_) / strip_, left = strips * (f_ - width * (strips - 1) / 2);
         return {gather(m), {m * (add_row() + 2 * triangle(f_)) + cholesky(f_) + f_, m * (f_ + right + left) * kBytes}};
     }
-    // `height` rows of the Gramian of n rows, from row `first` on.
+    // Rows `first` to first + height - 1 of the Gramian of a matrix with n rows.
     Cost gram(int64_t n, int64_t first, int64_t height) const {
         const double width = f_ - (double)first;
         return {2 * (double)n * (triangle(width) - triangle(width - (double)height)),
                 (double)n * (rank_ - (double)first) * kBytes};
     }
     Cost rotate(int64_t n) const { return {2 * (double)up(n, kBlock) * rank_ * f_, 2 * (double)n * rank_ * kBytes}; }
-    // One row: its squared length, whitened if `scaled`, and with `compact` its 16-bit copy.
+    // The work for one row: its squared length, whitened if `scaled`, and with `compact` its 16-bit copy.
     Cost whiten(bool scaled, bool compact) const {
         return {(scaled ? 3 : 2) * whole_ + 4 * lanes_ - 1 + (compact ? whole_pairs_ : 0),
                 rank_ * kBytes + (compact ? 2 * pairs_ : 0)};
@@ -99,7 +101,8 @@ class CostModel {
     // `to` is a power of two.
     static int64_t down(int64_t n, int64_t to) { return n & -to; }
     static int64_t up(int64_t n, int64_t to) { return down(n + to - 1, to); }
-    // Rows on which passes of conjugate gradients compute: whole groups, and of the last group 4, 8 or 16.
+    // The number of tile rows that a pass of conjugate gradients computes on: all rows of whole groups, and 4, 8 or 16
+    // rows of the last group if it is not whole.
     double filled(int64_t n) const {
         const int64_t whole = down(n, group_);
         if (whole == n) return (double)n;
@@ -107,11 +110,11 @@ class CostModel {
         return (double)(whole + ((int64_t)1 << (64 - __builtin_clzll(least))));
     }
     Cost gather(double m) const { return {2 * m * whole_, m * rank_ * kBytes}; }
-    // A row times a number, added to a vector. Four rows are added at a time, in two sums.
+    // Adding a multiple of a row to a vector. Four rows are added at a time, in two sums.
     double add_row() const { return 2.25 * f_; }
     // Elements of the upper triangle of n columns, computed in strips of rows that begin at whole vectors.
     double triangle(double n) const { return n * (n + std::max(lanes_, strip_)) / 2; }
-    // A factorisation and the two solves with it.
+    // A Cholesky factorisation, and the two triangular solves.
     double cholesky(double n) const {
         return n * (n * n / 3 + n * lanes_ / 2 + lanes_ * lanes_ / 6) + n * (2 * n - lanes_ - 1);
     }
@@ -119,8 +122,8 @@ class CostModel {
     static constexpr double kBytes = sizeof(T);
     const int64_t group_;
     const double lanes_, strip_;
-    const double rank_, whole_, f_;     // the rank, cut to whole vectors, and filled up to whole groups
-    const double whole_pairs_, pairs_;  // the rank, cut and filled up to whole vectors of 16-bit pairs
+    const double rank_, whole_, f_;     // the rank; rounded down to whole vectors; rounded up to whole groups
+    const double whole_pairs_, pairs_;  // the rank, rounded down and up to whole vectors of 16-bit pairs
     bool in_registers_;                 // whether 16-bit rows are multiplied while they are copied
 };
 

@@ -1,4 +1,4 @@
-// Version, compiler, messages of statuses, and the table of functions.
+// The version, the compiler, the messages of statuses, and the table of functions.
 
 #include "cymbals/cymbals.h"
 
@@ -31,7 +31,7 @@ extern "C" const char *cymbals_status_message(int32_t status) {
         case CYMBALS_CANCELLED:
             return "cancelled by the progress function";
         case CYMBALS_TOO_HEAVY:
-            return "a row's targets add up to more than its type can resolve";
+            return "the sum of a row's targets is too large for the factors' type";
         default:
             return "unknown status";
     }

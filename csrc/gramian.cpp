@@ -1,5 +1,5 @@
-// The Gramian Y'Y in float64. The rows are cut into segments, and the result into panels, by the shape alone; the sums
-// of the segments are added in order. So the result does not depend on the number of threads.
+// The Gramian Y'Y in float64. The shape of Y alone decides how its rows are cut into segments, and the result into
+// panels. The sums of the segments are added in order. So the result does not depend on the number of threads.
 
 #include <algorithm>
 
@@ -9,18 +9,18 @@
 namespace cymbals {
 namespace {
 
-constexpr int64_t kRows = 4096;  // summed in the matrix's own type before they join the float64 sum
-constexpr int64_t kMostSegments = 16, kLeastBlocks = 4;  // at most so many segments, each of at least so many blocks
+constexpr int64_t kRows = 4096;  // rows that are summed in the matrix's own type; their sum is then added in float64
+constexpr int64_t kMostSegments = 16, kLeastBlocks = 4;  // segments at most; blocks of a segment at least
 constexpr int64_t kBlockRows = 256;                      // rows of a block
-constexpr int64_t kSumBytes = 64 * 1024 * 1024;          // of all segments' sums together
-constexpr int64_t kPartElements = 64 * 1024;             // of a panel: it stays in the second-level cache
+constexpr int64_t kSumBytes = 64 * 1024 * 1024;          // size of all segments' sums together
+constexpr int64_t kPartElements = 64 * 1024;             // size of a panel, which stays in the second-level cache
 
-// How the work is cut: by the shape alone.
+// How the work is cut. It depends on the shape of the matrix alone.
 struct Cut {
-    int64_t f, padded;          // the rank, and filled up to whole vectors
-    int64_t most_rows, panels;  // of the result: each thread works on a panel of rows at a time
-    int64_t blocks, segments;   // of the matrix: a segment is a number of blocks, its sum is one of those added up
-    int64_t in_place;           // rows that can be read up to `padded` elements; the others are copied first
+    int64_t f, padded;          // the rank; the rank rounded up to whole vectors
+    int64_t most_rows, panels;  // the most rows of a panel of the result; the number of panels
+    int64_t blocks, segments;   // blocks of rows of the matrix; segments, each of several blocks, that have a sum
+    int64_t in_place;           // the first rows, of which `padded` elements can be read; the others are copied
 
     Cut(const cymbals_matrix &y, int64_t pad) {
         f = y.n_cols, padded = round_up(f, pad);
@@ -29,13 +29,14 @@ struct Cut {
         blocks = (y.n_rows + kBlockRows - 1) / kBlockRows;
         const int64_t fitting = std::max<int64_t>(1, kSumBytes / (f * f * (int64_t)sizeof(double)));
         segments = std::max<int64_t>(1, std::min({kMostSegments, fitting, blocks / kLeastBlocks}));
-        // Behind a row of f elements stands the next row; what it adds to the sums is left out.
+        // If rows are contiguous, the elements after a row's f elements belong to the next row, and can be read. They
+        // only change columns of the sums that are not part of the result.
         in_place = f == padded ? y.n_rows : y.stride == f ? y.n_rows - (padded - f + f - 1) / f : 0;
     }
 };
 
-// Adds rows begin to begin + n - 1 of the matrix to `part`: the upper triangle of rows first to first + height - 1 of
-// the result, columns from `first` on. `rows` has room for kBlockRows rows.
+// Adds rows begin to begin + n - 1 of the matrix to `part`. It holds rows first to first + height - 1 of the result,
+// from column `first` on; only the upper triangle is computed. `rows` has room for kBlockRows rows.
 template <class T>
 void add_rows(const cymbals_matrix &y, const Cut &cut, int64_t begin, int64_t n, int64_t first, int64_t height, T *part,
               T *rows, const Kernels<T> &kernels) {
@@ -53,7 +54,8 @@ void add_rows(const cymbals_matrix &y, const Cut &cut, int64_t begin, int64_t n,
     }
 }
 
-// One panel of one segment's sum (f x f): rows of the matrix are added up in T, kRows at a time, and these in float64.
+// Computes one panel of one segment's sum (f x f). The products of kRows rows at a time are added up in T, and these
+// sums in float64.
 template <class T>
 void sum_panel(const cymbals_matrix &y, const Cut &cut, int64_t segment, int64_t panel, double *sum, T *part, T *rows,
                const Kernels<T> &kernels, ApiCall &call) {
@@ -79,7 +81,7 @@ int32_t gramian(const cymbals_matrix &y, double *gram, const Kernels<T> &kernels
     const int32_t n_threads = call.threads();
     const Cut cut(y, kernels.pad);
     const int64_t f = cut.f, segments = cut.segments;
-    Buffer<double> sums = buffer<double>(segments * f * f);  // not a large_buffer: the system clears that on each call
+    Buffer<double> sums = buffer<double>(segments * f * f);  // the system would clear a large_buffer each time
     if (!sums) return CYMBALS_NO_MEMORY;
 
     bool enough = true;

@@ -27,7 +27,7 @@ bool good_spectrum(ApiCall &call, const double *spectrum, int64_t f) {
     return true;
 }
 
-// Of rows that will be solved.
+// Checks the regularization of each row. That of an empty row is not used, and may be anything.
 bool good_row_reg(ApiCall &call, const cymbals_csr &rows, const double *reg) {
     for (int64_t r = 0; reg && r < rows.n_rows; r++)
         if (!call.require(rows.indptr[r] == rows.indptr[r + 1] || (reg[r] >= 0 && std::isfinite(reg[r])),

@@ -1,6 +1,6 @@
-// One half-step: every row of a CSR matrix is solved against the fixed side, in the basis where the fixed side's
-// Gramian is diagonal. Here is the parallel loop over the rows. Rows do not depend on each other, so the result does
-// not depend on the number of threads.
+// One half-step: solves every row of a CSR matrix against the fixed side, in the basis where the fixed side's Gramian
+// is diagonal. This file has the parallel loop over the rows. Rows do not depend on each other, so the result does not
+// depend on the number of threads.
 #pragma once
 
 #include "row_solver.h"
@@ -18,10 +18,10 @@ class HalfStep {
         : problem(rows, y, x, objective, spectrum, options, c.table()), call(c) {}
 
     int32_t run(cymbals_solve_info *info);
-    // The one row of a matrix that has no other, on the calling thread.
+    // Solves the row of a matrix that has only one, on the calling thread.
     int32_t run_row(cymbals_solve_info *info);
 
-    // Bytes that `run` leaves in the workspace, with threads of the present call.
+    // The memory in bytes that `run` keeps in the workspace with the number of threads of `call`.
     static int64_t bytes(const cymbals_csr &rows, const cymbals_matrix &fixed, const cymbals_solve_options &options,
                          ApiCall &call);
 
@@ -32,12 +32,12 @@ class HalfStep {
 
     Problem<T> problem;
     ApiCall &call;
-    int64_t n_long = 0;  // rows of more than kLongRow entries: the first of problem.order
+    int64_t n_long = 0;  // the first n_long rows of problem.order have more than kLongRow entries
 };
 
-// Sets the order in which rows are solved. Long rows come first, by falling length: so threads end together, and rows
-// of like length follow each other, so that fetching the entries of the next takes as long as solving this one. Short
-// rows stay in their order, in which memory is read.
+// Sets the order in which rows are solved. Long rows come first, the longest first. So all threads end at about the
+// same time. Rows that follow each other then also have similar lengths, so fetching the entries of the next row takes
+// about as long as solving this one. Short rows keep the order of the matrix, so that memory is read in order.
 template <class T>
 bool HalfStep<T>::sort_rows(int64_t *longest) {
     const int64_t n_rows = problem.rows.n_rows;
@@ -55,7 +55,7 @@ bool HalfStep<T>::sort_rows(int64_t *longest) {
     return true;
 }
 
-// Whitens the fixed side with the least regularization of the rows that will be solved.
+// Whitens the fixed side with the least regularization of all rows that are not empty.
 template <class T>
 int32_t HalfStep<T>::prepare_fixed() {
     const cymbals_solve_options &options = problem.options;
@@ -72,7 +72,8 @@ int32_t HalfStep<T>::prepare_fixed() {
     return problem.fixed.prepare(least_reg, most_reg, uses_compact<T>(problem.fixed.matrix(), options), call);
 }
 
-// Rows at places begin to end - 1; the thread goes on `stride` places after each.
+// Solves rows order[begin] to order[end - 1]. After each row, this thread solves the row `stride` further on in the
+// order.
 template <class T>
 void HalfStep<T>::solve_chunk(RowSolver<T> &solver, int64_t begin, int64_t end, int64_t stride) {
     if (call.cancelled()) return;
@@ -87,7 +88,7 @@ void HalfStep<T>::solve_chunk(RowSolver<T> &solver, int64_t begin, int64_t end, 
     call.advance(end - begin, problem.rows.n_rows);
 }
 
-// Adds a thread's counts to those of all; keeps the lowest row that failed, and its status.
+// Adds the counts of one thread to the counts of all threads; keeps the lowest row that failed, and its status.
 inline void merge_info(const cymbals_solve_info &part, int32_t failure, cymbals_solve_info *info, int32_t *status) {
     info->rows_empty += part.rows_empty;
     info->rows_cg += part.rows_cg;

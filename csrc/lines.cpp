@@ -11,12 +11,12 @@ namespace cymbals {
 namespace {
 
 constexpr int32_t kMostFields = 16, kMostPieces = 256;
-constexpr int64_t kMostDigits = 18;  // of a number that parse_usual reads
+constexpr int64_t kMostDigits = 18;  // the most digits of a number that parse_usual reads
 
 struct Piece {
     const char *begin, *end;
-    int64_t lines;      // blank ones included
-    int64_t first_row;  // of the output
+    int64_t lines;      // blank lines included
+    int64_t first_row;  // position in the output of the piece's first good line
     int64_t good;       // lines parsed
     int64_t first_line;
     int64_t rejected[CYMBALS_LINE_REASONS], first_rejected[CYMBALS_LINE_REASONS];

@@ -1,6 +1,6 @@
-// The entries' part of the objective: the sum of a s^2 - 2 b s + c. The caller adds what the unobserved cells and the
-// regularization contribute, which follows from two Gramians. The sums of blocks of rows are added in order, so the
-// result does not depend on the number of threads.
+// The part of the loss that comes from the stored entries: the sum of a s^2 - 2 b s + c. The caller adds the parts of
+// the unobserved cells and of the regularization, which it computes from two Gramians. The sums over blocks of rows are
+// added in order, so the result does not depend on the number of threads.
 
 #include <algorithm>
 
@@ -9,8 +9,8 @@
 namespace cymbals {
 namespace {
 
-constexpr int64_t kRows = 64;       // of a block
-constexpr int64_t kEntries = 1024;  // of a row, scored at a time
+constexpr int64_t kRows = 64;       // rows of a block
+constexpr int64_t kEntries = 1024;  // entries of a row that are scored at a time
 
 template <class T>
 int32_t loss(const cymbals_csr &rows, const Objective<double> &objective, const cymbals_matrix &x,

@@ -1,7 +1,7 @@
-// Ranking quality of every user, in one pass. The candidates of a user are the items not in train; those in test are
-// the positives, the others the negatives. Positives are scored first. Then blocks of users are multiplied with tiles
-// of items; the scores of a tile are compared with those of the positives and not kept. Memory: a copy of the items,
-// column by column, and a few hundred kB for each thread.
+// Ranking quality of every user, in one pass over the items. The candidates of a user are the items that are not in
+// train. Candidates that are in test are the positives, all others the negatives. The positives are scored first. Then
+// blocks of users are multiplied with tiles of items; the scores of a tile are compared with the positives' scores and
+// not kept. Memory: a copy of the items, column by column, and a few hundred kB for each thread.
 
 #include <cmath>
 #include <functional>
@@ -13,23 +13,24 @@
 namespace cymbals {
 namespace {
 
-constexpr int64_t kUsers = 128, kItems = 384;  // of a block and of a tile: 196 kB of scores in float32
-constexpr int64_t kAtOnce = 32;                // positives of a user that are scored at a time
-constexpr int64_t kColumn = kItems + 16;  // from one column of a tile to the next: an odd number of cache lines, so
-                                          // that neighbouring columns lie in different cache sets
+constexpr int64_t kUsers = 128, kItems = 384;  // users of a block, items of a tile: 196 kB of scores in float32
+constexpr int64_t kAtOnce = 32;                // number of a user's positives that are scored at a time
+// The distance from one column of a tile to the next: an odd number of cache lines, so that neighbouring columns lie in
+// different cache sets.
+constexpr int64_t kColumn = kItems + 16;
 constexpr int64_t kMostCutoffs = 100'000;
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
-// The state of one user while the items pass. The arrays belong to the thread. `value` holds the positives' scores,
-// highest first, `item` their numbers, lowest first.
+// The counts of one user, while the tiles of items are compared one after the other. The arrays belong to the thread.
+// `value` holds the positives' scores, highest first. `item` holds the positives' item numbers, lowest first.
 template <class T>
 struct Ranking {
     int64_t n_positive = 0, n_left_out = 0;
     T *value;
-    int64_t *item, *less, *not_more;  // for each positive: how many negatives score less, and not more
-    int64_t top_item;                 // the positive with the highest score; of equal ones the lowest number
-    int64_t tied_before;              // negatives with the same score and a lower number
-    int64_t at_train, at_positive;    // position of the first whose item has not passed yet
+    int64_t *item, *less, *not_more;  // less[i], not_more[i]: negatives with a score < value[i], <= value[i]
+    int64_t top_item;                 // the positive with the highest score; if several have it, the lowest item number
+    int64_t tied_before;              // negatives with the score of top_item and a lower item number
+    int64_t at_train, at_positive;    // the first train entry, and the first positive, of a later tile
     Best<T> best;
 };
 
@@ -37,7 +38,7 @@ struct Ranking {
 template <class T>
 struct Scratch {
     Buffer<T> users, packed, scores, value;
-    Buffer<int64_t> counts;  // for all positives: item, less and not_more
+    Buffer<int64_t> counts;  // the arrays item, less and not_more of all users of a block
     Buffer<Scored<T>> best;
     explicit operator bool() const { return users && packed && scores && value && counts && best; }
 };
@@ -58,7 +59,7 @@ struct Evaluation {
     int32_t run();
 
  private:
-    int64_t figures() const { return 2 + 4 * (int64_t)n_k; }  // numbers of a user in `out`
+    int64_t figures() const { return 2 + 4 * (int64_t)n_k; }  // columns of `out`
     void block(int64_t first, int64_t n, Scratch<T> &scratch);
     void find_positives(int64_t u, Ranking<T> &ranking) const;
     void score_positives(const T *user, Scratch<T> &scratch, Ranking<T> &ranking) const;
@@ -66,7 +67,7 @@ struct Evaluation {
     void finish(int64_t u, Ranking<T> &ranking, const Scored<T> *best) const;
 };
 
-// The positives: entries of test that are above 0 and not in train. Both rows are sorted.
+// Finds the positives: entries of test that are above 0 and not in train. Both rows are sorted.
 template <class T>
 void Evaluation<T>::find_positives(int64_t u, Ranking<T> &ranking) const {
     int64_t in_train = train.indptr[u];
@@ -79,8 +80,9 @@ void Evaluation<T>::find_positives(int64_t u, Ranking<T> &ranking) const {
     }
 }
 
-// Scores the positives with the kernel that scores all items. It adds the same products in the same order on both
-// sides, so equal items get equal scores, bit for bit. The user's factors are repeated to fill the columns of a vector.
+// Scores the positives with the kernel that also scores the tiles of items. The kernel adds the same products in the
+// same order in both cases, so equal items get equal scores, bit for bit. The user's factors are repeated to fill the
+// columns of a vector.
 template <class T>
 void Evaluation<T>::score_positives(const T *user, Scratch<T> &scratch, Ranking<T> &ranking) const {
     const int64_t f = users.n_cols, width = kernels.pad;
@@ -100,7 +102,9 @@ void Evaluation<T>::score_positives(const T *user, Scratch<T> &scratch, Ranking<
     std::sort(ranking.value, ranking.value + ranking.n_positive, std::greater<T>());
 }
 
-// Takes a tile's scores, from item `begin` on. Items that do not count are set to NaN first: comparisons with NaN fail.
+// Adds the scores of the tile that begins with item `begin` to the counts of user u. The scores of train items are set
+// to NaN before the best items are found, and the scores of positives before negatives are counted, because every
+// comparison with NaN is false.
 template <class T>
 void Evaluation<T>::meet(int64_t u, int64_t begin, T *scores, Ranking<T> &ranking) const {
     const int64_t n = std::min(kItems, items.n_rows - begin), end = begin + n;
@@ -122,7 +126,7 @@ template <class T>
 void Evaluation<T>::finish(int64_t u, Ranking<T> &ranking, const Scored<T> *best) const {
     double *row = out + u * figures();
     const int64_t n_positive = ranking.n_positive, n_negative = items.n_rows - ranking.n_left_out - n_positive;
-    int64_t twice = 0;  // twice the pairs of a positive and a lower negative; ties count half
+    int64_t twice = 0;  // twice the number of pairs of a positive and a negative with a lower score; a tie counts half
     for (int64_t i = 0; i < n_positive; i++) twice += ranking.less[i] + ranking.not_more[i];
     if (n_negative > 0) row[0] = (double)twice / 2 / n_positive / n_negative;
     row[1] = 1.0 / (n_negative - ranking.not_more[0] + ranking.tied_before + 1);
@@ -154,7 +158,7 @@ void Evaluation<T>::block(int64_t first, int64_t n, Scratch<T> &scratch) {
     const int64_t f = users.n_cols, begin_test = test.indptr[first], n_test = test.indptr[first + n] - begin_test;
     Span span = call.span();
     Ranking<T> rankings[kUsers];
-    int64_t user[kUsers], active = 0;  // users with a positive
+    int64_t user[kUsers], active = 0;  // the users of the block that have a positive, and their number
     for (int64_t u = first; u < first + n; u++) {
         std::fill_n(out + u * figures(), figures(), kNaN);
         Ranking<T> &ranking = rankings[active];
@@ -181,7 +185,7 @@ void Evaluation<T>::block(int64_t first, int64_t n, Scratch<T> &scratch) {
         for (int64_t a = 0; a < active; a++) meet(user[a], begin, scratch.scores.get() + a * kItems, rankings[a]);
     }
     for (int64_t a = 0; a < active; a++) finish(user[a], rankings[a], scratch.best.get() + a * most_k);
-    const double numbers = active > 0 ? (double)(round_up(items.n_rows, kItems) * f) : 0;  // read of the items' copy
+    const double numbers = active > 0 ? (double)(round_up(items.n_rows, kItems) * f) : 0;  // read from the items' copy
     span.add(n, n_test, 2.0 * numbers * (double)round_up(active, kBlock), numbers * (double)sizeof(T));
 }
 
@@ -200,7 +204,7 @@ int32_t Evaluation<T>::run() {
         }
     }
 
-    int64_t most_test = 0;  // of a block
+    int64_t most_test = 0;  // the most test entries of a block
     for (int64_t first = 0; first < n_users; first += kUsers)
         most_test = std::max(most_test, test.indptr[std::min(n_users, first + kUsers)] - test.indptr[first]);
     bool enough = true;

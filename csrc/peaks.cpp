@@ -1,5 +1,5 @@
-// Measures the limits of this machine, to compare kernels with: multiply-adds in registers, bytes read in order from
-// the second-level cache and from memory, rows read from memory in random order.
+// Measures the limits of this machine, with which kernels are compared: multiply-adds in registers, bytes read in order
+// from the second-level cache and from memory, rows read from memory in random order.
 
 #include <omp.h>
 
@@ -10,12 +10,12 @@
 namespace cymbals {
 namespace {
 
-constexpr int64_t kBytes = 256 * 1024 * 1024;  // of all threads together: larger than any cache
+constexpr int64_t kBytes = 256 * 1024 * 1024;  // that all threads read together: larger than any cache
 constexpr int64_t kColumns = 64;
 constexpr int64_t kNearColumns = 1024, kNearRows = 64, kNearRounds = 500;  // 256 kB: larger than any first-level cache
 constexpr int64_t kNearPlaces = kBytes / (kNearRows * kNearColumns * (int64_t)sizeof(float));
 constexpr int64_t kGathered = 1 << 18;   // rows that each thread reads at random
-constexpr int64_t kRounds = 20'000'000;  // of multiply-adds
+constexpr int64_t kRounds = 20'000'000;  // rounds of multiply-adds
 constexpr int kTries = 3;
 
 // Runs task(thread) on all threads at once, several times; returns the shortest time in seconds.
@@ -38,7 +38,8 @@ int32_t peaks(const Kernels<float> &kernels, cymbals_peaks *found, int32_t n_thr
     Buffer<int64_t> indices = buffer<int64_t>(n_threads * kGathered);
     if (!table || !results || !indices) return CYMBALS_NO_MEMORY;
     const auto share = [&](int64_t n, int32_t thread) { return n * thread / n_threads; };
-    fastest(n_threads, [&](int32_t t) {  // each thread writes first what it will stream, so that it lies in its memory
+    // Each thread first writes the rows that it will stream later, so the system places them in memory near it.
+    fastest(n_threads, [&](int32_t t) {
         std::fill(table.get() + share(rows, t) * kColumns, table.get() + share(rows, t + 1) * kColumns, 1.0f);
         uint64_t state = 88172645463325252u + (uint64_t)t;
         for (int64_t i = t * kGathered; i < (t + 1) * kGathered; i++) {

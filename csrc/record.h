@@ -1,5 +1,5 @@
-// What a workspace with record = 1 keeps of its calls: the spans of each thread, and sums over rows by length and
-// solver. Each thread writes to a log of its own.
+// The records of a workspace with record = 1: the spans of each thread, and sums over rows by length and solver. Each
+// thread writes to a log of its own.
 #pragma once
 
 #include <algorithm>
@@ -45,7 +45,7 @@ struct Log {
         spans[n++] = span;
     }
 
-    // Adds `ticking` to `sums`, its times converted to nanoseconds; `tick` is the length of a tick.
+    // Adds `ticking` to `sums`, with times converted to nanoseconds. `tick` is the length of a tick.
     void convert_ticks(double tick) {
         for (int32_t length = 0; length < kLengths; length++)
             for (int32_t solver = 0; solver < kSolvers; solver++) {

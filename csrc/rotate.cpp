@@ -8,7 +8,7 @@
 namespace cymbals {
 namespace {
 
-constexpr int64_t kRows = 64;  // of a block
+constexpr int64_t kRows = 64;  // rows of a block
 
 template <class T>
 int32_t rotate(cymbals_matrix &x, const double *basis, const Kernels<T> &kernels, ApiCall &call) {

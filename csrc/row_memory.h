@@ -1,5 +1,5 @@
-// What one thread keeps in memory while it solves rows: the scratch memory of the kernels, the diagonals that whiten a
-// row, and the row's entries. All of it is one piece of the workspace, which stays from one call to the next.
+// The memory of one thread that solves rows: the scratch memory of the kernels, the diagonals that whiten a row, and
+// the row's entries. All of it is one piece of the workspace, which is kept between calls.
 #pragma once
 
 #include <algorithm>
@@ -11,7 +11,7 @@ namespace cymbals {
 
 constexpr int64_t kTileBytes = 4 * 1024 * 1024;  // a row whose tile would be larger is gathered again on every pass
 
-// While a row of n entries is solved, at most so many entries of the rows after it are fetched into the cache.
+// While a row of n entries is solved, at most most_ahead(n) entries of later rows are fetched into the cache.
 constexpr int64_t kMostAhead = 1024, kLeastAhead = 32;
 inline int64_t most_ahead(int64_t n) { return std::clamp(n, kLeastAhead, kMostAhead); }
 
@@ -46,7 +46,7 @@ struct RowMemory {
     RowScratch<T> scratch;
     T *scale, *root, *rescale;   // see FixedSide::diagonal
     T *start;                    // the row's factors before it was solved
-    Entries<T> entries, sorted;  // in the order of the matrix; those with a negative weight moved behind the others
+    Entries<T> entries, sorted;  // in the matrix's order; with negative weights after the others
 
     bool allocate(Slot &slot, const RowLayout<T> &layout) {
         const int64_t vector = layout.side, line = kLine<T>;

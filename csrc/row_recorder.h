@@ -1,4 +1,4 @@
-// Times, flops and bytes of the rows that one thread solves, for a workspace that records. Without a log it does
+// Records times, flops and bytes of the rows that one thread solves, if the workspace records. Without a log it does
 // nothing.
 #pragma once
 
@@ -9,19 +9,20 @@ namespace cymbals {
 
 class RowRecorder {
  public:
-    // From here on to `finish`, which the same thread calls. The solvers note when they have gathered a row.
+    // Starts recording. The same thread calls `finish` later. The solvers write to `gathered_` when they have gathered
+    // a row.
     template <class T>
     void start(Log *log, RowScratch<T> *scratch) {
         log_ = log;
         scratch->gathered = log_ ? &gathered_ : nullptr;
         if (log_) begin_time_ = nanoseconds(), last_ = begin_ticks_ = ticks();
     }
-    // Before the first row of a chunk, whose sums start at 0.
+    // Starts a chunk of rows: the thread calls it before the first of them, and the chunk's sums begin at 0.
     void start_chunk() {
         if (log_) last_ = ticks();
         chunk_ = {};
     }
-    // A row of n entries, or an attempt at it, ends here.
+    // Adds a row of n entries that was just solved, or an attempt to solve it that just failed.
     void note(int64_t n, Solver solver, bool solved, int64_t retried, const RowCost &cost, int32_t cg_steps) {
         const int64_t now = ticks();
         RowSums &sums = log_->ticking[63 - __builtin_clzll((uint64_t)n)][solver];
@@ -48,7 +49,7 @@ class RowRecorder {
  private:
     Log *log_ = nullptr;
     int64_t begin_time_ = 0, begin_ticks_ = 0;
-    int64_t last_ = 0, gathered_ = 0;  // ticks when the previous row ended, and when this one was gathered
+    int64_t last_ = 0, gathered_ = 0;  // ticks when the row before ended, and when this row was gathered
     Cost chunk_;
 };
 

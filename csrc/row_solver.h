@@ -16,9 +16,9 @@ namespace cymbals {
 
 constexpr int64_t kLongRow = 256;      // entries; rows with more are solved first, the longest first
 constexpr int64_t kStreamAhead = 512;  // entries between the row being solved and those fetched from memory
-constexpr int64_t kRowsAhead = 128;    // a row fetches entries of at most so many rows after it
-// A row with an entry whose |a| y'D^(-1)y is larger does not read the 16-bit copy: its solution meets this entry so
-// closely that the rounding to 16 bits would show.
+constexpr int64_t kRowsAhead = 128;    // while a row is solved, entries of at most this many later rows are fetched
+// A row with an entry whose |a| y'D^(-1)y is larger reads the fixed side itself, not the 16-bit copy. The solution fits
+// such an entry so closely that the error of rounding y to 16 bits would show in it.
 constexpr double kHeaviestCompact = 64;
 
 constexpr cymbals_solve_info kEmptyInfo = {0, 0, 0, 0, 0, 0, -1};
@@ -27,7 +27,7 @@ constexpr cymbals_solve_info kEmptyInfo = {0, 0, 0, 0, 0, 0, -1};
 template <class T>
 struct Problem {
     const cymbals_csr &rows;
-    const cymbals_matrix &solved;  // its rows are written
+    const cymbals_matrix &solved;  // the row solvers write its rows
     const Objective<T> objective;
     const cymbals_solve_options &options;
     const KernelTable &table;
@@ -36,9 +36,9 @@ struct Problem {
     FixedSide<T> fixed;
     const CostModel<T> cost_model;
     const int64_t *order = nullptr;  // row numbers in the order in which they are solved
-    double relaxation = 1;           // stays 1 if the solution is mostly rounding
-    // Costs of CG for rows of up to kLongRow entries, without the 16-bit copy and with it; null if nothing is
-    // recorded. A table, as working them out takes a good part of the time that recording a row takes.
+    double relaxation = 1;           // options.relaxation if fixed.resolved(), else 1
+    // Costs of CG for rows of up to kLongRow entries, without the 16-bit copy and with it; null if nothing is recorded.
+    // They are kept in a table because computing a cost takes a good part of the time that recording a row takes.
     Buffer<CgCost> short_row_costs = nullptr;
 
     Problem(const cymbals_csr &csr, const cymbals_matrix &y, const cymbals_matrix &x, const cymbals_objective &o,
@@ -79,20 +79,21 @@ class RowSolver {
     RowSolver(const RowSolver &) = delete;
     RowSolver &operator=(const RowSolver &) = delete;
 
-    // To be called first, in this order. If allocate fails, neither start nor solve may be called.
+    // The caller calls `allocate`, then `start`, then `solve` for each row. If `allocate` fails, it calls neither of
+    // the others.
     bool allocate(Slot &slot, const RowLayout<T> &layout) { return memory.allocate(slot, layout); }
     void start(Log *log) {
         recorder.start(log, &memory.scratch);
         p.fixed.diagonal(p.options.reg, memory.scale, memory.root, memory.rescale);
     }
 
-    // Solves the row at a place of the order. This thread goes on at place + stride: entries from there on are fetched
-    // meanwhile.
+    // Solves row number order[place]. The next row that this thread solves is order[place + stride]; meanwhile the
+    // entries of the rows from there on are fetched.
     void solve(int64_t place, int64_t stride);
 
     RowRecorder recorder;
     cymbals_solve_info info = kEmptyInfo;
-    int32_t failure = CYMBALS_OK;  // of info.failed_row
+    int32_t failure = CYMBALS_OK;  // why row info.failed_row failed
 
  private:
     bool load(int64_t place, int64_t stride, Row<T> *row, T *trace);
@@ -147,7 +148,8 @@ bool RowSolver<T>::load(int64_t place, int64_t stride, Row<T> *row, T *trace) {
                        : load<int64_t, double>(place, stride, row, trace);
 }
 
-// Makes a Row of the row at a place of the order, and sets *trace to sum |a| y'D^(-1)y. False: a weight is not finite.
+// Fills *row for row number order[place], and sets *trace to the sum of |a| y'D^(-1)y over its entries. Returns false
+// if a weight is not finite.
 template <class T>
 template <class I, class V>
 bool RowSolver<T>::load(int64_t place, int64_t stride, Row<T> *row, T *trace) {
@@ -178,7 +180,7 @@ bool RowSolver<T>::load(int64_t place, int64_t stride, Row<T> *row, T *trace) {
     return sums.finite;
 }
 
-// The row's indices, and the weights and targets of its values, to memory.entries.
+// Copies the indices of row r to memory.entries, and computes there the weights and targets of its values.
 template <class T>
 template <class I, class V>
 void RowSolver<T>::read_entries(int64_t r) {
@@ -199,7 +201,8 @@ void RowSolver<T>::read_entries(int64_t r) {
     for (int64_t i = 0; i < n; i++) indices[i] = from[i];
 }
 
-// Copies the entries to memory.sorted, those with a negative weight behind the others; returns how many these are.
+// Copies the entries to memory.sorted: first the entries with a weight of 0 or more, then those with a negative weight.
+// Returns the number of entries with a negative weight.
 template <class T>
 int64_t RowSolver<T>::sort_by_sign(int64_t n) {
     const Entries<T> &from = memory.entries, &sorted = memory.sorted;
@@ -217,13 +220,14 @@ int64_t RowSolver<T>::sort_by_sign(int64_t n) {
     return n_negative;
 }
 
-// Puts the indices of the rows that this thread solves next behind the n of this row, for kernels to prefetch, then
-// kGroup valid ones. Returns how many are of the next rows.
+// Appends to the n indices of this row the indices of the rows that this thread solves next, which kernels prefetch,
+// and then kGroup copies of this row's first index. Returns the number of indices taken from the next rows.
 template <class T>
 template <class I>
 int64_t RowSolver<T>::append_next_rows(int64_t place, int64_t stride, int64_t n, int64_t *indices) const {
     int64_t n_next = 0;
-    const int64_t furthest = std::min(p.rows.n_rows, place + kRowsAhead * stride);  // many rows may be empty
+    // Many rows may be empty, so the search for entries ends after kRowsAhead rows.
+    const int64_t furthest = std::min(p.rows.n_rows, place + kRowsAhead * stride);
     for (int64_t next = place + stride; next < furthest && n_next < most_ahead(n); next += stride) {
         const int64_t from = p.rows.indptr[p.order[next]];
         const int64_t count = std::min(p.length(p.order[next]), most_ahead(n) - n_next);
@@ -266,7 +270,10 @@ Outcome RowSolver<T>::solve_exact(const Row<T> &row, T trace, Solver solver, T *
     return outcome;
 }
 
-// Exactly: in T, else in float64, else in float64 with a small ridge.
+// Solves the row exactly, in up to three attempts. The first is with `solver` in T; it is left out if float32 would
+// round the identity away. If it finds the system indefinite, or is left out, a float32 fit tries the primal in
+// float64; a float64 fit has no such second attempt. If the system is still indefinite and no weight is negative, the
+// last attempt is the primal in float64 with a small ridge.
 template <class T>
 Outcome RowSolver<T>::exact_with_retries(const Row<T> &row, T trace, Solver solver, T *x) {
     Outcome outcome = Outcome::indefinite;
@@ -277,7 +284,8 @@ Outcome RowSolver<T>::exact_with_retries(const Row<T> &row, T trace, Solver solv
         info.rows_retried++;
         outcome = solve_in_double(row, 0, x);
     }
-    // Without negative weights the system is positive definite but for rounding; a ridge of that size makes up for it.
+    // Without negative weights, the exact system is positive definite, and only rounding can make it indefinite. A
+    // ridge as large as the rounding errors corrects this.
     if (outcome == Outcome::indefinite && row.n_positive == row.n && std::isfinite(trace)) {
         info.rows_retried++;
         outcome = solve_in_double(row, 64 * (double)trace * std::numeric_limits<double>::epsilon(), x);
@@ -285,8 +293,8 @@ Outcome RowSolver<T>::exact_with_retries(const Row<T> &row, T trace, Solver solv
     return outcome;
 }
 
-// The primal in float64. `ridge` is added to the identity in I + W'W: all of that is divided by 1 + ridge, and so W and
-// q by its root.
+// Solves the primal in float64, with `ridge` added to the identity: ((1 + ridge) I + W'SW) z = W'q. The kernel solves a
+// system with I, so both sides are divided by 1 + ridge: W and q are each divided by its square root.
 template <class T>
 Outcome RowSolver<T>::solve_in_double(const Row<T> &row, double ridge, T *x) const {
     const Kernels<double> &kernels = p.table.f64;
@@ -322,19 +330,19 @@ Outcome RowSolver<T>::solve_in_double(const Row<T> &row, double ridge, T *x) con
     return outcome;
 }
 
-// x becomes start + relaxation * (x - start). False if a number is not finite.
+// Sets x to start + relaxation * (x - start). Returns false if a number is not finite.
 template <class T>
 bool RowSolver<T>::relax(T *x) const {
     const T by = (T)p.relaxation;
     int32_t not_finite = 0;
-    for (int64_t j = 0; j < p.f; j++) {  // counted as integers, so that compilers vectorize the loop
+    for (int64_t j = 0; j < p.f; j++) {  // an integer count, so that compilers vectorize the loop
         x[j] = by == 1 ? x[j] : memory.start[j] + by * (x[j] - memory.start[j]);
         not_finite += std::abs(x[j]) <= std::numeric_limits<T>::max() ? 0 : 1;
     }
     return not_finite == 0;
 }
 
-// Keeps the lowest row that failed, and why.
+// Notes that row r failed, and why, unless a lower row has failed already.
 template <class T>
 void RowSolver<T>::fail(int64_t r, Outcome outcome) {
     if (info.failed_row >= 0 && info.failed_row < r) return;

@@ -15,16 +15,16 @@ namespace cymbals {
 template <class T>
 class Screen {
  public:
-    static constexpr int64_t kItems = 256, kGroups = kItems / kScreenLanes;  // of a block
+    static constexpr int64_t kItems = 256, kGroups = kItems / kScreenLanes;  // items and groups of a block
 
-    // What the bounds need to know of a query.
+    // The lengths of a query from which the bounds are computed.
     struct Query {
         double length, unit, error;  // |x|, u, |dx|
     };
 
     explicit Screen(int64_t columns) : columns_(columns), quads_((columns + 3) / 4) {}
 
-    // Takes the n items in `list` (null: all items), each times its scale (null: 1).
+    // Prepares the n items in `list` (null: all items), each multiplied by its scale (null: 1).
     int32_t prepare(const cymbals_matrix &items, const int64_t *list, int64_t n, const T *scale, ApiCall &call);
 
     int64_t blocks() const { return (n_ + kItems - 1) / kItems; }
@@ -47,8 +47,8 @@ class Screen {
     int32_t needed(const Query &query, int64_t block, double least) const;
 
  private:
-    // Of a block's items: the largest |y|, |v y^|, |dy|, and length of y^ over half a segment; and v, their common
-    // unit.
+    // For the items of a block: the largest |y|, |v y^| and |dy|; the largest length that y^ has over half a segment;
+    // and v, which all items of the block share.
     struct Block {
         double length, rounded, error, half, unit;
     };
@@ -56,7 +56,8 @@ class Screen {
 
     // Relative rounding error of a score in T, and of the bounds themselves.
     double slack() const { return 2 * (double)(columns_ + 8) * std::numeric_limits<T>::epsilon(); }
-    // Whether squares and products of such numbers neither overflow nor underflow in float64, as the bounds assume.
+    // Whether the squares and products of numbers of this size neither overflow nor underflow in float64, as the bounds
+    // assume.
     static bool measurable(double largest) { return largest >= 1e-140 && largest <= 1e140; }
     void pack(const cymbals_matrix &items, const T *scale, int64_t block);
 
@@ -151,7 +152,7 @@ void Screen<T>::pack(const cymbals_matrix &items, const T *scale, int64_t block)
             }
             rounded += squares[0] + squares[1];
             b.half = std::max(b.half, std::sqrt((double)std::max(squares[0], squares[1])));
-            for (int64_t half = 0; half < 2; half++) {  // takes back the offset by which queries are made unsigned
+            for (int64_t half = 0; half < 2; half++) {  // subtracts in advance what kOffset adds to the sums
                 const int16_t base = (int16_t)(uint16_t)(uint32_t)(-kOffset * sums[half]);
                 std::memcpy(start + i % kScreenLanes * 4 + half * 2, &base, 2);
             }
@@ -175,7 +176,7 @@ bool Screen<T>::encode(const T *x, uint8_t *bytes, Query *query) const {
     }
     query->length = std::sqrt(total);
     if (!measurable(largest) || !std::isfinite(total)) return false;
-    // no score, and no partial sum of one, may overflow T
+    // No score, and no partial sum of one, may overflow T.
     if (!(query->length * longest_ * most_scale_ * (1 + slack()) < (double)std::numeric_limits<T>::max())) return false;
     // No sum may overflow 16 bits: |x^| is at most |x| / u plus rounding.
     const double rounding = std::sqrt(2.0 * kScreenSegment) / 2;

@@ -1,5 +1,5 @@
-// Which solver a row gets: conjugate gradients, or one of the two exact ones. It depends on the row's length, on its
-// weights and on the options alone, never on how long anything took: so a fit is the same on every run.
+// Chooses the solver of each row: conjugate gradients, or one of the two exact solvers. The choice depends only on the
+// row's length, its weights and the options. It never depends on measured times, so a fit is the same on every run.
 #pragma once
 
 #include <algorithm>
@@ -12,8 +12,9 @@
 namespace cymbals {
 
 constexpr int kMostSteps = 24;  // a row that is expected to need more CG steps is solved exactly
-// CYMBALS_COMPACT_LARGE: a float32 side of fewer bytes is not copied to 16 bits, as it is read from a cache anyway; nor
-// is one where solver CG takes more steps, for which 8 significant bits are too few.
+// CYMBALS_COMPACT_LARGE makes no 16-bit copy of a float32 side with fewer bytes, because such a side is read from a
+// cache anyway. With solver CG and more steps than kCompactSteps it makes none either, because the 8 significant bits
+// of the copy are too few for the accuracy of so many steps.
 constexpr int64_t kLargeBytes = 2 * 1024 * 1024;
 constexpr int32_t kCompactSteps = 8;
 
@@ -28,31 +29,31 @@ struct SolveTime {
     static double factorize(double m) { return m * m * m / 3 + 20 * m * m + 1500 * m; }
 };
 
-// CG steps for a system I + A, where A has this trace and rank, from a start that is no better than 0. The curve is
-// fitted to the steps taken on Last.fm counts with alpha 1 and 40, linear and log, f 32 to 128.
+// The expected number of CG steps for a system I + A, where A has this trace and rank, if the start is no better than
+// 0. The curve is fitted to the steps taken on Last.fm counts with alpha 1 and 40, linear and log, f 32 to 128.
 inline double expected_steps(double trace, double rank) {
     const double log = std::log1p(trace);
     return std::min(1.5 + 0.45 * log * log, rank + 1);
 }
 
-// How many CG steps CYMBALS_SOLVER_AUTO gives a row before it solves it exactly; 0: no CG. They take as long as the
-// exact solution, so that a wrong guess at most doubles the time. A good start, which cannot be recognized in advance,
-// needs fewer.
+// How many CG steps CYMBALS_SOLVER_AUTO tries before it solves a row exactly; 0: no CG. This many steps take as long as
+// the exact solution, so a wrong choice at most doubles the time. A row with a good start needs fewer steps, but a good
+// start cannot be recognized in advance.
 inline int cg_budget(const SolveTime &time, double trace, double exact, bool fits) {
     const double affordable = (exact - time.gather()) / time.cg_pass(fits) - 1;
     const double expected = expected_steps(trace, std::min(time.n, time.f));
     return affordable < 1 || expected > 1.6 * affordable || expected > kMostSteps ? 0 : (int)std::min(affordable, 1e9);
 }
 
-// Whether float32 rounds the identity away in I + W'W of this trace. The solution would be wrong without a sign of it,
-// so such rows are solved in float64.
+// Whether the rounding of float32 removes the identity from I + W'W, given the trace of W'W. The solution would be
+// wrong and nothing would show it, so such rows are solved in float64.
 template <class T>
 bool identity_is_lost(T trace) {
     return sizeof(T) == sizeof(float) && trace * std::numeric_limits<T>::epsilon() > T(0.1);
 }
 
-// Whether an implicit row's targets add up to so much that the rounding of its scores alone costs a good part of one
-// cell's loss: then no solution in T is right. `constant` is the sum of the targets.
+// Whether the targets of an implicit row are too large for T. `constant` is their sum. If it is so large, rounding the
+// scores to T alone changes the loss by a good part of one cell's loss, and no solution in T is right.
 template <class T>
 bool targets_too_heavy(T constant) {
     constexpr T epsilon = std::numeric_limits<T>::epsilon();
@@ -70,12 +71,12 @@ bool uses_compact(const cymbals_matrix &fixed, const cymbals_solve_options &opti
 }
 
 struct SolverChoice {
-    bool cg;       // try conjugate gradients first,
-    Stop stop;     // until this is reached,
-    Solver exact;  // and solve exactly with this one if that fails
+    bool cg;       // whether to try conjugate gradients first
+    Stop stop;     // when they stop
+    Solver exact;  // the exact solver, used without conjugate gradients or if they fail
 };
 
-// For a row whose W'W has this trace; fits: its tile can hold the row.
+// Chooses the solver of a row. `trace` is the trace of W'W; `fits` tells whether the tile can hold the row.
 template <class T>
 SolverChoice choose_solver(const cymbals_solve_options &options, const Row<T> &row, T trace, bool fits) {
     const SolveTime time{(double)row.n, (double)row.f};
@@ -88,7 +89,7 @@ SolverChoice choose_solver(const cymbals_solve_options &options, const Row<T> &r
                        options.cg_tolerance / 8, std::min(12.5 * options.cg_tolerance, 1.0)};
         choice.cg = budget > 0;
     }
-    // The dual needs weights that are not negative, and no more of them than the rank.
+    // The dual needs weights that are not negative, and at most as many entries as the rank.
     const bool possible = row.n_positive == row.n && row.n <= row.f;
     const bool wanted = options.solver == CYMBALS_PRIMAL ? false : options.solver == CYMBALS_DUAL || dual == exact;
     if (possible && wanted) choice.exact = kDual;

@@ -1,4 +1,4 @@
-// Counts forks, and tries whether threads can be started.
+// Counts forks, and tests whether the system can start threads.
 
 #include "threads.h"
 
@@ -22,7 +22,8 @@ void after_fork() {
 }
 const int registered = pthread_atfork(nullptr, nullptr, after_fork);
 
-// Bytes of an OpenMP thread's stack if OMP_STACKSIZE sets it, as the runtime reads it; else 0.
+// The size in bytes that OMP_STACKSIZE sets for the stacks of OpenMP threads; 0 if it is not set. It is parsed as the
+// OpenMP runtime parses it.
 size_t stack_size() {
     const char *const text = std::getenv("OMP_STACKSIZE");
     if (!text) return 0;
@@ -68,7 +69,7 @@ int32_t forks() { return fork_count.load(std::memory_order_relaxed); }
 bool forked_after_parallel() { return alone.load(std::memory_order_relaxed); }
 
 int32_t startable(int32_t n) {
-    // thread_local, as each calling thread has OpenMP threads of its own
+    // thread_local, because each calling thread has its own OpenMP threads
     thread_local int32_t tried = 1, started = 1;
     if (n > 1) ran_in_parallel.store(true, std::memory_order_relaxed);
     if (n > tried) tried = n, started = 1 + try_to_start(n - 1);

@@ -1,8 +1,10 @@
-// Exact top-k of inner products. With few queries, blocks of queries are multiplied with tiles of items, so that the
-// scores of a tile stay in the cache. With many, items are screened first by products of 8-bit integers, the longest
-// items first, until the remaining ones are too short; then only the scores that a bound cannot rule out are computed.
-// Both ways compute a score alike, so their results are the same. Memory of each thread: the scores of a tile, and k
-// places for each query of a block.
+// Exact top-k of inner products, in two ways. The plain way multiplies blocks of queries with tiles of items, so that
+// the scores of a tile stay in the cache. The other way screens items with products of 8-bit integers: it goes through
+// the items from the longest to the shortest, until the remaining ones are too short to be among the best, and computes
+// only the scores that a bound cannot rule out. Screening needs many items, prepared for it. cymbals_topk prepares them
+// in each call, so it screens only for many queries. An index prepares them once, so it screens for any number of
+// queries. Both ways compute a score with the same operations, so their results are the same. Memory of each thread:
+// the scores of a tile, and room for k items for each query of a block.
 
 #include <limits>
 
@@ -13,11 +15,11 @@
 namespace cymbals {
 namespace {
 
-constexpr int64_t kQueries = 32, kItems = 256;        // of a block, and of a tile
-constexpr int64_t kScreenedQueries = 64, kWarm = 32;  // of a block; items scored before screening starts
+constexpr int64_t kQueries = 32, kItems = 256;        // queries of a block, items of a tile
+constexpr int64_t kScreenedQueries = 64, kWarm = 32;  // queries of a block; items scored before screening starts
 constexpr int64_t kLeastQueries = 256, kLeastItems = 2048,
-                  kLeastColumns = 16;  // with less, preparing items takes longer than it saves
-constexpr int64_t kLeastChoice = 16;   // items per place: with fewer, most would have to be scored
+                  kLeastColumns = 16;  // with fewer, preparing the items takes longer than screening saves
+constexpr int64_t kLeastChoice = 16;   // items for each of the k results: with fewer, most would have to be scored
 
 template <class T>
 struct Scratch;
@@ -52,7 +54,7 @@ struct Scratch {
     explicit operator bool() const { return scores && best && packed; }
 };
 
-// Searches n queries, from `first` on, in all items.
+// Searches all items for queries first to first + n - 1.
 template <class T>
 void Search<T>::block(int64_t first, int64_t n, Scratch<T> &scratch) const {
     Span span = call.span();
@@ -114,7 +116,7 @@ struct ScreenScratch {
     explicit operator bool() const { return best && queries && hits && indices && scores; }
 };
 
-// The search of one block of queries in all items of a screen.
+// Searches all items of a screen for one block of queries.
 template <class T>
 struct Screened {
     const Search<T> &search;
@@ -259,7 +261,8 @@ int32_t run(const Search<T> &search) {
         Screen<T> screen(search.queries.n_cols);
         const int32_t prepared = screen.prepare(search.items, search.list, search.n_items, search.scale, search.call);
         if (prepared == CYMBALS_OK) return run_screened(search, screen);
-        if (prepared != CYMBALS_BAD_VALUE) return prepared;  // else some factors are too large or small for the bounds
+        // BAD_VALUE: some factors are too large or too small for the bounds, so items are searched without a screen.
+        if (prepared != CYMBALS_BAD_VALUE) return prepared;
     }
     return run_plain(search);
 }
@@ -268,7 +271,7 @@ bool good_items(ApiCall &call, const cymbals_matrix *items, const int64_t *item_
     if (!call.matrix("items", items) || (item_list && !call.between("n_list", n_list, 0))) return false;
     for (int64_t i = 0, least = 0; item_list && i < n_list; least = item_list[i++] + 1)
         if (!call.require(item_list[i] >= least && item_list[i] < items->n_rows,
-                          "item_list[%lld] is %lld: numbers must rise and stay below items->n_rows, %lld", (long long)i,
+                          "item_list[%lld] is %lld: numbers must increase, below items->n_rows, %lld", (long long)i,
                           (long long)item_list[i], (long long)items->n_rows))
             return false;
     return true;
@@ -310,7 +313,7 @@ extern "C" int32_t cymbals_topk(cymbals_workspace *workspace, const cymbals_matr
     }));
 }
 
-// At most one of the screens is there: that of the items' type.
+// At most one of the screens is not null: the one for the items' type.
 struct cymbals_index {
     cymbals_matrix items;
     const int64_t *list;
@@ -351,8 +354,7 @@ extern "C" int32_t cymbals_index_create(cymbals_workspace *workspace, const cymb
         const int32_t prepared =
             screen->prepare(*items, item_list, made->n_items, static_cast<const T *>(item_scale), call);
         if (prepared == CYMBALS_OK) screen_of<T>(*made) = std::move(screen);
-        return prepared == CYMBALS_BAD_VALUE ? (int32_t)CYMBALS_OK
-                                             : prepared;  // then items are searched without a screen
+        return prepared == CYMBALS_BAD_VALUE ? (int32_t)CYMBALS_OK : prepared;  // BAD_VALUE: searched without a screen
     });
     if (status == CYMBALS_OK) *index = made.release();
     return call.end(status);

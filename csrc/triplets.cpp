@@ -1,5 +1,5 @@
-// Makes CSR of (row, column, value) triplets: they are sorted by row, each row by column; the values of equal pairs are
-// added in input order.
+// Makes a CSR matrix of (row, column, value) triplets. The triplets are sorted by row, and each row by column. The
+// values of triplets with the same row and column are added in input order.
 
 #include <utility>
 
@@ -14,8 +14,8 @@ struct Entry {
     V value;
 };
 
-constexpr int64_t kShort = 48;     // rows of at most so many entries are sorted by insertion
-constexpr int64_t kMostDigit = 8;  // bits of a radix sort's digit
+constexpr int64_t kShort = 48;     // rows of at most this many entries are sorted by insertion
+constexpr int64_t kMostDigit = 8;  // bits of a digit in a radix sort
 
 // Sorts a row by column, stably. Long rows are sorted by radix, with the `bits` of a column number in equal digits.
 // `other` is scratch memory of n entries.
@@ -44,7 +44,7 @@ void sort_row(Entry<I, V> *row, int64_t n, Entry<I, V> *other, int bits) {
     if (from != row) std::copy_n(from, n, row);
 }
 
-// Adds up the values of equal columns in a sorted row, in place; returns how many entries are left.
+// Adds up the values of equal columns in a sorted row, in place; returns the number of entries that are left.
 template <class I, class V>
 int64_t merge(Entry<I, V> *row, int64_t n) {
     int64_t kept = 0;

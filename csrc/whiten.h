@@ -15,19 +15,19 @@ template <class T>
 class FixedSide {
  public:
     static constexpr int64_t kPairs =
-        32;  // the 16-bit copy's rows are filled up to multiples of this: whole cache lines
+        32;  // rows of the 16-bit copy are padded to a multiple of this, which is a whole cache line
     FixedSide(const cymbals_matrix &matrix, const double *spectrum, const Kernels<T> &kernels)
         : matrix_(matrix), spectrum_(spectrum), kernels_(kernels), padded_(round_up(matrix.n_cols, kernels.pad)) {}
 
     int32_t prepare(double least_reg, double most_reg, bool compact, ApiCall &call);
-    // For a single row of n entries: prepares only the rows of the fixed side that it names.
+    // For a single row of n entries: prepares only the rows of the fixed side that its entries name.
     int32_t prepare_row(double reg, const int64_t *indices, int64_t n, ApiCall &call);
     static int64_t compact_bytes(const cymbals_matrix &matrix) {
         return matrix.n_rows * round_up(matrix.n_cols, kPairs) / 2 * (int64_t)sizeof(int32_t);
     }
 
-    // scale = D^(-1/2), root = D^(1/2). rescale: what turns the 16-bit copy's whitening, which is that of the least
-    // regularization, into this one.
+    // Sets scale to D^(-1/2) and root to D^(1/2), for a row with regularization `reg`. The 16-bit copy is whitened with
+    // the least regularization; multiplying it by `rescale` whitens it with `reg` instead.
     void diagonal(double reg, T *scale, T *root, T *rescale) const {
         for (int64_t j = 0; j < padded_; j++) {
             root[j] = std::sqrt(d(j, reg));
@@ -36,7 +36,8 @@ class FixedSide {
         }
     }
 
-    // Whether D is far above its floor in every column, so that no column is mostly rounding.
+    // Whether D is more than 1000 times its floor in every column. If it is not, some column may consist mostly of
+    // rounding errors.
     bool resolved() const {
         return 1000 * floor_ < *std::min_element(spectrum_, spectrum_ + matrix_.n_cols) + least_reg_;
     }
@@ -44,7 +45,8 @@ class FixedSide {
     const cymbals_matrix &matrix() const { return matrix_; }
     const T *data() const { return static_cast<const T *>(matrix_.data); }
     int64_t stride() const { return matrix_.stride; }
-    // Squared lengths of rows whitened with the least regularization: of all rows, or of a single row's entries.
+    // Squared lengths of the rows of the fixed side, whitened with the least regularization: of all rows, or of the
+    // rows that a single row's entries name.
     const T *leverage() const { return leverage_; }
     bool of_one_row() const { return of_one_row_; }
     const int32_t *compact() const { return compact_; }  // null if there is no copy
@@ -53,10 +55,10 @@ class FixedSide {
  private:
     T d(int64_t j, double reg) const { return j < matrix_.n_cols ? (T)std::max(spectrum_[j] + reg, floor_) : T(0); }
 
-    // Calls visit(begin, count) for blocks of rows, in parallel; `cost` is that of a row, for the record.
+    // Calls visit(begin, count) for blocks of rows, in parallel. `cost` is the cost of one row, for the record.
     template <class F>
     void for_blocks(ApiCall &call, Cost cost, F visit) const {
-        constexpr int64_t rows = 256;  // of a block: they stay in the second-level cache between two kernels
+        constexpr int64_t rows = 256;  // of a block, which stays in the second-level cache between two kernels
 #pragma omp parallel num_threads(call.threads())
         {
             Span span = call.span(CYMBALS_PHASE_WHITEN);
@@ -74,13 +76,13 @@ class FixedSide {
     bool representable(ApiCall &call) const {
         return call.require(
             std::max(largest(), floor_) <= (double)std::numeric_limits<T>::max(),
-            "fixed: the squares of its factors times alpha0, or the regularization, are beyond its type: "
+            "fixed: the squares of its factors times alpha0, or the regularization, are too large for its type: "
             "lower alpha0 or the regularization, or scale the values down%s",
             sizeof(T) == sizeof(float) ? ", or use float64" : "");
     }
-    // Whether there is a Gramian that does not vanish beside the regularization.
+    // Whether there is a Gramian, and adding it to the regularization is not lost in rounding.
     bool has_gramian(double most_reg) const { return largest() + most_reg > most_reg; }
-    // In float64, for squares that overflow T.
+    // The squared length of a row in float64, for rows whose squares overflow T.
     double squared_length(int64_t row) const {
         double total = 0;
         for (int64_t j = 0; j < matrix_.n_cols; j++)
@@ -112,7 +114,9 @@ void FixedSide<T>::set_floor(double least_reg, double most_reg, double longest) 
     // Eigenvalues below the rounding of a float64 decomposition cannot be told from 0.
     constexpr double unresolved = std::numeric_limits<double>::epsilon();
     floor_ = (largest() + most_reg) * f * std::max(16 * epsilon * epsilon, unresolved);
-    if (!has_gramian(most_reg)) {  // relative to the rows; larger, as a ridge, if there is no regularization
+    // Without a Gramian the floor depends on the lengths of the rows. If there is no regularization either, the floor
+    // is higher and acts as a ridge.
+    if (!has_gramian(most_reg)) {
         floor_ = std::max(floor_, longest * f * epsilon * (most_reg > 0 ? epsilon : 1));
         if (!(floor_ > 0)) floor_ = 1;
     }

@@ -1,4 +1,4 @@
-// Workspaces, and what all calls with a workspace have in common.
+// Workspaces, and the code that all calls with a workspace share.
 
 #include "workspace.h"
 

@@ -1,4 +1,4 @@
-// The workspace of cymbals.h: options, memory that is kept between calls, and records. And ApiCall, with which every
+// The workspace of cymbals.h: options, memory that is kept between calls, and records. Also ApiCall, with which every
 // function that takes a workspace begins: it checks the arguments and writes the message that says what is wrong.
 #pragma once
 
@@ -42,11 +42,11 @@ struct cymbals_workspace {
     cymbals_workspace_options options;
     const cymbals::KernelTable *table;
     int32_t forks;      // forks() when the workspace was made
-    int32_t startable;  // threads: fewer than options.n_threads if the system refused some
+    int32_t startable;  // number of threads: below options.n_threads if the system refused some
     std::unique_ptr<cymbals::Slot[]> threads;
-    cymbals::Slot order, leverage, compact;  // of half-steps
-    std::unique_ptr<cymbals::Log[]> logs;    // of each thread, then of whole calls; null if nothing is recorded
-    cymbals::Buffer<cymbals_span> spans;     // of all logs, as cymbals_workspace_spans returns them
+    cymbals::Slot order, leverage, compact;  // memory of half-steps
+    std::unique_ptr<cymbals::Log[]> logs;    // one for each thread, then one for calls; null if nothing is recorded
+    cymbals::Buffer<cymbals_span> spans;     // the spans of all logs, as cymbals_workspace_spans returns them
     cymbals::Buffer<cymbals_row_class> classes;
     std::atomic<bool> busy{false};
     char message[256] = "";
@@ -54,7 +54,7 @@ struct cymbals_workspace {
 
 namespace cymbals {
 
-constexpr int32_t kNoPhase = -1;  // of a call that leaves no record
+constexpr int32_t kNoPhase = -1;  // the phase of a call that leaves no record
 
 class ApiCall {
  public:
@@ -64,7 +64,7 @@ class ApiCall {
     ApiCall &operator=(const ApiCall &) = delete;
 
     // Each checks an argument. If it is wrong, the result is false, and the workspace's message says why.
-    bool ready();  // there is a workspace that no other call uses, and no fork took its threads
+    bool ready();  // false: no workspace, another call uses it, or its threads do not exist after a fork
     bool not_null(const char *name, const void *pointer);
     bool between(const char *name, int64_t value, int64_t least, int64_t most = INT64_MAX);
     bool equal(const char *name, int64_t value, const char *other, int64_t wanted);
@@ -76,20 +76,20 @@ class ApiCall {
     // Returns the status, and writes a message for it if there is none yet.
     int32_t end(int32_t status, int64_t row = -1);
 
-    // Reduces the number of threads for a call of so few multiply-adds, and returns it.
+    // Reduces the number of threads if the call has few multiply-adds, and returns it.
     int32_t threads(double multiply_adds) { return n_threads_ = worth(n_threads_, multiply_adds); }
-    // The number of threads. To be called before a parallel region: it makes sure that the system can start them.
+    // The number of threads. Call it before a parallel region: it makes sure that the system can start them.
     int32_t threads();
     cymbals_workspace &workspace() { return *workspace_; }
     const KernelTable &table() const { return *workspace_->table; }
 
-    // In a parallel region: a span of the calling thread, and its log, null if nothing is recorded.
+    // For use in a parallel region: a span of the calling thread, and the thread's log (null if nothing is recorded).
     Span span(int32_t phase) { return Span(log(), phase, omp_get_thread_num(), n_threads_); }
     Span span() { return span(phase_); }
     Log *log() { return workspace_->logs ? &workspace_->logs[omp_get_thread_num()] : nullptr; }
 
-    // These call the caller's progress function, which may cancel: `start` before the first row, `advance` in a
-    // parallel region after some rows.
+    // These call the caller's progress function, which may cancel the call. `start` is called before the first row, and
+    // `advance` in a parallel region after some rows.
     void start(int64_t total);
     void advance(int64_t rows, int64_t total);
     bool cancelled() const { return cancelled_.load(std::memory_order_relaxed); }
@@ -98,7 +98,7 @@ class ApiCall {
     cymbals_workspace *workspace_;  // null if another call uses it
     const int32_t phase_;
     int32_t n_threads_ = 1;
-    bool startable_ = false;  // whether n_threads_ have been tried
+    bool startable_ = false;  // whether it is known that the system can start n_threads_
     int64_t begin_ = 0;
     std::atomic<int64_t> done_{0};
     std::atomic<bool> cancelled_{false};

@@ -14,7 +14,7 @@ from pycparser import c_ast, c_generator, c_parser
 INCLUDE = Path(__file__).parents[1] / "src" / "cymbals" / "include"
 HEADER = INCLUDE / "cymbals" / "cymbals.h"
 COMPILER = [os.environ.get("CC", "cc"), "-std=c99", f"-I{INCLUDE}"]
-# Hides from the parser what is not C99: attributes, and __typeof__ of a function, which becomes a struct of its name.
+# Hides from the parser what is not C99: attributes are removed, and __typeof__(function) becomes `struct function`.
 PLAIN = ["-D__attribute__(x)=", "-D__extension__=", "-D__typeof__(function)=struct function"]
 
 

@@ -36,5 +36,5 @@ def poked(array, at, value):
 
 
 def masked(values):
-    """An array of ten entries of which those at 2, 5 and 8 are masked."""
+    """An array of ten entries; entries 2, 5 and 8 are masked."""
     return np.ma.array(values, mask=TEN % 3 == 2)

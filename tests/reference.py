@@ -7,7 +7,7 @@ import numpy as np
 
 
 def weights(values, kind, alpha=1.0, alpha0=1.0, confidence="linear", epsilon=1.0):
-    """a, b and c of each observed value: its loss is a s^2 - 2 b s + c beside alpha0 s^2."""
+    """a, b and c of each observed value. Every cell has the loss alpha0 s^2; an observed one a s^2 - 2 b s + c more."""
     r = np.asarray(values, dtype=np.float64)
     if kind == "explicit":
         return np.ones_like(r), r, r**2
@@ -64,7 +64,9 @@ def loss(dense, x, y, kind, reg=0.01, nu=0.0, alpha=1.0, alpha0=1.0, confidence=
 
 
 def solve_biased(dense, fixed, mean, reg=0.01, nu=0.0):
-    """[x, b] of all rows of "explicit" against [y, b]: the targets are r - mean - b, a row's own bias the factor of a 1."""
+    """Solves all rows of "explicit" for fixed [y, b]; returns [x, b].
+
+    The targets are r - mean - b, with b of the fixed side. A row's own bias is the coefficient of a column of ones."""
     ones = np.column_stack([fixed[:, :-1], np.ones(len(fixed))])
     return solve(dense - mean - fixed[:, -1], ones, "explicit", reg, nu)
 
@@ -85,7 +87,7 @@ def scores_biased(dense, x, y):
 
 
 def loss_biased(dense, x, y, reg=0.01, nu=0.0):
-    """Squared errors and regularization, which the biases share, over the number of entries."""
+    """Squared errors plus regularization, divided by the number of entries. Biases are regularized like factors."""
     total = np.nansum((dense - scores_biased(dense, x, y)) ** 2)
     total += np.sum(row_regularization(dense, "explicit", reg, nu, 0.0) * np.sum(x**2, axis=1))
     total += np.sum(row_regularization(dense.T, "explicit", reg, nu, 0.0) * np.sum(y**2, axis=1))

@@ -156,7 +156,7 @@ def test_the_stub_declares_what_the_module_has():
     folder = abi.INCLUDE.parent
     pyx = names_of_pyx((folder / "_core.pyx").read_text(encoding="utf-8"))
     pyi = names_of_pyi((folder / "_core.pyi").read_text(encoding="utf-8"))
-    for field in ("row", "too_heavy"):  # which SolveError.__init__ sets
+    for field in ("row", "too_heavy"):  # SolveError.__init__ sets them
         assert pyi.pop(f"SolveError.{field}", 0) is None
     assert set(pyx) >= INTERNAL
     assert pyi == {name: value for name, value in pyx.items() if name.partition(".")[0] not in INTERNAL}
@@ -171,7 +171,7 @@ def lower(constants, prefix="CYMBALS_"):
     ("member", "names"), [("CYMBALS_HU", OBJECTIVES), ("CYMBALS_LINEAR", CONFIDENCES), ("CYMBALS_PHASE_OTHER", PHASES)]
 )
 def test_names_stand_at_their_numbers(header, numbers, member, names):
-    """Python passes and reads places in these lists as numbers."""
+    """Python passes a name to C as its position in these lists, and reads positions back as names."""
     constants = [name for name in header.enum(member) if name != "CYMBALS_PHASES"]
     assert [numbers[name] for name in constants] == list(range(len(names)))
     wanted = [name.removeprefix("phase_") for name in lower(constants)]

@@ -1,4 +1,4 @@
-"""Descriptions against plain pandas: made-up and real files; pictures say what they show."""
+"""Descriptions of synthetic and real files, compared with plain pandas; pictures."""
 
 import numpy as np
 import pandas as pd

@@ -44,7 +44,7 @@ def site(tmp_path_factory):
 
 
 class Page(HTMLParser):
-    """What a page links to, what it loads, where links to it may lead, and how many words it has."""
+    """A page: its links, the files it loads, the anchors that links may name, and its number of words."""
 
     def __init__(self, path):
         super().__init__()
@@ -114,7 +114,7 @@ def members(name, thing):
 
 
 def is_promised(kind, member):
-    """Methods and properties; the fields of a data class stand in its docstring."""
+    """Methods and properties; a data class describes its fields in its docstring."""
     value = inspect.getattr_static(kind, member)
     return not member.startswith("_") and (callable(value) or hasattr(value, "__get__"))
 
@@ -125,7 +125,8 @@ def test_all_public_names_are_documented(site):
     with open(site / "objects.inv", "rb") as file:
         found = InventoryFile.load(file, "", lambda _, path: path)
     documented = {name for domain, names in dict(found).items() if domain.startswith("py:") for name in names}
-    baselines = [f"cymbals.baselines.{name}" for name in ("Popularity", "Random")]  # have what ALS has, and say so
+    # The pages of the baselines refer to ALS for their other members.
+    baselines = [f"cymbals.baselines.{name}" for name in ("Popularity", "Random")]
     promised = {
         name
         for public in cymbals.__all__
@@ -136,7 +137,7 @@ def test_all_public_names_are_documented(site):
 
 
 def test_examples_run(tmp_path):
-    """Those that the build does not run: listings of files, on less data."""
+    """Runs the listings that the build of the documentation does not run, on less data."""
     listings = [(path, code) for path in PAGES for code in fences(path, "python")]
     assert [path.name for path, _ in listings] == ["profiling.md"]
     for _, code in listings:
@@ -144,7 +145,7 @@ def test_examples_run(tmp_path):
 
 
 def test_commands_run(tmp_path):
-    """Those of the guide, in its order, in one folder: later ones use what the demo leaves."""
+    """Runs the commands of the guide in their order in one folder, because later ones use files that the demo writes."""
     pytest.importorskip("click", reason="the command line needs click")
     pytest.importorskip("sklearn", reason="the command line's search needs scikit-learn")
     commands = [

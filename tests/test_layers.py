@@ -1,4 +1,4 @@
-"""Which way imports may point: the contract in pyproject.toml, and what it cannot see, the compiled module."""
+"""Imports between modules: the contract in pyproject.toml, and the compiled module, which import-linter cannot read."""
 
 import re
 

@@ -56,7 +56,7 @@ def frames(cells):
 
 
 def check_ending(cells):
-    """The last sentences say what the numbers before them say."""
+    """Checks that the last sentences agree with the numbers printed before them."""
     text = printed(cells)
     numbers = r"on the test part: AUC ([\d.]+), NDCG@10 ([\d.]+); popularity ([\d.]+), ([\d.]+)"
     auc, ndcg, bar_auc, bar_ndcg = map(float, re.search(numbers, text).groups())

@@ -26,7 +26,7 @@ SMALL = {"n": 3, "n_users": 120, "iterations": 4, "listeners": None}
 
 
 class Page(html.parser.HTMLParser):
-    """Tables by caption, with the number in full where a cell has one; `texts`: the same tables as a reader sees them."""
+    """The tables by caption, with unrounded numbers where cells have them; `texts`: the tables as a reader sees them."""
 
     def __init__(self, text):
         super().__init__()
@@ -99,7 +99,7 @@ def check(page, data, n_users, seed=0):
         scores = (m.user_factors_ @ m.item_factors_.T)[rows].astype(float)
         want, _ = slow(scores, dense[0][rows], dense[1][rows], (10,))
         for metric in table.index:
-            tolerance = 1e-9 if name == "popularity" else 5e-4  # two orders of sums in float32
+            tolerance = 1e-9 if name == "popularity" else 5e-4  # the two sides add in different orders, in float32
             assert table.loc[metric, name] == pytest.approx(np.nanmean(want[metric]), abs=tolerance), (name, metric)
     als = cymbals.evaluate(model, train, test, users=data.user_ids[rows])
     for metric in table.index:
@@ -152,7 +152,7 @@ def check_search(page, train, n_users, seed):
 
 
 def check_neighbours(page, model):
-    """Cosines of the five nearest to each of the most popular, and what a newcomer gets."""
+    """Checks the cosines of the five items nearest to each of the most popular items, and what a new user gets."""
     y = model.item_factors_.astype(float)
     length = np.linalg.norm(y, axis=1)
     popular = model.popular(6)[0].tolist()
@@ -228,7 +228,7 @@ def test_numbers_are_what_slow_computations_find(page, made_up):
 @pytest.mark.parametrize("name", ["audioscrobbler_small", "hetrec_lastfm2k"])
 def test_real_data(tmp_path, data_folder, name):
     data = datasets.read(data_folder(name))
-    if name == "hetrec_lastfm2k":  # through a frame, as somebody would who has it in one
+    if name == "hetrec_lastfm2k":  # through a data frame, as a user would who has the data in one
         plays = pd.read_csv(data_folder(name) / "user_artists.dat", sep="\t")
         artists = pd.read_csv(data_folder(name) / "artists.dat", sep="\t")
         by_id = artists.set_index("id")["name"]
@@ -326,7 +326,7 @@ def test_nothing_is_left_behind_where_it_fails(tmp_path):
 
 
 def test_each_list_stands_once(page):
-    """A top list is a table with bars in it, and no picture; no table stands twice, be it under two captions."""
+    """A top list is a table with bars, not a picture. No table appears twice, not even under two captions."""
     found = Page(page.read_text())
     assert len(found.captions) == len(set(found.captions))
     contents = [table.to_json() for table in found.texts.values()]
@@ -422,7 +422,7 @@ def test_in_a_browser(page, tmp_path, width):
     }) })</script>"""
     copy = tmp_path / "page.html"
     copy.write_text(page.read_text().replace("</body>", probe + "</body>"))
-    # a window is not made narrower than about 500 pixels: a frame is
+    # Chromium makes no window narrower than about 500 pixels, but a frame can be narrower.
     frame = tmp_path / "frame.html"
     frame.write_text(
         f'<iframe src="page.html" width="{width}" height="9000" '

@@ -27,7 +27,7 @@ PARAMS = {
 NAMES = {"kind": "objective", "reg": "regularization", "nu": "nu", "alpha": "alpha", "alpha0": "unobserved_weight"}
 # A score may differ from the reference by this many times the change that rounding of the inputs makes to the reference.
 SLACK = 30
-LARGE_SLACK = 300  # without regularization, because rounding then decides directions that the data do not; and in float64
+LARGE_SLACK = 300  # in float64, and without regularization, when rounding decides directions that the data leave open
 # The largest absolute value of each kind.
 LARGEST = {"counts": 100, "ratings": 5, "signed": 8, "binary": 1, "fractional": 1.01, "large": 1e7}
 
@@ -86,10 +86,10 @@ class Reference:
     def __init__(self, params, rng, largest):
         self.rng, self.eps, self.biases = rng, np.finfo(params["dtype"]).eps, params["biases"]
         self.arguments = {name: params[of] for name, of in NAMES.items()} | {"confidence": params["confidence"]}
-        self.size = largest if params["objective"] == "explicit" else 1.0  # of a target
+        self.size = largest if params["objective"] == "explicit" else 1.0  # size of a target
         self.slack = SLACK if params["regularization"] > 0 and params["dtype"] == "float32" else LARGE_SLACK
         # Rounding decides the solution in two cases, and the scores are then not compared: without a Gramian, if the
-        # regularization is tiny beside the heaviest entry; and in float32, if there is no regularization.
+        # regularization is tiny compared with the heaviest entry; and in float32, if there is no regularization.
         explicit, reg = params["objective"] == "explicit", params["regularization"]
         heaviest = self.size**2 if explicit else params["alpha"] * largest
         tiny = reg <= (1e-6 if params["dtype"] == "float64" else 1e-4) * heaviest
@@ -128,7 +128,7 @@ class Reference:
         return max(16 * self.eps**2, 2e-16)
 
     def problems(self):
-        """Pairs of a rounding and a ridge: first none, then those that a solver of this precision may have."""
+        """Pairs of a rounding error and a ridge: first (0, 0), then pairs that a solver of this precision may have."""
         return (0, 0), (self.eps, self.least_ridge()), (self.eps, self.least_ridge()), (self.eps, self.eps)
 
     def answers(self, dense, fixed, mean, score):
@@ -136,7 +136,7 @@ class Reference:
         return [score(self.solve(dense, self.rounded(fixed, e), mean, ridge)) for e, ridge in self.problems()]
 
     def iteration(self, dense, y, mean):
-        """All scores after one iteration from y, then those of slightly different problems."""
+        """All scores after one iteration from y, then all scores after it for slightly different problems."""
         users = ((self.rounded(self.solve(dense, self.rounded(y, e), mean, r), e), r) for e, r in self.problems())
         return [scores(x, self.solve(dense.T, x, mean, ridge), mean) for x, ridge in users]
 

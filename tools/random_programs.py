@@ -34,7 +34,8 @@ HOSTILE = (
     np.ma.masked_array([0, 1], [False, True]), np.full(2, np.nan), sp.csr_array([[np.nan]]),
 )  # fmt: skip
 ACCEPTED = {("ids", -1), ("ids", "x"), ("now", -1), ("now", 2**70), ("tol", 2**70)}
-LEFT_ALONE = ("als", "path", "journal", "progress")  # a bad value for these could write files or to the terminal
+# Bad values are not tried for these: the program could write files, or write to the terminal.
+LEFT_ALONE = ("als", "path", "journal", "progress")
 TIME_LIMIT = 120  # seconds; a program that takes longer counts as a crash
 
 
@@ -277,7 +278,8 @@ class Program:
             must("evaluate: a metric without held-out items", hits.any() or np.isnan(found["mrr"][u]))
             if hits.any() and not hits.all():
                 lead, slack = line - line[hits][:, None], slack + slack[hits][:, None]
-                before = np.sum(lead > slack, axis=1), np.sum(lead >= -slack, axis=1) - 1  # of each hit: least, most
+                # For each hit, the least and the most items that rank above it.
+                before = np.sum(lead > slack, axis=1), np.sum(lead >= -slack, axis=1) - 1
                 bounds = {"mrr": [1 / (1 + b.min()) for b in before], f"recall@{k}": [np.mean(b < k) for b in before]}
                 bounds["auc"] = np.mean((lead <= slack)[:, ~hits]), np.mean((lead < -slack)[:, ~hits])
                 for name, (most, least) in bounds.items():

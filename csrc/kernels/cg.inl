@@ -1,7 +1,7 @@
 // Warm-started conjugate gradients on (I + W'SW) z = W'q, where S = diag(sign) and z = D^(1/2) x. The Gramian is the
 // preconditioner, and each step is one pass over the row's entries.
 
-// s = S s for a group of entries, from entry i on.
+// Multiplies s by S, for the group of entries that begins with entry i.
 template <class T>
 CYMBALS_INLINE void apply_signs(const Row<T> &row, int64_t i, Group<T> &s) {
     if (row.n_positive == row.n) return;
@@ -68,8 +68,9 @@ inline T scale_add_norm(T *y, T a, const T *x, int64_t n) {
     return sum<T>(squares);
 }
 
-// If the residual after the last step is not computed, its bound may be this many times the excess loss allowed for a
-// computed |r|^2: twice the tolerance. To prove the tolerance itself would cost one pass more for every tenth row.
+// The last step may leave out the new residual. It may then stop the solver if a bound proves that the excess loss is
+// at most kProven times the excess loss allowed for a computed |r|^2. That is twice the tolerance, because the loss
+// goes with its square. Proving the tolerance itself would cost every tenth row one more pass.
 template <class T>
 constexpr T kProven = 4;
 
@@ -93,13 +94,14 @@ Outcome iterate(Passes passes, const Stop &stop, T *x, CgSteps *steps) {
     const T least_tolerance = 4 * kEpsilon<T>,  // below a few units of rounding there is nothing left to gain
         tight = stop.tight > least_tolerance ? (T)stop.tight : least_tolerance,
             loose = stop.tolerance > least_tolerance ? (T)stop.tolerance : least_tolerance;
-    // The excess loss allowed after so many steps; |r|^2 is an upper bound of the excess loss.
+    // The excess loss that is allowed after this many steps. |r|^2 is an upper bound of the excess loss.
     const auto allowed = [&](int after) {
-        // The tolerance applies to the part of the loss that is not explained yet, `left`, or to the part that is, bz,
-        // if that is smaller. `left` counts as at least `least`, below which a step is not worth its time: a thousandth
-        // of bz. With heavy weights bz is so large that this would be more than there is to gain; it is then a
-        // thousandth of what weights of 1 would explain, and at least the rounding error of `left`. With a fixed number
-        // of steps, only rounding ends them early.
+        // The tolerance applies to the smaller of two parts of the loss: `left`, which the solution does not explain
+        // yet, and bz, which it explains. But `left` counts as `least` if it is below that, because a step that gains
+        // less is not worth its time. `least` is a thousandth of bz. With heavy weights bz is so large that this would
+        // be more than there is to gain; then `least` is a thousandth of what weights of 1 would explain. It is never
+        // below the rounding error of `left`. With a fixed number of steps, the weights do not matter, and only
+        // rounding ends the steps early.
         const T left = row.constant - bz, light = (T)row.n, rounding = 8 * kEpsilon<T> * row.constant;
         T least = T(1e-3) * (fixed_number || bz < light ? bz : light);
         if (!fixed_number && least < rounding) least = rounding;
@@ -107,10 +109,10 @@ Outcome iterate(Passes passes, const Stop &stop, T *x, CgSteps *steps) {
         const T of_part = t * t * part, of_gain = share * gained, most = of_part > of_gain ? of_part : of_gain;
         return most > kSmallest<T> ? most : kSmallest<T>;
     };
-    T ratio = 1;  // of |r|^2 after and before the last step
-    // As no eigenvalue of A is below 1, the excess loss r'A^-1 r is at most radau |r|^2, and after the step at most
-    // (radau - alpha) |r|^2 (Golub and Meurant 1994). With negative weights, or after too much rounding, this does not
-    // hold: then `bounded` is false.
+    T ratio = 1;  // |r|^2 after the last step, divided by |r|^2 before it
+    // No eigenvalue of A is below 1. So the excess loss r'A^-1 r is at most radau |r|^2, and after the step at most
+    // (radau - alpha) |r|^2 (Golub and Meurant 1994). With negative weights, or after too much rounding, these bounds
+    // do not hold: then `bounded` is false.
     T radau = 1, alpha = 0;
     bool bounded = row.n_positive == row.n;
     const auto proven = [&](T most) { return fixed_number || (bounded && rr * (radau - alpha) <= kProven<T> * most); };
@@ -119,8 +121,9 @@ Outcome iterate(Passes passes, const Stop &stop, T *x, CgSteps *steps) {
         const T now = allowed(taken), then = taken + 1 == stop.wanted ? allowed(taken + 1) : now;
         if (rr <= now) break;
         if (taken == stop.most) return Outcome::not_converged;
-        // The last step needs no new residual. It is the last by number, or it is likely to be: it would be enough if
-        // it reduces |r|^2 as much as the step before, and a bound may prove afterwards that it was.
+        // The last step needs no new residual. With a fixed number of steps, it is known which step is the last.
+        // Otherwise a step is likely to be the last if |r|^2 would be small enough after falling by the same ratio as
+        // in the step before. A bound then has to prove that the excess loss is small enough.
         const bool last = taken + 1 == stop.most && fixed_number, likely = rr * ratio <= then && proven(then);
         T bp;
         const T pap = curvature(passes, p, pp, last || likely ? nullptr : ap, &bp);
@@ -135,7 +138,7 @@ Outcome iterate(Passes passes, const Stop &stop, T *x, CgSteps *steps) {
         gained += alpha * rr;
         if (likely && proven(allowed(taken))) break;
         T next;
-        if (likely) {  // the bound does not prove it: go on with a new residual
+        if (likely) {  // the bound did not prove it, so a new residual is computed
             steps->short_passes = 0;
             bz = residual(passes, z, r);
             next = dot(r, r, n);
@@ -144,7 +147,8 @@ Outcome iterate(Passes passes, const Stop &stop, T *x, CgSteps *steps) {
         }
         ratio = next / rr;
         rr = next;
-        // If the newly computed residual is larger, rounding has spoilt the search directions: start again from it.
+        // If the newly computed residual is larger than the one before, rounding has spoilt the search directions: they
+        // start again from the new residual.
         const bool anew = likely && ratio > 1;
         radau = anew ? 1 : (radau - alpha) / (radau - alpha + ratio);
         pp = scale_add_norm(p, anew ? 0 : ratio, r, n);
@@ -154,7 +158,8 @@ Outcome iterate(Passes passes, const Stop &stop, T *x, CgSteps *steps) {
     return Outcome::done;
 }
 
-// Ranks of 1, 2, 4 or 8 vectors of pairs (V, Others) have loops of constant length; 0, the last, is for all others.
+// Calls `iterate` with loops of constant length if a row of the copy has V vectors of pairs, else tries the next of
+// Others. The list ends with 0, which works for any number of vectors.
 template <int64_t V, int64_t... Others>
 Outcome solve_compact(const Row<float> &row, const RowScratch<float> &scratch, const Stop &stop, float *x,
                       CgSteps *steps) {

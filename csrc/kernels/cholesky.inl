@@ -1,7 +1,7 @@
 // Cholesky factorisation A = U'U, in place on the upper triangle of a row-major matrix, and the solves with it. The
 // number of rows is a multiple of kPad. Elements below the diagonal are overwritten, and do not change the result.
 
-// Rows that are factored before the matrix below them is updated.
+// The number of rows that are factored before the matrix below them is updated.
 template <class T>
 constexpr int64_t kEdge = kPad<T> < 8 ? 8 : kPad<T>;
 
@@ -39,7 +39,7 @@ bool cholesky(T *a, int64_t lda, int64_t n, T *inverse) {
     return true;
 }
 
-// b = A^-1 b, with the factor of A.
+// Sets b to A^-1 b, from the factor U of A.
 template <class T>
 void cholesky_solve(const T *a, int64_t lda, int64_t n, const T *inverse, T *b) {
     constexpr int64_t L = kLanes<T>;

@@ -1,6 +1,7 @@
 // The 16-bit copy of the fixed side, and passes over a row's entries that read it. The numbers are bfloat16, the upper
-// halves of floats. Two share 32 bits: a shift makes a float of one, a mask of the other. The two are elements j and
-// j + L, where L is the lanes of a vector, so that each comes out as a vector of consecutive elements.
+// halves of floats. Two numbers share 32 bits; a shift turns one into a float, and a mask the other. They are elements
+// j and j + L of a row, where L is the lanes of a vector. So a vector of pairs becomes two vectors of consecutive
+// elements.
 
 inline int64_t pair_vectors(int64_t f) { return (f + kPair<float> - 1) / kPair<float>; }
 
@@ -18,9 +19,9 @@ void compress(int32_t *pairs, int64_t pairs_stride, const float *y, int64_t stri
     }
 }
 
-// Passes over a row's entries in 16 bits. The first pass copies them into the tile, and the others read them there; a
-// row that does not fit in the tile is gathered again on every pass, one group at a time. V is the number of vectors of
-// pairs that hold a row of the fixed side, or 0 if it is not known to the compiler.
+// Passes over a row's entries that read the 16-bit copy. The first pass copies the entries' rows into the tile, and
+// later passes read them there. A row that does not fit in the tile is gathered again on every pass, one group at a
+// time. V is the number of vectors of pairs that hold a row of the fixed side, or 0 if the compiler does not know it.
 template <int64_t V>
 class CompactPasses {
  public:
@@ -86,8 +87,8 @@ class CompactPasses {
         return reinterpret_cast<int32_t *>(scratch.tile) + (fits_ ? i / G : i / G % 2) * group_size();
     }
 
-    // Copies a group from memory into the tile, and sets s = its rows times v. If v fits in registers, both in one
-    // loop.
+    // Copies a group from memory into the tile, and sets s to the products of its rows with v. If v fits in registers,
+    // one loop does both.
     template <int64_t N>
     CYMBALS_INLINE void gather_dots(Rows<N> group, int64_t i, int32_t *tile, Group<float> &s) const {
         const int64_t *indices = row.indices + i, stride = row.compact.stride;
@@ -121,7 +122,7 @@ class CompactPasses {
         }
     }
 
-    // s = the rows of a group, times v.
+    // Sets s to the products of a group's rows with v.
     template <int64_t N>
     CYMBALS_INLINE void dot_pairs(Rows<N>, const int32_t *tile, Group<float> &s) const {
         Vec<float> sums[G] = {};
@@ -138,7 +139,7 @@ class CompactPasses {
         s.set(sums);
     }
 
-    // y += s times the rows of a group.
+    // Adds to y each row of a group, multiplied by its number in s.
     template <int64_t N>
     CYMBALS_INLINE void add_pairs(Rows<N>, const int32_t *tile, const float *s) const {
         Vec<float> by[N];
@@ -160,7 +161,8 @@ class CompactPasses {
         }
     }
 
-    // Fetches what entries i to i + n - 1 will gather. Entries from row.n on belong to the next rows.
+    // Fetches the rows of the copy that entries i to i + n - 1 will read. Entries from row.n on belong to the rows that
+    // are solved next.
     CYMBALS_INLINE void fetch(int64_t i, int64_t n) const {
         const int64_t *indices = row.indices, stride = row.compact.stride, most = row.n + row.n_next;
         const int64_t end = i + n < most ? i + n : most;
@@ -178,5 +180,5 @@ class CompactPasses {
     const float *v_ = nullptr;
     float *y_ = nullptr;
     bool gathered_ = false;
-    int64_t fetched_ = kAhead;  // the next entry to fetch: from the next rows
+    int64_t fetched_ = kAhead;  // the next entry to fetch, counted from the end of this row
 };

@@ -1,7 +1,7 @@
-// The two exact solvers of a row: the dual solves an n x n system, for short rows; the primal an f x f one, for long
-// rows.
+// The two exact solvers of a row. The dual solves an n x n system and suits short rows. The primal solves an f x f
+// system and suits long rows.
 
-// Sets a to the identity matrix of that edge.
+// Sets a to the identity matrix with `edge` rows and columns.
 template <class T>
 inline void identity(T *a, int64_t edge) {
     for (int64_t i = 0; i < edge; i++) {
@@ -16,7 +16,7 @@ inline void write_solution(const Row<T> &row, const RowScratch<T> &scratch, T *x
     for (int64_t j = 0; j < row.f; j++) x[j] = scratch.z[j];
 }
 
-// Solves (I + WW') t = q; then z = W't.
+// Solves (I + WW') t = q; the solution in whitened coordinates is then z = W't.
 template <class T>
 Outcome solve_dual(const Row<T> &row, const RowScratch<T> &scratch, T *x) {
     const int64_t edge = round_up<T>(row.n), n = scratch.padded, ld = scratch.ld;

@@ -1,16 +1,16 @@
-// Gathers a row: copies the rows of the fixed side that its entries name into a tile, whitened and weighted. The tile
-// lies in the first- or second-level cache, and afterwards a solver reads nothing else.
+// Gathers a row: copies the rows of the fixed side that its entries name into the tile, whitened and weighted. The tile
+// stays in the first- or second-level cache. After that a solver reads the tile, and not the fixed side.
 
-constexpr int64_t kFetchEvery = 2;  // later passes fetch one entry of the next rows for this many of this row
+constexpr int64_t kFetchEvery = 2;  // passes after the first fetch one entry of later rows for every two of this row
 
-// Fetches what entry i will gather. Entries from n on belong to the next rows.
+// Fetches the row of the fixed side that entry i will read. Entries from n on belong to the rows that are solved next.
 template <class T>
 CYMBALS_INLINE void fetch(const Row<T> &row, int64_t i) {
     if (i < row.n + row.n_next) prefetch_row(row.full.rows + row.indices[i] * row.full.stride, row.f);
 }
 
-// Writes entries i to i + 3 as rows of the tile: weight * (scale o y), where o multiplies element by element; zeros for
-// entries from n on.
+// Writes the rows of entries i to i + 3 to the tile, each as weight * (scale o y), where o multiplies element by
+// element. Entries from n on get zeros.
 template <class T>
 inline void gather4(const Row<T> &row, int64_t i, const RowScratch<T> &scratch, T *tile) {
     constexpr int64_t L = kLanes<T>;
@@ -36,8 +36,8 @@ inline void gather4(const Row<T> &row, int64_t i, const RowScratch<T> &scratch, 
             tile[k * ld + j] = j < row.f ? weight[k] * (scale[j] * load_one(y[k] + j)) : 0;
 }
 
-// Writes entries begin to end - 1 as rows of the tile, then zero rows up to a multiple of kBlock; returns the number of
-// rows.
+// Writes the rows of entries begin to end - 1 to the tile, then zero rows up to a multiple of kBlock. Returns the
+// number of rows written.
 template <class T>
 CYMBALS_NAMED int64_t gather(const Row<T> &row, int64_t begin, int64_t end, const RowScratch<T> &scratch) {
     Row<T> part = row;

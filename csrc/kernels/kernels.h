@@ -1,6 +1,6 @@
-// The table of kernels, of which each instruction set has one, and the structs that kernels take. Kernels never
-// allocate, print, throw or touch Python. Their object files share only this header with the rest of the library, so it
-// defines nothing with external linkage. csrc/README.md lists each kernel's shapes, flops and bytes.
+// The table of kernels, and the structs that kernels take. Each instruction set has one table. Kernels never allocate,
+// print, throw or touch Python. Their object files share only this header with the rest of the library, so it defines
+// nothing with external linkage. csrc/README.md lists each kernel's shapes, flops and bytes.
 #pragma once
 
 #include <cstdint>
@@ -32,13 +32,15 @@ struct Source {
     const T *scale, *weight;
 };
 
-// The same for the whitened copy in 16 bits. It consists of pairs of numbers, whose order depends on the instruction
-// set; stride counts pairs.
+// The same for the whitened 16-bit copy. The copy consists of pairs of numbers, whose order depends on the instruction
+// set. `stride` counts pairs.
 template <class T>
 struct CompactSource {
     const int32_t *rows;  // null if there is no copy
     int64_t stride;
-    const T *scale;  // null if the copy is whitened with this row's D; else padded with zeros up to `side`
+    // Null if the copy is whitened with this row's D. Else the numbers that replace the copy's whitening by this row's,
+    // padded with zeros up to `side`.
+    const T *scale;
 };
 
 // The system of one row: (D + sum_i sign_i weight_i^2 y_i y_i') x = sum_i weight_i q_i y_i, where y_i is row indices[i]
@@ -66,7 +68,8 @@ struct RowScratch {
     int64_t *gathered;                 // null, or where a solver writes ticks() when it has gathered the row
 };
 
-// Notes that a row has been gathered. If a later part of it is gathered, from `begin` on, that time is added.
+// Notes that a row has been gathered. The primal gathers a row in parts if it does not fit in the tile or has negative
+// weights; for later parts, the time since `begin` is added to what was noted before.
 template <class T>
 static inline __attribute__((always_inline)) void note_gathered(const RowScratch<T> &scratch, int64_t begin = 0) {
     if (scratch.gathered) *scratch.gathered = begin ? *scratch.gathered + ticks() - begin : ticks();
@@ -77,12 +80,13 @@ struct CgSteps {
     int32_t all, short_passes;
 };
 
-// When conjugate gradients stop. |r|^2 bounds the excess loss, which further steps could gain. They stop once it is at
-// most t^2 times the part of the row's loss that is explained, b'z, and at most t^2 times the part that is not; t is
-// `tight` before `wanted` steps and `tolerance` afterwards. If the start explained most already, as the result of the
-// previous iteration does, it is also enough that |r|^2 is at most share^2 times what the steps have gained. The last
-// step may do without a new residual if another bound proves that the excess loss is at most four times that allowed.
-// After `most` steps they stop in any case: a failure, unless the tolerance is 0.
+// When conjugate gradients stop. |r|^2 is an upper bound of the excess loss, which is what further steps could gain.
+// The steps end as soon as |r|^2 is at most t^2 times the smaller of two parts of the row's loss: b'z, which z
+// explains, and the rest. t is `tight` before `wanted` steps, and `tolerance` afterwards. The start may explain most of
+// the row already, because it is the result of the previous iteration. Then the steps also end once |r|^2 is at most
+// share^2 times the loss that they have gained. The last step may leave out the new residual if another bound proves
+// that the excess loss is at most four times what is allowed. After `most` steps they end in any case. This is a
+// failure, unless the tolerance is 0.
 struct Stop {
     int most, wanted;
     double tolerance, tight, share;
@@ -90,18 +94,18 @@ struct Stop {
 
 enum class Outcome : int { done, indefinite, not_converged, too_heavy, no_memory };
 
-// Rows of a tile are worked in blocks of this many; tiles are filled up with zero rows.
+// Kernels work on the rows of a tile in blocks of this many. Tiles are filled up to whole blocks with zero rows.
 constexpr int64_t kBlock = 4;
-constexpr int64_t kGroup = 16;  // in conjugate gradients, of up to this many
+constexpr int64_t kGroup = 16;  // the largest number of rows in a group of conjugate gradients
 // Columns of a register tile, in vectors.
 constexpr int64_t kTileVectors = 3;
-// Edge of the blocks that the Gramian is cut into: a multiple of every pad.
+// The rows of a panel of the Gramian are a multiple of this number, which is a multiple of every pad.
 constexpr int64_t kPanel = 64;
 
-// The layout of items for screening with 8-bit products. Items are in groups of kScreenLanes, columns in quads of four
-// and in segments of kScreenSegment quads. A group consists of its segments. A segment begins with two 16-bit numbers
-// for each item, at which its sums start; then for each quad 32 bytes: four columns of the first item, of the second,
-// and so on.
+// The layout of items for screening with 8-bit products. Items are stored in groups of kScreenLanes. Columns are stored
+// in quads of four, and quads in segments of kScreenSegment. A group consists of its segments. A segment begins with
+// two 16-bit numbers for each item, which are the start values of its two sums. Then it has 32 bytes for each quad:
+// four columns of the first item, four of the second, and so on.
 constexpr int64_t kScreenLanes = 8, kScreenSegment = 32;
 static constexpr int64_t screen_bytes(int64_t quads) {
     return 32 * (quads + (quads + kScreenSegment - 1) / kScreenSegment);
@@ -132,7 +136,7 @@ struct Kernels {
     void (*syrk)(T *c, int64_t ldc, const T *p, int64_t ldp, int64_t n, int64_t begin, int64_t end, int64_t m);
     // c = a b, where a is n x k and b is k x m; n is a multiple of kBlock, m of pad.
     void (*gemm)(T *c, int64_t ldc, const T *a, int64_t lda, const T *b, int64_t ldb, int64_t n, int64_t k, int64_t m);
-    // c[i][j] = a_i . b_j over any number f of elements. The order of each sum does not depend on i and j.
+    // c[i][j] = a_i . b_j over any number f of elements. The order of additions is the same for all i and j.
     void (*dots)(T *c, int64_t ldc, const T *a, int64_t lda, int64_t na, const T *b, int64_t ldb, int64_t nb,
                  int64_t f);
     // norms[i] = sum_j (scale[j] y[i][j])^2 for n rows of f elements; scale null: 1.
@@ -140,22 +144,24 @@ struct Kernels {
     // pairs = y o scale in 16 bits (bfloat16), for n rows of f elements. Null for float64.
     void (*compress)(int32_t *pairs, int64_t pairs_stride, const T *y, int64_t stride, int64_t n, int64_t f,
                      const T *scale);
-    // a becomes sqrt|a| with the sign of a, b becomes b / sqrt|a|; both get kGroup zeros behind their n numbers. Entry
-    // i has leverage[indices[i]], or leverage[i] if indices is null. squares: `constant` is the sum of b^2.
+    // Replaces a by sqrt|a| with the sign of a, and b by b / sqrt|a|, and writes kGroup zeros after the n numbers of
+    // each. The leverage of entry i is leverage[indices[i]], or leverage[i] if indices is null. With `squares`,
+    // `constant` is the sum of b^2.
     WeightSums<T> (*weigh)(T *a, T *b, int64_t n, const int64_t *indices, const T *leverage, bool squares);
     // s[i] = x . fixed[indices[i]] for n rows of f elements.
     void (*scores)(T *s, const T *x, const T *fixed, int64_t stride, int64_t f, const int64_t *indices, int64_t n);
-    // Writes the places of those of n < 2^31 scores that are at least `least`, in order; returns how many.
+    // Writes the positions of the scores that are at least `least` to places, in order; returns their number. n < 2^31.
     int64_t (*find_at_least)(const T *s, int64_t n, T least, int32_t *places);
-    // For each value: adds how many of n < 2^24 scores are below it to less, and how many are not above it to not_more.
+    // For each value: adds to less the number of scores below it, and to not_more the number of scores not above it. n
+    // is below 2^24.
     void (*count)(const T *s, int64_t n, const T *values, int64_t n_values, int64_t *less, int64_t *not_more);
 
-    // The last two are for cymbals_measure_peaks.
-    // Does so many rounds of independent multiply-adds in registers, and returns how many these were. *result is read
-    // and written, so that compilers keep the loop.
+    // The two kernels that follow are for cymbals_measure_peaks.
+    // Does this many rounds of independent multiply-adds in registers; returns the number of multiply-adds. *result is
+    // read and written, so that compilers keep the loop.
     int64_t (*multiply_adds)(int64_t rounds, T *result);
-    // Returns the sum of all elements of n rows: of rows[indices[i]], which are fetched `ahead` rows before they are
-    // read, or of the first n if indices is null. f is a multiple of 64.
+    // Returns the sum of all elements of n rows. If indices is null, these are the first n rows; else they are
+    // rows[indices[i]], and each is fetched `ahead` rows before it is read. f is a multiple of 64.
     T (*load_rows)(const T *rows, int64_t stride, int64_t f, const int64_t *indices, int64_t n, int64_t ahead);
 };
 
@@ -163,8 +169,8 @@ struct KernelTable {
     const char *name;
     Kernels<float> f32;
     Kernels<double> f64;
-    // Sets bit i of hits[u * hits_stride + g] if the product of user u and item i of group g is at least least[u]. Null
-    // if the instruction set has no instruction for it.
+    // Sets bit i of hits[u * hits_stride + g] if the product of user u with item i of group g is at least least[u].
+    // Null if the instruction set has no instruction for such products.
     void (*screen)(const uint8_t *const *users, int64_t n_users, const int8_t *groups, int64_t n_groups, int64_t quads,
                    const int32_t *least, uint8_t *hits, int64_t hits_stride);
 };

@@ -1,10 +1,11 @@
-// Passes over a row's entries, which conjugate gradients make: over groups of tile rows, which are worked together.
-// Here are those over rows in the matrix's own type; compact.inl has those over 16-bit rows.
+// Passes over a row's entries, for conjugate gradients. A pass goes through the tile in groups of rows, and works on
+// the rows of a group together. Passes in this file read rows of the fixed side's own type; passes in compact.inl read
+// 16-bit rows.
 
-// A number of rows that are worked together, as a type: loops over them have constant length.
+// The number of rows that are worked on together, as a type, so that loops over them have constant length.
 template <int64_t N>
 struct Rows {};
-// The smallest of 4, 8, ... N that is at least n; and a call of f with that as Rows.
+// rows_for returns the smallest of 4, 8, ... N that is at least n. with_rows calls f with this number as Rows.
 template <int64_t N>
 CYMBALS_INLINE int64_t rows_for(int64_t n) {
     if constexpr (N > kBlock) return n <= N / 2 ? rows_for<N / 2>(n) : N;
@@ -17,13 +18,13 @@ CYMBALS_INLINE void with_rows(int64_t n, F f) {
     f(Rows<N>());
 }
 
-// A number for each of the kPad rows of a group.
+// One number for each of the kPad rows of a group.
 template <class T>
 struct Group {
     static constexpr int64_t L = kLanes<T>, kVectors = kPad<T> / L;
     Vec<T> v[kVectors];
 
-    // From one vector for each row: the sums of their lanes.
+    // sums has one vector for each row: a row's number becomes the sum of its vector's lanes.
     CYMBALS_INLINE void set(Vec<T> *sums) {
 #pragma GCC unroll 2
         for (int64_t k = 0; k < kVectors; k++) v[k] = lane_sums<T>(sums + k * L);
@@ -56,9 +57,9 @@ struct Group {
     }
 };
 
-// Makes a pass over a row's entries, one group at a time: s = passes.dots(i), then visit(i, s), which may change s,
-// then passes.add(i, s) if `add`. The products of the next group are computed before those of this one are used, which
-// hides the latency of their sums.
+// Makes a pass over a row's entries, one group at a time: sets s to passes.dots(i), calls visit(i, s), which may change
+// s, and calls passes.add(i, s) if `add`. The products of the next group are computed before the products of this group
+// are used, which hides the latency of their sums.
 template <class Passes, class F>
 CYMBALS_INLINE void sweep(Passes &all, bool add, F visit) {
     constexpr int64_t G = Passes::G;
@@ -74,7 +75,7 @@ CYMBALS_INLINE void sweep(Passes &all, bool add, F visit) {
     all.swept(passes);
 }
 
-// sums[k] += w_k o x, added up over the vectors of a row: the sum of its lanes is w_k . x.
+// Adds to sums[k] the products of w_k and x, vector by vector. The lanes of sums[k] then add up to w_k . x.
 template <class T, int64_t N>
 CYMBALS_INLINE void dot_rows(Rows<N>, const T *w, int64_t ld, const T *x, int64_t n, Vec<T> *sums) {
     for (int64_t j = 0; j < n; j += kLanes<T>) {
@@ -101,8 +102,8 @@ CYMBALS_INLINE void add_rows(Rows<N>, const T *w, int64_t ld, const T *s, int64_
     }
 }
 
-// Passes over a row in the matrix's own type. The first pass gathers into the tile, and the others read there; a row
-// that does not fit in the tile is gathered again on every pass, one group at a time.
+// Passes that read rows of the fixed side's own type. The first pass gathers the row into the tile, and later passes
+// read it there. A row that does not fit in the tile is gathered again on every pass, one group at a time.
 template <class Number>
 class FullPasses {
  public:
@@ -156,5 +157,5 @@ class FullPasses {
     const T *v_ = nullptr;
     T *y_ = nullptr;
     bool gathered_ = false;
-    int64_t fetched_ = kAhead;  // the next entry to fetch: from the next rows
+    int64_t fetched_ = kAhead;  // the next entry to fetch, counted from the end of this row
 };

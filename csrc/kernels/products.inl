@@ -1,7 +1,7 @@
 // Products of vectors, and of matrices on register tiles of kTileRows rows and kTileVectors vectors: syrk, gemm, and
 // the dot products of rows that the dual and top-k use.
 
-// In these three functions n is a multiple of kLanes.
+// In the next three functions n is a multiple of kLanes.
 template <class T>
 inline T dot(const T *a, const T *b, int64_t n) {
     Vec<T> s = {};
@@ -17,12 +17,12 @@ inline void multiply(T *out, const T *a, const T *b, int64_t n) {
     for (int64_t j = 0; j < n; j += kLanes<T>) store(out + j, load(a + j) * load(b + j));
 }
 
-// A product fetches one cache line every so many steps. More often, or several at once, makes its loads wait.
+// A product fetches one cache line every kFetchSteps steps. If it fetched more often, or several lines at once, its
+// loads would wait.
 constexpr int64_t kFetchSteps = 2;
 
-// c (R rows, NV vectors) += a'b, where a is n x R and b has n rows of NV vectors. In a, sk is the step from one k to
-// the next, sr that from one row of c to the next. If `ahead` is not null, the memory from there on is fetched
-// meanwhile.
+// Adds a'b to c (R rows of NV vectors), where a is n x R and b has n rows of NV vectors. The elements of a for row r of
+// c are at a + k * sk + r * sr, k < n. If `ahead` is not null, the memory from there on is fetched meanwhile.
 template <class T, int64_t R, int64_t NV>
 inline void tile_product(T *c, int64_t ldc, const T *a, int64_t sk, int64_t sr, const T *b, int64_t ldb, int64_t n,
                          const T *ahead = nullptr) {
@@ -50,7 +50,7 @@ inline void tile_product(T *c, int64_t ldc, const T *a, int64_t sk, int64_t sr, 
         for (int64_t v = 0; v < NV; v++) store(c + r * ldc + v * L, acc[r][v]);
 }
 
-// The same for any number of vectors.
+// The same for any number of vectors in the rows of c and b.
 template <class T, int64_t R>
 inline void strip_product(T *c, int64_t ldc, const T *a, int64_t sk, int64_t sr, const T *b, int64_t ldb, int64_t n,
                           int64_t vectors, const T *ahead = nullptr) {
@@ -69,12 +69,13 @@ inline void strip_product(T *c, int64_t ldc, const T *a, int64_t sk, int64_t sr,
 template <class T>
 void syrk(T *c, int64_t ldc, const T *p, int64_t ldp, int64_t n, int64_t begin, int64_t end, int64_t m) {
     constexpr int64_t L = kLanes<T>, R = kTileRows<T>;
-    constexpr int64_t depth = 256;  // rows of p that are worked at a time
+    constexpr int64_t depth = 256;  // rows of p that are multiplied at a time
     for (int64_t k = 0; k < n; k += depth) {
         const int64_t rows = n - k < depth ? n - k : depth;
         const T *block = p + k * ldp, *next = block + rows * ldp, *const next_end = next + depth * ldp;
         for (int64_t j = begin / L * L, right; j < m; j = right) {
-            // the first strip is narrow if the vectors are no multiple of a tile's: there the triangle has few rows
+            // If the number of vectors is no multiple of kTileVectors, the first strip is the narrow one: the triangle
+            // has the fewest rows there.
             right = j + (((m - j) / L - 1) % kTileVectors + 1) * L;
             for (int64_t i = begin; i < end && i < right; i += R) {
                 const int64_t left = i / L * L > j ? i / L * L : j;
@@ -91,8 +92,7 @@ void gemm(T *c, int64_t ldc, const T *a, int64_t lda, const T *b, int64_t ldb, i
     constexpr int64_t L = kLanes<T>;
     for (int64_t i = 0; i < n; i++)
         for (int64_t j = 0; j < m; j += L) store(c + i * ldc + j, Vec<T>{});
-    constexpr int64_t depth =
-        256;  // rows of b that are worked at a time: a strip of them stays in the first-level cache
+    constexpr int64_t depth = 256;  // rows of b multiplied at a time: a strip of them stays in the first-level cache
     for (int64_t k0 = 0; k0 < k; k0 += depth) {
         const int64_t rows = k - k0 < depth ? k - k0 : depth;
         for (int64_t j = 0, vectors; j < m; j += vectors * L) {

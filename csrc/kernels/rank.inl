@@ -1,4 +1,4 @@
-// Counts and finds scores in a row of them. A NaN is never counted and never found.
+// Counts and finds scores in an array of scores. A NaN is never counted and never found.
 
 // Bit i of the result: whether lane i of a comparison is true.
 template <class M>
@@ -20,7 +20,7 @@ CYMBALS_INLINE uint32_t bits(M mask) {
 #endif
 }
 
-// Writes the places of those of n scores that are at least `least`, in order; returns how many.
+// Writes the positions of the scores that are at least `least` to places, in order; returns their number.
 template <class T>
 int64_t find_at_least(const T *s, int64_t n, T least, int32_t *places) {
     constexpr int64_t L = kLanes<T>;
@@ -58,7 +58,7 @@ inline void count_tile(const T *s, int64_t n, const T *values, int64_t *less, in
     }
 }
 
-// For each value: adds the number of scores below it to less[k], and of those not above it to not_more[k].
+// For each value: adds the number of scores below it to less[k], and the number of scores not above it to not_more[k].
 template <class T>
 void count(const T *s, int64_t n, const T *values, int64_t n_values, int64_t *less, int64_t *not_more) {
     int64_t k = 0;

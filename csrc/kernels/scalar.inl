@@ -1,10 +1,11 @@
-// What kernels share besides vectors: shapes that follow from the width and the number of vectors, arithmetic on single
-// numbers, prefetching. CYMBALS_BYTES is the width of a vector, CYMBALS_REGISTERS the number of vector registers.
+// Code without vectors that kernels share: shapes that follow from the width and the number of vectors, arithmetic on
+// single numbers, prefetching. CYMBALS_BYTES is the width of a vector, CYMBALS_REGISTERS the number of vector
+// registers.
 
-// Always inlined. GCC removes calls to a function whose only effect is a prefetch, and other functions would pass
-// vectors through memory.
+// Always inlined, for two reasons: GCC removes calls to a function whose only effect is a prefetch, and functions that
+// are not inlined pass vectors through memory.
 #define CYMBALS_INLINE inline __attribute__((always_inline))
-#define CYMBALS_INLINED __attribute__((always_inline))  // for a lambda
+#define CYMBALS_INLINED __attribute__((always_inline))  // the same for a lambda
 // Not inlined, so that each phase gets its own symbol in profilers.
 #define CYMBALS_NAMED __attribute__((noinline))
 
@@ -33,7 +34,8 @@ inline int64_t round_up(int64_t n) {
     return (n + kPad<T> - 1) / kPad<T> * kPad<T>;
 }
 
-// For the end of a vector sum, which fills no vector. A named operation, so that compilers round it alike everywhere.
+// For elements at the end of a sum that do not fill a vector. It is a function so that compilers round the operation
+// the same everywhere.
 inline float multiply_add(float a, float b, float c) {
 #ifdef __FP_FAST_FMAF
     return __builtin_fmaf(a, b, c);
@@ -64,4 +66,4 @@ CYMBALS_INLINE void prefetch_row(const T *row, int64_t f) {
     prefetch_lines(row, (f * (int64_t)sizeof(T) + 63) / 64);
 }
 
-constexpr int64_t kAhead = 32;  // entries between the one being gathered and the one being fetched from memory
+constexpr int64_t kAhead = 32;  // entries are fetched from memory this many entries before they are gathered

@@ -1,6 +1,6 @@
-// Products of 8-bit vectors, which decide whether a score has to be computed. Each 32-bit lane is an item and holds
-// four of its columns. Sums are kept in 16 bits, modulo 2^16: callers choose scales for which the true sums over the
-// even and over the odd pairs of columns of a segment fit in 16 bits.
+// Products of 8-bit vectors, which decide whether a score has to be computed. Each 32-bit lane holds four columns of
+// one item. Its lower 16 bits sum the products of the first two columns, its upper 16 bits those of the other two,
+// modulo 2^16. Callers choose scales for which the true sums over a segment fit in 16 bits.
 
 #if CYMBALS_HAVE_SCREEN
 

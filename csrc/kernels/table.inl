@@ -1,5 +1,6 @@
-// All that a kernels_<set>.cpp compiles: the sources, in order, and the table of the kernels' addresses. CYMBALS_SET is
-// the name of the set, CYMBALS_BYTES the width of its vectors, CYMBALS_REGISTERS the number of its vector registers.
+// The code that each kernels_<set>.cpp compiles: the sources, in order, and the table of the kernels' addresses.
+// CYMBALS_SET is the name of the set, CYMBALS_BYTES the width of its vectors, CYMBALS_REGISTERS the number of its
+// vector registers.
 
 #include "kernels.h"
 
@@ -16,7 +17,7 @@
 
 namespace cymbals {
 namespace CYMBALS_SET {  // so that profilers show which set runs
-namespace {              // no external linkage: the linker could take another set's copy
+namespace {              // unnamed: with external linkage, the linker could take another set's copy
 
 #include "scalar.inl"
 //
@@ -44,7 +45,7 @@ namespace {              // no external linkage: the linker could take another s
 //
 #include "limits.inl"
 
-// By name: several kernels have the same type, and a list in the wrong order would compile.
+// Assigns the members by name: several kernels have the same type, so a list in the wrong order would compile.
 template <class T>
 constexpr Kernels<T> kernels() {
     Kernels<T> all = {};

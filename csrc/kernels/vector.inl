@@ -1,6 +1,6 @@
-// The vector type of the instruction set that is compiled, in the vector extensions of GCC and Clang, and the
-// primitives with which the other kernels are written. tests/counting has another version of this file, which counts
-// operations.
+// The vector type of the instruction set for which this file is compiled, in the vector extensions of GCC and Clang,
+// and the primitives with which the other kernels are written. tests/counting has another version of this file, which
+// counts operations.
 
 template <class T>
 struct Simd;
@@ -32,7 +32,8 @@ inline T load_one(const T *p) {
     return *p;
 }
 
-// x in every lane. x - 0 costs nothing, as it is x for every x; 0 + x would be computed, as it turns -0 into 0.
+// Returns x in every lane. Compilers drop x - 0, because it is x for every x; they would have to compute 0 + x, because
+// it turns -0 into 0.
 template <class T>
 CYMBALS_INLINE Vec<T> spread(T x) {
     return x - Vec<T>{};
@@ -106,7 +107,7 @@ CYMBALS_INLINE Pairs load_pairs(const int32_t *p) { return *reinterpret_cast<con
 CYMBALS_INLINE void store_pairs(int32_t *p, Pairs v) { *reinterpret_cast<LoosePairs *>(p) = v; }
 CYMBALS_INLINE Vec<float> lower(Pairs pairs) { return (Vec<float>)(pairs << 16); }
 CYMBALS_INLINE Vec<float> upper(Pairs pairs) { return (Vec<float>)(pairs & -65536); }
-// Rounds to nearest, ties to even; what is not finite stays so.
+// Rounds to the nearest bfloat16, ties to even. A number that is not finite stays so.
 CYMBALS_INLINE Pairs packed(Vec<float> low, Vec<float> high) {
     typedef uint32_t Bits __attribute__((vector_size(CYMBALS_BYTES)));
     const auto rounded = [](Vec<float> v) {

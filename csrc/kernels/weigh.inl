@@ -1,4 +1,4 @@
-// Prepares a row's weights and targets for the solvers, and computes sums by which the solver is chosen.
+// Prepares a row's weights and targets for the solvers, and computes sums from which the solver is chosen.
 
 // See kernels.h.
 template <class T>
@@ -6,20 +6,20 @@ WeightSums<T> weigh(T *a, T *b, int64_t n, const int64_t *indices, const T *leve
     constexpr int64_t L = kLanes<T>;
     for (int64_t i = n; i < n + kGroup; i++) a[i] = b[i] = 0;
     Vec<T> traces = {}, heaviest = {}, longest = spread(T(1));
-    constexpr int64_t chunk = 64;  // lengths that are looked up before they are used, so that the loads overlap
+    constexpr int64_t chunk = 64;  // leverages that are read before they are used, so that the loads overlap
     alignas(64) T found[chunk] = {};
     for (int64_t i = 0; i < n; i += chunk) {
         const int64_t count = n - i < chunk ? n - i : chunk;
         for (int64_t k = 0; k < count; k++) found[k] = leverage[indices ? indices[i + k] : i + k];
-        for (int64_t k = 0; k < count; k += L) {  // from n on, a is 0
+        for (int64_t k = 0; k < count; k += L) {  // a is 0 after its n numbers
             const Vec<T> l = load(found + k), h = magnitude(load(a + i + k)) * l;
             longest = l > longest ? l : longest;
             traces += h;
             heaviest = h > heaviest ? h : heaviest;
         }
     }
-    // Targets are divided by the root of a weight, which must not be 0. An entry of this weight counts for less than
-    // rounding does.
+    // Targets are divided by the square root of their weight, so a weight of 0 is replaced by `smallest`. An entry of
+    // that weight changes the solution by less than rounding does.
     const T smallest = kEpsilon<T> * kEpsilon<T> / -least_lane<T>(-longest);
     Vec<T> constants = {}, least = {}, not_finite = {};
     for (int64_t i = 0; i < n; i += L) {
@@ -28,7 +28,7 @@ WeightSums<T> weigh(T *a, T *b, int64_t n, const int64_t *indices, const T *leve
         const Vec<T> root = roots<T>(floored), quotient = target / root;
         constants += squares ? target * target : target;
         least = weight < least ? weight : least;
-        not_finite += size * 0 + quotient * 0;  // NaN if one is not finite
+        not_finite += size * 0 + quotient * 0;  // becomes NaN if a number is not finite
         store(a + i, weight < 0 ? -root : root);
         store(b + i, quotient);
     }

@@ -1,7 +1,7 @@
 # cython: freethreading_compatible=True
 """libcymbals for Python: takes pointers from arrays, releases the GIL, and raises an exception for a status.
 
-It does no arithmetic, and checks types and sizes alone; the functions that call it check what the numbers mean. A CSR
+It does no arithmetic, and checks only types and sizes; the functions that call it check the numbers themselves. A CSR
 matrix is any object with shape, indptr (int64), indices and data. `workspace` is a Workspace, or a number of threads."""
 
 from libc.stdint cimport INT32_MAX, int32_t, int64_t, uint8_t
@@ -22,7 +22,7 @@ _C_API = PyCapsule_New(<void *>cymbals_functions(), b"cymbals._core._C_API", NUL
 class SolveError(ArithmeticError):
     """A row of a half-step could not be solved.
 
-    ``row`` is the lowest such row. ``too_heavy``: the sum of its targets is too large for its type to resolve."""
+    ``row`` is the lowest such row. ``too_heavy``: the sum of its targets is too large for the factors' type."""
 
     def __init__(self, message, row, too_heavy=False):
         super().__init__(message)
@@ -138,11 +138,11 @@ cdef class Workspace:
 
     @property
     def nbytes(self):
-        """Bytes that it keeps between calls."""
+        """Bytes of memory that the workspace keeps between calls."""
         return cymbals_workspace_bytes(self.c)
 
     def spans(self):
-        """All recorded ``cymbals_span`` as bytes, and how many were lost for want of memory."""
+        """All recorded ``cymbals_span`` as bytes, and the number of spans for which there was no memory."""
         cdef const cymbals_span *found = NULL
         cdef int64_t n = 0, lost = 0
         raise_for(cymbals_workspace_spans(self.c, &found, &n, &lost))
@@ -195,7 +195,7 @@ def simd_name(int simd=0):
 
 
 def measure_peaks(workspace, int simd=0):
-    """Per second: multiply-adds, bytes read from the second-level cache and from memory, rows of 256 bytes gathered."""
+    """Rates per second: multiply-adds, bytes from the second-level cache, bytes from memory, gathered rows of 256 bytes."""
     cdef Workspace w = workspace_for(workspace, simd)
     cdef cymbals_peaks peaks
     cdef int32_t status
@@ -277,7 +277,7 @@ def half_step(rows, objective, fixed, spectrum, solved, reg, int solver, int cg_
 
 
 def half_step_bytes(rows, fixed, int solver, int cg_steps, int compact, workspace, int simd=0):
-    """Bytes of a workspace that such a half-step needs."""
+    """The memory in bytes that a half-step with these arguments keeps in the workspace."""
     cdef Workspace w = workspace_for(workspace, simd)
     cdef Csr r = Csr(rows)
     cdef Matrix y = Matrix(fixed)
@@ -353,7 +353,7 @@ def from_triplets(rows, cols, values, shape, indptr, indices, out, workspace):
 
 
 def check_csr(matrix, workspace):
-    """(problem, row, position): the first thing wrong with a CSR matrix, (0, -1, -1) for nothing."""
+    """Returns (problem, row, position) of the first thing wrong with a CSR matrix; (0, -1, -1) if nothing is."""
     cdef Workspace w = workspace_for(workspace)
     cdef Csr m = Csr(matrix)
     cdef cymbals_csr_report report
@@ -365,7 +365,7 @@ def check_csr(matrix, workspace):
 
 
 cdef class Items:
-    """What is searched, and the buffers it borrows: all items or those of a list, each with a factor or none."""
+    """The items to search, and the arrays that hold them: all items or a list of them, and a scale for each item or none."""
     cdef Matrix matrix
     cdef Buffer chosen, scale
 
@@ -387,7 +387,7 @@ cdef class Items:
 
 
 cdef class TopK:
-    """Where the k best items of each query are written, and the items that each query must not get."""
+    """The outputs of a search: k ids and k scores for each query. Also the items that each query must not get."""
     cdef Buffer ids, scores
     cdef Csr skip
     cdef int64_t k
@@ -441,7 +441,7 @@ cdef class Index:
 
     @property
     def nbytes(self):
-        """Bytes that it holds, without the item factors."""
+        """Bytes of memory that the index holds, without the item factors."""
         return cymbals_index_bytes(self.c)
 
     def topk(self, queries, skip, ids, scores, workspace, int simd=0):
@@ -464,7 +464,7 @@ def rank_metrics(users, items, train, test, k, out, covered, workspace, int simd
     cdef Buffer c = Buffer(covered, "B", 2, True).need(ks.size())
     cdef int32_t status, n_k = <int32_t>min(ks.size(), INT32_MAX)
     if o.size(1) != 2 + 4 * ks.size() or c.size(1) != m.c.n_rows:
-        raise ValueError("out must have 2 + 4 len(k) columns, covered a column an item")
+        raise ValueError("out must have 2 + 4 len(k) columns, and covered one for each item")
     with nogil:
         status = cymbals_rank_metrics(w.c, &u.c, &m.c, &seen.c, &held_out.c, <const int64_t *>ks.view.buf,
                                       n_k, <double *>o.view.buf, <uint8_t *>c.view.buf)
@@ -494,7 +494,7 @@ def count_lines(data, workspace):
 
 
 def parse_numbers(data, numbers, workspace, bint names=False):
-    """Fills numbers (fields x count_lines); with `names`, its rows are ids and where each name begins and ends.
+    """Fills numbers (fields x count_lines); with `names`, its rows are ids and the positions where names begin and end.
 
     Returns the number of good lines, and for each reason how many lines were rejected and the first of them."""
     cdef Workspace w = workspace_for(workspace)
@@ -507,7 +507,7 @@ def parse_numbers(data, numbers, workspace, bint names=False):
     if n_lines == 0:
         return 0, [(0, 0)] * CYMBALS_LINE_REASONS
     if names and out.size() != 3:
-        raise ValueError("names take three columns")
+        raise ValueError("numbers must have 3 rows for names")
     with nogil:
         if names:
             status = cymbals_parse_names(w.c, <const char *>text.view.buf, text.view.len, &n_lines, <int64_t *>out.view.buf,
@@ -520,7 +520,7 @@ def parse_numbers(data, numbers, workspace, bint names=False):
 
 
 def number_ids(ids, int64_t lowest, table, workspace):
-    """Fills table (int32): table[id - lowest] is the id's place among the distinct ids. Returns how many these are."""
+    """Fills table (int32): table[id - lowest] is the id's position among the distinct ids. Returns their number."""
     cdef Workspace w = workspace_for(workspace)
     cdef Buffer i = Buffer(ids, "q", 1), t = Buffer(table, "i", 1, True)
     cdef int64_t n_distinct = 0

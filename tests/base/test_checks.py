@@ -1,4 +1,4 @@
-"""Checks of arguments: numbers and objects that cannot even be printed are refused by the argument's name."""
+"""Checks of arguments: errors name the argument, also if its value is too large to print."""
 
 from decimal import Decimal
 from fractions import Fraction

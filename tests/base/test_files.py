@@ -230,7 +230,7 @@ def test_what_a_killed_writer_left_is_removed_by_the_next(tmp_path, plain):
         with writing(path) as child:
             child.send_signal(signal.SIGKILL)
             child.wait()
-    assert len(parts(tmp_path)) == 1  # the second one removed that of the first
+    assert len(parts(tmp_path)) == 1  # the second writer removed the first one's part file
     assert all("m" in name for name in parts(tmp_path))
     (tmp_path / ".other.cymbals-0123456789abcdef.part").write_bytes(b"another target's")
     plain.save(path)
@@ -245,7 +245,7 @@ def test_what_a_living_writer_has_is_left_alone(tmp_path, plain):
         child.communicate("", timeout=60)
         assert child.returncode == 0
     assert path.read_bytes() == b"from the child"
-    with beside(path) as first, beside(path) as second:  # and another thread's, or this one's
+    with beside(path) as first, beside(path) as second:  # two part files of one process
         first.write_bytes(b"first")
         second.write_bytes(b"second")
     assert path.read_bytes() == b"first"
@@ -258,7 +258,7 @@ def test_part_that_another_writer_finds_before_it_is_locked(tmp_path, monkeypatc
 
     def open_(name, flags, *mode):
         file = real(name, flags, *mode)
-        if flags & os.O_EXCL and not others:  # it exists now, and nobody has locked it yet
+        if flags & os.O_EXCL and not others:  # the file exists now, and is not locked yet
             others.append(name)
             if moment == "removed":
                 _files._remove_stale(path)
@@ -311,7 +311,7 @@ def test_full_disk_leaves_the_old_file_and_no_part(tmp_path, plain):
         "import resource, signal, cymbals, errno\n"
         f"model = cymbals.load({str(path)!r})\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        f"resource.setrlimit(resource.RLIMIT_FSIZE, (1000, {resource.RLIM_INFINITY}))\n"  # as a full disk, but EFBIG
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, (1000, {resource.RLIM_INFINITY}))\n"  # writes fail (EFBIG)
         "try:\n"
         f"    model.save({str(path)!r})\n"
         "except OSError as error:\n"

@@ -11,7 +11,7 @@ from cymbals import ALS
 
 def test_ctrl_c_leaves_a_usable_model(matrix):
     model = ALS(factors=8, iterations=1000, random_state=0)
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job of a shell ignores it
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore SIGINT
     try:
         with pytest.raises(KeyboardInterrupt):
             model.fit(matrix, callback=lambda m, i: signal.raise_signal(signal.SIGINT) if i == 3 else None)

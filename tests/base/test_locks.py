@@ -25,7 +25,7 @@ def test_filesystem_without_locks(tmp_path, monkeypatch, plain):
 
 
 def test_where_linux_has_no_locks_of_open_files(tmp_path, monkeypatch):
-    """As in gVisor."""
+    """gVisor is such a system."""
 
     def refuse(file, command, argument):
         raise OSError(errno.EINVAL, "Invalid argument")

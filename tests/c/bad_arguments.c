@@ -44,8 +44,8 @@ static const cymbals_matrix x = {sizeof x, x_data, 2, 2, 2, CYMBALS_FLOAT32},
 static const cymbals_objective good_objective = {sizeof good_objective, CYMBALS_HU, CYMBALS_LOG, 1, 1, 1};
 static const cymbals_solve_options good_options = CYMBALS_SOLVE_OPTIONS_INIT;
 
-/* Good structs with one thing bad, the i-th. The one that is too small has nothing behind its size, so that sanitizers
- * see who reads on. */
+/* The functions below return a good struct in which the i-th thing is bad. `too_small` is used as a struct that has
+ * only a struct_size, so that sanitizers notice a function that reads further. */
 static size_t too_small = sizeof too_small;
 
 static const cymbals_matrix *bad_matrix(const cymbals_matrix *good, int i) {
@@ -447,7 +447,7 @@ static void test_profiles(void) {
     REFUSED(cymbals_workspace_row_classes(workspace, &classes, NULL), "n is null");
 }
 
-/* Every function that takes a workspace, without one. */
+/* Calls every function that takes a workspace with null in its place. */
 static void test_no_workspace(void) {
     cymbals_matrix m = x;
     int64_t *w = out.wholes;

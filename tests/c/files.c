@@ -10,7 +10,8 @@ typedef struct {
     int64_t n_lines, numbers[3 * MOST_LINES], n_good, rejected[CYMBALS_LINE_REASONS], first[CYMBALS_LINE_REASONS];
 } parsed;
 
-/* n_fields 0: names. The text is copied to the end of an allocation, so that sanitizers see reads beyond it. */
+/* Parses names if n_fields is 0, else numbers. The text is copied to the end of an allocation, so that sanitizers see
+ * reads beyond it. */
 static parsed parse(cymbals_workspace *workspace, const char *from, int32_t n_fields) {
     parsed p;
     const int64_t size = (int64_t)strlen(from);

@@ -118,7 +118,7 @@ static void test_loss(cymbals_workspace *workspace, problem *p) {
     CHECK_NEAR(loss, wanted, fabs(wanted) * near(p->fixed.type));
 }
 
-/* Matrices without rows on either side, with a new workspace. */
+/* Matrices without entries, of 0 or 2 rows and columns, each with a new workspace. */
 static void test_nothing(int32_t type) {
     WHERE("nothing, type %d", (int)type);
     const int64_t indptr[3] = {0, 0, 0};

@@ -1,4 +1,5 @@
-/* What a workspace keeps after a half-step, and that a later call for which this is enough allocates nothing. */
+/* Checks how much memory a workspace keeps after a half-step, and that later calls which need no more memory allocate
+ * nothing. */
 #include <cymbals/cymbals.h>
 
 #include "check.h"
@@ -58,7 +59,7 @@ static void test_solve_row(int32_t type) {
     const cymbals_solve_options options = CYMBALS_SOLVE_OPTIONS_INIT;
     cymbals_solve_info info;
     int64_t bytes = 0;
-    for (int call = 0; call < 3; call++) { /* the third has a shorter row */
+    for (int call = 0; call < 3; call++) { /* the third call has a shorter row */
         const long before = allocations;
         CHECK_OK(cymbals_solve_row(workspace, call < 2 ? N : N / 2, indices, CYMBALS_INT64, values, CYMBALS_FLOAT64,
                                    &objective, &fixed, spectrum, solved, &options, &info));

@@ -34,7 +34,7 @@ static inline double element(const cymbals_matrix *m, int64_t i, int64_t j) {
     return real(m->data, m->type, i * m->stride + j);
 }
 
-/* At least one byte, so that null always means that memory is short. */
+/* Allocates at least one byte, so that null always means that there is not enough memory. */
 static inline void *allocate(int64_t n, size_t size) {
     void *memory = malloc((size_t)n * size + (n == 0));
     if (!memory) abort();
@@ -44,7 +44,7 @@ static inline void *copy_of(const void *from, int64_t n, size_t size) {
     return memcpy(allocate(n, size), from, (size_t)n * size);
 }
 
-/* In [0, 1), by splitmix64 (Steele, Lea, Flood 2014). */
+/* A random number in [0, 1), by splitmix64 (Steele, Lea, Flood 2014). */
 static inline double uniform(uint64_t *state) {
     uint64_t z = *state += 0x9e3779b97f4a7c15u;
     z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
@@ -52,7 +52,8 @@ static inline double uniform(uint64_t *state) {
     return (double)((z ^ z >> 31) >> 11) / 9007199254740992.0;
 }
 
-/* Elements in [-size, size); between the columns and the stride are NaN, which no function may read. */
+/* A random matrix with elements in [-size, size). The elements between its columns and the stride are NaN, and no
+ * function may read them. */
 static inline cymbals_matrix random_matrix(int64_t n_rows, int64_t n_cols, int64_t stride, int32_t type, double size,
                                            uint64_t seed) {
     cymbals_matrix m = {sizeof m, allocate(n_rows * stride, size_of(type)), n_rows, n_cols, stride, type};
@@ -67,8 +68,8 @@ static inline cymbals_matrix copy_matrix(const cymbals_matrix *m) {
     return copy;
 }
 
-/* Whole values from 1 to 5, columns sorted. If there are so many rows, row 1 is empty, row 2 has one entry, row 3 all.
- */
+/* A random matrix of whole values from 1 to 5, with sorted columns. If it has enough rows, row 1 is empty, row 2 has
+ * one entry, and row 3 has an entry in every column. */
 static inline cymbals_csr random_csr(int64_t n_rows, int64_t n_cols, double density, int32_t index_type,
                                      int32_t value_type, uint64_t seed) {
     int64_t *indptr = allocate(n_rows + 1, sizeof *indptr), n = 0;

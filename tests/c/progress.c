@@ -11,10 +11,10 @@ enum { ROWS = 500, COLS = 300, RANK = 8, K = 3 };
 typedef struct {
     pthread_t caller;
     int64_t calls, last, wanted_total, cancel_at; /* cancel_at: rows done at which to cancel */
-    cymbals_workspace *busy;                      /* null, or a workspace in use, to be called with */
+    cymbals_workspace *busy;                      /* null, or a workspace in use, with which `intrude` calls */
 } watch;
 
-/* Calls with a workspace that another call uses. */
+/* Makes calls with a workspace that another call uses; they must fail. */
 static void *intrude(void *busy) {
     double gram[1], one = 1;
     const cymbals_matrix m = {sizeof m, &one, 1, 1, 1, CYMBALS_FLOAT64};

@@ -1,11 +1,11 @@
-"""Builds the library's sources and the C programs beside this file with a sanitizer, and runs them.
+"""Builds the library and the C programs of this folder with a sanitizer, and runs the programs.
 
     python tests/c/sanitize.py address                  gcc: AddressSanitizer, LeakSanitizer, UndefinedBehaviorSanitizer
-    python tests/c/sanitize.py thread --callers 8 2     clang, its OpenMP and Archer: ThreadSanitizer, 2 threads a caller
+    python tests/c/sanitize.py thread --callers 8 2     clang, its OpenMP and Archer: ThreadSanitizer, 2 threads per caller
     python tests/c/sanitize.py memcheck                 valgrind
 
-Sources are compiled for every instruction set as setup.py does, its flags being read from there. Ends with 1 where
-something was found, with 2 where a tool is missing.
+Sources are compiled for every instruction set, with the flags that setup.py defines. The exit status is 1 if a program
+fails or a sanitizer finds an error, and 2 if a tool is missing.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from types import SimpleNamespace
 from unittest import mock
 
 ROOT = Path(__file__).parents[2]
-PROGRAMS = sorted(p for p in Path(__file__).parent.glob("*.c") if p.stem != "peaks")  # which takes 300 MB and its time
+PROGRAMS = sorted(p for p in Path(__file__).parent.glob("*.c") if p.stem != "peaks")  # peaks needs 300 MB and much time
 SANITIZE = {
     "address": "-fsanitize=address,undefined -fno-sanitize-recover=all",
     "thread": "-fsanitize=thread",
@@ -35,7 +35,7 @@ def missing(text):
 
 
 def run(*command, **options):
-    """What a command prints, both ways; the end of everything where it fails."""
+    """Returns what a command prints to stdout and stderr; exits if the command fails."""
     done = subprocess.run([str(c) for c in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
     if done.returncode:
         sys.exit(f"{' '.join(map(str, command))}\nended with {done.returncode}\n{done.stdout[-20000:]}")
@@ -43,15 +43,15 @@ def run(*command, **options):
 
 
 def setup():
-    """The names that setup.py defines, without the building."""
-    cython = SimpleNamespace(cythonize=lambda *_, **__: [])  # which need not be installed
+    """Returns the names that setup.py defines, without building anything."""
+    cython = SimpleNamespace(cythonize=lambda *_, **__: [])  # a stand-in: Cython need not be installed
     modules = {"Cython": cython, "Cython.Build": cython}
     with mock.patch("setuptools.setup"), mock.patch.dict(sys.modules, modules):
         return runpy.run_path(str(ROOT / "setup.py"))
 
 
 def build(folder, cc, cxx, sanitize, optimize):
-    """The library and all programs in a folder."""
+    """Builds the library and all programs in a folder."""
     known = setup()
     common = [*sanitize.split(), optimize]
     flags = [*known["FLAGS"], *common, "-fPIC", *(f"-I{i}" for i in known["INCLUDE"])]
@@ -72,7 +72,7 @@ def build(folder, cc, cxx, sanitize, optimize):
 
 
 def probe(cxx, sanitize):
-    """Compilers may come without OpenMP or the sanitizers' libraries."""
+    """Ends if the compiler lacks OpenMP or the sanitizers' libraries."""
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder, "probe.cpp")
         source.write_text("#include <omp.h>\nint main() { return omp_get_max_threads() < 1; }\n")
@@ -83,7 +83,7 @@ def probe(cxx, sanitize):
 
 
 def archer(clang):
-    """The tool of clang's OpenMP that tells ThreadSanitizer of its barriers."""
+    """Returns the path of Archer, the library that tells ThreadSanitizer where clang's OpenMP synchronizes threads."""
     found = Path(run(clang, "-print-resource-dir").strip()).parents[1] / "libarcher.so"
     return found if found.is_file() else missing(f"no {found.name} in {found.parent} (Debian: libomp-dev)")
 
@@ -91,10 +91,10 @@ def archer(clang):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=SANITIZE)
-    parser.add_argument("--callers", type=int, default=8, help="of the program threads (default: %(default)s)")
+    parser.add_argument("--callers", type=int, default=8, help="calling threads of `threads` (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=1, help="OpenMP threads of each caller (default: %(default)s)")
-    parser.add_argument("--rounds", type=int, default=1, help="of each caller (default: %(default)s)")
-    parser.add_argument("--optimize", default="-O1", help="(default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=1, help="rounds of each caller (default: %(default)s)")
+    parser.add_argument("--optimize", default="-O1", help="the compiler's optimization option (default: %(default)s)")
     asked = parser.parse_args()
 
     cc, cxx = ("clang", "clang++") if asked.what == "thread" else ("gcc", "g++")
@@ -102,7 +102,7 @@ def main():
         if not shutil.which(tool):
             missing(f"no {tool}")
     probe(cxx, SANITIZE[asked.what].split())
-    # GCC 12 puts 64-byte vectors on its stand-in for the stack where 64 bytes do not divide their address (PR 110027)
+    # GCC 12 does not align 64-byte vectors on AddressSanitizer's fake stack (PR 110027)
     env = os.environ | {"ASAN_OPTIONS": "detect_stack_use_after_return=0", "UBSAN_OPTIONS": "print_stacktrace=1"}
     before = []
     if asked.what == "thread":

@@ -24,7 +24,7 @@ typedef struct {
     uint8_t covered[N_K * ITEMS];
 } results;
 
-/* One half-step, with both sides rotated to the basis of the fixed one. Returns 0 on success. */
+/* Runs one half-step, after rotating both sides to the basis of the fixed side. Returns 0 on success. */
 static int half_step(cymbals_workspace *workspace, const cymbals_csr *rows, cymbals_matrix *fixed,
                      cymbals_matrix *solved, double *spectrum) {
     const cymbals_objective hu = {sizeof hu, CYMBALS_HU, CYMBALS_LOG, 1, 1, 1};
@@ -40,7 +40,7 @@ static int half_step(cymbals_workspace *workspace, const cymbals_csr *rows, cymb
     return status | cymbals_half_step(workspace, rows, &hu, fixed, spectrum, solved, &options, &info);
 }
 
-/* Returns 0 on success; it makes no checks itself, as only one thread may count them. */
+/* Returns 0 on success. It makes no checks itself, because only one thread may count checks. */
 static int work(cymbals_workspace *workspace, results *r) {
     const int64_t ks[N_K] = {5, K}, begin = by_user.indptr[7];
     const cymbals_objective hu = {sizeof hu, CYMBALS_HU, CYMBALS_LOG, 1, 1, 1};

@@ -126,7 +126,7 @@ def test_line_that_nobody_wrote_is_named(tmp_path, name):
             file.write((line if isinstance(line, bytes) else line.encode()) + b"\n")
     words = r"journal .*j: line 3 records no finished setting \(.*\): delete the line, or name another file"
     with Journal(path, {}) as notes:
-        for _ in range(2):  # and again, not as if it had been read
+        for _ in range(2):  # the second reading must report the line again
             with pytest.raises(ValueError, match=words):
                 notes.trials()
 

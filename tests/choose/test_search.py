@@ -190,7 +190,8 @@ def test_killed_and_started_again_it_goes_on(tmp_path, plays):
     found = json.loads(done.stdout)
     assert len(found["table"]) == 80
     seconds = {json.loads(line)["seconds"] for line in before if line.endswith(b"}")}
-    assert seconds <= {row["seconds"] for row in found["table"]}  # as they were noted: not fitted again
+    # Settings in the journal keep their times: they were not fitted again.
+    assert seconds <= {row["seconds"] for row in found["table"]}
     assert not list(cache.glob("cymbals/*.jsonl"))
 
 

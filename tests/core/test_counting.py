@@ -14,16 +14,16 @@ FLAGS = "-std=c++17 -O1 -fopenmp -Wno-psabi -DCYMBALS_HAVE_AVX2=0 -DCYMBALS_HAVE
 FLAGS += [f"-I{folder}" for folder in (ROOT / "src/cymbals/include", ROOT / "csrc", COUNTING)]
 SHAPES = {"baseline": (16, 16), "avx2": (32, 16), "avx512": (64, 32)}  # bytes of a vector, registers
 PHASES = {"gram", "rotate", "whiten", "cg gather", "cg", "dual gather", "dual", "primal gather", "primal"}
-ROWS = 1004  # of main.cpp's matrices, filled up to a multiple of four
+ROWS = 1004  # rows of main.cpp's matrices, rounded up to a multiple of four
 pytestmark = [
     pytest.mark.skipif(not (ROOT / "csrc").is_dir(), reason="not a checkout: there is nothing to build"),
-    pytest.mark.skipif(COMPILER is None, reason="no C++ compiler (c++, or what $CXX says)"),
+    pytest.mark.skipif(COMPILER is None, reason="no C++ compiler (c++, or the one that $CXX names)"),
 ]
 
 
 @pytest.fixture(scope="module")
 def counted(tmp_path_factory):
-    """What the program prints for each shape, a dict a line."""
+    """For each shape, the lines that the program prints, each as a dict."""
     folder = tmp_path_factory.mktemp("counting")
 
     def compiled(source, name, *flags):

@@ -20,7 +20,7 @@ SHAPE = (24, 70)
 
 
 def scores_of(kind, solve, simd, dtype, rank, matrix, *, alpha=2.0, alpha0=0.7, nu=0.0, reg=0.1, index=None, compact=False):
-    """Scores after one half-step, and the reference's; the start is random, as in a fit."""
+    """The scores after one half-step from a random start, the scores of the reference, and the solve info."""
     rng = np.random.default_rng(0)
     y = (rng.standard_normal((matrix.shape[1], rank)) * 0.3).astype(dtype)
     x = (rng.standard_normal((matrix.shape[0], rank)) * 0.3).astype(dtype)
@@ -91,7 +91,7 @@ def test_confidence_below_unobserved_weight(simd):
     for solve in ("auto", "cg", "exact"):
         got, want, _ = scores_of("hu", solve, simd, "float64", 12, matrix, alpha=0.5, alpha0=1.8, reg=0.1)
         assert_close(got, want, "float64")
-    few = np.repeat(y[:1], SHAPE[1], axis=0)  # all items alike: subtracting too much leaves nothing
+    few = np.repeat(y[:1], SHAPE[1], axis=0)  # equal items, no Gramian: weights below 0 make the system indefinite
     x = np.zeros((SHAPE[0], 12))
     spectrum = np.zeros(12)
     settings = Settings(objective("hu", 0.5, 5.0, 0.01), "exact")

@@ -104,7 +104,7 @@ def test_iterations_follow_the_reference(kind, rank):
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_one_exact_half_step_is_never_above_implicits(dtype):
-    """From the same X and Y, the objective after solving users alone."""
+    """Both solve the users once from the same X and Y; compares the objective after that."""
     for seed in range(5):
         matrix = sp.csr_matrix(random_matrix((80, 60), 0.2, seed=seed, values=(1, 300), dtype=np.float64))
         x, y = start(matrix.shape, 24, dtype, seed)

@@ -1,6 +1,6 @@
-// The vector type and the primitives of csrc/kernels/vector.inl once more, counting: each arithmetic operation on a
-// vector is a flop for each of its lanes, a sum of all lanes one less than there are. Signs, comparisons, conversions
-// and arithmetic on single numbers are none.
+// The vector type and the primitives of csrc/kernels/vector.inl, in a version that counts. An arithmetic operation on
+// vectors counts as one flop for each lane; a sum of all lanes counts as one flop less than there are lanes. Signs,
+// comparisons, conversions and arithmetic on single numbers do not count.
 
 template <class T>
 struct Counted {

@@ -1,6 +1,6 @@
-// The kernels of csrc/kernels, compiled from the same sources but with vectors that count, as the table `baseline`: it
-// then runs on any machine, whatever CYMBALS_BYTES and CYMBALS_REGISTERS say. Kernels that the record says nothing of
-// are left out.
+// The kernels of csrc/kernels, compiled from the same sources with vectors that count their operations. They are
+// exported as the table `baseline`, so they run on any machine, whatever CYMBALS_BYTES and CYMBALS_REGISTERS are.
+// Kernels whose flops and bytes the record does not contain are left out.
 
 #include "kernels/kernels.h"
 
@@ -42,7 +42,7 @@ using counting::tally;
 template <class T, class F>
 Outcome count_row(int way, const Row<T> &row, const RowScratch<T> &work, F solve) {
     tally = {};
-    if (!work.gathered) return solve();  // an attempt in float64, which the record leaves out
+    if (!work.gathered) return solve();  // a later attempt in float64, whose cost is not recorded
     int64_t last = 0;
     for (int64_t i = 0; i < row.n + kGroup; i++) last = row.indices[i] > last ? row.indices[i] : last;
     tally.fixed = row.compact.rows ? Range(row.compact.rows, (last + 1) * row.compact.stride)
@@ -58,7 +58,7 @@ Outcome count_row(int way, const Row<T> &row, const RowScratch<T> &work, F solve
     Count &gather = counts.gather[way][length], &rest = counts.solve[way][length];
     gather.flops += (double)tally.flops[1], rest.flops += (double)tally.flops[0];
     gather.bytes += (double)tally.from_fixed[1];
-    // A row that does not fit its tile passes through it in pieces that stay in the first-level cache.
+    // A row that does not fit in the tile goes through it in pieces, which stay in the first-level cache.
     rest.bytes += (double)(tally.from_fixed[0] ? tally.from_fixed[0] : tally.from_tile[0]);
     return outcome;
 }
@@ -91,7 +91,7 @@ void count_syrk(T *c, int64_t ldc, const T *p, int64_t ldp, int64_t n, int64_t b
 }
 template <class T>
 void count_gemm(T *c, int64_t ldc, const T *a, int64_t lda, const T *b, int64_t ldb, int64_t n, int64_t k, int64_t m) {
-    // The rows come from the matrix and go back there.
+    // The rows are read from the matrix and written back to it.
     count_matrix(counts.rotate, Range(a, n * lda), 2, [&] { gemm(c, ldc, a, lda, b, ldb, n, k, m); });
 }
 template <class T>

@@ -1,5 +1,5 @@
-// Runs small cases with kernels that count, and prints what they counted beside what the workspace recorded: a line of
-// CSV for every case, phase and class of rows.
+// Runs small cases with kernels that count, and prints the counts and the workspace's record of them: a line of CSV for
+// every case, phase and class of rows.
 
 #include <cstdio>
 #include <cstdlib>
@@ -44,8 +44,8 @@ class Case {
         check(cymbals_rotate(workspace_, &matrix_, basis.data()), workspace_);
         print_spans("rotate", CYMBALS_PHASE_ROTATE, counts.rotate);
     }
-    // Rows of these lengths against the matrix. gramian: whether there is one; row_reg: whether each row brings its own
-    // regularization.
+    // Solves rows of these lengths against the matrix. gramian: whether there is a Gramian; row_reg: whether each row
+    // has its own regularization.
     void half_step(const std::vector<int64_t> &lengths, int32_t solver, int32_t compact, bool gramian, bool row_reg) {
         std::vector<int64_t> indptr = {0};
         for (int64_t n : lengths) indptr.push_back(indptr.back() + n);
@@ -128,7 +128,7 @@ void run() {
         Case<T>("primal", n, f).half_step(lengths, CYMBALS_PRIMAL, CYMBALS_COMPACT_NEVER, true, false);
     }
     Case<T>("panels", 2000, 320).gram();
-    // longer than a tile of either kind
+    // A row that does not fit in a tile, with and without the 16-bit copy.
     Case<T>("long", n, 128).half_step({20000}, CYMBALS_CG, CYMBALS_COMPACT_NEVER, true, false);
     if (narrow) Case<T>("long compact", n, 128).half_step({20000}, CYMBALS_CG, CYMBALS_COMPACT_ALWAYS, true, false);
     Case<T>("long", n, 128).half_step({20000}, CYMBALS_PRIMAL, CYMBALS_COMPACT_NEVER, true, false);

@@ -1,4 +1,4 @@
-// What the counting kernels add to: flops, and bytes by where they are read. For one thread.
+// The counters of the counting kernels: flops, and bytes by the memory they are read from. They work for one thread.
 #pragma once
 
 #include <cstdint>
@@ -21,16 +21,16 @@ struct Range {
     bool holds(const void *p) const { return p >= begin && p < end; }
 };
 
-// Of the kernel call in hand. A solver gathers until it notes in *gathered that it has; an exact one gathers again
-// wherever it reads the fixed side again.
+// Counts of the current kernel call. A solver is gathering until it writes to *gathered that it has gathered the row.
+// An exact solver is gathering again each time it reads the fixed side again.
 struct Tally {
     Range fixed, tile, copy;
     const int64_t *gathered = nullptr;
     int64_t noted = 0;
     bool exact = false, gathering = false;
     int64_t flops[2] = {}, from_fixed[2] = {}, from_tile[2] = {}, to_copy = 0;  // [gathering]
-    bool once = false;            // count each byte of the fixed side when it is first read
-    std::vector<bool> read = {};  // its bytes, where `once`
+    bool once = false;            // count a byte of the fixed side only when it is first read
+    std::vector<bool> read = {};  // with `once`: the bytes of the fixed side that have been read
 
     void look() {
         if (!gathering || *gathered == noted) return;
@@ -62,7 +62,8 @@ struct Tally {
 };
 inline Tally tally;
 
-// Sums of all calls: of solvers by way (CG, dual, primal) and power of two that a row's length lies at.
+// Sums over all calls. Sums of solvers are kept by solver (CG, dual, primal) and by length class: class k has the rows
+// of 2^k to 2^(k + 1) - 1 entries.
 struct Counts {
     Count gather[3][64], solve[3][64], gram, rotate, whiten;
 };

@@ -77,7 +77,7 @@ def test_empty_files_and_missing_ones(tmp_path):
 
 
 def test_aliases_chains_and_cycles_of_any_length(tmp_path):
-    """Each id ends where a walk ends, or at the smallest id of the cycle that it runs into."""
+    """An id becomes the last id of its chain of aliases; if the chain ends in a cycle, the smallest id of the cycle."""
     rng = np.random.default_rng(0)
     for trial in range(20):
         n = int(rng.integers(1, 400))

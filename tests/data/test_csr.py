@@ -106,7 +106,7 @@ def test_check_csr_finds_the_worst_first():
 
 
 def of_parts(parts):
-    """A CSR array of just these arrays: its constructor would copy some of them."""
+    """A CSR array with exactly these arrays. SciPy's constructor would copy some of them."""
     out = M.copy()
     for name, array in parts.items():
         setattr(out, name, array)
@@ -114,7 +114,7 @@ def of_parts(parts):
 
 
 def test_only_what_nobody_can_write_to_is_shared(tmp_path):
-    """Only arrays over bytes are shared: others may still write to read-only views, mapped files and Arrow's buffers."""
+    """Only arrays over bytes objects are shared. Read-only views, mapped files and Arrow's buffers may still change."""
     matrix = random_matrix((30, 20))
     matrix.sort_indices()
     parts = {"data": matrix.data, "indices": matrix.indices.astype(np.int32), "indptr": matrix.indptr.astype(np.int32)}
@@ -131,7 +131,7 @@ def test_only_what_nobody_can_write_to_is_shared(tmp_path):
     assert (data.user_items != matrix).nnz == 0
     views = [array.copy()[:] for array in parts.values()]
     for array in views:
-        array.setflags(write=False)  # what it is a view of can be written to
+        array.setflags(write=False)  # the array under the view can still be written to
     writeable = [array.copy() for array in parts.values()]
     appended = [np.load(tmp_path / f"{name}.npy", mmap_mode="r+") for name in parts]
     of_arrow = [pytest.importorskip("pyarrow").array(array).to_numpy() for array in parts.values()]
@@ -161,7 +161,7 @@ def test_a_file_mapped_for_reading_is_copied(tmp_path):
 
 @pytest.mark.parametrize("make", [sp.csr_array, sp.csc_array, sp.csr_matrix])
 def test_a_write_right_after_the_check_changes_nothing(make, monkeypatch):
-    """A thread that writes all the time hits this moment only sometimes; this test always does."""
+    """A thread that writes all the time rarely writes just after the check; this test always does."""
     matrix = make(M, copy=True)
     check = csr.check_csr
 

@@ -104,7 +104,7 @@ def test_values_with_underscores_are_no_numbers(load):
                 Interactions.from_arrays([1, 2], [3, 4], wrong)
     with pytest.raises(TypeError, match="row 0 holds b'1_000'"):
         Interactions.from_arrays([1], [3], np.array([b"1_000"], object))
-    texts = Interactions.from_arrays([1, 2], [3, 4], np.array(["10", "2.5"], object))  # as a frame of texts has them
+    texts = Interactions.from_arrays([1, 2], [3, 4], np.array(["10", "2.5"], object))  # as in a data frame of texts
     assert texts.csr.data.tolist() == [10, 2.5]
 
 

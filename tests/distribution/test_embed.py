@@ -38,7 +38,7 @@ sys.argv = sys.argv[2:]
 runpy.run_path(sys.argv[0], run_name="__main__")
 assert calls >= 10
 """
-# The examples' problem by the estimator; the loss.
+# A program that fits the examples' problem with the estimator and prints the loss.
 IN_PYTHON = """
 import sys
 import cymbals, numpy as np, scipy.sparse as sp
@@ -57,17 +57,17 @@ print(model.history_[-1]["loss"])
 
 
 class Examples:
-    """A copy of examples/embed beside an environment with the wheel."""
+    """A copy of examples/embed, and an environment in which the wheel is installed."""
 
     def __init__(self, folder, python):
         self.folder, self.python, self.followed = folder, python, {}
         path = os.pathsep.join([str(python.parent), str(Path(sys.executable).parent), os.environ["PATH"]])
-        # one thread: LAPACK's results depend on their number
+        # one thread, because LAPACK's results depend on the number of threads
         self.env = os.environ | {"PATH": path, "OPENBLAS_NUM_THREADS": "1", "CARGO_NET_OFFLINE": "true"}
         shutil.copytree(ROOT / "examples" / "embed", folder)
 
     def follow(self, language):
-        """What the first block of commands of a README prints; it runs once."""
+        """Runs the first block of commands of a README, if it has not run yet; returns what it prints."""
         if language not in self.followed:
             self.followed[language] = self.sh(language, self.blocks(language)[0])
         return self.followed[language]
@@ -118,7 +118,7 @@ def test_readme_of_c_with_the_systems_lapack(examples, tmp_path):
 
 @pytest.mark.parametrize(("shape", "factors"), [((200, 100), 10), ((300, 9000), 64)])
 def test_languages_agree_to_the_bit(examples, tmp_path, shape, factors):
-    """From the same start, and with dsyevd out of the same file; the larger case reads a side's 16-bit copy."""
+    """All start from the same factors and call dsyevd in the same library; the larger case reads the 16-bit copy."""
     for language in ("c", "cython"):
         examples.follow(language)
     (lapack,) = examples.python.parents[1].glob("lib/python*/site-packages/scipy.libs/libscipy_openblas*.so")
@@ -146,7 +146,7 @@ def test_languages_agree_to_the_bit(examples, tmp_path, shape, factors):
 
 @pytest.fixture(scope="module")
 def ratings():
-    """What the C++ and Rust examples make up, and the estimator's fit to it."""
+    """The ratings that the C++ and Rust examples generate, and the estimator fitted to them."""
     state = 1
 
     def below(n):
@@ -161,7 +161,7 @@ def ratings():
 
 
 def check_best(line, model, user, seen):
-    """Whether it names the five items of most score that a user has not seen; rounding may exchange equals."""
+    """Checks that a line names the five unseen items with the highest scores; nearly equal ones may be exchanged."""
     items = np.array(re.findall(r"\d+", line.split(":")[1]), np.int64)
     scores = model.item_factors_ @ user
     scores[seen] = -np.inf

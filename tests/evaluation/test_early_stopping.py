@@ -1,4 +1,4 @@
-"""Early stopping restores the best iteration, and refuses what would end the fit before it."""
+"""Early stopping restores the best iteration, and refuses a `tol` that would end the fit earlier."""
 
 import numpy as np
 import pytest

@@ -58,7 +58,7 @@ def test_same_order_as_recommend():
 
 
 def test_stored_zeros_are_no_entries():
-    """A 0 in train is nothing seen, one in test nothing held out; with "explicit" a rating of 0 was seen."""
+    """A 0 in train is not a seen item, a 0 in test not a held-out item; with "explicit", a 0 in train is a rating."""
     rng = np.random.default_rng(0)
     dense = (rng.random((30, 25)) < 0.3).astype(np.float32)
     train, test = cymbals.split.random(sp.csr_array(dense), 0.3, 0)

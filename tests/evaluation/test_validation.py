@@ -15,13 +15,13 @@ from cymbals.evaluation.baselines import Popularity, Random
 def fitted():
     liked = planted_clusters(np.random.default_rng(0), (150, 80), 0.4, 0.05)
     liked[3] = False  # a user without entries
-    liked[4] = True  # and one with all
+    liked[4] = True  # a user with all items
     train, test = split.random(sp.csr_array(liked.astype(np.float32)), 0.2, 0)
     return ALS(factors=6, alpha=5.0, random_state=0).fit(train), train, test
 
 
 def others(kind, train, test):
-    """The items that a held-out one is compared with, as sets, one user at a time."""
+    """For each user, the set of items with which a held-out item is compared."""
     n = train.shape[1]
     for u in range(train.shape[0]):
         seen, held_out = set(train[[u]].indices.tolist()), set(test[[u]].indices.tolist())
@@ -141,7 +141,7 @@ def test_popularity_bias(fitted):
 def test_string_ids_and_missing_places():
     data = Interactions.from_arrays(["a", "a", "b"], ["x", "y", "x"])
     got = validation.popularity_bias(Popularity().fit(data), data, 3)
-    assert got["coverage"] == 0.5  # y for b; nothing is left for a
+    assert got["coverage"] == 0.5  # b is recommended y; a has seen all items
     assert got["audience"] == 1
 
 

@@ -19,7 +19,7 @@ def test_pictures_are_xml(tmp_path):
         }
         for name, figure in made_of.items():
             with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", "Glyph")  # of fonts without them
+                warnings.filterwarnings("ignore", "Glyph")  # the font may lack a glyph
                 figure.savefig(tmp_path / f"{name}.svg")
             ET.parse(tmp_path / f"{name}.svg")
 

@@ -152,7 +152,8 @@ def test_starting_from_a_model(from_biased, to_biased, data):
     if from_biased and to_biased:
         want = reference.solve_biased(dense_of(data.user_items), solved(old)[1], old.global_mean_, 0.3)
         want = reference.solve_biased(dense_of(data.user_items).T, want, old.global_mean_, 0.3)
-        assert new.item_biases_ == pytest.approx(want[:, -1], abs=0.05)  # by conjugate gradients from where it was
+        # CG, which starts from the old factors, comes near the exact solution.
+        assert new.item_biases_ == pytest.approx(want[:, -1], abs=0.05)
     with pytest.raises(ValueError, match="init has 5 factors, but this model has factors=6"):
         new.set_params(factors=6).fit(data, init=old)
 
@@ -234,7 +235,7 @@ def test_updates(model, matrix, data):
 
 
 def test_explanations(model, matrix, data):
-    model.update_users(data.user_ids, matrix)  # exactly solved, which explanations are of
+    model.update_users(data.user_ids, matrix)  # solves users exactly, as explanations do
     for user in ("u2", "u3", "u10"):
         explanation = model.explain(user, 70, n=None)
         assert explanation.total == pytest.approx(sum(part for _, part in explanation.contributions))

@@ -21,7 +21,7 @@ FIXED = struct.Struct("<8sIIQ")
 
 
 def taken_apart(model, folder):
-    """The header, as JSON has it, and the bytes behind it, of a saved model."""
+    """Saves a model; returns the header of the file, parsed, and the bytes after it."""
     path = folder / "taken apart"
     model.save(path)
     content = path.read_bytes()
@@ -226,7 +226,7 @@ for name in ("x", "y"):
         replaced(name, make)
     for make in (flat, empty, without_the_last, tall, no_columns):
         replaced(name, make)
-    replaced(name, poked(2.0, -2 if name == "y" else -1), "named")  # beside the biases of the other side stand ones
+    replaced(name, poked(2.0, -2 if name == "y" else -1), "named")  # must be 1: it multiplies a bias of the other side
 for make in (poked(np.nan), poked(np.inf), as_(np.int64), as_(np.uint8), without_the_last, tall, empty):
     replaced("seen.data", make)
 for make in (poked(-1), poked(8), poked(2**31 - 1), as_(np.float32), as_(np.uint8), without_the_last, tall, empty):
@@ -330,7 +330,7 @@ def test_subclass_is_loaded_as_what_it_was_before(tmp_path, plain):
     Mine(factors=2, iterations=1, random_state=0).fit(random_matrix((12, 8), 0.4)).save(tmp_path / "m")
     assert type(cymbals.load(tmp_path / "m")) is ALS
     content, body = taken_apart(plain, tmp_path)
-    content["facts"]["class"] = "Mine"  # as it was written earlier
+    content["facts"]["class"] = "Mine"  # earlier versions wrote the subclass
     cymbals.load(forged(tmp_path / "m", content, body))
 
 
@@ -348,7 +348,7 @@ def test_every_altered_byte_is_noticed(tmp_path, model):
                 back = cymbals.load(path, mmap=mmap)
             except cymbals.ModelFileError:
                 continue
-            # padding between arrays carries nothing: all is as it was
+            # The altered byte was in the padding between arrays, which no array uses: the model is saved as it was.
             again = tmp_path / "again"
             back.save(again)
             assert again.read_bytes() == whole

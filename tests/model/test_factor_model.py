@@ -28,7 +28,7 @@ def brute(model, users, allowed):
 
 
 def check(model, ids, scores, want):
-    """ids and scores against brute force; equal scores to rounding may swap."""
+    """Checks ids and scores against brute force. Items whose scores differ only by rounding may be exchanged."""
     rows = np.array([[-1 if i is None else int(i[1:]) for i in line] for line in ids])
     k = rows.shape[1]
     best = -np.sort(-want, axis=1)[:, :k]
@@ -108,7 +108,7 @@ def test_padding_holds_none_where_ids_are_strings(matrix):
 
 
 def test_more_places_than_items(model, matrix):
-    """The result has as many places as asked for; the work depends on the number of items."""
+    """The result has n columns, however large n is; the work depends on the number of items."""
     few, some = model.recommend(5, 100), model.recommend(5, 3_000_000)
     assert some[0].shape == some[1].shape == (3_000_000,)
     assert some[0][:100].tolist() == few[0].tolist()
@@ -178,7 +178,7 @@ def test_with_biases_ties_are_those_of_the_scores_returned():
     state = model.state_
     x, y = state.x.copy(), state.y.copy()
     x[:, :-1], y[:, :2] = 0, 0
-    y[:, -1] = rng.permutation(300) * 1e-11  # all the same beside a mean of 3
+    y[:, -1] = rng.permutation(300) * 1e-11  # rounding hides these differences, because the mean is 3
     model.replace_state(state.changed(x=x, y=y))
     for found in (model.recommend(0, 20, exclude_seen=False), model.rank_items(0, np.arange(20))):
         assert found[0].tolist() == list(range(20))

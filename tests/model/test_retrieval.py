@@ -101,10 +101,10 @@ def test_index_screen_and_plain_search_agree_on_tiny_factors(dtype, user_scale, 
 )
 def test_cosines_do_not_depend_on_lengths(dtype, scale):
     x, y = factors(20, 300, 8, dtype)
-    y = np.round(y * 8) / 8  # so that scaling down to subnormal numbers loses little
+    y = np.round(y * 8) / 8  # few digits, so that scaling down to subnormal numbers loses little
     y[5] = 0  # an item without entries has no direction
     scaled = y * np.array(scale, dtype)
-    scaled[::3] = y[::3]  # beside ordinary ones
+    scaled[::3] = y[::3]  # every third item keeps its length
     want, got = (model_of(x, f).similar_items(np.arange(300), 10) for f in (y, scaled))
     tolerance = 1e-2 if dtype == "float32" and scale < 1e-38 else 1e-5
     filled = np.isfinite(want[1])

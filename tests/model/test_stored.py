@@ -202,7 +202,7 @@ CONTENTS = {
     "zeros": bytes(4096),
     "magic only": b"cymbals\n" + b"\xff" * 99,
 }
-CHANGES = {  # to the facts and the arrays of a file
+CHANGES = {  # changes to the facts and the arrays of a file
     "no items": lambda f, a: a.pop("y"),
     "ranks differ": lambda f, a: a.update(y=a["y"][:, :2]),
     "types differ": lambda f, a: a.update(y=a["y"].astype(np.float64)),

@@ -70,7 +70,7 @@ def test_a_profile_changes_nothing(plays):
     without = cymbals.ALS(**with_profile.get_params()).fit(plays)
     assert np.array_equal(with_profile.user_factors_, without.user_factors_)
     assert not hasattr(without, "profile_")
-    assert not hasattr(with_profile.fit(plays), "profile_")  # of the fit before
+    assert not hasattr(with_profile.fit(plays), "profile_")  # the profile was of the first fit
 
 
 def test_evaluating_and_recommending(plays):

@@ -1,4 +1,4 @@
-"""Half-steps: how well rows are solved at the ends of what floats hold, and which rows are refused."""
+"""Half-steps: how accurately rows are solved, also with very large and very small numbers, and which are refused."""
 
 import numpy as np
 import pytest
@@ -63,7 +63,7 @@ def test_more_factors_than_rank_and_hardly_any_regularization(dtype, how):
         for regularization in (0.0, 1e-14, 1e-12):
             model = ALS(factors=64, regularization=regularization, iterations=6, dtype=dtype, solver=how, random_state=0)
             worst.append(max(h["loss"] for h in model.fit(pattern, compute_loss=True).history_))
-    # in float32 the directions that nothing determines drift: one fit in 240 has been seen to pass .01, and none .05
+    # In float32, directions that the data leave open drift: of 240 fits, one had a loss above 0.01, and none above 0.05.
     assert np.median(worst) < 1e-3
     assert max(worst) < (0.05 if dtype == "float32" else 1e-5)
 
@@ -178,7 +178,7 @@ def test_each_row_is_as_near_its_best_as_the_tolerance_says(largest, dtype):
     y = np.random.default_rng(0).standard_normal((200, 24)) * 0.5
     fixed, x, tolerance = y.astype(dtype), np.zeros((300, 24), dtype), 0.016
     settings = Settings(objective(), cg_tolerance=tolerance)
-    info = half_step(csr_of(matrix), fixed, x, settings, 2)  # which rotates `fixed`, and so the basis of x
+    info = half_step(csr_of(matrix), fixed, x, settings, 2)  # rotates `fixed`, and so changes the basis of x
     assert info["rows_cg"] > 0
     want = reference.solve(dense_of(matrix), fixed.astype(np.float64), "hu")
     excess, explained, left, n = excess_and_explained(matrix, fixed.astype(np.float64), x, want)
@@ -188,7 +188,7 @@ def test_each_row_is_as_near_its_best_as_the_tolerance_says(largest, dtype):
 
 
 def test_ratings_far_from_zero_are_fitted_to_what_is_left():
-    """Their level explains nearly all of the ratings: a tolerance relative to that would stop too early."""
+    """Their mean explains nearly all of the ratings. A tolerance relative to that would stop CG too early."""
     rng = np.random.default_rng(0)
     ratings = sp.random_array((300, 200), density=0.2, format="csr", rng=0)
     ratings.data[:] = 1000 + rng.standard_normal(ratings.nnz)

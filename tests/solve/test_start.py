@@ -47,7 +47,7 @@ class OnlyDlpack:
 
 
 def test_factors_are_exchanged_without_copies(tmp_path):
-    """Factors leave by the buffer protocol and DLPack, also those of a memory-mapped model; a start comes in by DLPack."""
+    """Factors can be read by the buffer protocol and DLPack, also if they are memory-mapped; a start is read by DLPack."""
     matrix = random_matrix((30, 20))
     model = cymbals.ALS(factors=4, iterations=2, random_state=0).fit(matrix)
     for factors in (model.user_factors_, model.item_factors_):

@@ -55,7 +55,7 @@ typedef enum cymbals_status {
     CYMBALS_INDEFINITE = 4, /* a row's system is not positive definite: info->failed_row tells which */
     CYMBALS_BAD_VALUE = 5,  /* a row's solution, or a matrix, is not finite */
     CYMBALS_CANCELLED = 6,  /* the progress function returned a number other than 0 */
-    CYMBALS_TOO_HEAVY = 7   /* a row's targets sum to more than its type can resolve: see info->failed_row */
+    CYMBALS_TOO_HEAVY = 7   /* the sum of a row's targets is too large for the factors' type: see failed_row */
 } cymbals_status;
 
 /* Element types. */
@@ -82,10 +82,11 @@ CYMBALS_API int32_t cymbals_simd_resolve(int32_t simd, int32_t *resolved);
 
 typedef struct cymbals_workspace cymbals_workspace;
 
-/* half_step, topk, index_topk and rank_metrics call it on the thread that called them, with the number of rows done so
- * far: once before the first row, then from time to time, each time with a larger number. With several threads the last
- * call may come before all rows are done. If it returns a number other than 0, the call ends early with
- * CYMBALS_CANCELLED; each row is then either finished or unchanged. */
+/* A progress function. half_step, topk, index_topk and rank_metrics call it on the thread that called them: once before
+ * the first row, then from time to time. `done` is the number of rows done so far, which is larger each time. With
+ * several threads, the progress function may be called for the last time before all rows are done. If it returns a
+ * number other than 0, half_step (or whichever function called it) ends early with CYMBALS_CANCELLED; each row is then
+ * either finished or unchanged. */
 typedef int32_t (*cymbals_progress)(void *context, int64_t done, int64_t total);
 
 typedef struct cymbals_workspace_options {
@@ -129,8 +130,8 @@ typedef struct cymbals_matrix {
 
 /* The objective gives each stored value r a weight a and a target b. A row x then solves
  *   (alpha0 G + sum a y y' + reg) x = sum b y,
- * where the sums run over its entries and G is the Gramian of the fixed side. With w = alpha g(r), where g is odd and
- * for r > 0 is r (LINEAR), log(1 + r / epsilon) (LOG) or 1 (BINARY):
+ * where the sums run over its entries and G is the Gramian of the fixed side. Let w = alpha g(r). For r > 0, g(r) is r
+ * (LINEAR), log(1 + r / epsilon) (LOG) or 1 (BINARY); for r < 0 it is -g(-r). Then
  *   HU        a = 1 + |w| - alpha0;  b = 1 + w for r > 0, 0 for r < 0
  *   IALS      a = b = w
  *   EXPLICIT  a = 1, b = r (alpha0 must be 0) */
@@ -145,17 +146,19 @@ typedef struct cymbals_objective {
 /* How a row is solved: by conjugate gradients (CG) or exactly, with a system as large as the row (DUAL) or as the rank
  * (PRIMAL). EXACT takes the faster of DUAL and PRIMAL for each row; SOLVER_AUTO the fastest of all three. */
 enum { CYMBALS_SOLVER_AUTO = 0, CYMBALS_CG = 1, CYMBALS_EXACT = 2, CYMBALS_DUAL = 3, CYMBALS_PRIMAL = 4 };
-/* When CG reads a 16-bit copy of a float32 fixed side: never; if the side has at least 2 MB (and, with solver CG, if
- * cg_steps is at most 8); always. */
+/* Whether CG reads a 16-bit copy of the fixed side. NEVER: no. LARGE: if the fixed side has at least 2 MB; with solver
+ * CG, cg_steps must also be at most 8. ALWAYS: yes. A float64 side is never copied. */
 enum { CYMBALS_COMPACT_NEVER = 0, CYMBALS_COMPACT_LARGE = 1, CYMBALS_COMPACT_ALWAYS = 2 };
 typedef struct cymbals_solve_options {
     size_t struct_size;
     int32_t solver;
     int32_t cg_steps;    /* CG: the number of steps. SOLVER_AUTO: the minimum, unless the residual falls below an eighth
                           * of the tolerance first. */
-    double cg_tolerance; /* SOLVER_AUTO: stop when |residual|^2 <= cg_tolerance^2 * b'z, in whitened coordinates. If the
-                          * start explains most of a row already, a residual of 12.5 * cg_tolerance times the first one
-                          * is enough, too. */
+    double cg_tolerance; /* SOLVER_AUTO: CG stops when |residual|^2 <= cg_tolerance^2 * part, in whitened coordinates z.
+                          * part is the smaller of two parts of the row's loss: b'z, which z explains, and the rest
+                          * (which has a lower limit). If the start explains most of the loss already, CG also stops
+                          * when |residual|^2 <= (12.5 * cg_tolerance)^2 times the loss that its steps have gained;
+                          * 12.5 * cg_tolerance then counts as at most 1. */
     double relaxation;   /* a row becomes start + relaxation * (solution - start); 1: the solution itself */
     int32_t compact;
     double reg;            /* regularization of every row; not read if row_reg is given */
@@ -165,19 +168,20 @@ typedef struct cymbals_solve_options {
     {sizeof(cymbals_solve_options), CYMBALS_SOLVER_AUTO, 3, 0.016, 1.0, CYMBALS_COMPACT_LARGE, 0.0, NULL}
 
 typedef struct cymbals_solve_info {
-    int64_t rows_empty, rows_cg, rows_dual, rows_primal; /* by the solver that found the solution */
+    int64_t rows_empty, rows_cg, rows_dual, rows_primal; /* rows, by the solver that found the solution */
     int64_t cg_steps;                                    /* over all rows that CG tried */
-    int64_t rows_retried;                                /* second attempts: in float64, or exactly after CG */
+    int64_t rows_retried;                                /* later attempts: in float64, or exactly after CG */
     int64_t failed_row;                                  /* the lowest row that failed; -1: none */
 } cymbals_solve_info;
 
 /* gram (n_cols x n_cols, float64) = matrix' matrix; both triangles are written. */
 CYMBALS_API int32_t cymbals_gram(cymbals_workspace *workspace, const cymbals_matrix *matrix, double *gram);
 /* Makes the basis in which a Gramian is diagonal from its eigendecomposition. `values` (f) are the eigenvalues, lowest
- * first, and row k of `vectors` (f x f) is the eigenvector of values[k]: this is the output of LAPACK's dsyevd, which
- * is column-major. The columns of `basis` (f x f) become the eigenvectors, largest eigenvalue first, each with the sign
- * that makes its largest entry positive. `spectrum` (f) becomes alpha0 times the eigenvalues, negative ones set to 0.
- * Inputs and outputs may not share memory. BAD_VALUE if an input is not finite. */
+ * first. Row k of `vectors` (f x f) is the eigenvector of values[k]. LAPACK's dsyevd writes both in this form: it
+ * stores eigenvectors as columns of a column-major matrix. The columns of `basis` (f x f) become the eigenvectors,
+ * largest eigenvalue first, each with the sign that makes its largest entry positive. `spectrum` (f) becomes alpha0
+ * times the eigenvalues, negative ones set to 0. Inputs and outputs may not share memory. BAD_VALUE if an input is not
+ * finite. */
 CYMBALS_API int32_t cymbals_basis(cymbals_workspace *workspace, int64_t f, const double *values, const double *vectors,
                                   double alpha0, double *spectrum, double *basis);
 /* matrix = matrix basis, in place; basis is n_cols x n_cols. If both sides are rotated, scores x'y stay the same. */
@@ -190,7 +194,8 @@ CYMBALS_API int32_t cymbals_half_step(cymbals_workspace *workspace, const cymbal
                                       const cymbals_objective *objective, const cymbals_matrix *fixed,
                                       const double *spectrum, cymbals_matrix *solved,
                                       const cymbals_solve_options *options, cymbals_solve_info *info);
-/* Sets *bytes to what such a half-step keeps in a workspace. indptr must be valid. */
+/* Sets *bytes to the bytes of memory that a half-step with these arguments keeps in the workspace. indptr must be
+ * valid. */
 CYMBALS_API int32_t cymbals_half_step_bytes(cymbals_workspace *workspace, const cymbals_csr *rows,
                                             const cymbals_matrix *fixed, const cymbals_solve_options *options,
                                             int64_t *bytes);
@@ -222,8 +227,8 @@ CYMBALS_API int32_t cymbals_from_triplets(cymbals_workspace *workspace, int64_t 
                                           int32_t index_type, const void *values, int32_t value_type, int64_t n_rows,
                                           int64_t n_cols, int64_t *indptr, void *indices, void *out_values);
 
-/* What is wrong with a CSR matrix. A report names the first problem of this list that occurs, with its lowest row and
- * the position of its entry. */
+/* What is wrong with a CSR matrix. A report names the first problem in this list that the matrix has, the lowest row
+ * with that problem, and the position of the entry in indices and values (for CSR_INDPTR, in indptr). */
 enum {
     CYMBALS_CSR_GOOD = 0,
     CYMBALS_CSR_INDPTR = 1,   /* indptr does not start at 0, decreases, or ends beyond n_entries */
@@ -231,7 +236,7 @@ enum {
     CYMBALS_CSR_NAN = 3,      /* a value is NaN or infinite */
     CYMBALS_CSR_UNSORTED = 4, /* the indices of a row do not strictly increase */
     CYMBALS_CSR_NEGATIVE = 5, /* a value is negative: reported if nothing above is wrong */
-    CYMBALS_CSR_ZERO = 6      /* a stored value is 0: likewise */
+    CYMBALS_CSR_ZERO = 6      /* a stored value is 0: reported if nothing above is wrong */
 };
 typedef struct cymbals_csr_report {
     int32_t problem;
@@ -288,10 +293,11 @@ enum {
     CYMBALS_LINE_REASONS = 6
 };
 /* Parses lines of n_fields whole numbers, separated by spaces or tabs. Lines end with LF or CR LF; blank lines are
- * ignored. Call it twice. With numbers null it only sets *n_lines, an upper bound of the number of lines. Then numbers
- * has room for n_fields columns of *n_lines numbers each (BAD_ARGUMENT if that is too few). *n_good becomes the number
- * of lines parsed, rejected[reason] that of lines rejected, and first_rejected[reason] the number of the first of
- * these, counted from 1; 0: none. */
+ * ignored. Call it twice. The first call, with numbers null, only sets *n_lines to an upper bound of the number of
+ * lines. For the second call, numbers must have room for n_fields columns of *n_lines numbers each; it returns
+ * BAD_ARGUMENT if *n_lines is too small. It sets *n_good to the number of lines parsed, rejected[reason] to the number
+ * of lines rejected for that reason, and first_rejected[reason] to the number of the first such line, counted from 1,
+ * or to 0 if there is none. */
 CYMBALS_API int32_t cymbals_parse_numbers(cymbals_workspace *workspace, const char *text, int64_t size,
                                           int32_t n_fields, int64_t *n_lines, int64_t *numbers, int64_t *n_good,
                                           int64_t rejected[CYMBALS_LINE_REASONS],
@@ -306,7 +312,7 @@ CYMBALS_API int32_t cymbals_parse_names(cymbals_workspace *workspace, const char
  */
 CYMBALS_API int32_t cymbals_number_ids(cymbals_workspace *workspace, int64_t n, const int64_t *ids, int64_t lowest,
                                        int64_t range, int32_t *table, int64_t *n_distinct);
-/* places[i] = table[ids[i] - lowest], or -1 if ids[i] is outside the table. */
+/* Sets places[i] to table[ids[i] - lowest], or to -1 if ids[i] is outside the table. */
 CYMBALS_API int32_t cymbals_look_up_ids(cymbals_workspace *workspace, int64_t n, const int64_t *ids, int64_t lowest,
                                         int64_t range, const int32_t *table, int32_t *places);
 
@@ -348,7 +354,7 @@ typedef struct cymbals_span {
     int64_t rows, entries;
     double flops, bytes;
     int32_t phase, thread; /* thread is -1 for a whole call */
-    int32_t n_threads;     /* of the call */
+    int32_t n_threads;     /* the threads of the call */
     int32_t reserved;
 } cymbals_span;
 /* Sums over rows of 2^length to 2^(length + 1) - 1 entries that one thread solved with one solver (CG, DUAL or PRIMAL)

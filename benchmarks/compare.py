@@ -87,7 +87,7 @@ def _table(systems, seconds, losses) -> None:
 
 
 def _summary(systems, seconds, losses) -> None:
-    """Print the ratios of whole fits, and the time that the first system needs to reach the last loss of each other one."""
+    """Compare the first system with each other one: seconds of whole fits, and seconds until the other one's final loss."""
     first = systems[0]
     elapsed = {name: np.cumsum(seconds[name], axis=1) for name in systems}
     for name in systems[1:]:
@@ -102,7 +102,7 @@ def _summary(systems, seconds, losses) -> None:
         reached = np.flatnonzero(losses[first] <= losses[name][-1])
         if reached.size:
             ratio = elapsed[name][:, -1] / elapsed[first][:, reached[0]]
-            print(f"  {first} reaches its last loss after {reached[0] + 1} iterations, in", end="")
+            print(f"  {first} reaches the final loss of {name} after {reached[0] + 1} iterations, in", end="")
             print(f" {statistics.median(ratio):.2f} times less time (rounds {ratio.min():.2f} to {ratio.max():.2f})")
 
 

@@ -30,13 +30,13 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import peers  # noqa: F401  before cmfrec loads OpenBLAS: one thread of it
+import peers  # noqa: F401  (imported before cmfrec: it limits OpenBLAS to one thread)
 import scipy.sparse as sp
 
 import cymbals
 
 RANK, MEAN, NOISE = 8, 3.5, 0.8
-# Standard deviations of each factor and of the bias. Those of the factors give x.y the standard deviation 0.7.
+# The standard deviation of each factor, and last that of the bias. With these factors, x.y has the standard deviation 0.7.
 SIGMA = np.sqrt([0.7 / np.sqrt(RANK)] * RANK + [0.5**2])
 ITERATIONS = 15
 LAMBDAS = {"plain": (2.0, 3.0, 4.0, 4.5, 5.0, 5.5, 6.0, 8.0), "scaled": (0.01, 0.02, 0.03, 0.035, 0.04, 0.045, 0.05, 0.07)}

@@ -2,8 +2,9 @@
 
     python benchmarks/hetrec.py      # reads $CYMBALS_DATA/hetrec_lastfm2k, default ../shared/data
 
-The goal is 1.01 times the loss of cymbals' exact solver after 15 iterations. Every system starts from the same factors.
-cymbals runs for 15 iterations, the others for 40; the time is that of the first iteration that reaches the goal.
+The goal is a loss of at most 1.01 times the loss of cymbals' exact solver after 15 iterations. All systems start from the
+same factors. cymbals runs for 15 iterations, the others for 40. The time of a system is the sum over its iterations up to
+the first one that reaches the goal.
 """
 
 from __future__ import annotations

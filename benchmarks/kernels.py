@@ -7,9 +7,10 @@ The limits are those of `cymbals doctor --peaks`, measured in the same run. The 
 roof) is the longer of two times: that of its 2 f multiply-adds per entry, and that of reading 2 f bytes per entry
 (bfloat16) from the L2 cache.
 
-Gathering cannot be timed alone, because the kernel computes while it gathers. So its time is a difference: a first CG step
-on rows drawn at random from 256 MB, minus a first step on rows in the L2 cache, plus the time of reading these from L2.
-Above 100 %, a part of the gathering overlaps with computing.
+Gathering cannot be timed alone, because the kernel computes while it gathers. So its time is computed from three others:
+the time of a first CG step on rows drawn at random from 256 MB of memory, minus the time of a first step on rows in the L2
+cache, plus the time of reading the rows from L2. A share above 100 % means that a part of the gathering overlaps with
+computing.
 """
 
 from __future__ import annotations

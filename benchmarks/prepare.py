@@ -1,4 +1,4 @@
-"""Compares turning raw files into a clean matrix: by cymbals, by the laboratory's pandas pipeline, and by polars.
+"""Compares cymbals, pandas and polars: each turns raw files into clean play counts, as in the laboratory.
 
     python benchmarks/prepare.py --keep /tmp/plays      # generates 24 million lines in this folder, once
 

@@ -1,10 +1,10 @@
-"""Measures what over-relaxation does to held-out NDCG@20: the fewest iterations that come near the best, with and without.
+"""Counts the iterations that a fit needs, with and without over-relaxation, until held-out NDCG@20 is close to the best.
 
     python benchmarks/relaxation.py      # data in $CYMBALS_DATA, default ../shared/data
 
 A fifth of the entries of each data set is held out. The best NDCG@20 is taken over all regularizations and numbers of
-iterations, with and without over-relaxation. Figures are means over several seeds. Each number of iterations is a fit of
-its own, because the last iteration of a fit is never over-relaxed.
+iterations, with and without over-relaxation. NDCG@20 is a mean over several seeds. Each number of iterations needs
+a separate fit, because the last iteration of a fit is never over-relaxed.
 """
 
 from __future__ import annotations

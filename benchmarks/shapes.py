@@ -1,7 +1,7 @@
 """Generates the two data sets of the benchmarks, which are called shapes, and smaller cuts of them.
 
-dense: 138k users x 27k items, 10M entries, log-normal numbers of entries from 20 up. sparse: 359k x 292k, about 17M
-entries, about 49 for each user, Zipf-distributed items. Each user prefers one of several clusters of items. Values are
+dense: 138k users x 27k items, 10M entries, log-normal numbers of entries from 20 up. sparse: 359k x 292k, 19M entries,
+about 53 for each user, Zipf-distributed items. Each user prefers one of several clusters of items. Values are
 1 + lognormal(1, 1.2), at most 500. The same seed gives the same data.
 """
 

@@ -1,4 +1,4 @@
-"""Pictures that the pages show, drawn while the pages are built: what the numbers of a model do to made-up listeners."""
+"""Draws the pictures of the pages while the pages are built. Most show how a setting changes a model of made-up data."""
 
 import ast
 import base64
@@ -23,7 +23,7 @@ CUTOFF = "ndcg@10"
 
 @cache
 def listeners():
-    """Train and validation part of 1,000 made-up listeners."""
+    """The data of 1,000 made-up listeners, split into a train and a validation part."""
     with tempfile.TemporaryDirectory() as folder:
         cymbals.datasets.synthetic.write(folder, n_listeners=1000, n_artists=600, seed=1)
         return cymbals.split.random(cymbals.audioscrobbler.load(folder), 0.2, seed=0)
@@ -34,7 +34,7 @@ def fitted(**settings):
 
 
 def scores(name, values, metric=CUTOFF, **fixed):
-    """The metric of a model for each value of one setting."""
+    """For each value of one setting, the metric of a model that is fitted with it."""
     return [cymbals.evaluate(fitted(**{name: v}, **fixed), *listeners())[metric] for v in values]
 
 
@@ -57,7 +57,7 @@ class Pair:
 
 
 class Wide:
-    """A picture that is not made smaller than it can be read."""
+    """A picture that keeps a minimum width, so that its text stays readable on a narrow screen."""
 
     def __init__(self, figure):
         self.figure = figure
@@ -67,7 +67,7 @@ class Wide:
 
 
 def image(figure):
-    """A figure as HTML."""
+    """An HTML image of a figure."""
     file = io.StringIO()
     figure.savefig(file, format="svg")
     coded = base64.b64encode(file.getvalue().encode()).decode()
@@ -76,7 +76,7 @@ def image(figure):
 
 
 def confidence():
-    """Weight of an entry against its value."""
+    """The weight of an entry by its value."""
     pair = Pair()
     counts = np.geomspace(1, 1000, 200)
     for axes, alpha in ((pair.left, 1), (pair.right, 0.01)):
@@ -91,7 +91,7 @@ def confidence():
 
 
 def alpha():
-    """What alpha does to ranking, for counts and for their logarithms."""
+    """The quality of the ranking by alpha, for counts and for logarithms of counts."""
     figure, axes = panel()
     values = np.geomspace(0.001, 100, 9)
     for confidence, color in (("linear", BLUE), ("log", ORANGE)):
@@ -103,7 +103,7 @@ def alpha():
 
 
 def regularization():
-    """Ranking of what was fitted and of what was held out."""
+    """The quality of the ranking by regularization: of the entries that were fitted, and of held-out entries."""
     pair = Pair()
     left, right = pair.left, pair.right
     train, validation = listeners()
@@ -111,7 +111,7 @@ def regularization():
     values = np.geomspace(0.01, 1000, 9)
     models = [fitted(regularization=v) for v in values]
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # which says that the model was fitted on these entries, as it should be here
+        warnings.simplefilter("ignore")  # the warning that the model was fitted on these entries: here this is intended
         fitted_ones = [cymbals.evaluate(m, nothing, train)[CUTOFF] for m in models]
     left.plot(values, fitted_ones, "o-", color=BLUE, markersize=4)
     right.plot(values, [cymbals.evaluate(m, train, validation)[CUTOFF] for m in models], "o-", color=ORANGE, markersize=4)
@@ -132,13 +132,13 @@ def nu():
             axes.plot(entries, scaled, color=color, label=f"nu = {exponent:g}")
         title = f"unobserved_weight = {unobserved:g}"
         axes.set(xscale="log", yscale="log", ylim=(0.1, 300), xlabel="entries of the user", title=title)
-    pair.left.set_ylabel("regularization (30 entries: 1)")
+    pair.left.set_ylabel("regularization, as a multiple of\nthat of a user with 30 entries", fontsize=9)
     pair.left.legend(frameon=False, fontsize=9)
     return pair
 
 
 def factors():
-    """What more factors bring, and when they stop bringing anything."""
+    """The quality of the ranking by the number of factors, with little and with more regularization."""
     figure, axes = panel()
     values = [2, 4, 8, 16, 32, 64]
     for strength, color in ((0.01, BLUE), (10.0, ORANGE)):
@@ -152,7 +152,7 @@ def factors():
 
 
 def negatives():
-    """AUC of one model by where its negatives are drawn from."""
+    """The exact AUC of a model, and the AUCs from negatives drawn from three different sets of items."""
     figure, axes = panel(height=2.4)
     train, test = listeners()
     model = fitted(regularization=5.0, alpha=0.1)
@@ -170,7 +170,7 @@ def negatives():
 
 
 def iterations():
-    """A metric after each iteration."""
+    """The quality of the ranking after each iteration, with and without over-relaxation."""
     figure, axes = panel()
     train, validation = listeners()
     for relaxation, color, name in ((1.0, BLUE, "relaxation=1"), (None, ORANGE, "relaxation=None")):
@@ -207,8 +207,8 @@ def architecture():
             arrow = FancyArrowPatch(path=curve, arrowstyle="-|>", mutation_scale=7, color=ORANGE, linewidth=0.8, alpha=0.75)
             axes.add_patch(arrow)
     base = place[layers[-1]]
-    core = "The only way to C++: arrays to pointers, GIL off, status to exception. Every folder may import it."
-    library = "libcymbals, without Python: operations, and kernels for each instruction set."
+    core = "Calls C++: turns arrays into pointers, releases the GIL, raises errors. Every folder may import it."
+    library = "libcymbals, the library in C++ without Python: operations, and kernels for each instruction set."
     below = (("_core.pyx", core), ("csrc/", library))
     for row, (name, words) in enumerate(below, 1):
         y = base - row - 0.25
@@ -222,7 +222,7 @@ def architecture():
 
 
 def _imported(folder):
-    """Names of the folders of src/cymbals that the modules of one import; what only type checkers see is left out."""
+    """The folders of src/cymbals that the modules of one folder import. Imports for type checkers are left out."""
     found = set()
     for path in folder.rglob("*.py"):
         depth = len(path.relative_to(folder).parts)
@@ -233,6 +233,7 @@ def _imported(folder):
 
 
 def _seen_when_run(node):
+    """The nodes of a syntax tree, without the bodies of `if TYPE_CHECKING:`."""
     yield node
     for child in ast.iter_child_nodes(node):
         if not (isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING"):

@@ -18,7 +18,7 @@ from ..data.csr import Csr
 from ..data.ids import listed
 from ..data.interactions import Interactions, as_interactions
 from ..metrics.errors import errors
-from ..metrics.ranking import mean_over_users, ranking
+from ..metrics.ranking import mean_of_defined, ranking
 from ..model.factor_model import FactorModel
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Metrics(Mapping[str, float]):
     def __init__(self, per_user: dict[str, NDArray[np.float64]], together: dict[str, float]) -> None:
         self.per_user = per_user
         self.n_users = int(np.sum(~np.isnan(per_user["mrr"])))
-        self._means = {name: mean_over_users(values) for name, values in per_user.items()} | together
+        self._means = {name: mean_of_defined(values) for name, values in per_user.items()} | together
 
     def __getitem__(self, name: str) -> float:
         try:

@@ -14,6 +14,7 @@ from ..base.threads import resolve
 from ..data.csr import Csr
 from ..data.ids import listed
 from ..metrics.errors import pair_scores
+from ..metrics.ranking import mean_of_defined
 from ..model.factor_model import FactorModel
 from .evaluate import Metrics, aligned
 
@@ -299,10 +300,10 @@ def popularity_bias(
     return {
         "coverage": float(np.mean(counts > 0)),
         "gini": _gini(counts),
-        "audience": _mean(audience[items]),
-        "audience_train": _mean(audience[own]),
-        "top_percent": _mean(popular[items]),
-        "top_percent_train": _mean(popular[own]),
+        "audience": mean_of_defined(audience[items]),
+        "audience_train": mean_of_defined(audience[own]),
+        "top_percent": mean_of_defined(popular[items]),
+        "top_percent_train": mean_of_defined(popular[own]),
     }
 
 
@@ -313,7 +314,3 @@ def _gini(counts: NDArray[np.int64]) -> float:
         return float("nan")
     rank = np.arange(1, n + 1)
     return float(2 * np.sum(rank * np.sort(counts)) / (n * total) - (n + 1) / n)
-
-
-def _mean(values: NDArray[Any]) -> float:
-    return float(values.mean()) if values.size else float("nan")

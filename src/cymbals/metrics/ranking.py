@@ -43,7 +43,7 @@ def ranking(
     return per_user, together
 
 
-def mean_over_users(values: NDArray[np.float64]) -> float:
-    """The mean over the users for whom a metric is defined. NaN if it is defined for none."""
+def mean_of_defined(values: NDArray[Any]) -> float:
+    """The mean of the values that are not NaN, such as a metric of users. NaN if there are none."""
     defined = values[~np.isnan(values)]
     return float(defined.mean()) if defined.size else float("nan")

@@ -15,7 +15,7 @@ from ..data.ids import Ids, one_row
 from ..data.interactions import as_interactions
 from ..metrics.errors import errors
 from ..metrics.loss import loss
-from ..metrics.ranking import mean_over_users, ranking
+from ..metrics.ranking import mean_of_defined, ranking
 from ..solve.fold_in import FixedSide
 from ..solve.half_step import LARGE, NEVER, Settings
 from ..solve.objective import Objective
@@ -115,7 +115,7 @@ class SolvingModel(FactorModel):
         if self.predicts_values:
             return -errors(users, items, test)[1]["rmse"]
         per_user, _ = ranking(users, items, rest, test, np.array([1]), n)
-        return mean_over_users(per_user["auc"])
+        return mean_of_defined(per_user["auc"])
 
     # -- rows outside a fit --------------------------------------------------------------------------------------------
 

@@ -16,7 +16,6 @@ import numpy as np
 from .._core import simd_name
 from ..base.checks import one_of
 from ..base.files import beside
-from ..base.format import cell, is_number
 from ..base.html import html_table
 from ..base.optional import frame
 from ..base.recorder import Recorder, active, current
@@ -24,6 +23,7 @@ from ..base.threads import resolve
 from .calls import PHASES, ROW_CLASS, SOLVERS, SPAN, Call, Sum
 from .doctor import measure_peaks
 from .roofline import roofline
+from .table import table_lines
 from .trace import write_trace
 
 if TYPE_CHECKING:
@@ -334,21 +334,10 @@ class Profile:
             Also give each rate as a share of this machine's peak rate. The first use measures the peak rates, which takes
             some seconds.
         """
-        seconds = max(self.seconds, 1e-9)
-        rows = [row for row in self.summary(peaks) if row["seconds"] >= 5e-4 * seconds]
-        columns = ["side", "phase", "calls", "seconds", "of_all", "thread_min", "thread_max", "rows", "entries", "cg_steps"]
-        columns += ["gflop_per_s", "gb_per_s", "flop_per_byte"] + ["of_peak_flops", "of_peak_bytes"] * peaks
-        lines = [
-            {name: _cell_text(name, row["seconds"] / seconds if name == "of_all" else row[name]) for name in columns}
-            for row in rows
-        ]
-        heads = {name: name.replace("_per_", "/").replace("_", " ") for name in columns}
-        width = {name: max(len(line[name]) for line in [heads, *lines]) for name in columns}
         out = file or sys.stdout
-        print(f"{seconds:.3f} s, {self.n_threads} threads, {self.simd}", file=out)
-        for line in [heads, *lines]:
-            cells = (line[n].ljust(width[n]) if n in ("side", "phase") else line[n].rjust(width[n]) for n in columns)
-            print("  ".join(cells).rstrip(), file=out)
+        print(f"{self.seconds:.3f} s, {self.n_threads} threads, {self.simd}", file=out)
+        for line in table_lines(self.summary(peaks), max(self.seconds, 1e-9), peaks):
+            print(line, file=out)
         if peaks:
             limits = self.peaks
             print(
@@ -389,14 +378,3 @@ class Profile:
         """
         with beside(path) as unfinished, open(unfinished, "w", encoding="utf-8") as file:
             write_trace(file, self._calls, self.n_threads)
-
-
-def _cell_text(column: str, value: Any) -> str:
-    """The text of a cell in the printed table; empty for 0 and None."""
-    if value is None or (is_number(value) and value == 0 and column != "seconds"):
-        return ""
-    if column.startswith("of_"):
-        return f"{value:.1%}"
-    if column == "seconds" or column.startswith("thread_"):
-        return f"{value:.3f}"
-    return f"{value:.1f}" if isinstance(value, float) else cell(column, value)

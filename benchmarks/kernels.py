@@ -99,7 +99,8 @@ def _shares(args) -> None:
 
         copying = _median(args.rounds, copy)[0]
         steps[n_rows] = ((five - three) / 2, one - copying)
-    # Take the higher limit of before and after. A lower one is only due to other programs, and would flatter the kernels.
+    # The limits are measured before and after the kernels; use the higher ones. Other programs can only lower a measured
+    # limit, and a limit that is too low makes the kernels look better than they are.
     fma, near, stream, gather = map(max, before, _core.measure_peaks(threads))
     print(f"f {f}, {threads} threads, {cymbals.simd()}: {fma / 1e9:.0f} G multiply-adds/s, {near / 1e9:.0f} GB/s from the")
     print(f"L2 cache, {stream / 1e9:.1f} from memory, {gather * 256 / 1e9:.1f} gathered in rows of 256 bytes\n")

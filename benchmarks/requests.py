@@ -59,7 +59,7 @@ def compare(model: cymbals.ALS, cpus: list[int], rounds: int, n: int) -> None:
         ids, scores = model.recommend(rows=row(items, values, sp.csr_array))
         return ids[0], scores[0]
 
-    def by_implicit(items, values):  # implicit's confidence is alpha times the value, that of cymbals 1 + alpha times it
+    def by_implicit(items, values):  # implicit's confidence is alpha * value; that of cymbals is 1 + alpha * value
         return peer.recommend(0, row(items, 1 + values, sp.csr_matrix), N=10, recalculate_user=True)
 
     sessions = [Session(server) for _ in cpus]

@@ -118,7 +118,8 @@ def _same(name: str, ours: tuple, theirs: tuple) -> None:
     (ids, scores), (other_ids, other_scores) = ours, theirs
     apart = np.abs(scores - other_scores) / np.abs(scores)
     assert apart.max() <= 1e-5, f"{name}: scores differ by {apart.max():.1e}"
-    # An id may only differ if another item has the same score. At the last place, that item may not be in the list.
+    # Ids may differ only where another item has the same score. At the last place, this other item can be missing from
+    # the list.
     differing = np.argwhere(ids != other_ids)
     print(f"same as {name}: scores within {apart.max():.1e}, {len(differing)} of {ids.size} ids differ", end="")
     for row, place in differing:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from cymbals import ALS, Interactions
+from cymbals import ALS, Interactions, datasets
 from cymbals.data.csr import Csr, from_scipy
 from cymbals.data.ids import Ids
 from cymbals.model.factor_model import FactorModel
@@ -211,3 +211,15 @@ def install(wheel, folder):
     python = folder / "bin" / "python"
     run(python, "-m", "pip", "install", "--quiet", wheel)
     return python
+
+
+@pytest.fixture
+def load_table(tmp_path):
+    """A function that writes a table and loads it, as .csv, or as .tsv with tabs in place of commas."""
+
+    def written(text, suffix=".csv", **options):
+        path = tmp_path / f"plays{suffix}"
+        path.write_text(text if suffix == ".csv" else text.replace(",", "\t"), encoding="utf-8", newline="")
+        return datasets.load(path, **options)
+
+    return written

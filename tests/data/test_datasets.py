@@ -83,22 +83,10 @@ def test_from_files(tmp_path, suffix):
 HEADER = "user,item,value\n"
 
 
-@pytest.fixture
-def load(tmp_path):
-    """A function that writes a table and loads it, as .csv, or as .tsv with tabs in place of commas."""
-
-    def written(text, suffix=".csv", **how):
-        path = tmp_path / f"plays{suffix}"
-        path.write_text(text if suffix == ".csv" else text.replace(",", "\t"), encoding="utf-8", newline="")
-        return datasets.load(path, **how)
-
-    return written
-
-
-def test_values_with_underscores_are_no_numbers(load):
+def test_values_with_underscores_are_no_numbers(load_table):
     for value in ("1_000", "1_0.5", "1e1_0"):
         with pytest.raises(TypeError, match=f"value must hold numbers.*row 1 holds '{value}'"):
-            load(HEADER + f"1,2,3\n4,5,{value}\n")
+            load_table(HEADER + f"1,2,3\n4,5,{value}\n")
         for wrong in (np.array([1, value], object), pd.Series([1, value])):
             with pytest.raises(TypeError, match=f"values must hold numbers.*row 1 holds '{value}'"):
                 Interactions.from_arrays([1, 2], [3, 4], wrong)
@@ -108,17 +96,17 @@ def test_values_with_underscores_are_no_numbers(load):
     assert texts.csr.data.tolist() == [10, 2.5]
 
 
-def test_ids_with_underscores_stay_texts(load, tmp_path):
-    assert load(HEADER + "1_000,2,3\n1000,2,3\n").user_ids.tolist() == ["1000", "1_000"]
+def test_ids_with_underscores_stay_texts(load_table, tmp_path):
+    assert load_table(HEADER + "1_000,2,3\n1000,2,3\n").user_ids.tolist() == ["1000", "1_000"]
     (tmp_path / "user_artist_data.txt").write_text("1 2 3\n1_000 2 3\n1 2_0 3\n1 2 3_0\n")
     raw = audioscrobbler.read(tmp_path)
     assert raw.play_rows.tolist() == [[1, 2, 3]]
     assert [(r.reason, r.lines) for r in raw.rejected] == [("not a whole number", 3)]
 
 
-def test_times_with_underscores_are_refused(load):
+def test_times_with_underscores_are_refused(load_table):
     with pytest.raises(ValueError, match="1_000"):
-        load("user,item,value,when\n1,2,3,1_000\n", time="when")
+        load_table("user,item,value,when\n1,2,3,1_000\n", time="when")
 
 
 def test_a_column_that_stands_twice_is_refused(tmp_path):

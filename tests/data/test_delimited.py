@@ -14,18 +14,6 @@ from cymbals.data.datasets import delimited
 HEADER = "user,item,value\n"
 
 
-@pytest.fixture
-def load(tmp_path):
-    """A function that writes a table and loads it, as .csv, or as .tsv with tabs in place of commas."""
-
-    def written(text, suffix=".csv", **how):
-        path = tmp_path / f"plays{suffix}"
-        path.write_text(text if suffix == ".csv" else text.replace(",", "\t"), encoding="utf-8", newline="")
-        return datasets.load(path, **how)
-
-    return written
-
-
 def events(data):
     """(user, item, value) of each entry."""
     coo = data.user_items.tocoo()
@@ -35,46 +23,46 @@ def events(data):
 @pytest.mark.parametrize("suffix", [".csv", ".tsv"])
 @pytest.mark.parametrize("row", ["1,2,3,4", "1,2,3,", "1,2", "1", "1,2,3,4,5", '"1,2,3"', '""'])
 @pytest.mark.parametrize("line", [2, 3, 4])
-def test_a_row_too_long_or_too_short_is_left_out_and_counted(load, suffix, row, line):
+def test_a_row_too_long_or_too_short_is_left_out_and_counted(load_table, suffix, row, line):
     good = ["5,6,7", "8,9,1"]
     lines = [*good[: line - 2], row, *good[line - 2 :]]
     with pytest.warns(UserWarning, match=rf"plays{suffix}: 1 row rejected .* header, 3: line {line}$"):
-        data = load(HEADER + "\n".join(lines) + "\n", suffix)
+        data = load_table(HEADER + "\n".join(lines) + "\n", suffix)
     assert events(data) == [(5, 6, 7), (8, 9, 1)]
     assert data.report == {"rows": 2, "pairs": 2, "lines_rejected": 1}
 
 
-def test_a_trailing_comma_shifts_nothing_where_rows_count_1(load):
+def test_a_trailing_comma_shifts_nothing_where_rows_count_1(load_table):
     with pytest.warns(UserWarning, match="line 2$"):
-        data = load("user,item\n1,2,\n3,4\n", value=None)
+        data = load_table("user,item\n1,2,\n3,4\n", value=None)
     assert events(data) == [(3, 4, 1)]
 
 
-def test_no_row_left_is_an_error(load):
+def test_no_row_left_is_an_error(load_table):
     with pytest.raises(ValueError, match=r"none of the 2 rows has as many .* 3 \(user, item, value\); line 2 has 4\."):
-        load(HEADER + "1,2,3,4\n5,6,7,8\n")
+        load_table(HEADER + "1,2,3,4\n5,6,7,8\n")
     with pytest.raises(ValueError, match="none of the 1 rows"):
-        load("user,item,value\n1,2\n")
+        load_table("user,item,value\n1,2\n")
 
 
-def test_an_empty_field_is_an_error_not_a_rejection(load):
+def test_an_empty_field_is_an_error_not_a_rejection(load_table):
     with pytest.raises(ValueError, match="'value', row 1 holds nan"):
-        load(HEADER + "1,2,3\n4,5,\n")
+        load_table(HEADER + "1,2,3\n4,5,\n")
     with pytest.raises(ValueError, match=r"'value', row 1 holds nan"), pytest.warns(UserWarning, match="line 2"):
-        load(HEADER + "1,2\n1,2,3\n4,5,\n")
+        load_table(HEADER + "1,2\n1,2,3\n4,5,\n")
     with pytest.raises(ValueError, match="item: row 0 has no id"):
-        load(HEADER + "1,,3\n")
+        load_table(HEADER + "1,,3\n")
 
 
-def test_an_empty_last_column_is_no_short_row(load):
-    data = load("user,item,value,comment\n1,2,3,\n4,5,6,fine\n7,8,9,\n")
+def test_an_empty_last_column_is_no_short_row(load_table):
+    data = load_table("user,item,value,comment\n1,2,3,\n4,5,6,fine\n7,8,9,\n")
     assert events(data) == [(1, 2, 3), (4, 5, 6), (7, 8, 9)]
     assert data.report["lines_rejected"] == 0
 
 
-def test_separators_at_the_end_of_every_line(load):
+def test_separators_at_the_end_of_every_line(load_table):
     for suffix in (".csv", ".tsv"):
-        data = load("user,item,value,\n1,2,3,\n4,5,6,\n", suffix)
+        data = load_table("user,item,value,\n1,2,3,\n4,5,6,\n", suffix)
         assert events(data) == [(1, 2, 3), (4, 5, 6)]
         assert data.report["lines_rejected"] == 0
 
@@ -82,7 +70,7 @@ def test_separators_at_the_end_of_every_line(load):
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
 @pytest.mark.parametrize("suffix", [".csv", ".tsv"])
-def test_lines_are_numbered_as_an_editor_does(load, end, mark, suffix):
+def test_lines_are_numbered_as_an_editor_does(load_table, end, mark, suffix):
     lines = [
         "",
         "user,item,value",
@@ -98,39 +86,40 @@ def test_lines_are_numbered_as_an_editor_does(load, end, mark, suffix):
     ]
     text = mark + end.join(lines)
     with pytest.warns(UserWarning, match="4 rows rejected") as caught:
-        data = load(text.replace("\n", end) if end == "\n" else text, suffix)
+        data = load_table(text.replace("\n", end) if end == "\n" else text, suffix)
     assert str(caught[0].message).endswith(": lines 6, 7, 13, 15")
     comma = "w,w" if suffix == ".csv" else "w\tw"
     assert events(data) == [("a\nb", "x", 1), ("f", comma, 3), ("h", "v", 4)]
     assert data.report["lines_rejected"] == 4
 
 
-def test_five_lines_are_named_and_the_others_counted(load):
-    text = HEADER + "".join(f"{i},{i},1{',' * (i % 2)}\n" for i in range(40))
+def test_five_lines_are_named_and_the_others_counted(tmp_path):
+    path = tmp_path / "plays.csv"
+    path.write_text(HEADER + "".join(f"{i},{i},1{',' * (i % 2)}\n" for i in range(40)))
     with pytest.warns(UserWarning, match="20 rows rejected.*: lines 3, 5, 7, 9, 11 and 15 more$") as caught:
-        data = load(text)
+        data = datasets.load(path)
     assert data.nnz == 20
     assert caught[0].filename == __file__  # whoever called datasets.load
 
 
-def test_quotes_that_do_not_close_are_an_error(load):
+def test_quotes_that_do_not_close_are_an_error(load_table):
     with pytest.raises(ValueError, match="row that starts on line 4"):
-        load(HEADER + '1,2,3\n4,5,6,7\n8,"9,1\n1,1,1\n2,2,2\n')
+        load_table(HEADER + '1,2,3\n4,5,6,7\n8,"9,1\n1,1,1\n2,2,2\n')
     with pytest.raises(ValueError, match="row that starts on line 3"):
-        load(HEADER + '1,2,3\n8,9,"1\n1,1,1\n')
+        load_table(HEADER + '1,2,3\n8,9,"1\n1,1,1\n')
 
 
-def test_a_long_field_is_read_where_another_row_is_rejected(load):
+def test_a_long_field_is_read_where_another_row_is_rejected(load_table):
     long = "x" * 200_000  # beyond the csv module's limit
     before = csv.field_size_limit()
     with pytest.warns(UserWarning, match="line 3$"):
-        assert load(f"{HEADER}{long},1,1\na,1\n").user_ids.tolist() == [long]
+        assert load_table(f"{HEADER}{long},1,1\na,1\n").user_ids.tolist() == [long]
     assert csv.field_size_limit() == before
 
 
-def test_a_warning_made_an_error_stays_a_warning(load):
+def test_a_warning_made_an_error_stays_a_warning(load_table):
     with pytest.raises(UserWarning, match="line 2"):  # as the tests' filter has it
-        load(HEADER + "1,2,3,4\n1,2,3\n")
+        load_table(HEADER + "1,2,3,4\n1,2,3\n")
 
 
 @settings(max_examples=300, deadline=None)

@@ -206,10 +206,13 @@ def _is_number(value: Any) -> bool:
     return not (isinstance(value, (str, bytes)) and "_" in str(value))
 
 
-def from_scipy(name: str, matrix: Any, n_threads: int) -> Csr:
-    """A checked Csr from any scipy sparse matrix or array. It shares memory only with immutable ``bytes`` objects."""
+def from_scipy(name: str, matrix: Any, n_threads: int, accepted: str = "a scipy sparse matrix or array") -> Csr:
+    """A checked Csr from any scipy sparse matrix or array. It shares memory only with immutable ``bytes`` objects.
+
+    If `matrix` is of another type, the error says that the argument `name` must be `accepted`.
+    """
     if not sp.issparse(matrix):
-        raise TypeError(f"{name} must be a scipy sparse matrix or array; got {type(matrix).__name__}{_instead(matrix)}")
+        raise TypeError(f"{name} must be {accepted}; got {type(matrix).__name__}{_instead(matrix)}")
     if matrix.ndim == 1:
         matrix = matrix.reshape((1, -1))
     if matrix.ndim != 2:

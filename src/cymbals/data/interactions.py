@@ -395,10 +395,7 @@ def as_interactions(name: str, data: Any, n_threads: int) -> Interactions:
     """`data` itself if it is Interactions; Interactions without ids if it is a sparse matrix."""
     if isinstance(data, Interactions):
         return data
-    try:
-        csr = from_scipy(name, data, n_threads)
-    except TypeError as error:
-        raise TypeError(str(error).replace("must be a scipy", "must be Interactions or a scipy", 1)) from None
+    csr = from_scipy(name, data, n_threads, "Interactions or a scipy sparse matrix or array")
     return Interactions(csr, Ids("user", csr.shape[0]), Ids("item", csr.shape[1]))
 
 

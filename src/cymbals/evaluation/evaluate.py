@@ -164,12 +164,14 @@ def _warn_of_fitted(fitted: Csr | None, train: Csr, test: Csr, rows: NDArray[np.
     if fitted is None or fitted is train:  # entries that are in train are not counted below: nothing to warn about
         return
     users, items = test.row_numbers(), test.indices
+    known = fitted.holds(users if rows is None else rows[users], items)
+    if not known.any():  # the usual case, which needs no second search
+        return
     counts = (test.data > 0) & ~train.holds(users, items)
-    users, items = users[counts], items[counts]
-    known = np.count_nonzero(fitted.holds(users if rows is None else rows[users], items))
-    if known > 0.01 * users.size:
+    n_known, n_counts = np.count_nonzero(known & counts), np.count_nonzero(counts)
+    if n_known > 0.01 * n_counts:
         warnings.warn(
-            f"the model was fitted on {known:,} of the {users.size:,} held-out entries, so these metrics are too good: "
+            f"the model was fitted on {n_known:,} of the {n_counts:,} held-out entries, so these metrics are too good: "
             "fit it on the train part alone",
             stacklevel=3,
         )

@@ -28,8 +28,7 @@ from .solving_model import SolvingModel, entries_of, settings_of, transformed
 from .state import FitRecord, State
 
 _OVER_RELAXED = Schedule(second=1.3, growth=0.1, maximum=1.8)  # the default for solver "auto" only
-
-_LARGE_RANK = 1024
+_LARGE_RANK = 1024  # from here on, `fit` warns about more factors than the matrix can use
 
 
 class _Arguments(NamedTuple):

@@ -115,7 +115,7 @@ def test_the_command_line_tells(tmp_path):
     assert fitted.exit_code == 0
     assert "loaded 30 rows, 30 distinct pairs, 6 users, 5 items, 2 lines rejected\n" in fitted.stderr
     assert (
-        f"cymbals: {path}: 2 rows rejected for having more or fewer fields than the header, 3: lines 2, 33\n"
+        f"cymbals: {path}: 2 rows rejected for having more or fewer than the header's 3 fields: lines 2, 33\n"
         in fitted.stderr
     )
     shown = CliRunner().invoke(cli, ["describe", str(path), "--json"])

@@ -76,7 +76,7 @@ def beside(path: str | os.PathLike[str]) -> Iterator[Path]:
 def _new_part_file(target: Path) -> Iterator[tuple[Path, int]]:
     """Yields the path and the descriptor of a new part file, which is locked."""
     # The part file of a new target gets the permissions of any new file: 0o666 without the bits of the umask. If the target
-    # exists, only its owner may read the part file until `_copy_access` gives it the permissions of the target.
+    # exists, only the user who writes the part file may read it, until `_copy_access` copies the target's permissions.
     mode = 0o600 if target.exists() else 0o666
     while True:
         part = target.with_name(f"{_part_prefix(target)}{secrets.token_hex(8)}.part")
@@ -122,8 +122,9 @@ def _copy_access(target: Path, file: int) -> None:
     """Gives a finished part file the owner, the group and the permissions of the file that it replaces.
 
     Only root can set another owner. If another user writes, the new file belongs to that user, and it gets the old group if
-    the user is in that group. If not, the new file keeps the user's own group. Its group and all others then get only the
-    permissions that both had before. They get none if the old file had an access control list.
+    the user is in that group. If not, the new file keeps the user's own group. In this case the group and all other
+    users get only those permissions that the old file gave both to its group and to all others. If the old file had an
+    access control list, they get no permissions.
     """
     try:
         old = target.stat()

@@ -17,7 +17,7 @@ from ..base.checks import plain
 from ..base.optional import optional
 from .journal import Trial, key_of
 
-_ATTEMPTS = 20  # limit of draws until a proposal is new; a small space may have no new one
+_ATTEMPTS = 20  # at most this many proposals are drawn to find one that is new; a small space may have no new one
 
 
 def default_space(fixed: Mapping[str, Any]) -> dict[str, Any]:
@@ -78,7 +78,8 @@ class Task(NamedTuple):
 
     claim: str  # the text to lock in the journal, so that no other process does this task
     number: int  # of the proposal; -1 if the setting is known beforehand
-    choose: Callable[[dict[str, Trial]], dict[str, Any] | None]  # from the trials so far; None if nothing is left to do
+    # takes the trials so far, and returns the setting to try, or None if nothing is left to do
+    choose: Callable[[dict[str, Trial]], dict[str, Any] | None]
 
 
 @dataclass(frozen=True)

@@ -97,7 +97,10 @@ def elapsed(moment: Any, times: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def span(name: str, value: Any, times: NDArray[Any]) -> float:
-    """A caller's time span, above 0, in the unit of `times`; for dates it is a timedelta, returned in nanoseconds."""
+    """Check a caller's time span, which must be above 0, and convert it to a number in the unit of `times`.
+
+    If the times are dates, the caller gives a timedelta, and the result is in nanoseconds.
+    """
     if times.dtype != _DATES:
         return real_number(name, value, open_end=True)
     if not isinstance(value, (np.timedelta64, timedelta)):

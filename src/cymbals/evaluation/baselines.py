@@ -57,7 +57,7 @@ class Popularity(FactorModel):
 class Random(FactorModel):
     """A baseline that recommends random items, different ones to each user. Its factors are random numbers.
 
-    Use it to check an evaluation: its AUC must be near 1/2, apart from chance.
+    Use it to check an evaluation: the AUC of this baseline must be 1/2, up to random deviations.
 
     Parameters
     ----------

@@ -20,7 +20,9 @@ from .evaluate import Metrics, aligned
 
 NEGATIVES = ("unseen", "catalogue", "train")
 _DRAWS = 1000  # bootstrap samples of all users
-_ROUNDS = 12  # rounds of drawing refused items again, before choosing from a list of the allowed items
+# A negative is drawn from all items at most this many times, until an item is allowed. After that, it is chosen from a list
+# of the allowed items.
+_ROUNDS = 12
 
 
 def sampled_auc(
@@ -280,10 +282,10 @@ def popularity_bias(
         * "coverage": share of the catalogue that is recommended to at least one user.
         * "gini": Gini coefficient of the number of times each item is recommended. 0: all items equally often, 1: a single
           item always.
-        * "audience": mean number of users of a recommended item. "audience_train": the same for these users' entries in
-          train.
+        * "audience": mean number of users of a recommended item. "audience_train": mean number of users of the
+          items that these users have in train.
         * "top_percent": share of the recommendations that are among the most popular 1 % of the items.
-          "top_percent_train": the same for these users' entries in train.
+          "top_percent_train": the share of these users' entries in train that are for such items.
     """
     threads, model = resolve(n_threads), instance("model", model, FactorModel).snapshot()
     seen = aligned("train", train, model, threads)

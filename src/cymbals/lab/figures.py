@@ -268,7 +268,7 @@ def _cumulative(axes: Axes, rising: NDArray[np.float64]) -> str:
         axes.axvline(value, color=GREY, linewidth=0.8, linestyle=":")
         axes.plot([value], [percentile / 100], "o", color=BLUE, markersize=3.5)
         place = _on_axis(axes, np.array([values[0], value, values[-1]]))[1] if values.size > 1 else 0.0
-        ha, va, gap = ("left", "top", 5) if place < 0.7 else ("right", "bottom", -5)  # so that the text ends inside
+        ha, va, gap = ("left", "top", 5) if place < 0.7 else ("right", "bottom", -5)  # keeps the text inside the axes
         axes.annotate(
             marks[-1],
             (value, percentile / 100),

@@ -54,8 +54,8 @@ class Table:
     """A table with its caption.
 
     The cells of the column `bars` also get bars; the largest number has the longest bar. Numbers in the columns `settings`
-    are written with three digits each. Other numbers are written alike if they measure the same thing, such as with the
-    same number of decimals. These are the numbers of a row if `by_row` is True, and the numbers of a column otherwise.
+    are written with three digits each. `written` formats the other numbers of a column together, so that they get the same
+    number of decimals if their sizes are similar. If `by_row` is True, it formats the numbers of a row together instead.
     """
 
     kind: ClassVar[str] = "table"
@@ -156,8 +156,9 @@ class Section:
 def written(column: str, values: Sequence[Any]) -> list[str]:
     """The texts of a column's cells.
 
-    Fractions of similar size have the same number of decimals, so many that the largest has at most five digits. If their
-    sizes differ widely, each fraction has three digits. Counts keep all their digits.
+    Fractions of similar size have the same number of decimals. This number is chosen so that the largest fraction has at
+    most five digits, or no decimals. If their sizes differ widely, each fraction has three digits. Counts keep all their
+    digits.
     """
     if column.startswith("p,"):
         return [p_value(v) for v in values]
@@ -189,7 +190,7 @@ def three_digits(value: Any) -> str:
 
 
 def p_value(value: float) -> str:
-    """A p-value in two digits, or the bound that it is below."""
+    """A p-value: with two digits, with one digit if it is below 0.001, or "< 1e-99" for an even smaller one."""
     if value != value:
         return "–"
     return "< 1e-99" if value < 1e-99 else f"{value:.1g}" if value < 1e-3 else f"{value:.2g}"

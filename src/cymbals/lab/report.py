@@ -162,7 +162,10 @@ class _Steps:
 
 
 def _peak_memory() -> int:
-    """The most bytes that this process has had in memory. On Linux, `ru_maxrss` may count the parent: /proc does not."""
+    """The most bytes that this process has had in memory.
+
+    On Linux this reads /proc, because `ru_maxrss` can include the peak memory of the parent process there.
+    """
     try:
         status = Path("/proc/self/status").read_text()
         return 1024 * int(status.split("VmHWM:")[1].split()[0])

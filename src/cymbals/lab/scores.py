@@ -69,7 +69,7 @@ def glance(data: Interactions, found: SearchResult, metrics: Mapping[str, Metric
         tiles.append(Tile("recall@10", percent(als["recall@10"]), f"popularity {percent(popular['recall@10'])}"))
         sentences.append(
             f"The model's ten best recommendations for a user hold {percent(als['recall@10'])} of that user's held-out "
-            f"items (recall@10). The ten most popular items that the user does not have yet hold "
+            f"items (recall@10). For the ten most popular items that are new to the user, recall@10 is "
             f"{percent(popular['recall@10'])}."
         )
     best, tried = settings(found.best_params_), len(found.trials)
@@ -99,8 +99,8 @@ def validated(v: Validated) -> Section:
     als = v.metrics["ALS"]
     text = (
         f"{v.test.nnz:,} of {v.train.nnz + v.test.nnz:,} entries, drawn at random, were held out. "
-        f"{als.n_users:,} users with held-out entries were scored. For each of them, all items that the user does not have "
-        "in train compete. The last two columns are a 95 % bootstrap confidence interval over users, for ALS."
+        f"{als.n_users:,} users with held-out entries were scored. For each of these users, all items that are not in the "
+        "user's train part were ranked. The last two columns are a 95 % bootstrap confidence interval over users, for ALS."
     )
     parts: list[str | Row] = [text]
     ranking, paired, sampled = _ranking(v), _paired(v), _sampled(v)

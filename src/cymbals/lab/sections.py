@@ -57,7 +57,7 @@ def _as_found(description: Description, given: RawEvents) -> list[str | Row]:
 def _overview(description: Description, without: Sequence[str] = ()) -> Table:
     """A table of counts. A count of zero is left out unless it is in `_ALWAYS`."""
     facts = description.tables["overview"].assign(what=description.tables["overview"]["what"].str.replace("_", " "))
-    # facts that are shown elsewhere; the number of rows is, if it equals the number of pairs
+    # facts to leave out, because the page shows them elsewhere; "rows" only if it equals the number of pairs
     said = [*without, *(["rows"] if description.data.report.get("rows") == description.data.nnz else [])]
     kept = facts["what"].isin(_ALWAYS) | (facts["value"] != 0) & ~facts["what"].isin(said)
     return Table("overview", facts[kept])

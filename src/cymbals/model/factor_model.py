@@ -31,9 +31,9 @@ class NotFittedError(ValueError, AttributeError):
 
 @dataclass(frozen=True)
 class _Queries:
-    """The users of one call of `recommend`. `factors` and `seen` take an array of positions among them."""
+    """The users of one call of `recommend`. The functions `factors` and `seen` take an array of positions in this list."""
 
-    one: bool  # whether the caller passed a single user, and gets lists without a dimension for users
+    one: bool  # whether the caller passed a single user; the results then have shape (n,), not (m, n)
     history: NDArray[np.int64]  # the number of entries of each user
     factors: Callable[[NDArray[np.int64]], NDArray[Any]]
     seen: Callable[[NDArray[np.int64]], Csr]
@@ -66,7 +66,7 @@ class FactorModel:
         return self._state
 
     def replace_state(self, state: State | None, *, only_if: State | EllipsisType | None = ...) -> None:
-        """Replace the model's state. With `only_if`, replace it only if that is still the model's state."""
+        """Replace the model's state. With `only_if`, replace it only if the model's state is still `only_if`."""
         with self._writing:
             if only_if is ... or self._state is only_if:
                 self._state = state
@@ -262,7 +262,7 @@ class FactorModel:
                 "this model was saved without interactions, so it does not know which items users have seen: pass "
                 "exclude_seen=False, or rows"
             )
-        # Without interactions, no user counts as a user without history.
+        # If the model has no interactions, the histories are unknown: every user is treated as one with history.
         history = np.ones(at.size, np.int64) if seen is None else np.diff(seen.indptr)[at]
 
         def seen_by(block: NDArray[np.int64]) -> Csr:

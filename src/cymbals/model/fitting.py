@@ -43,7 +43,10 @@ class Publisher:
         self.model.replace_state(self.published)
 
     def publish_copy(self, fit: FitState) -> None:
-        """Make a copy of `fit` the state of the model. Callbacks may retain its arrays while the fit changes its own."""
+        """Make a copy of `fit` the state of the model.
+
+        A callback may keep the arrays of the copy, while the fit goes on and changes the arrays of `fit`.
+        """
         with phase("keep"):
             self.publish(fit.copied())
 

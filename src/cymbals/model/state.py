@@ -82,8 +82,8 @@ class State:
     def scored_items(self) -> NDArray[Any]:
         """The items' rows for scoring: `y`, or [y, 1, mean + b_i] with biases.
 
-        The mean is a part of these rows. If it were added to the scores after ranking, rounding could make different scores
-        equal, in the wrong order.
+        The mean is a part of these rows. If it were added to the scores after ranking, rounding could make two scores
+        equal. Items with equal scores must be in the order of their rows, and these two might not be.
         """
         if self.mean is None:
             return self.y

@@ -37,7 +37,10 @@ def write(path: str | os.PathLike[str], state: State, params: dict[str, Any], in
 
 
 def read(path: str | os.PathLike[str], mmap: bool, classes: tuple[str, ...]) -> State:
-    """Read the state from a file with a model of one of `classes`. Raises ModelFileError if `write` did not write it."""
+    """Read the state from a model file. The class named in the file must be one of `classes`.
+
+    Raises ModelFileError if `write` did not write the file.
+    """
     facts, arrays = container.read(path, mmap=mmap)
     with container.refusing(path):
         return replace(_stored_state(facts, arrays), fit=_stored_record(facts, classes))

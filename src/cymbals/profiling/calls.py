@@ -10,12 +10,16 @@ from numpy.typing import NDArray
 
 
 def _struct(**fields: str) -> np.dtype[Any]:
-    """The dtype of a C struct. Each argument is a type, with the names of the struct's next fields of this type."""
+    """The dtype of a C struct.
+
+    Each keyword is a type, and its value has the names of the fields of this type. The arguments have the order of the
+    fields in the struct.
+    """
     return np.dtype([(name, kind) for kind, names in fields.items() for name in names.split()], align=True)
 
 
 # Copies of definitions in cymbals.h: the structs cymbals_span and cymbals_row_class, the phases, and the recorded solvers.
-# tests/test_abi.py checks that both are equal.
+# tests/test_abi.py checks that the copies equal the definitions.
 SPAN = _struct(i8="begin end rows entries", f8="flops bytes", i4="phase thread n_threads reserved")
 ROW_CLASS = _struct(
     i4="thread solver length",

@@ -168,10 +168,10 @@ class Profile:
         return self._peaks
 
     def _rows(self, by: tuple[str, ...], peaks: bool) -> list[dict[str, Any]]:
-        """One dict for each phase, in the order in which the phases ran.
+        """One dict for each phase and each combination of the values of the attributes `by`.
 
-        `by` names attributes of the calls, such as "side". A phase has one dict for each combination of their values. The
-        last dict, "rest", has the time that no call or block has measured.
+        `by` names attributes of the calls, such as "side". The dicts have the order in which the phases ran. The last dict,
+        "rest", has the time that no call or block has measured.
         """
         limits = self.peaks if peaks else None
         sums: dict[tuple[Any, ...], Sum] = {}

@@ -62,7 +62,7 @@ def roofline(phases: list[dict[str, Any]], peaks: dict[str, float]) -> Figure:
 
 
 def _name_points(axes: Axes, phases: list[dict[str, Any]]) -> None:
-    """Write the name of its phase next to each point, alternately to the right and to the left.
+    """Write next to each point the name of the point's phase, alternately to the right and to the left.
 
     A name that would cover the name below it is moved up.
     """

@@ -37,8 +37,9 @@ class FixedSide:
         solved = np.zeros((rows.shape[0], self.rotated.shape[1]), self.rotated.dtype)
         rows = subtract_offsets(rows, self.offsets)
         objective = settings.objective
-        # `_solve_one` reads only the factors of the items in its row. Without unobserved weight and without regularization,
-        # the diagonal D of csrc/whiten.h depends on the longest row of the fixed side. Only `solve_rows` reads all rows.
+        # `_solve_one` reads only those rows of the fixed side for which the row to solve has an entry. Without unobserved
+        # weight and regularization, this is too little: the diagonal D of csrc/whiten.h then depends on the longest of all
+        # rows of the fixed side. `solve_rows` reads them all.
         if rows.shape[0] == 1 and (objective.unobserved_weight > 0 or objective.regularization > 0):
             self._solve_one(rows, solved[0], settings, n_threads)
         else:

@@ -19,7 +19,8 @@ from .basis import eigenbasis, gramian
 from .objective import Objective
 
 SOLVERS = {"auto": 0, "cg": 1, "exact": 2, "dual": 3, "primal": 4}
-# When conjugate gradients read a 16-bit copy of the fixed side: never, if the fixed side is large, or always.
+# When conjugate gradients read a 16-bit copy of a float32 fixed side. NEVER: not at all. LARGE: only if the fixed side is
+# large, and not with more than 8 steps of solver "cg". ALWAYS: without these two conditions.
 NEVER, LARGE, ALWAYS = range(3)
 # Solver "auto" stops the conjugate gradients of a row once |residual|^2 <= CG_TOLERANCE^2 b'z, in whitened coordinates,
 # where b is the right-hand side and z the current solution. b'z is the amount by which the row's solution lowers its loss.
@@ -119,7 +120,10 @@ def without_biases(fixed: NDArray[Any], mean: float | None) -> tuple[NDArray[Any
 
 
 def subtract_offsets(rows: Csr, offsets: NDArray[Any] | None) -> Csr:
-    """`rows` with the offset of its column subtracted from each value. If a value overflows, the kernels refuse it."""
+    """A copy of `rows` in which the offset of a value's column is subtracted from the value.
+
+    Without offsets, this returns `rows` itself. If a value overflows, the kernels refuse it.
+    """
     if offsets is None:
         return rows
     with np.errstate(over="ignore", invalid="ignore"):

@@ -93,7 +93,8 @@ class Objective:
             raise ValueError(
                 f"confidence returned {out[bad[0]]} for the value {values[bad[0]]}; it must be finite and keep the sign"
             )
-        # The sign tells the kernels whether a user likes an item. A confidence of 0 would lose it, so 0 becomes tiny.
+        # The sign tells the kernels whether a user likes an item. A confidence of 0 would lose the sign of the value. So it
+        # becomes the smallest normal number, with this sign.
         least = np.finfo(values.dtype).tiny
         return np.where(values == 0, out, np.copysign(np.maximum(np.abs(out), least), values))
 

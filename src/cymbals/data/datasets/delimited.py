@@ -94,12 +94,13 @@ def _warn_of_rejected(path: str, header: list[str], ragged: list[_Ragged], all_o
     if all_of_them:
         first = ragged[0]
         raise ValueError(
-            f"none of the {len(ragged):,} rows has as many fields as the header, {len(header)} ({', '.join(header)}); "
-            f"line {first.first_line} has {first.n_fields}. The header must have a name for each field"
+            f"the header has {len(header)} fields ({', '.join(header)}), but none of the {len(ragged):,} rows has that "
+            f"many; line {first.first_line} has {first.n_fields} instead of {len(header)}. The header must have a name for "
+            "each field"
         )
     rows, lines = ("row", "line") if len(ragged) == 1 else ("rows", "lines")
     warnings.warn(
-        f"{path}: {len(ragged):,} {rows} rejected for having more or fewer fields than the header, {len(header)}: "
+        f"{path}: {len(ragged):,} {rows} rejected for having more or fewer than the header's {len(header)} fields: "
         f"{lines} {first_few([row.first_line for row in ragged])}",
         stacklevel=6,  # the caller of datasets.load
     )

@@ -55,7 +55,10 @@ class BuildExt(build_ext):
             self.split_debug(Path(self.get_ext_fullpath(ext.name)), Path(os.environ["CYMBALS_DEBUG_DIR"]))
 
     def split_debug(self, library, folder):
-        """Function names stay in the library. gdb and perf look for the rest next to it, or where the user tells them."""
+        """Moves the debug information to a file in `folder`. The library keeps the names of functions.
+
+        gdb and perf look for that file next to the library, or where the user tells them.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         debug = folder / f"{library.name}.debug"
         self.spawn(["objcopy", "--only-keep-debug", str(library), str(debug)])

@@ -8,7 +8,8 @@
 namespace cymbals {
 namespace {
 
-// Lower numbers are worse. Negative and zero values are no errors, so they come last.
+// A problem with a lower number is worse. Negative and zero values are allowed, so their problems have the highest
+// numbers.
 struct Finding {
     int64_t row = INT64_MAX, position = -1;
     int32_t problem = CYMBALS_CSR_GOOD;

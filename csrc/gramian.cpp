@@ -19,8 +19,10 @@ constexpr int64_t kPartElements = 64 * 1024;             // size of a panel, whi
 struct Cut {
     int64_t f, padded;          // the rank; the rank rounded up to whole vectors
     int64_t most_rows, panels;  // the most rows of a panel of the result; the number of panels
-    int64_t blocks, segments;   // blocks of rows of the matrix; segments, each of several blocks, that have a sum
-    int64_t in_place;           // the first rows, of which `padded` elements can be read; the others are copied
+    int64_t blocks, segments;   // number of blocks of rows; number of segments: several blocks that have one sum
+    // The number of rows at the beginning that are read in place, because `padded` elements of each can be read. Later
+    // rows are copied.
+    int64_t in_place;
 
     Cut(const cymbals_matrix &y, int64_t pad) {
         f = y.n_cols, padded = round_up(f, pad);

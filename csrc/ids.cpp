@@ -1,5 +1,5 @@
-// Numbers ids by their position among the distinct ones. A table over the range of the ids replaces sorting: it takes
-// two passes over them.
+// Gives each id a number: its position among the distinct ids. A table over the range of the ids replaces sorting: it
+// takes two passes over the ids.
 
 #include <algorithm>
 #include <atomic>

@@ -102,9 +102,9 @@ void Evaluation<T>::score_positives(const T *user, Scratch<T> &scratch, Ranking<
     std::sort(ranking.value, ranking.value + ranking.n_positive, std::greater<T>());
 }
 
-// Adds the scores of the tile that begins with item `begin` to the counts of user u. The scores of train items are set
-// to NaN before the best items are found, and the scores of positives before negatives are counted, because every
-// comparison with NaN is false.
+// Adds the scores of the tile that begins with item `begin` to the counts of user u. Before the best items are
+// found, the scores of train items are set to NaN. Before negatives are counted, the scores of positives are set to NaN
+// too. Every comparison with NaN is false, so these items are neither found nor counted.
 template <class T>
 void Evaluation<T>::meet(int64_t u, int64_t begin, T *scores, Ranking<T> &ranking) const {
     const int64_t n = std::min(kItems, items.n_rows - begin), end = begin + n;

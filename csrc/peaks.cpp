@@ -10,7 +10,7 @@
 namespace cymbals {
 namespace {
 
-constexpr int64_t kBytes = 256 * 1024 * 1024;  // that all threads read together: larger than any cache
+constexpr int64_t kBytes = 256 * 1024 * 1024;  // bytes that all threads read together; more than any cache holds
 constexpr int64_t kColumns = 64;
 constexpr int64_t kNearColumns = 1024, kNearRows = 64, kNearRounds = 500;  // 256 kB: larger than any first-level cache
 constexpr int64_t kNearPlaces = kBytes / (kNearRows * kNearColumns * (int64_t)sizeof(float));

@@ -44,9 +44,10 @@ struct Entries {
 template <class T>
 struct RowMemory {
     RowScratch<T> scratch;
-    T *scale, *root, *rescale;   // see FixedSide::diagonal
-    T *start;                    // the row's factors before it was solved
-    Entries<T> entries, sorted;  // in the matrix's order; with negative weights after the others
+    T *scale, *root, *rescale;  // see FixedSide::diagonal
+    T *start;                   // the row's factors before it was solved
+    Entries<T> entries;         // in the matrix's order
+    Entries<T> sorted;          // entries with negative weights come last
 
     bool allocate(Slot &slot, const RowLayout<T> &layout) {
         const int64_t vector = layout.side, line = kLine<T>;

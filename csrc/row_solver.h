@@ -17,8 +17,8 @@ namespace cymbals {
 constexpr int64_t kLongRow = 256;      // entries; rows with more are solved first, the longest first
 constexpr int64_t kStreamAhead = 512;  // entries between the row being solved and those fetched from memory
 constexpr int64_t kRowsAhead = 128;    // while a row is solved, entries of at most this many later rows are fetched
-// A row with an entry whose |a| y'D^(-1)y is larger reads the fixed side itself, not the 16-bit copy. The solution fits
-// such an entry so closely that the error of rounding y to 16 bits would show in it.
+// If |a| y'D^(-1)y of an entry is above kHeaviestCompact, its row is solved with the fixed side itself, not with the
+// 16-bit copy. The solution fits such an entry so closely that the error of rounding y to 16 bits would show.
 constexpr double kHeaviestCompact = 64;
 
 constexpr cymbals_solve_info kEmptyInfo = {0, 0, 0, 0, 0, 0, -1};
@@ -270,10 +270,11 @@ Outcome RowSolver<T>::solve_exact(const Row<T> &row, T trace, Solver solver, T *
     return outcome;
 }
 
-// Solves the row exactly, in up to three attempts. The first is with `solver` in T; it is left out if float32 would
-// round the identity away. If it finds the system indefinite, or is left out, a float32 fit tries the primal in
-// float64; a float64 fit has no such second attempt. If the system is still indefinite and no weight is negative, the
-// last attempt is the primal in float64 with a small ridge.
+// Solves the row exactly, in up to three attempts. The next attempt is made if the one before was skipped or found the
+// system indefinite:
+// 1. `solver` in T; skipped if float32 would round the identity away.
+// 2. The primal in float64; only if T is float32.
+// 3. The primal in float64 with a small ridge; only if no weight is negative.
 template <class T>
 Outcome RowSolver<T>::exact_with_retries(const Row<T> &row, T trace, Solver solver, T *x) {
     Outcome outcome = Outcome::indefinite;

@@ -19,7 +19,9 @@ constexpr int64_t kQueries = 32, kItems = 256;        // queries of a block, ite
 constexpr int64_t kScreenedQueries = 64, kWarm = 32;  // queries of a block; items scored before screening starts
 constexpr int64_t kLeastQueries = 256, kLeastItems = 2048,
                   kLeastColumns = 16;  // with fewer, preparing the items takes longer than screening saves
-constexpr int64_t kLeastChoice = 16;   // items for each of the k results: with fewer, most would have to be scored
+// Screening needs at least this many items for each of the k results. With fewer items, most of them would have to be
+// scored anyway.
+constexpr int64_t kLeastChoice = 16;
 
 template <class T>
 struct Scratch;

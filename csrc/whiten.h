@@ -45,8 +45,8 @@ class FixedSide {
     const cymbals_matrix &matrix() const { return matrix_; }
     const T *data() const { return static_cast<const T *>(matrix_.data); }
     int64_t stride() const { return matrix_.stride; }
-    // Squared lengths of the rows of the fixed side, whitened with the least regularization: of all rows, or of the
-    // rows that a single row's entries name.
+    // Squared lengths of rows of the fixed side, whitened with the least regularization. For a half-step: of all its
+    // rows. For a single row to be solved: of the rows of the fixed side that its entries name, in their order.
     const T *leverage() const { return leverage_; }
     bool of_one_row() const { return of_one_row_; }
     const int32_t *compact() const { return compact_; }  // null if there is no copy
@@ -80,7 +80,7 @@ class FixedSide {
             "lower alpha0 or the regularization, or scale the values down%s",
             sizeof(T) == sizeof(float) ? ", or use float64" : "");
     }
-    // Whether there is a Gramian, and adding it to the regularization is not lost in rounding.
+    // Whether there is a Gramian that is large enough to change the regularization when it is added to it.
     bool has_gramian(double most_reg) const { return largest() + most_reg > most_reg; }
     // The squared length of a row in float64, for rows whose squares overflow T.
     double squared_length(int64_t row) const {

@@ -7,7 +7,10 @@ import numpy as np
 
 
 def weights(values, kind, alpha=1.0, alpha0=1.0, confidence="linear", epsilon=1.0):
-    """a, b and c of each observed value. Every cell has the loss alpha0 s^2; an observed one a s^2 - 2 b s + c more."""
+    """a, b and c of each observed value.
+
+    Every cell has the loss alpha0 s^2. An observed cell has in addition the loss a s^2 - 2 b s + c.
+    """
     r = np.asarray(values, dtype=np.float64)
     if kind == "explicit":
         return np.ones_like(r), r, r**2
@@ -51,7 +54,7 @@ def fit(dense, x, y, iterations, **how):
 
 
 def loss(dense, x, y, kind, reg=0.01, nu=0.0, alpha=1.0, alpha0=1.0, confidence="linear", epsilon=1.0):
-    """The objective, over the number of cells (explicit: of entries)."""
+    """The objective divided by the number of cells; with "explicit", by the number of entries."""
     alpha0 = 0.0 if kind == "explicit" else alpha0
     scores = x @ y.T
     seen = ~np.isnan(dense)

@@ -43,8 +43,8 @@ def test_the_dump_is_the_headers():
         [
             "the ABI of cymbals.h has changed:",
             *changes,
-            "CYMBALS_ABI_VERSION must be raised, unless all that was added are functions, constants, or fields at the end "
-            "of structs that begin with their size. Then: python tests/abi.py > csrc/abi.txt",
+            "Raise CYMBALS_ABI_VERSION, unless the only changes are new functions, new constants, or new fields at the end "
+            "of structs that begin with their size. In both cases, run: python tests/abi.py > csrc/abi.txt",
         ]
     )
 

@@ -1,5 +1,5 @@
-"""The laboratory's notebook runs from top to bottom, solutions included, on made-up and on real data; its outputs are those
-of a run; it has the eleven steps and uses public names only."""
+"""The laboratory's notebook runs from top to bottom, solutions included, on made-up and on real data. The outputs
+stored in it come from running it. It has the eleven steps and uses public names only."""
 
 import os
 import re
@@ -26,7 +26,7 @@ def solutions(cell):
 
 
 def run(tmp_path, folder=None):
-    """Run the notebook with each solution in a cell of its own after the exercise; the cells with their outputs."""
+    """Runs the notebook with each solution in a cell after its exercise. Returns the cells with their outputs."""
     notebook = nbformat.read(NOTEBOOK, 4)
     cells = []
     for cell in notebook.cells:

@@ -30,7 +30,8 @@ DATA = sp.csr_array(np.random.default_rng(0).poisson(0.6, (12, 9)).astype(np.flo
 FORGED = json.loads(r'[null, true, -1, 0, 1, 3, 2.5, 1e300, -1e-300, "", "x", "hu", "<f8", "\ud800", [], [0], [[[1]]], {}]')
 FORGED += [2**31, 2**63, 10**400, float("nan"), float("inf"), "float64", "DEEP"]
 NUMBERS = [np.nan, np.inf, 0, 1, -1, -2, 8, 255, 1e-300, 1e30, 3e38, 2**31, 2**62]
-OVERFLOW = ("factors grew beyond", "must not contain infs")  # errors of updates and explanations for too large numbers
+# Words of the messages with which update_users and explain refuse numbers that are too large.
+OVERFLOW = ("factors grew beyond", "must not contain infs")
 
 
 def searched(path):
@@ -131,7 +132,7 @@ def use(model, path):
 
 
 def outcome(path):
-    """Load a file, use it, and describe the outcome in words. Raises an exception that is not documented."""
+    """Load a file, use it, and describe the outcome in words. Does not catch exceptions that are not documented."""
     try:
         if path.suffix == ".journal":
             searched(path)

@@ -25,9 +25,11 @@ PARAMS = {
     "relaxation": (None, 1.0, 1.5), "n_threads": (1, 2, 3), "compact": (True, False), "random_state": (0, 7),
 }  # fmt: skip
 NAMES = {"kind": "objective", "reg": "regularization", "nu": "nu", "alpha": "alpha", "alpha0": "unobserved_weight"}
-# A score may differ from the reference by this many times the change that rounding of the inputs makes to the reference.
+# The tolerance of a score is about this many times the change of the reference's score when its inputs are rounded.
 SLACK = 30
-LARGE_SLACK = 300  # in float64, and without regularization, when rounding decides directions that the data leave open
+# Used instead in float64, and also without regularization: there, rounding decides the factors in the directions that the
+# data do not determine.
+LARGE_SLACK = 300
 # The largest absolute value of each kind.
 LARGEST = {"counts": 100, "ratings": 5, "signed": 8, "binary": 1, "fractional": 1.01, "large": 1e7}
 
@@ -136,7 +138,7 @@ class Reference:
         return [score(self.solve(dense, self.rounded(fixed, e), mean, ridge)) for e, ridge in self.problems()]
 
     def iteration(self, dense, y, mean):
-        """All scores after one iteration from y, then all scores after it for slightly different problems."""
+        """All scores after one iteration that starts from y; then the same for slightly different problems."""
         users = ((self.rounded(self.solve(dense, self.rounded(y, e), mean, r), e), r) for e, r in self.problems())
         return [scores(x, self.solve(dense.T, x, mean, ridge), mean) for x, ridge in users]
 
@@ -147,7 +149,7 @@ class Reference:
         return np.where((moved > 1e-3 * size) | self.vague, np.inf, self.slack * (moved + 20 * self.eps * size))
 
     def room_of_products(self, x, y, mean):
-        """The tolerance of each score of given factors around `scores`."""
+        """How far each score that the library computes from these factors may be from the result of scores()."""
         size = np.linalg.norm(x, axis=1)[:, None] * np.linalg.norm(y, axis=1)
         size = size if mean is None else size + abs(mean) + abs(x[:, -1:]) + abs(y[:, -1])
         return 4 * (x.shape[1] + 8) * self.eps * size + 1e-36

@@ -69,8 +69,9 @@ inline T scale_add_norm(T *y, T a, const T *x, int64_t n) {
 }
 
 // The last step may leave out the new residual. It may then stop the solver if a bound proves that the excess loss is
-// at most kProven times the excess loss allowed for a computed |r|^2. That is twice the tolerance, because the loss
-// goes with its square. Proving the tolerance itself would cost every tenth row one more pass.
+// at most kProven times the excess loss allowed for a computed |r|^2. kProven = 4 stands for
+// twice the tolerance, because the excess loss grows with the square of the tolerance. Proving the tolerance itself
+// would cost every tenth row one more pass.
 template <class T>
 constexpr T kProven = 4;
 
@@ -97,11 +98,11 @@ Outcome iterate(Passes passes, const Stop &stop, T *x, CgSteps *steps) {
     // The excess loss that is allowed after this many steps. |r|^2 is an upper bound of the excess loss.
     const auto allowed = [&](int after) {
         // The tolerance applies to the smaller of two parts of the loss: `left`, which the solution does not explain
-        // yet, and bz, which it explains. But `left` counts as `least` if it is below that, because a step that gains
-        // less is not worth its time. `least` is a thousandth of bz. With heavy weights bz is so large that this would
-        // be more than there is to gain; then `least` is a thousandth of what weights of 1 would explain. It is never
-        // below the rounding error of `left`. With a fixed number of steps, the weights do not matter, and only
-        // rounding ends the steps early.
+        // yet, and bz, which it explains. If `left` is below a limit, `least`, then `least` is used instead, because a
+        // step that gains less is not worth its time. `least` is a thousandth of bz. With heavy weights, a thousandth
+        // of bz can exceed the loss that is left to gain. Then `least` is n / 1000, where n is the number of entries:
+        // with weights and targets of 1, bz is at most n. `least` is never below the rounding error of `left`. With a
+        // fixed number of steps, the weights do not matter, and only rounding ends the steps early.
         const T left = row.constant - bz, light = (T)row.n, rounding = 8 * kEpsilon<T> * row.constant;
         T least = T(1e-3) * (fixed_number || bz < light ? bz : light);
         if (!fixed_number && least < rounding) least = rounding;

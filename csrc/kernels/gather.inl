@@ -1,7 +1,8 @@
-// Gathers a row: copies the rows of the fixed side that its entries name into the tile, whitened and weighted. The tile
-// stays in the first- or second-level cache. After that a solver reads the tile, and not the fixed side.
+// Gathers a row. Its entries name rows of the fixed side. These rows are whitened, weighted and written to the tile,
+// which stays in the first- or second-level cache. After that a solver reads the tile, and not the fixed side.
 
-constexpr int64_t kFetchEvery = 2;  // passes after the first fetch one entry of later rows for every two of this row
+// A pass over a tile that is already filled fetches one entry of a later row for every two entries of this row.
+constexpr int64_t kFetchEvery = 2;
 
 // Fetches the row of the fixed side that entry i will read. Entries from n on belong to the rows that are solved next.
 template <class T>

@@ -275,7 +275,7 @@ def test_part_that_another_writer_finds_before_it_is_locked(tmp_path, monkeypatc
             part.write_bytes(b"new")
         monkeypatch.undo()
     assert path.read_bytes() == b"new"
-    assert os.path.exists(others[0]) == (moment == "held")  # then its finder removes it
+    assert os.path.exists(others[0]) == (moment == "held")  # a finder that holds it removes it later
 
 
 def test_many_writers_of_one_target(tmp_path, plain):

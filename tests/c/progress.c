@@ -90,8 +90,8 @@ static void test_function(int function, int32_t n_threads, int64_t cancel_at) {
     cymbals_workspace_destroy(workspace);
 }
 
-/* Each row is unchanged or finished; with one thread there are both, but all are unchanged if the first call cancels.
- */
+/* Each row is unchanged or finished. If the first call of the progress function cancels, all rows are unchanged. If a
+ * later call cancels, some rows are finished, and with one thread others are unchanged. */
 static void test_cancelled_rows(int32_t n_threads, int64_t cancel_at) {
     WHERE("rows, %d threads, cancelled at %lld", (int)n_threads, (long long)cancel_at);
     watch w = {pthread_self(), 0, -1, ROWS, cancel_at, NULL};

@@ -127,7 +127,9 @@ static void test_rank_metrics(cymbals_workspace *workspace, int32_t type, int32_
     for (int64_t i = 0; i < 6; i++) set_real(items.data, type, 3 * i, (double)(6 - i)); /* user 0 ranks 0, 1, 2 .. */
     const int64_t train_indptr[] = {0, 1, 1, 2}, test_indptr[] = {0, 3, 5, 6}, k[] = {1, 3, 100};
     const int64_t in_train[] = {0, 4}, in_test[] = {0, 2, 4, 1, 4, 4};
-    const double kept[] = {1, 1, 1, 0, 1, 1}; /* an entry that is seen, one that is 0, and a user without any */
+    /* Test has an entry that is also in train (user 0, item 0), an entry with value 0 (user 1, item 1), and a user
+     * without positives (user 2, whose only entry is also in train). */
+    const double kept[] = {1, 1, 1, 0, 1, 1};
     void *train_indices = allocate(2, size_of(index_type)), *test_indices = allocate(6, size_of(index_type));
     void *values = allocate(6, size_of(type));
     for (int64_t i = 0; i < 2; i++) set_whole(train_indices, index_type, i, in_train[i]);

@@ -137,7 +137,7 @@ def test_all_recommendations_in_a_table(tmp_path, suffix):
     fit(made(None, [name for name in NASTY if "\x00" not in name])).save(path)
     run("recommend", path, "--all", "-n", "3", "-o", target)
     frame = pd.read_parquet(target) if suffix == ".parquet" else pd.read_csv(target, lineterminator="\n")
-    assert {CLEAR, "a\u202egnp.exe", "\ufffe\uffff", ORDINARY} <= set(frame["user"])  # as they are: it is data
+    assert {CLEAR, "a\u202egnp.exe", "\ufffe\uffff", ORDINARY} <= set(frame["user"])  # tables are data: no escapes
     for users in (True, False):
         broken = made(None, BROKEN)
         plain = [f"id {row}" for row in range(60)]

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(COMPILER is None, reason="no C compiler (set CC)
 
 @pytest.fixture
 def build(tmp_path):
-    """A function from a program's name to what it is built into."""
+    """A function that builds the program with a given name, and returns the path of the executable."""
 
     def built(name):
         library, to = cymbals.get_library_dir(), tmp_path / name

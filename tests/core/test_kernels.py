@@ -84,7 +84,7 @@ def test_negative_feedback(solve, simd, dtype):
 
 @pytest.mark.parametrize("simd", SETS)
 def test_confidence_below_unobserved_weight(simd):
-    """a < 0 is fine as long as the system stays definite, and an error that names the row where it does not."""
+    """Weights a < 0 are accepted if the system is definite. If it is not, an error names the row."""
     matrix = random_matrix(SHAPE, values=(1, 3))
     rng = np.random.default_rng(0)
     y = rng.standard_normal((SHAPE[1], 12)) * 0.3

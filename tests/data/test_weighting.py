@@ -89,7 +89,7 @@ def test_time_decay(timed):
 
 
 def test_decay_over_more_than_292_years():
-    """The difference of two dates may not fit in 63 bits of nanoseconds, and that of two whole numbers not in 63 bits."""
+    """Differences can be too large for 63 bits: of two dates in nanoseconds, and of two whole numbers."""
     dates = np.array(["1700-01-01", "2200-01-01", "2100-01-01"], "M8[ns]")
     data = Interactions.from_arrays([1, 1, 2], [5, 6, 7], np.full(3, 8.0), times=dates)
     days = (dates.max().astype("M8[D]") - dates.astype("M8[D]")).astype(float)

@@ -17,7 +17,7 @@ import cymbals
 pytestmark = BUILD
 HEADER = (ROOT / "src/cymbals/include/cymbals/cymbals.h").read_text(encoding="utf-8") if (ROOT / "csrc").is_dir() else ""
 
-# Runs a program with numpy.linalg.eigh made of the dsyevd in a library file.
+# Runs a program in which numpy.linalg.eigh calls the function dsyevd of a given library file.
 WITH_LAPACK = """
 import ctypes, runpy, sys
 import numpy as np
@@ -188,7 +188,7 @@ def test_readme_of_rust(examples, ratings):
 
 
 def test_readme_of_the_row_server(examples):
-    """Runs, and recommends what the model does."""
+    """The example runs, and its recommendations equal those of model.recommend."""
     assert re.search(r"^2 threads: median .* requests/s$", examples.follow("row_server"), re.M)
     code = """
 import cymbals, numpy as np, scipy.sparse as sp

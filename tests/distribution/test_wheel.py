@@ -68,7 +68,7 @@ def test_suite_against_the_wheel_on_the_baseline(python, tmp_path):
     names = [f"model/test_{name}.py" for name in ("als", "factor_model", "retrieval", "stored", "updates")]
     names += ["solve", "base/test_interrupt.py", "base/test_threads.py", "evaluation/test_evaluate.py"]
     tests = [ROOT / "tests" / name for name in names]
-    # neither the checkout's source nor its configuration
+    # with these options pytest uses neither the source nor the configuration of the checkout
     options = ("-q", "-p", "no:cacheprovider", "-c", os.devnull, "--rootdir", tmp_path)
     out = run(python, "-m", "pytest", *options, *tests, cwd=tmp_path, env=os.environ | {"CYMBALS_SIMD": "baseline"})
     assert " passed" in out

@@ -1,5 +1,5 @@
-"""The report: one file that needs nothing else. Its numbers are what slow computations find; browsers of all widths show
-it; nothing stands twice."""
+"""The report: one file that needs nothing else. Its numbers are what slow computations find. It fits browser
+windows of all widths. No table or list appears twice."""
 
 import base64
 import html.parser
@@ -437,6 +437,6 @@ def test_in_a_browser(page, tmp_path, width):
     assert facts["screen"] == width
     assert facts["page"] <= width
     assert (facts["wide"], facts["small"], facts["unmarked"]) == (0, 0, 0)
-    assert (facts["scrolled"] > 0) == (width < 500)  # a phone scrolls the widest tables, a screen none
+    assert (facts["scrolled"] > 0) == (width < 500)  # on a phone the widest tables scroll; on a wide screen none
     assert facts["used"] >= width - 48  # no empty part on the right
     assert facts["drawn"]

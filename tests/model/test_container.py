@@ -38,7 +38,9 @@ def forged(path, header, body, padding=True):
 
 
 HOSTILE = (None, True, False, 0, -1, 2.5, 1e308, 2**63, 10**400, -(10**400), "", "x", "\ud800", [], [1], {}, {"a": 1})
-HEADERS = {}  # name: what to do to the header of `plain`'s file; returns another header, or None where it changed this one
+# name: a function that changes the header of `plain`'s file. It changes the header in place and returns None, or it
+# returns the bytes of another header.
+HEADERS = {}
 
 
 def header(name):

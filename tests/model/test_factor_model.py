@@ -171,7 +171,7 @@ def test_ties_go_to_the_lower_row():
 
 
 def test_with_biases_ties_are_those_of_the_scores_returned():
-    """Adding the mean rounds scores that differ to equal ones; among these the lower row comes first."""
+    """When the mean is added, rounding can make different scores equal. Of equal scores, the lower row comes first."""
     rng = np.random.default_rng(0)
     rows = random_matrix((40, 300), 0.3, values=(1, 6))
     model = ALS(factors=2, objective="explicit", biases=True, random_state=0, iterations=2).fit(rows)

@@ -149,7 +149,7 @@ def test_settings_belong_to_the_state(model):
 
 
 def test_a_file_holds_the_model_of_one_moment(model, tmp_path, monkeypatch):
-    """A fit that ends while the model is saved must not mix its factors with the settings of the one before."""
+    """If a fit ends while the model is being saved, the file must not mix the factors and settings of two fits."""
     write = stored.write
 
     def refit_and_write(*args):

@@ -112,7 +112,10 @@ def test_what_is_no_path_is_named(path):
 
 
 def test_loading_is_no_parallel_work(tmp_path, plain):
-    """After parallel work a forked child is limited to one thread, so servers that load a model and then fork need this."""
+    """Loading a model runs nothing in parallel.
+
+    If it did, the children that a server forks after loading would be limited to one thread.
+    """
     plain.save(tmp_path / "m")
     loaded = f"import sys, cymbals; cymbals.load({str(tmp_path / 'm')!r})"
     script = f"{loaded}; print(sys.modules['cymbals.base.threads']._parallel_ran)"

@@ -55,7 +55,7 @@ def test_a_row_that_overflows_leaves_the_others_alone():
 @pytest.mark.parametrize("how", ["auto", "exact"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_more_factors_than_rank_and_hardly_any_regularization(dtype, how):
-    """Rounding destroys the Gramian's smallest eigenvalues; factors must not grow in the directions that these penalize."""
+    """Rounding loses the smallest eigenvalues of the Gramian. Factors must not grow along their eigenvectors."""
     worst = []
     for seed in range(4):
         pattern = sp.random(45, 40, 0.09, format="csr", random_state=seed)
@@ -63,7 +63,8 @@ def test_more_factors_than_rank_and_hardly_any_regularization(dtype, how):
         for regularization in (0.0, 1e-14, 1e-12):
             model = ALS(factors=64, regularization=regularization, iterations=6, dtype=dtype, solver=how, random_state=0)
             worst.append(max(h["loss"] for h in model.fit(pattern, compute_loss=True).history_))
-    # In float32, directions that the data leave open drift: of 240 fits, one had a loss above 0.01, and none above 0.05.
+    # In float32, factors drift in directions that the data do not determine: of 240 fits, one had a loss above 0.01, and
+    # none above 0.05.
     assert np.median(worst) < 1e-3
     assert max(worst) < (0.05 if dtype == "float32" else 1e-5)
 
@@ -155,7 +156,11 @@ def test_confidences_beyond_rounding_say_what_helps(how):
 
 
 def excess_and_explained(matrix, y, x, want):
-    """For each row: its loss above the best, the loss that the best explains, the loss that remains, and its entries."""
+    """Four numbers for each row, where "best" is the solution in `want`.
+
+    Its loss minus the least possible loss; the loss that the best solution explains; the least possible loss; the number
+    of its entries.
+    """
     dense, out = dense_of(matrix), []
     for row, mine, best in zip(dense, x.astype(np.float64), want, strict=True):
         seen = ~np.isnan(row)

@@ -3,8 +3,8 @@
  * Functions read their inputs only during the call, and write results to memory that the caller owns. Every function
  * that can fail returns a cymbals_status. Matrices are row-major.
  *
- * A workspace keeps state between calls, and nothing else does: it sets the number of threads and the instruction set,
- * and holds memory. One call at a time can use a workspace, so threads that call at the same time need one each. They
+ * Only a workspace keeps state between calls. The workspace sets the number of threads and the instruction set, and
+ * holds memory. One call at a time can use a workspace, so threads that call at the same time need one each. They
  * may share all inputs, such as matrices and an index.
  *
  * A fit repeats these steps, first for one side, then with the two sides exchanged (examples/embed/c has all of it):
@@ -155,10 +155,11 @@ typedef struct cymbals_solve_options {
     int32_t cg_steps;    /* CG: the number of steps. SOLVER_AUTO: the minimum, unless the residual falls below an eighth
                           * of the tolerance first. */
     double cg_tolerance; /* SOLVER_AUTO: CG stops when |residual|^2 <= cg_tolerance^2 * part, in whitened coordinates z.
-                          * part is the smaller of two parts of the row's loss: b'z, which z explains, and the rest
-                          * (which has a lower limit). If the start explains most of the loss already, CG also stops
-                          * when |residual|^2 <= (12.5 * cg_tolerance)^2 times the loss that its steps have gained;
-                          * 12.5 * cg_tolerance then counts as at most 1. */
+                          * part is the smaller of two parts of the row's loss: b'z, the loss that z explains, and
+                          * the loss that remains. The remaining loss counts as at least a thousandth of b'z or of
+                          * the row's number of entries, whichever is smaller. If the start explains most of the loss
+                          * already, CG also stops when |residual|^2 <= (12.5 * cg_tolerance)^2 times the loss that its
+                          * steps have gained; 12.5 * cg_tolerance then counts as at most 1. */
     double relaxation;   /* a row becomes start + relaxation * (solution - start); 1: the solution itself */
     int32_t compact;
     double reg;            /* regularization of every row; not read if row_reg is given */
@@ -318,8 +319,8 @@ CYMBALS_API int32_t cymbals_look_up_ids(cymbals_workspace *workspace, int64_t n,
 
 /* -- Profiles ----------------------------------------------------------------------------------------------------- */
 
-/* The fastest that this machine computes and reads, in float32, all threads together. Takes about a second and 300 MB.
- */
+/* The highest rates at which this machine computes and reads, in float32, with all threads together. Measuring them
+ * takes about a second and 300 MB. */
 typedef struct cymbals_peaks {
     size_t struct_size;
     double multiply_adds; /* per second, in registers */

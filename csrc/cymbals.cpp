@@ -31,7 +31,7 @@ extern "C" const char *cymbals_status_message(int32_t status) {
         case CYMBALS_CANCELLED:
             return "cancelled by the progress function";
         case CYMBALS_TOO_HEAVY:
-            return "the sum of a row's targets is too large for the factors' type";
+            return "the sum of a row's weighted targets is too large for the factors' type";
         default:
             return "unknown status";
     }

@@ -83,7 +83,8 @@ int32_t gramian(const cymbals_matrix &y, double *gram, const Kernels<T> &kernels
     const int32_t n_threads = call.threads();
     const Cut cut(y, kernels.pad);
     const int64_t f = cut.f, segments = cut.segments;
-    Buffer<double> sums = buffer<double>(segments * f * f);  // the system would clear a large_buffer each time
+    // A large_buffer would be slower: the system would fill its new pages with zeros in every call.
+    Buffer<double> sums = buffer<double>(segments * f * f);
     if (!sums) return CYMBALS_NO_MEMORY;
 
     bool enough = true;

@@ -81,8 +81,8 @@ void Evaluation<T>::find_positives(int64_t u, Ranking<T> &ranking) const {
 }
 
 // Scores the positives with the kernel that also scores the tiles of items. The kernel adds the same products in the
-// same order in both cases, so equal items get equal scores, bit for bit. The user's factors are repeated to fill the
-// columns of a vector.
+// same order in both cases, so equal items get equal scores, bit for bit. The kernel
+// multiplies by a matrix of kernels.pad columns, and each of them is a copy of the user's factors.
 template <class T>
 void Evaluation<T>::score_positives(const T *user, Scratch<T> &scratch, Ranking<T> &ranking) const {
     const int64_t f = users.n_cols, width = kernels.pad;

@@ -1,4 +1,4 @@
-// The weight a and the target b that the objective gives a stored value. The loss of its cell at score s is
+// The weight a and the weighted target b that the objective gives a stored value. The loss of its cell at score s is
 // a s^2 - 2 b s + constant. cymbals.h has the formulas.
 #pragma once
 

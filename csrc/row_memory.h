@@ -34,7 +34,7 @@ struct RowLayout {
     }
 };
 
-// A row's entries: rows of the fixed side, and their weights and targets as kernels take them (see Row).
+// A row's entries: rows of the fixed side, and their weights and weighted targets as kernels take them (see Row).
 template <class T>
 struct Entries {
     int64_t *indices;

@@ -131,7 +131,7 @@ void RowSolver<T>::solve(int64_t place, int64_t stride) {
     const bool finite = load(place, stride, &row, &trace);
     std::copy_n(x, p.f, memory.start);
     Outcome outcome = Outcome::not_converged;
-    if (finite && p.objective.kind != CYMBALS_EXPLICIT && targets_too_heavy(row.constant))
+    if (finite && p.objective.kind != CYMBALS_EXPLICIT && weights_too_heavy(row.constant))
         outcome = Outcome::too_heavy;
     else if (finite)
         outcome = choose_and_solve(row, trace, x);
@@ -180,7 +180,7 @@ bool RowSolver<T>::load(int64_t place, int64_t stride, Row<T> *row, T *trace) {
     return sums.finite;
 }
 
-// Copies the indices of row r to memory.entries, and computes there the weights and targets of its values.
+// Copies the indices of row r to memory.entries, and computes there the weights and weighted targets of its values.
 template <class T>
 template <class I, class V>
 void RowSolver<T>::read_entries(int64_t r) {

@@ -52,10 +52,10 @@ bool identity_is_lost(T trace) {
     return sizeof(T) == sizeof(float) && trace * std::numeric_limits<T>::epsilon() > T(0.1);
 }
 
-// Whether the targets of an implicit row are too large for T. `constant` is their sum. If it is so large, rounding the
-// scores to T alone changes the loss by a good part of one cell's loss, and no solution in T is right.
+// Whether the weighted targets of an implicit row are too large for T. `constant` is their sum. If it is so large,
+// rounding the scores to T is enough to change the loss by a tenth of a cell's loss, and no solution in T is right.
 template <class T>
-bool targets_too_heavy(T constant) {
+bool weights_too_heavy(T constant) {
     constexpr T epsilon = std::numeric_limits<T>::epsilon();
     return constant * epsilon * epsilon > T(0.1);
 }

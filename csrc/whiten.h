@@ -80,7 +80,7 @@ class FixedSide {
             "lower alpha0 or the regularization, or scale the values down%s",
             sizeof(T) == sizeof(float) ? ", or use float64" : "");
     }
-    // Whether there is a Gramian that is large enough to change the regularization when it is added to it.
+    // Whether adding the Gramian's largest eigenvalue changes the regularization, in spite of rounding.
     bool has_gramian(double most_reg) const { return largest() + most_reg > most_reg; }
     // The squared length of a row in float64, for rows whose squares overflow T.
     double squared_length(int64_t row) const {

@@ -56,7 +56,8 @@ html_show_sphinx = False
 html_theme_options = {"navigation_with_keys": True}
 
 
-SIZES = re.compile(r"\\[bB]igg?[lrm]?(?![a-zA-Z])")  # of brackets: docutils does not know them, and browsers choose sizes
+# Commands for the sizes of brackets, such as \\Bigl. docutils does not know them, and browsers do not need them.
+SIZES = re.compile(r"\\[bB]igg?[lrm]?(?![a-zA-Z])")
 
 
 def mathml(self, node):
@@ -72,7 +73,7 @@ def mathml(self, node):
 
 
 def signature(app, what, name, thing, options, arguments, returns):
-    """That of __init__: autodoc would show the one of __new__, which takes anything."""
+    """The signature of a class's __init__. autodoc would show the signature of __new__, which takes any arguments."""
     if what != "class" or "__init__" not in vars(thing):
         return None
     arguments_of = list(inspect.signature(thing.__init__).parameters.values())[1:]

@@ -36,7 +36,7 @@ def numbers(header):
     return abi.measured(header.constants)
 
 
-def test_the_dump_is_the_headers():
+def test_abi_txt_matches_the_header():
     kept, now = (ROOT / "csrc" / "abi.txt").read_text().splitlines(), abi.dump().splitlines()
     changes = [line for line in difflib.unified_diff(kept, now, "csrc/abi.txt", "cymbals.h", n=0, lineterm="")]
     assert not changes, "\n".join(
@@ -81,7 +81,7 @@ def pxd_as_c(text):
     return c + "".join(f"{f.replace('()', '(void)')};" for f in functions), re.findall(r"\w+", enum[1])
 
 
-def test_cython_declares_the_same(header):
+def test_the_pxd_file_declares_the_same_as_the_header(header):
     c, constants = pxd_as_c((abi.INCLUDE.parent / "__init__.pxd").read_text())
     cython = abi.Declarations(c)
     assert cython.functions == header.functions
@@ -170,7 +170,7 @@ def lower(constants, prefix="CYMBALS_"):
 @pytest.mark.parametrize(
     ("member", "names"), [("CYMBALS_HU", OBJECTIVES), ("CYMBALS_LINEAR", CONFIDENCES), ("CYMBALS_PHASE_OTHER", PHASES)]
 )
-def test_names_stand_at_their_numbers(header, numbers, member, names):
+def test_tuples_of_names_are_in_the_order_of_the_enums(header, numbers, member, names):
     """Python passes a name to C as its position in these lists, and reads positions back as names."""
     constants = [name for name in header.enum(member) if name != "CYMBALS_PHASES"]
     assert [numbers[name] for name in constants] == list(range(len(names)))
@@ -178,7 +178,7 @@ def test_names_stand_at_their_numbers(header, numbers, member, names):
     assert ["other" if name == "core" else name for name in names] == wanted
 
 
-def test_python_constants_are_the_headers(header, numbers):
+def test_python_constants_equal_those_of_the_header(header, numbers):
     solvers = {
         name.removeprefix("solver_"): numbers[f"CYMBALS_{name.upper()}"] for name in lower(header.enum("CYMBALS_CG"))
     }
@@ -195,7 +195,7 @@ def test_python_constants_are_the_headers(header, numbers):
             assert getattr(csr, name.removeprefix("CYMBALS_CSR")) == numbers[name]
 
 
-def test_profiles_read_structs_as_they_are():
+def test_layouts_of_structs_that_profiles_read_equal_those_of_the_header():
     """Profiles read arrays of C structs as NumPy arrays of these types."""
     dump, kinds = (ROOT / "csrc" / "abi.txt").read_text(), {"int64_t": "<i8", "int32_t": "<i4", "double": "<f8"}
     for name, dtype in (("cymbals_span", SPAN), ("cymbals_row_class", ROW_CLASS)):

@@ -110,7 +110,7 @@ def test_it_has_the_eleven_steps_exercises_and_its_outputs():
     assert NOTEBOOK.stat().st_size < 1_000_000
 
 
-def test_it_teaches_public_names():
+def test_it_uses_only_public_names():
     cells = nbformat.read(NOTEBOOK, 4).cells
     code = "\n".join([c.source for c in cells if c.cell_type == "code"] + [s for cell in cells for s in solutions(cell)])
     assert ".csr." not in code

@@ -31,18 +31,18 @@ CYMBALS_NAMED T residual(Passes &passes, const T *z, T *r) {
 template <class T, class Passes>
 CYMBALS_NAMED T curvature(Passes &passes, const T *p, T pp, T *ap, T *bp) {
     const Row<T> &row = passes.row;
-    Group<T> pap = {}, target = {};
+    Group<T> pap = {}, product = {};
     if (ap)
         for (int64_t j = 0; j < passes.scratch.padded; j += kLanes<T>) store(ap + j, load(p + j));
-    passes(p, ap, [&row, &pap, &target](int64_t i, Group<T> &s) CYMBALS_INLINED {
+    passes(p, ap, [&row, &pap, &product](int64_t i, Group<T> &s) CYMBALS_INLINED {
         Group<T> q;
         q.read(row.q + i);
-        target.add_product(q, s);
+        product.add_product(q, s);
         const Group<T> along = s;
         apply_signs(row, i, s);
         pap.add_product(along, s);
     });
-    *bp = target.total();
+    *bp = product.total();
     return pp + pap.total();
 }
 
@@ -68,10 +68,10 @@ inline T scale_add_norm(T *y, T a, const T *x, int64_t n) {
     return sum<T>(squares);
 }
 
-// The last step may leave out the new residual. It may then stop the solver if a bound proves that the excess loss is
-// at most kProven times the excess loss allowed for a computed |r|^2. kProven = 4 stands for
-// twice the tolerance, because the excess loss grows with the square of the tolerance. Proving the tolerance itself
-// would cost every tenth row one more pass.
+// The last step may leave out the new residual, which saves a pass. The solver then stops if a bound proves that the
+// excess loss (the loss minus that of the exact solution) is at most kProven times the limit that a computed |r|^2 must
+// meet. kProven = 4 is twice the tolerance, because the excess loss grows with the square of the tolerance. With
+// kProven = 1, every tenth row would need one more pass.
 template <class T>
 constexpr T kProven = 4;
 
@@ -101,8 +101,8 @@ Outcome iterate(Passes passes, const Stop &stop, T *x, CgSteps *steps) {
         // yet, and bz, which it explains. If `left` is below a limit, `least`, then `least` is used instead, because a
         // step that gains less is not worth its time. `least` is a thousandth of bz. With heavy weights, a thousandth
         // of bz can exceed the loss that is left to gain. Then `least` is n / 1000, where n is the number of entries:
-        // with weights and targets of 1, bz is at most n. `least` is never below the rounding error of `left`. With a
-        // fixed number of steps, the weights do not matter, and only rounding ends the steps early.
+        // if all weights and weighted targets are 1, bz is at most n. `least` is never below the rounding error of
+        // `left`. With a fixed number of steps, the weights do not matter, and only rounding ends the steps early.
         const T left = row.constant - bz, light = (T)row.n, rounding = 8 * kEpsilon<T> * row.constant;
         T least = T(1e-3) * (fixed_number || bz < light ? bz : light);
         if (!fixed_number && least < rounding) least = rounding;

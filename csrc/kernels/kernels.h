@@ -38,8 +38,8 @@ template <class T>
 struct CompactSource {
     const int32_t *rows;  // null if there is no copy
     int64_t stride;
-    // Null if the copy is whitened with this row's D. Else the numbers that replace the copy's whitening by this row's,
-    // padded with zeros up to `side`.
+    // Null if the copy was whitened with the D of the row that is solved. Else one number for each column: the copy
+    // times these numbers is whitened with that D. Padded with zeros up to `side`.
     const T *scale;
 };
 
@@ -47,12 +47,12 @@ struct CompactSource {
 // of the fixed side.
 template <class T>
 struct Row {
-    int64_t f;                      // rank
-    Source<T> full;                 // the fixed side itself: scale is D^(-1/2), weight sqrt|a|
-    CompactSource<T> compact;       // the 16-bit copy, for CG
-    const T *root;                  // D^(1/2), padded with zeros
-    const int64_t *indices;         // rows of the fixed side: n of this row, n_next of the next rows, kGroup valid ones
-    const T *q;                     // b / sqrt|a|; this and the weights are followed by kGroup zeros
+    int64_t f;                 // rank
+    Source<T> full;            // the fixed side itself: scale is D^(-1/2), weight sqrt|a|
+    CompactSource<T> compact;  // the 16-bit copy, for CG
+    const T *root;             // D^(1/2), padded with zeros
+    const int64_t *indices;    // row numbers of the fixed side: n of this row, n_next of the next rows, kGroup more
+    const T *q;                // b / sqrt|a|; this and the weights are followed by kGroup zeros
     int64_t n, n_positive, n_next;  // the n_positive entries with a >= 0 come first
     T constant;                     // the row's loss at x = 0
 };
@@ -111,7 +111,7 @@ static constexpr int64_t screen_bytes(int64_t quads) {
     return 32 * (quads + (quads + kScreenSegment - 1) / kScreenSegment);
 }
 
-// Sums over the weights and targets of a row.
+// Sums over the weights and weighted targets of a row.
 template <class T>
 struct WeightSums {
     T trace;     // of W'W: the sum of |a| y'D^(-1)y

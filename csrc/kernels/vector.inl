@@ -32,8 +32,8 @@ inline T load_one(const T *p) {
     return *p;
 }
 
-// Returns x in every lane. Compilers drop x - 0, because it is x for every x; they would have to compute 0 + x, because
-// it turns -0 into 0.
+// Returns x in every lane. It subtracts 0 and does not add it: x - 0 equals x for every x, so compilers drop the
+// subtraction, but they must compute 0 + x, because 0 + -0 is 0.
 template <class T>
 CYMBALS_INLINE Vec<T> spread(T x) {
     return x - Vec<T>{};

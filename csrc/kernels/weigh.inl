@@ -1,4 +1,4 @@
-// Prepares a row's weights and targets for the solvers, and computes sums from which the solver is chosen.
+// Prepares a row's weights and weighted targets for the solvers, and computes sums from which the solver is chosen.
 
 // See kernels.h.
 template <class T>
@@ -18,8 +18,8 @@ WeightSums<T> weigh(T *a, T *b, int64_t n, const int64_t *indices, const T *leve
             heaviest = h > heaviest ? h : heaviest;
         }
     }
-    // Targets are divided by the square root of their weight, so a weight of 0 is replaced by `smallest`. An entry of
-    // that weight changes the solution by less than rounding does.
+    // Weighted targets are divided by the square root of their weight, so a weight of 0 is replaced by `smallest`. An
+    // entry of that weight changes the solution by less than rounding does.
     const T smallest = kEpsilon<T> * kEpsilon<T> / -least_lane<T>(-longest);
     Vec<T> constants = {}, least = {}, not_finite = {};
     for (int64_t i = 0; i < n; i += L) {

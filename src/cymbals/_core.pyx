@@ -22,7 +22,8 @@ _C_API = PyCapsule_New(<void *>cymbals_functions(), b"cymbals._core._C_API", NUL
 class SolveError(ArithmeticError):
     """A row of a half-step could not be solved.
 
-    ``row`` is the lowest such row. ``too_heavy``: the sum of its targets is too large for the factors' type."""
+    ``row`` is the lowest such row. ``too_heavy``: the sum of its weighted targets is too large for the
+    factors' type."""
 
     def __init__(self, message, row, too_heavy=False):
         super().__init__(message)

@@ -84,7 +84,7 @@ def test_owner_and_group_are_kept(tmp_path, plain):
 
 @needs_root
 @pytest.mark.parametrize("mode", [0o660, 0o664])
-def test_who_cannot_give_a_file_away_keeps_its_group(open_folder, mode, plain):
+def test_user_who_cannot_change_the_owner_keeps_the_files_group(open_folder, mode, plain):
     path = open_folder / "m"
     path.write_bytes(b"old")
     os.chown(path, 12345, 23456)
@@ -96,7 +96,7 @@ def test_who_cannot_give_a_file_away_keeps_its_group(open_folder, mode, plain):
 
 @needs_root
 @pytest.mark.parametrize(("mode", "then"), [(0o666, 0o666), (0o662, 0o622), (0o626, 0o622), (0o602, 0o600)])
-def test_another_group_gets_no_more_than_everybody_had(open_folder, mode, then, plain):
+def test_if_the_group_changes_it_gets_only_the_permissions_of_others(open_folder, mode, then, plain):
     path = open_folder / "m"
     path.write_bytes(b"old")
     os.chown(path, 12345, 23456)
@@ -133,7 +133,7 @@ def test_access_control_list_is_kept(tmp_path, plain):
     assert mode_of(path) == 0o640  # the group's bits are the list's mask: the group itself may not read
 
 
-def test_list_of_a_folder_lets_nobody_read_what_they_could_not(tmp_path, plain):
+def test_default_acl_of_a_folder_adds_no_readers_to_a_replaced_file(tmp_path, plain):
     path = tmp_path / "m"
     path.write_bytes(b"old")
     path.chmod(0o640)
@@ -155,7 +155,7 @@ def test_unfinished_file_is_as_private_as_its_target(tmp_path):
 
 
 @pytest.mark.parametrize("mask", [0o022, 0o027, 0o077, 0])
-def test_a_new_file_gets_what_the_umask_leaves(tmp_path, mask, plain):
+def test_the_umask_applies_to_a_new_file(tmp_path, mask, plain):
     with umask(mask):
         plain.save(tmp_path / "m")
     assert mode_of(tmp_path / "m") == 0o666 & ~mask
@@ -186,7 +186,7 @@ def test_write_protected_target_is_refused(open_folder, who, plain):
     assert not parts(open_folder)
 
 
-def test_target_with_several_names_is_refused(tmp_path, plain):
+def test_target_with_hard_links_is_refused(tmp_path, plain):
     (tmp_path / "m").write_bytes(b"old")
     os.link(tmp_path / "m", tmp_path / "other")
     for write in (plain.save, check_writable):
@@ -224,7 +224,7 @@ def writing(path):
         child.communicate()
 
 
-def test_what_a_killed_writer_left_is_removed_by_the_next(tmp_path, plain):
+def test_the_next_writer_removes_the_part_file_of_a_killed_writer(tmp_path, plain):
     path = tmp_path / "m"
     for _ in range(2):
         with writing(path) as child:
@@ -237,7 +237,7 @@ def test_what_a_killed_writer_left_is_removed_by_the_next(tmp_path, plain):
     assert parts(tmp_path) == [".other.cymbals-0123456789abcdef.part"]
 
 
-def test_what_a_living_writer_has_is_left_alone(tmp_path, plain):
+def test_the_part_file_of_a_living_writer_is_kept(tmp_path, plain):
     path = tmp_path / "m"
     with writing(path) as child:
         plain.save(path)
@@ -253,7 +253,7 @@ def test_what_a_living_writer_has_is_left_alone(tmp_path, plain):
 
 
 @pytest.mark.parametrize("moment", ["removed", "held"])
-def test_part_that_another_writer_finds_before_it_is_locked(tmp_path, monkeypatch, moment):
+def test_another_writer_finds_a_part_file_before_it_is_locked(tmp_path, monkeypatch, moment):
     path, real, others = tmp_path / "m", os.open, []
 
     def open_(name, flags, *mode):

@@ -24,7 +24,7 @@ def test_filesystem_without_locks(tmp_path, monkeypatch, plain):
     cymbals.load(tmp_path / "m")
 
 
-def test_where_linux_has_no_locks_of_open_files(tmp_path, monkeypatch):
+def test_systems_without_locks_of_open_files(tmp_path, monkeypatch):
     """gVisor is such a system."""
 
     def refuse(file, command, argument):

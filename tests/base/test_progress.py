@@ -3,7 +3,7 @@
 from cymbals import ALS
 
 
-def test_progress_outside_a_terminal_is_lines(matrix, capsys):
+def test_progress_outside_a_terminal_is_printed_as_lines(matrix, capsys):
     ALS(2, iterations=5, random_state=0).fit(matrix, progress=True, compute_loss=True)
     lines = capsys.readouterr().err.splitlines()
     assert lines[0].startswith("fit 1/5 loss")

@@ -58,7 +58,7 @@ def test_cgroup_quotas(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is limited through Linux's address space")
-def test_threads_that_cannot_be_started_are_done_without():
+def test_fit_goes_on_with_fewer_threads_if_some_cannot_be_started():
     """Each thread's stack takes half a gigabyte of address space; the limit leaves room for two or three."""
     code = """
 import os, resource, sys
@@ -173,7 +173,7 @@ assert os.waitpid(child[0], 0)[1] == 0, "the child hung or crashed"
 
 
 @FORK
-def test_a_child_forked_in_a_callback_can_fit_for_itself():
+def test_a_child_forked_in_a_callback_can_do_its_own_fit():
     code = "fit(lambda model, iteration: in_child(lambda: fit().n_iter_) if iteration == 1 else None)"
     assert "child: 2" in run_python(CHILD + code)
 
@@ -186,7 +186,7 @@ y, gram = np.ones((200_000, 64), np.float32), np.empty((64, 64))
 workspace = _core.Workspace(2)
 _core.gram(y, gram, workspace if {used} else 2)
 in_child(lambda: _core.gram(y, gram, workspace))
-in_child(lambda: (_core.gram(y, gram, 2), gram[0, 0])[1])  # one that the child makes works, on one thread
+in_child(lambda: (_core.gram(y, gram, 2), gram[0, 0])[1])  # a workspace that the child makes works; it has one thread
 """
     lines = run_python(CHILD + code).splitlines()
     assert lines[0].startswith("child: ValueError workspace: it was made before a fork")

@@ -10,7 +10,7 @@ from cymbals.base.writing import Writing
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
-def test_a_forked_child_can_write_though_a_thread_of_its_parent_was_writing():
+def test_a_forked_child_can_write_even_if_a_thread_of_its_parent_was_writing():
     writing, inside, leave = Writing(), threading.Event(), threading.Event()
 
     def hold():

@@ -14,7 +14,7 @@ import pytest
 from cymbals.choose.journal import Journal, Trial, key_of
 
 
-def test_damage_is_named(tmp_path):
+def test_damaged_lines_are_reported_by_number(tmp_path):
     path, about = tmp_path / "j", {"data": "x"}
     good = '{"params": {"factors": 1}, "status": "done", "score": 0.5, "iterations": 3, "seconds": 0.1}\n'
     for bad in ("nonsense", '{"params": 5}', good.strip().replace("0.5", '"high"'), good.strip().replace("done", "fine")):
@@ -117,7 +117,7 @@ for name, values in {
 
 
 @pytest.mark.parametrize("name", LINES)
-def test_line_that_nobody_wrote_is_named(tmp_path, name):
+def test_a_line_that_is_not_from_a_search_is_reported_by_number(tmp_path, name):
     path, bad = tmp_path / "j", LINES[name]
     with Journal(path, {}):
         pass
@@ -134,13 +134,13 @@ def test_line_that_nobody_wrote_is_named(tmp_path, name):
 @pytest.mark.parametrize(
     "first", [deep(100_000), '{"cymbals search": NaN}', '{"cymbals search": 1, "x": ' + deep(80) + "}", b"\xff\xfe", "5"]
 )
-def test_first_line_that_nobody_wrote(tmp_path, first):
+def test_a_first_line_that_is_not_from_a_search(tmp_path, first):
     (tmp_path / "j").write_bytes((first if isinstance(first, bytes) else first.encode()) + b"\n")
     with pytest.raises(ValueError, match="is not the journal of a search; name another file"):
         Journal(tmp_path / "j", {})
 
 
-def test_journals_written_before_this_still_load(tmp_path):
+def test_journals_of_version_0_1_0_still_load(tmp_path):
     (tmp_path / "j").write_text(
         '{"cymbals search": 1, "cymbals": "0.1.0", "als": {"random_state": 0}}\n'
         '{"params": {"factors": 2, "alpha": 1.0}, "status": "done", "score": 0.5, "iterations": 3, "seconds": 0.1, '

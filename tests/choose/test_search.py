@@ -28,7 +28,7 @@ def plays():
     return sp.csr_array(liked * rng.integers(1, 30, (150, 80)).astype(np.float32))
 
 
-def test_grid_is_every_setting_fitted_alone(plays):
+def test_grid_equals_separate_fits_of_all_settings(plays):
     found = search(plays, GRID, metric="ndcg@7", iterations=4, seed=3, confidence="log")
     train, validation = split.random(plays, 0.1, 3)
     want = {}
@@ -56,12 +56,12 @@ def test_search_with_patience_refits_as_many_iterations(plays):
     assert trial.score == max(trial.trace)
 
 
-def test_nothing_to_score_is_said(plays):
+def test_error_says_that_no_validation_entry_can_be_scored(plays):
     with pytest.raises(ValueError, match="no entry of the validation part can be scored by ndcg@10"):
         search(plays, {"factors": [3]}, validation=1e-9, iterations=1)
 
 
-def test_pruning_gives_up_what_is_below_the_median(plays):
+def test_pruning_stops_settings_below_the_median(plays):
     bad = [1000.0, 2000.0, 4000.0]
     found = search(plays, {"regularization": [0.5, 1.0, 2.0, 3.0, *bad]}, prune=True, factors=6, iterations=6, refit=False)
     status = {t.params["regularization"]: t.status for t in found.trials}
@@ -71,7 +71,7 @@ def test_pruning_gives_up_what_is_below_the_median(plays):
     assert found.best_params_["regularization"] not in bad
 
 
-def test_warm_start_begins_where_the_last_ended(plays):
+def test_warm_start_begins_with_the_factors_of_the_last_fit(plays):
     grid = {"factors": [5], "regularization": [0.1, 0.2, 0.4]}
     cold, warm = (search(plays, grid, iterations=2, patience=2, warm_start=w, refit=False) for w in (False, True))
     assert cold.trials[0].trace == warm.trials[0].trace
@@ -98,7 +98,7 @@ def test_some_users(plays):
     assert found.best_score_ != whole.best_score_
 
 
-def test_a_setting_that_fails_is_noted_and_others_go_on(plays):
+def test_a_failing_setting_is_recorded_and_the_search_goes_on(plays):
     grid = {"confidence": [np.sqrt, np.negative]}
     found = search(plays, grid, factors=3, iterations=2, refit=False)
     failed = next(t for t in found.trials if t.params["confidence"] is np.negative)
@@ -119,7 +119,7 @@ def test_train_of_other_kinds(plays):
         search([[1]], {"factors": [3]})
 
 
-def test_what_a_search_prints(plays):
+def test_repr_of_a_search(plays):
     found = search(plays, GRID, iterations=2, refit=False)
     assert "\n" not in repr(found)
     assert repr(found).startswith("<SearchResult: 8 settings; best ndcg@10")
@@ -132,7 +132,7 @@ def test_what_a_search_prints(plays):
 # -- interrupted and shared searches --------------------------------------------------------------------------------
 
 
-def test_journal_is_not_repeated_and_knows_its_search(plays, tmp_path, monkeypatch):
+def test_settings_in_a_journal_are_not_fitted_again_and_another_search_is_refused(plays, tmp_path, monkeypatch):
     path = tmp_path / "j.jsonl"
     first = search(plays, GRID, iterations=2, journal=path)
     fits = []
@@ -157,7 +157,7 @@ def test_journal_is_not_repeated_and_knows_its_search(plays, tmp_path, monkeypat
     assert (tmp_path / "text").read_text() == "not a journal\n"
 
 
-def test_journals_of_another_version_are_gone_on_with(plays, tmp_path):
+def test_search_resumes_from_a_journal_of_another_version(plays, tmp_path):
     path = tmp_path / "j.jsonl"
     first = search(plays, GRID, iterations=2, journal=path, metric="auc", refit=False)
     header, *trials = path.read_text().splitlines()
@@ -165,7 +165,7 @@ def test_journals_of_another_version_are_gone_on_with(plays, tmp_path):
     assert search(plays, GRID, iterations=2, journal=path, metric="auc", refit=False).trials == first.trials
 
 
-def test_killed_and_started_again_it_goes_on(tmp_path, plays):
+def test_a_killed_search_resumes(tmp_path, plays):
     """Through the command line: no finished setting is fitted again."""
     coo = plays.tocoo()
     table = tmp_path / "plays.csv"
@@ -280,12 +280,12 @@ def test_bad_input_is_named_before_anything_is_fitted(plays, monkeypatch, how, e
         search(plays, **how)
 
 
-def test_a_search_refuses_them_by_name():
+def test_a_search_refuses_a_number_beyond_a_float_and_names_it():
     with pytest.raises(ValueError, match=r"^alpha must be finite"):
         cymbals.search(SMALL, {"alpha": [Fraction(10**400)]})
 
 
-def test_a_cut_off_beyond_all_bounds_is_refused_before_any_fit(monkeypatch):
+def test_a_huge_cutoff_is_refused_before_any_fit(monkeypatch):
     monkeypatch.setattr(ALS, "fit", lambda *args, **how: pytest.fail("a model was fitted"))
     with pytest.raises(ValueError, match=r"metric 'ndcg@99999999999': k must be from 1"):
         cymbals.search(random_matrix((9, 8), 0.4), n=2, metric="ndcg@99999999999")

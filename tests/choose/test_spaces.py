@@ -18,7 +18,7 @@ def plays():
     return sp.csr_array(liked * rng.integers(1, 30, (150, 80)).astype(np.float32))
 
 
-def test_random_draws_and_explicit_errors(plays):
+def test_random_draws_scored_by_rmse_with_objective_explicit(plays):
     space = {"factors": scipy.stats.randint(2, 6), "regularization": scipy.stats.loguniform(0.01, 10)}
     found = search(plays, random=space, n=5, metric="rmse", objective="explicit", biases=True, iterations=3)
     scores = found.table["score"].tolist()
@@ -32,12 +32,12 @@ def test_random_draws_and_explicit_errors(plays):
     assert len(search(plays, random={"factors": [2, 3]}, n=9, iterations=1, refit=False).trials) == 2
 
 
-def test_without_a_space_the_laboratorys(plays):
+def test_default_space_is_factors_regularization_and_alpha(plays):
     found = search(plays, n=2, iterations=2, refit=False)
     assert set(found.best_params_) == {"factors", "regularization", "alpha"}
 
 
-def test_optuna_proposes_and_goes_on_where_it_was(plays, tmp_path):
+def test_optuna_proposes_and_resumes(plays, tmp_path):
     space = {
         "factors": scipy.stats.randint(2, 9),
         "regularization": scipy.stats.loguniform(0.01, 10),

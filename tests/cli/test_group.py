@@ -97,7 +97,7 @@ def test_help_keeps_its_lines():
     assert "\\n" not in result.stdout + result.stderr
 
 
-def test_the_command_line_gives_warnings_back():
+def test_the_command_line_restores_showwarning():
     before = warnings.showwarning
     assert CliRunner().invoke(cli, ["doctor"]).exit_code == 0
     assert warnings.showwarning is before
@@ -107,7 +107,7 @@ HEADER = "user,item,value\n"
 
 
 @pytest.mark.filterwarnings("default")
-def test_the_command_line_tells(tmp_path):
+def test_the_command_line_reports_rejected_lines(tmp_path):
     rows = "".join(f"{u},{i},{1 + u * i}\n" for u in range(6) for i in range(5))
     path = tmp_path / "plays.csv"
     path.write_text(HEADER + "1,2,3,4\n" + rows + "1,2\n")

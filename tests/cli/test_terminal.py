@@ -121,7 +121,7 @@ def test_file_names(tmp_path, name):
     assert "No such command" in err
 
 
-def test_bytes_that_are_no_text(tmp_path):
+def test_bytes_that_are_not_text(tmp_path):
     """Arguments as a shell hands them over, in a process of its own."""
     path = write_plays(tmp_path, ["ann"]).rename(tmp_path / "\udcff\x1b.csv")
     command = [sys.executable, "-m", "cymbals", "describe", os.fsencode(path), "--value", b"\xfe\x9b"]

@@ -32,5 +32,5 @@ def test_program(build, name):
     assert " 0 failed" in run(build(name))
 
 
-def test_callers_with_two_threads_each(build):
+def test_concurrent_callers_with_two_threads_each(build):
     assert " 0 failed" in run(build("threads"), 4, 2)

@@ -1,4 +1,4 @@
-"""The flops and bytes that kernels report, against a build of the kernels that counts each operation, on small cases."""
+"""The flops and bytes that a workspace records, against a build of the kernels that counts each operation."""
 
 import csv
 import os
@@ -49,7 +49,7 @@ def counted(tmp_path_factory):
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_the_record_says_what_kernels_do(shape, counted):
+def test_recorded_flops_and_bytes_equal_the_counted_ones(shape, counted):
     off = []
     for line in counted[shape]:
         for what in ("flops", "bytes"):
@@ -62,7 +62,7 @@ def test_the_record_says_what_kernels_do(shape, counted):
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_counts_are_known_where_textbooks_have_them(shape, counted):
+def test_counted_flops_and_bytes_of_rotate_follow_the_formula(shape, counted):
     for line in counted[shape]:
         if line["phase"] == "rotate":
             f, size = int(line["f"]), 4 if line["type"] == "float32" else 8

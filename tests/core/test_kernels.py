@@ -102,7 +102,7 @@ def test_confidence_below_unobserved_weight(simd):
 
 @pytest.mark.parametrize("simd", SETS)
 @pytest.mark.parametrize("nu", [0.0, 1.0])
-def test_compact_rows_change_float32_cg_alone(simd, nu):
+def test_compact_changes_only_cg_in_float32(simd, nu):
     """float32 CG gives nearly the same from 16-bit copies; float64, exact and ill-conditioned rows do not use them."""
     for rank, density in ((1, 0.05), (7, 0.3), (16, 0.3), (33, 0.6), (130, 0.6)):
         matrix = random_matrix((30, 90), density)
@@ -120,14 +120,15 @@ def test_compact_rows_change_float32_cg_alone(simd, nu):
         for dtype, solve, alpha in {key[:3] for key in got}:
             with_copy, without = got[dtype, solve, alpha, True], got[dtype, solve, alpha, False]
             if (dtype, solve, alpha) == ("float32", "cg", 2.0):
-                assert 0 < np.abs(with_copy - without).max() < 1e-2 * np.abs(without).max()  # 8 bits, ill-conditioned
+                # the copy has 8 significant bits, and these ill-conditioned rows amplify its rounding errors
+                assert 0 < np.abs(with_copy - without).max() < 1e-2 * np.abs(without).max()
             else:
                 np.testing.assert_array_equal(with_copy, without)
 
 
 @pytest.mark.parametrize("simd", SETS)
 @pytest.mark.parametrize("solve", ["auto", "cg"])
-def test_compact_rows_that_lose_nothing(solve, simd):
+def test_compact_is_exact_for_factors_with_8_bits(solve, simd):
     """Where whitening changes nothing and the factors fit 8 bits, the 16-bit copy holds the same numbers."""
     rng = np.random.default_rng(0)
     for rank in [*RANKS, 256, 512]:
@@ -179,7 +180,7 @@ def test_unregularized():
 
 
 @pytest.mark.parametrize("simd", SETS)
-def test_counts_that_break_float32_are_solved_in_float64(simd):
+def test_rows_that_fail_in_float32_are_solved_in_float64(simd):
     """Weights spread over twelve powers of ten: the heaviest entries are fitted as well as by the reference."""
     rng = np.random.default_rng(0)
     matrix = random_matrix((40, 60), 0.5, values=(1, 3), dtype=np.float64)
@@ -264,14 +265,14 @@ def test_parse_numbers(n_threads):
     assert _core.parse_numbers(b"", np.empty((3, 0), np.int64), n_threads)[0] == 0
 
 
-def test_instruction_set_that_is_not_here_is_an_error():
+def test_an_instruction_set_that_the_processor_lacks_is_refused():
     missing = [n for n in (2, 3) if n not in SETS]
     for number in [*missing, 9, -1]:
         with pytest.raises(RuntimeError, match="instruction set"):
             gramian(np.ones((3, 2)), Workspace(1, number))
 
 
-def test_binding_refuses_what_it_cannot_borrow():
+def test_binding_refuses_arrays_that_it_cannot_read_in_place():
     y = np.ones((4, 6))
     with pytest.raises(ValueError, match="C-contiguous"):
         gramian(y.T, 1)

@@ -103,7 +103,7 @@ def test_iterations_follow_the_reference(kind, rank):
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_one_exact_half_step_is_never_above_implicits(dtype):
+def test_the_loss_after_one_exact_half_step_is_never_above_implicits(dtype):
     """Both solve the users once from the same X and Y; compares the objective after that."""
     for seed in range(5):
         matrix = sp.csr_matrix(random_matrix((80, 60), 0.2, seed=seed, values=(1, 300), dtype=np.float64))
@@ -140,7 +140,7 @@ def test_raw_counts_of_hetrec(data_folder):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_auto_where_nearly_all_is_explained(seed):
+def test_auto_if_the_model_explains_nearly_all_values(seed):
     """Large counts and more factors than users leave little loss; the error of CG must be small compared with it."""
     rng = np.random.default_rng(seed)
     dense = np.rint(rng.lognormal(3.0, 2.0, (40, 600))) * (rng.random((40, 600)) < 0.2)

@@ -101,7 +101,7 @@ def test_aliases_chains_and_cycles_of_any_length(tmp_path):
         assert raw.clean().item_ids.tolist() == sorted({final(a) for a in range(n)})
 
 
-def test_names_are_shared_and_hold_no_plays(tmp_path):
+def test_names_share_one_text_and_keep_no_plays_alive(tmp_path):
     (tmp_path / "user_artist_data.txt").write_text("1 2 3\n1 4 1\n2 2 5\n")
     (tmp_path / "artist_data.txt").write_bytes(b"2\tTwo\n9999999999999999999\tfar\n4\tF\xf6ur\n")
     raw = cymbals.audioscrobbler.read(tmp_path)
@@ -116,7 +116,7 @@ def test_names_are_shared_and_hold_no_plays(tmp_path):
     assert data.item_names.tolist() == ["Two", "F\ufffdur"]
 
 
-def test_plays_with_a_byte_order_mark_lose_no_line(tmp_path):
+def test_a_byte_order_mark_costs_no_line(tmp_path):
     (tmp_path / "user_artist_data.txt").write_text("\ufeff1 2 3\n4 5 6\n", encoding="utf-8")
     (tmp_path / "artist_data.txt").write_text("\ufeff2\tBlur\n5\tPulp\n", encoding="utf-8")
     data = audioscrobbler.load(tmp_path)
@@ -125,7 +125,7 @@ def test_plays_with_a_byte_order_mark_lose_no_line(tmp_path):
     assert data.report["lines_rejected"] == 0
 
 
-def test_plays_of_which_every_line_is_rejected_are_refused(tmp_path):
+def test_a_file_without_a_valid_line_is_refused(tmp_path):
     (tmp_path / "user_artist_data.txt").write_text("1,2,3\n4,5,6\n")
     with pytest.raises(ValueError, match=r"every line was rejected: 2 for .*first on line 1"):
         audioscrobbler.load(tmp_path)
@@ -153,7 +153,7 @@ LINES = {
 
 
 @pytest.mark.parametrize("name", LINES)
-def test_line_is_counted_and_its_neighbours_kept(name, tmp_path):
+def test_a_rejected_line_is_counted_and_other_lines_are_kept(name, tmp_path):
     (tmp_path / "user_artist_data.txt").write_bytes(b"1 2 3\n" + LINES[name] + b"\n1 3 4\r\n")
     (tmp_path / "artist_data.txt").write_bytes(b"2\tTwo\n" + LINES[name] + b"\n3\tThree\n")
     (tmp_path / "artist_alias.txt").write_bytes(b"9\t2\n" + LINES[name] + b"\n")

@@ -41,7 +41,7 @@ def test_unsorted_and_repeated_entries_and_wide_indices():
         assert np.array_equal(m.indices, before), "the input was changed"
 
 
-def test_blocks_hold_no_entries_that_nobody_stored():
+def test_blocks_hold_only_stored_entries():
     dense = np.array([[1, 0, 0, 2], [0, 3, 0, 0]], np.float32)
     assert Interactions.from_csr(sp.bsr_array(dense, blocksize=(2, 2))).nnz == 3
 
@@ -55,7 +55,7 @@ def test_entries_are_found_by_row_and_column():
     assert not empty.holds(np.array([0, 2]), np.array([0, 3])).any()
 
 
-def test_what_is_no_matrix_is_told_what_to_do():
+def test_error_for_a_wrong_type_says_what_to_pass_instead():
     matrix = random_matrix((20, 12), 0.3)
     data = Interactions.from_csr(matrix)
     frame = pd.DataFrame({"user": [1], "item": [2], "value": [3]})
@@ -85,7 +85,7 @@ def test_transpose_and_triplets(index, n_threads):
             assert np.array_equal(csr.transposed(n_threads).to_scipy().toarray(), want.T)
 
 
-def test_check_csr_finds_the_worst_first():
+def test_check_csr_reports_the_worst_defect_first():
     def report(indptr, indices, data, n_cols=4):
         csr = Csr(np.array(indptr), np.array(indices, np.int32), np.array(data, np.float32), (len(indptr) - 1, n_cols))
         return _core.check_csr(csr, 2)
@@ -113,7 +113,7 @@ def of_parts(parts):
     return out
 
 
-def test_only_what_nobody_can_write_to_is_shared(tmp_path):
+def test_memory_is_shared_only_if_it_is_immutable(tmp_path):
     """Only arrays over bytes objects are shared. Read-only views, mapped files and Arrow's buffers may still change."""
     matrix = random_matrix((30, 20))
     matrix.sort_indices()
@@ -213,7 +213,7 @@ print(*sorted(outcomes))
     assert run_python(code).split()
 
 
-def test_what_models_share_cannot_be_written_to():
+def test_arrays_that_models_share_are_read_only():
     data = Interactions.from_arrays([0, 1], [5, 6], item_names={5: "a", 6: "b"})
     for array in (data.item_names, data.user_items.indices, data.user_items.data, data.user_items.indptr):
         with pytest.raises(ValueError, match="read-only"):

@@ -96,7 +96,7 @@ def test_values_with_underscores_are_no_numbers(load_table):
     assert texts.csr.data.tolist() == [10, 2.5]
 
 
-def test_ids_with_underscores_stay_texts(load_table, tmp_path):
+def test_ids_with_underscores_stay_strings(load_table, tmp_path):
     assert load_table(HEADER + "1_000,2,3\n1000,2,3\n").user_ids.tolist() == ["1000", "1_000"]
     (tmp_path / "user_artist_data.txt").write_text("1 2 3\n1_000 2 3\n1 2_0 3\n1 2 3_0\n")
     raw = audioscrobbler.read(tmp_path)
@@ -109,7 +109,7 @@ def test_times_with_underscores_are_refused(load_table):
         load_table("user,item,value,when\n1,2,3,1_000\n", time="when")
 
 
-def test_a_column_that_stands_twice_is_refused(tmp_path):
+def test_a_column_name_that_occurs_twice_is_refused(tmp_path):
     path = tmp_path / "twice.csv"
     path.write_text("user,item,value,value\n1,1,5,9\n")
     with pytest.raises(ValueError, match="more than once in the header: 'value'"):

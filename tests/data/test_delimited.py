@@ -26,13 +26,13 @@ def events(data):
 def test_a_row_too_long_or_too_short_is_left_out_and_counted(load_table, suffix, row, line):
     good = ["5,6,7", "8,9,1"]
     lines = [*good[: line - 2], row, *good[line - 2 :]]
-    with pytest.warns(UserWarning, match=rf"plays{suffix}: 1 row rejected .* header, 3: line {line}$"):
+    with pytest.warns(UserWarning, match=rf"plays{suffix}: 1 row rejected .* header's 3 fields: line {line}$"):
         data = load_table(HEADER + "\n".join(lines) + "\n", suffix)
     assert events(data) == [(5, 6, 7), (8, 9, 1)]
     assert data.report == {"rows": 2, "pairs": 2, "lines_rejected": 1}
 
 
-def test_a_trailing_comma_shifts_nothing_where_rows_count_1(load_table):
+def test_a_trailing_comma_shifts_no_column_if_there_is_no_value_column(load_table):
     with pytest.warns(UserWarning, match="line 2$"):
         data = load_table("user,item\n1,2,\n3,4\n", value=None)
     assert events(data) == [(3, 4, 1)]
@@ -102,14 +102,14 @@ def test_five_lines_are_named_and_the_others_counted(tmp_path):
     assert caught[0].filename == __file__  # whoever called datasets.load
 
 
-def test_quotes_that_do_not_close_are_an_error(load_table):
+def test_a_missing_closing_quote_is_an_error(load_table):
     with pytest.raises(ValueError, match="row that starts on line 4"):
         load_table(HEADER + '1,2,3\n4,5,6,7\n8,"9,1\n1,1,1\n2,2,2\n')
     with pytest.raises(ValueError, match="row that starts on line 3"):
         load_table(HEADER + '1,2,3\n8,9,"1\n1,1,1\n')
 
 
-def test_a_long_field_is_read_where_another_row_is_rejected(load_table):
+def test_a_long_field_is_read_if_another_row_is_rejected(load_table):
     long = "x" * 200_000  # beyond the csv module's limit
     before = csv.field_size_limit()
     with pytest.warns(UserWarning, match="line 3$"):
@@ -117,8 +117,8 @@ def test_a_long_field_is_read_where_another_row_is_rejected(load_table):
     assert csv.field_size_limit() == before
 
 
-def test_a_warning_made_an_error_stays_a_warning(load_table):
-    with pytest.raises(UserWarning, match="line 2"):  # as the tests' filter has it
+def test_under_the_filter_error_the_UserWarning_itself_is_raised(load_table):
+    with pytest.raises(UserWarning, match="line 2"):  # pyproject.toml turns warnings of the tests into errors
         load_table(HEADER + "1,2,3,4\n1,2,3\n")
 
 
@@ -128,7 +128,7 @@ def test_a_warning_made_an_error_stays_a_warning(load_table):
     st.sampled_from(["\n", "\r\n"]),
     st.booleans(),
 )
-def test_the_rows_are_those_of_the_csv_module(tmp_path_factory, parts, end, quotes):
+def test_rows_equal_those_of_the_csv_module(tmp_path_factory, parts, end, quotes):
     text = f"user,item,value{end}{''.join(parts)}"
     quoting = csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE
     rows = [row for row in csv.reader(io.StringIO(text, newline=""), quoting=quoting) if row]

@@ -17,7 +17,7 @@ def test_ids_one_by_one_and_all_at_once():
         assert at_once[: array.size].tolist() == list(range(array.size))
 
 
-def test_what_raw_events_and_ids_print():
+def test_repr_of_raw_events_and_ids():
     names = cymbals.audioscrobbler.Names(b"", *np.empty((2, 0), np.int64))
     plays, aliases = np.zeros((900_000, 3), np.int64), np.empty((0, 2), np.int64)
     raw = cymbals.audioscrobbler.RawEvents(plays, np.empty(0, np.int64), names, aliases, [])

@@ -129,7 +129,7 @@ def test_masked_entries_are_counted_and_refused(name, call):
         call()
 
 
-def test_masked_names_are_no_names():
+def test_masked_names_count_as_missing():
     names = dict(zip([1, 2, 3], np.ma.array(["a", "b", "c"], mask=[0, 1, 0]), strict=True))
     assert Interactions.from_arrays([1, 1, 1], [1, 2, 3], item_names=names).item_names.tolist() == ["a", None, "c"]
 
@@ -168,7 +168,7 @@ def test_missing_entries_of_pandas_arrays_are_refused_with_their_row(name, value
         Interactions.from_frame(pd.DataFrame(texts))
 
 
-def test_missing_names_of_a_pandas_array_are_no_names():
+def test_missing_names_of_a_pandas_array_count_as_missing():
     names = pd.Series(pd.array(["a", pd.NA, "c"], "string"), index=[1, 2, 3])
     for given_names in (names, names.astype(object), names.to_dict()):
         data = Interactions.from_arrays([1, 1, 1], [1, 2, 3], item_names=given_names)

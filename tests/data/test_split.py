@@ -1,4 +1,4 @@
-"""Splits into a training and a test part: at random, the last k of a user, by time, k-fold."""
+"""Splits into a training and a test part: at random, k entries of each user, by time, k-fold."""
 
 import math
 

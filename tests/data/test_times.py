@@ -8,7 +8,7 @@ from conftest import of_timed
 from cymbals import Interactions, split, weighting
 
 
-def test_of_repeated_pairs_the_latest(timed):
+def test_a_repeated_pair_has_its_latest_time(timed):
     data, want = of_timed(timed), timed.groupby(["u", "i"])["t"].max()
     rows = data.csr.row_numbers()
     assert (want.loc[list(zip(data.user_ids[rows], data.item_ids[data.csr.indices], strict=True))] == data.times).all()
@@ -17,7 +17,7 @@ def test_of_repeated_pairs_the_latest(timed):
     assert (by_number.times == data.times).all()
 
 
-def test_moments_between_whole_times():
+def test_fractions_of_times():
     data = Interactions.from_arrays(range(3), range(3), [8, 8, 8], times=[2003, 2004, 2005])
     assert split.by_time(data, cutoff=2004.5)[1].nnz == 1
     assert weighting.time_decay(data, 1, now=2005.0).csr.data.tolist() == [2, 4, 8]

@@ -12,13 +12,13 @@ import cymbals
 from cymbals import Interactions, weighting
 
 
-def test_tfidf_is_scikit_learns():
+def test_tfidf_equals_scikit_learns():
     data = random_matrix((50, 30), 0.2)
     want = TfidfTransformer(norm=None).fit_transform(data)
     assert np.allclose(weighting.tfidf(data).toarray(), want.toarray(), rtol=1e-6)
 
 
-def test_bm25_is_the_formula():
+def test_bm25_follows_its_formula():
     data = random_matrix((50, 30), 0.2)
     dense, k1, b = data.toarray().astype(float), 3.0, 0.6
     want = np.zeros_like(dense)
@@ -47,7 +47,7 @@ def test_clip():
 
 
 @pytest.mark.parametrize("weigh", [weighting.clip, weighting.tfidf, weighting.bm25])
-def test_types_and_entries_stay(weigh):
+def test_weighting_keeps_types_and_entries(weigh):
     whole = random_matrix((20, 10), 0.4).astype(np.int64)
     got = weigh(whole.tocoo())
     assert isinstance(got, sp.coo_array)

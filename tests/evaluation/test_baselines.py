@@ -16,7 +16,7 @@ def test_popularity_counts_no_dislikes():
     assert ALS(2, random_state=0).fit(matrix).popular(2)[1].tolist() == [2.0, 1.0]
 
 
-def test_baselines_recommend_to_strangers():
+def test_baselines_recommend_to_users_who_are_not_in_train():
     matrix = random_matrix((40, 30), 0.3)
     ids, _ = Popularity().fit(matrix).recommend(rows=matrix[:2], n=3)
     assert np.array_equal(ids, Popularity().fit(matrix).recommend([0, 1], 3)[0])

@@ -28,7 +28,7 @@ def test_early_stopping_restores_the_best_iteration(plays):
     assert np.array_equal(shorter.fit(train).user_factors_, model.user_factors_)
 
 
-def test_what_would_end_a_fit_before_is_refused(plays):
+def test_a_tol_that_would_end_the_fit_earlier_is_refused(plays):
     train, validation = split.random(plays, 0.2, 0)
     with pytest.raises(ValueError, match=r"tol=0.1 would end the fit before .* leave tol out"):
         ALS(tol=0.1, random_state=0).fit(train, callback=EarlyStopping(train, validation))

@@ -14,7 +14,7 @@ from cymbals.evaluation.baselines import Popularity
 
 @pytest.mark.parametrize("seed", range(25))
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_equals_the_slow_computation(seed, dtype):
+def test_metrics_equal_the_reference(seed, dtype):
     """Small whole factors: scores are exact and often equal."""
     rng = np.random.default_rng(seed)
     n_users, n_items, rank = int(rng.integers(1, 40)), int(rng.integers(1, 80)), int(rng.integers(1, 12))
@@ -57,7 +57,7 @@ def test_same_order_as_recommend():
     assert np.nan_to_num(m.per_user["precision@10"] * 10).round().astype(int).tolist() == hits.tolist()
 
 
-def test_stored_zeros_are_no_entries():
+def test_held_out_zeros_do_not_count():
     """A 0 in train is not a seen item, a 0 in test not a held-out item; with "explicit", a 0 in train is a rating."""
     rng = np.random.default_rng(0)
     dense = (rng.random((30, 25)) < 0.3).astype(np.float32)
@@ -96,7 +96,7 @@ def test_metrics_as_frames_and_plain_names():
     assert found._repr_html_().count("<tr>") == 1 + len(found)
 
 
-def test_a_model_that_was_fitted_on_the_test_part_is_told():
+def test_warns_if_the_model_was_fitted_on_the_test_part():
     matrix = random_matrix((40, 30), 0.3, values=(1, 5))
     train, test = split.random(matrix, 0.2, seed=0)
     with pytest.warns(UserWarning, match=rf"fitted on {test.nnz:,} of the {test.nnz:,} held-out entries"):
@@ -106,7 +106,7 @@ def test_a_model_that_was_fitted_on_the_test_part_is_told():
     evaluate(ALS(4, random_state=0).fit(train), train, test)  # warnings are errors here
 
 
-def test_few_known_entries_are_no_warning():
+def test_no_warning_if_only_a_few_test_entries_were_in_the_fit():
     matrix = random_matrix((400, 30), 0.3, values=(1, 5))
     train, test = split.random(matrix, 0.2, seed=0)
     some = sp.lil_array(train)

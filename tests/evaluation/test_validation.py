@@ -29,7 +29,7 @@ def others(kind, train, test):
 
 
 @pytest.mark.parametrize("kind", validation.NEGATIVES)
-def test_sampled_auc_has_the_expectation_that_it_says(fitted, kind):
+def test_the_mean_of_sampled_aucs_is_the_exact_auc(fitted, kind):
     model, train, test = fitted
     scores = model.user_factors_ @ model.item_factors_.T
     want = np.full(150, np.nan)
@@ -44,7 +44,7 @@ def test_sampled_auc_has_the_expectation_that_it_says(fitted, kind):
     assert abs(np.nanmean(got) - np.nanmean(want)) < 0.005
 
 
-def test_drawing_from_train_is_far_too_low_and_unseen_is_right(fitted):
+def test_auc_is_too_low_with_negatives_from_train_and_right_with_unseen_ones(fitted):
     model, train, test = fitted
     exact = evaluate(model, train, test)["auc"]
     drawn = {kind: np.nanmean(validation.sampled_auc(model, train, test, kind, 50)) for kind in validation.NEGATIVES}
@@ -55,7 +55,7 @@ def test_drawing_from_train_is_far_too_low_and_unseen_is_right(fitted):
     assert np.array_equal(one, validation.sampled_auc(model, train, test, seed=3), equal_nan=True)
 
 
-def test_random_ranks_at_random_and_differently(fitted):
+def test_random_baseline_ranks_each_user_differently(fitted):
     _, train, test = fitted
     model = Random(seed=0).fit(train)
     assert abs(evaluate(model, train, test)["auc"] - 0.5) < 0.03
@@ -63,7 +63,7 @@ def test_random_ranks_at_random_and_differently(fitted):
     assert set(ids[0].tolist()) != set(ids[1].tolist())
 
 
-def test_interval_covers_as_often_as_it_says():
+def test_interval_has_the_stated_coverage():
     """Of 200 samples from a known distribution, about 95 % of the intervals hold its mean."""
     rng, hits = np.random.default_rng(0), 0
     for _ in range(200):
@@ -72,7 +72,7 @@ def test_interval_covers_as_often_as_it_says():
     assert 180 <= hits <= 198
 
 
-def test_interval_is_scipys(fitted):
+def test_interval_equals_scipys(fitted):
     metrics = evaluate(*fitted)
     values = metrics.per_user["auc"][~np.isnan(metrics.per_user["auc"])]
     want = scipy.stats.bootstrap((values,), np.mean, method="percentile", n_resamples=20_000).confidence_interval
@@ -97,7 +97,7 @@ def test_compare(fitted):
     assert (same.difference, same.p_value, same.p_rank, same.better) == (0, 1, 1, 0)
 
 
-def test_compare_where_all_differ_alike():
+def test_compare_if_all_users_differ_by_the_same_amount():
     per_user = {"auc": np.array([0.7, 0.9, np.nan]), "mrr": np.zeros(3)}
     better = evaluation.Metrics(per_user, {})
     worse = evaluation.Metrics(per_user | {"auc": per_user["auc"] - 0.2}, {})
@@ -106,7 +106,7 @@ def test_compare_where_all_differ_alike():
     assert found.p_value == found.p_rank > 0.1  # two users prove nothing
 
 
-def test_drawing_for_who_has_nearly_everything():
+def test_negatives_of_a_user_who_has_nearly_all_items():
     dense = np.ones((2, 500), np.float32)
     dense[0, [7, 400]] = 0
     train, test = sp.csr_array(dense), sp.csr_array(([1.0], ([0], [7])), shape=(2, 500))

@@ -53,7 +53,7 @@ def resolved(artist, aliases):
     return chain[-1]
 
 
-def test_tables_are_what_pandas_finds(folder):
+def test_tables_equal_those_of_pandas(folder):
     plays, names, aliases = read_with_pandas(folder)
     found = describe(audioscrobbler.read(folder), top=7).tables
     clean = plays.assign(artist=[resolved(a, aliases) for a in plays["artist"]])
@@ -133,7 +133,7 @@ def test_pictures(folder):
         picture.canvas.draw()
 
 
-def test_a_curve_is_the_distribution_also_where_it_is_thinned():
+def test_a_thinned_curve_stays_close_to_the_distribution():
     values = np.random.default_rng(0).lognormal(3, 2, 20_000)
     line = figures.ecdf(values, "plays", "Activity").axes[0].lines[0]
     x, share = line.get_data()

@@ -194,7 +194,7 @@ def check_popularity(page, model, train, rows):
     assert table[5] == pytest.approx(np.mean([i in top for i in own]), rel=1e-12)
 
 
-def test_numbers_are_what_slow_computations_find(page, made_up):
+def test_numbers_equal_those_of_slow_computations(page, made_up):
     found = Page(page.read_text())
     plays, names, aliases = read_with_pandas(made_up)
     clean = plays.assign(artist=[resolved(a, aliases) for a in plays["artist"]])
@@ -248,7 +248,7 @@ def test_real_data(tmp_path, data_folder, name):
         assert found.tables["Top items by audience"]["name"].tolist() == by_id[want.index].tolist()
 
 
-def test_it_stands_alone_and_everybody_can_read_it(page):
+def test_a_report_is_one_file_and_accessible(page):
     text = page.read_text()
     found = Page(text)
     assert not re.search(r"<script|https?://(?!www\.w3\.org)|@import|url\(", text)
@@ -290,7 +290,7 @@ def test_settings_given(tmp_path, how):
     assert "Recommended to user 3" in found.tables
 
 
-def test_ratings_and_what_is_searched(tmp_path):
+def test_a_report_of_ratings_with_a_search(tmp_path):
     rng = np.random.default_rng(0)
     data = cymbals.Interactions.from_arrays(rng.integers(0, 60, 900), rng.integers(0, 30, 900), rng.integers(1, 6, 900))
     cymbals.report(data, tmp_path / "r.html", objective="explicit", biases=True, metric="rmse", n=2, iterations=2)
@@ -305,7 +305,7 @@ def test_ratings_and_what_is_searched(tmp_path):
     assert len(Page((tmp_path / "r.html").read_text()).tables["Settings, best first"]) == 2
 
 
-def test_one_user_with_everything(tmp_path):
+def test_a_user_who_has_all_items(tmp_path):
     data = cymbals.Interactions.from_arrays([1] * 60, range(60))
     cymbals.report(data, tmp_path / "r.html", factors=2, iterations=2, n=1)
     found = Page((tmp_path / "r.html").read_text())
@@ -313,7 +313,7 @@ def test_one_user_with_everything(tmp_path):
     assert "nan" not in " ".join(found.tables["text"])
 
 
-def test_nothing_is_left_behind_where_it_fails(tmp_path):
+def test_a_failing_report_leaves_no_file(tmp_path):
     data = cymbals.Interactions.from_arrays([1, 2], [1, 2])
     (tmp_path / "r.html").write_text("before")
     with pytest.raises(ValueError, match="no parameter 'factor'"):
@@ -325,7 +325,7 @@ def test_nothing_is_left_behind_where_it_fails(tmp_path):
             cymbals.report(data, tmp_path / "r.html", **how)
 
 
-def test_each_list_stands_once(page):
+def test_each_list_is_shown_once(page):
     """A top list is a table with bars, not a picture. No table appears twice, not even under two captions."""
     found = Page(page.read_text())
     assert len(found.captions) == len(set(found.captions))
@@ -342,7 +342,7 @@ def test_each_list_stands_once(page):
     assert lengths.count(1) >= len(tops)
 
 
-def test_numbers_are_short(page):
+def test_numbers_have_few_digits(page):
     """No fraction of more than six significant digits, in tables, sentences and texts of pictures; no tiny p-value."""
     text = page.read_text()
     found = Page(text)

@@ -13,7 +13,7 @@ import cymbals
 from cymbals import ALS, Interactions, split
 
 
-def test_scikit_learn_manners():
+def test_parameters_and_clone_work_as_in_scikit_learn():
     from sklearn.base import clone
 
     generator = np.random.default_rng(0)
@@ -30,7 +30,7 @@ def test_scikit_learn_manners():
     assert not hasattr(model, "user_factors_")
 
 
-def test_more_factors_than_a_matrix_has_use_for_are_told():
+def test_warns_of_more_factors_than_the_matrix_can_use():
     with pytest.warns(UserWarning, match=r"factors=1500 is more than a matrix of 3 x 2"):
         ALS(1500, iterations=1, random_state=0).fit(sp.csr_array([[1, 0], [0, 1], [1, 1]]))
 
@@ -46,8 +46,8 @@ def test_the_caller_may_change_the_matrix_afterwards(matrix):
 
 
 @pytest.mark.parametrize("through_file", [False, True])
-def test_a_model_answers_as_it_was_fitted(tmp_path, matrix, through_file):
-    """Arguments set after a fit are for the next one, in memory and in the file."""
+def test_arguments_set_after_a_fit_change_only_the_next_fit(tmp_path, matrix, through_file):
+    """A fitted model answers with the arguments of its fit. Its file holds these, and not the ones set later."""
     model = ALS(factors=4, alpha=3.0, random_state=0, iterations=3).fit(matrix)
     row, loss, part = model.fold_in(matrix[:2]), model.loss(matrix), model.explain(5, 7).total
     model.set_params(alpha=50.0, objective="ials", regularization=9.0, factors=9)

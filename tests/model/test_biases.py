@@ -110,7 +110,7 @@ def test_planted_biases_are_found():
         assert average - average.mean() == pytest.approx(want, abs=0.15)
 
 
-def test_what_has_no_entries_has_no_bias(model):
+def test_users_and_items_without_entries_have_no_bias(model):
     assert model.user_biases_[1] == model.item_biases_[4] == 0
     assert not model.user_factors_[1].any()
     assert not model.item_factors_[4].any()
@@ -191,13 +191,13 @@ def test_scores(model, data):
     assert model.user_factors_.flags.c_contiguous
 
 
-def test_users_without_history_get_the_audience(model):
+def test_users_without_history_get_the_most_popular_items(model):
     ids, scores = model.recommend("u1", 4)
     assert (ids.tolist(), scores.tolist()) == tuple(part.tolist() for part in model.popular(4))
     assert model.recommend(rows=sp.csr_array((1, 45)), n=4)[1].tolist() == [scores.tolist()]
 
 
-def test_similar_leaves_biases_out(model):
+def test_similar_items_ignores_biases(model):
     y = model.item_factors_
     unit = y / np.maximum(np.linalg.norm(y, axis=1, keepdims=True), 1e-300)
     ids, scores = model.similar_items(70, 3)
@@ -302,7 +302,7 @@ def test_refusals(matrix):
         als(dtype="float32").fit(large)
 
 
-def test_a_model_without_biases_says_so(matrix):
+def test_biases_of_a_model_without_biases_raise_an_error(matrix):
     model = ALS(factors=3, objective="explicit", random_state=0).fit(matrix)
     for name in ("global_mean_", "user_biases_", "item_biases_"):
         with pytest.raises(AttributeError, match=rf"{name}: this model has biases=False; fit ALS"):

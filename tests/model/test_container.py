@@ -138,7 +138,7 @@ def test_forged_header_is_refused(tmp_path, name, mmap, plain):
         cymbals.load(forged(tmp_path / "forged", content if changed is None else changed, body), mmap=mmap)
 
 
-def test_the_forger_of_these_tests_can_write_right_files(tmp_path, plain, named):
+def test_the_forging_helper_can_write_valid_files(tmp_path, plain, named):
     for model in (plain, named):
         cymbals.load(forged(tmp_path / "m", *taken_apart(model, tmp_path)))
 
@@ -281,7 +281,7 @@ def test_a_header_of_absurd_length_takes_no_memory(tmp_path):
         cymbals.load(path)
 
 
-def test_a_pipe_is_no_model(tmp_path):
+def test_a_pipe_is_refused(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(ModelFileError, match="not a regular file"):
         cymbals.load(tmp_path / "pipe")
@@ -315,7 +315,7 @@ OLD = zlib.decompress(
 
 
 @pytest.mark.parametrize("mmap", [False, True])
-def test_files_written_before_this_still_load(tmp_path, mmap):
+def test_an_embedded_file_of_an_earlier_version_still_loads(tmp_path, mmap):
     (tmp_path / "m").write_bytes(OLD)
     model = cymbals.load(tmp_path / "m", mmap=mmap)
     assert model.predict(["ann"], [8]) == pytest.approx([3.9758015])
@@ -325,7 +325,7 @@ def test_files_written_before_this_still_load(tmp_path, mmap):
     assert np.array_equal(cymbals.load(tmp_path / "again").user_factors_, model.user_factors_)
 
 
-def test_subclass_is_loaded_as_what_it_was_before(tmp_path, plain):
+def test_a_saved_subclass_is_loaded_as_its_base_class(tmp_path, plain):
     class Mine(ALS):
         pass
 
@@ -336,7 +336,7 @@ def test_subclass_is_loaded_as_what_it_was_before(tmp_path, plain):
     cymbals.load(forged(tmp_path / "m", content, body))
 
 
-def test_every_altered_byte_is_noticed(tmp_path, model):
+def test_every_altered_byte_is_detected(tmp_path, model):
     path = tmp_path / "m"
     model.save(path)
     whole = path.read_bytes()

@@ -82,7 +82,7 @@ def test_one_user_and_all_blocks(model, matrix, monkeypatch):
     assert model.recommend([], 3)[0].shape == (0, 3)
 
 
-def test_no_history_gets_what_is_popular(model, matrix):
+def test_users_without_history_get_popular_items(model, matrix):
     ids, scores = model.popular(4)
     audience = (matrix.toarray() > 0).sum(axis=0)
     order = np.argsort(-audience, kind="stable")[:4]
@@ -93,14 +93,14 @@ def test_no_history_gets_what_is_popular(model, matrix):
     assert model.recommend(1, 2, exclude=[ids[0]])[0].tolist() == ids[1:3].tolist()
 
 
-def test_padding_holds_minus_one_where_ids_are_numbers(matrix):
+def test_missing_places_hold_minus_one_if_ids_are_numbers(matrix):
     numbers = ALS(factors=3, random_state=0).fit(matrix)
     ids, scores = numbers.recommend(3, 5)  # user 3 has everything
     assert ids.tolist() == [-1] * 5
     assert (scores == -np.inf).all()
 
 
-def test_padding_holds_none_where_ids_are_strings(matrix):
+def test_missing_places_hold_none_if_ids_are_strings(matrix):
     data = Interactions.from_csr(matrix, item_ids=[f"i{i}" for i in range(matrix.shape[1])])
     ids, scores = ALS(factors=3, random_state=0).fit(data).recommend([3], 5)
     assert ids.tolist() == [[None] * 5]
@@ -116,7 +116,7 @@ def test_more_places_than_items(model, matrix):
     assert (some[1][100:] == -np.inf).all()
 
 
-def test_nothing_that_competes(model):
+def test_no_candidates_left(model):
     everything = model.items_.all()
     for ids, scores in (model.recommend(5, 3, candidates=[]), model.recommend(5, 3, exclude=everything)):
         assert ids.tolist() == [None] * 3
@@ -125,7 +125,7 @@ def test_nothing_that_competes(model):
     assert ids.shape == scores.shape == (2, 3)
 
 
-def test_what_has_no_entries_is_like_nothing(matrix):
+def test_items_without_entries_are_similar_to_no_item(matrix):
     lonely = matrix.toarray()
     lonely[:, 7] = 0
     model = ALS(factors=4, random_state=0).fit(sp.csr_array(lonely))
@@ -187,7 +187,7 @@ def test_with_biases_ties_are_those_of_the_scores_returned():
     np.testing.assert_array_equal(model.predict([0], [7]), model.rank_items(0, [7])[1])
 
 
-def test_a_models_own_threads_serve_its_reading(matrix, monkeypatch):
+def test_n_threads_of_the_model_is_the_default_of_its_methods(matrix, monkeypatch):
     from cymbals.model import factor_model as module
 
     model = ALS(factors=4, n_threads=3, random_state=0).fit(matrix)
@@ -226,9 +226,9 @@ def test_up_to_five_unknown_ids_are_named(small_model):
     for call, message in (
         (
             lambda: small_model.recommend([0, 77]),
-            "users: no user 77; the model knows 20 user row numbers, 0 to 19, from its fit",
+            "users: no user 77; 20 user row numbers, 0 to 19, are known",
         ),
-        (lambda: small_model.recommend([77, 0, 77]), "users: no user 77; the model knows 20 user row numbers"),
+        (lambda: small_model.recommend([77, 0, 77]), "users: no user 77; 20 user row numbers"),
         (lambda: small_model.recommend(np.arange(15, 25)), "users: 5 unknown user ids: 20, 21, 22, 23, 24; the model"),
         (
             lambda: small_model.recommend(np.arange(30, 10, -1)),
@@ -236,16 +236,16 @@ def test_up_to_five_unknown_ids_are_named(small_model):
         ),
         (
             lambda: texts.recommend(["cy", "ann", "Bob"]),
-            "users: 2 unknown user ids: 'cy', 'Bob'; the model knows 2 user ids",
+            "users: 2 unknown user ids: 'cy', 'Bob'; 2 user ids are known",
         ),
-        (lambda: texts.predict(["ann"] * 2, [7, 9]), "items: no item 9; the model knows 2 item ids from its fit"),
+        (lambda: texts.predict(["ann"] * 2, [7, 9]), "items: no item 9; 2 item ids are known"),
     ):
         with pytest.raises(KeyError) as caught:
             call()
         assert caught.value.args[0].startswith(message)
 
 
-def test_one_id_where_one_is_meant():
+def test_several_ids_are_refused_if_one_is_expected():
     model = ALS(factors=2, iterations=1, random_state=0).fit(random_matrix((9, 8), 0.4))
     for call in (lambda: model.explain([0], 0), lambda: model.name_of([0]), lambda: model.rank_items([0], [1])):
         with pytest.raises(TypeError, match=r"must be one id, got \[0\]"):

@@ -8,7 +8,7 @@ from conftest import csr_of, model_of
 from cymbals import _core
 
 
-def test_screening_gives_what_brute_force_gives():
+def test_screening_finds_the_same_items_as_brute_force():
     """Many queries are screened by 8-bit products, few are not: ids and scores must be the same to the bit."""
     rng = np.random.default_rng(0)
     n, m = 300, 2500

@@ -59,7 +59,7 @@ def is_whole(state):
     return state.seen.shape == (state.x.shape[0], state.y.shape[0]) == (state.users.n, state.items.n)
 
 
-def test_reading_from_many_threads(model):
+def test_recommending_from_many_threads(model):
     users, items = model.users_.all(), model.items_.all()
     want = model.recommend(users, 5), model.similar_items(items, 5), model.fold_in(M)
     fresh = pickle.loads(pickle.dumps(model))  # nothing cached yet
@@ -93,7 +93,7 @@ def test_users_and_items_may_be_updated_at_once(model):
         assert is_whole(model.state_)
 
 
-def test_readers_see_a_whole_state(model):
+def test_recommendations_during_an_update_use_one_state(model):
     stop, seen = threading.Event(), []
 
     def read():
@@ -114,7 +114,7 @@ def test_readers_see_a_whole_state(model):
     assert all(seen)
 
 
-def test_evaluation_keeps_to_the_state_that_it_began_with(model, monkeypatch):
+def test_evaluation_uses_one_state_during_updates(model, monkeypatch):
     data = Interactions.from_csr(M, user_ids=model.users_.all(), item_ids=model.items_.all())
     want = dict(evaluate(model, data, data))
     entries = ALS.entries
@@ -127,7 +127,7 @@ def test_evaluation_keeps_to_the_state_that_it_began_with(model, monkeypatch):
     assert dict(evaluate(model, data, data)) == pytest.approx(want, nan_ok=True)
 
 
-def test_a_fit_that_fails_takes_no_update_back(model, monkeypatch):
+def test_a_failed_fit_undoes_no_update(model, monkeypatch):
     """A fit that fails must not undo updates that others made while it ran."""
 
     def update_and_fail(*args):
@@ -148,7 +148,7 @@ def test_settings_belong_to_the_state(model):
     assert np.array_equal(model._fold_in(state, model._raw_rows("rows", rows, state, 1), 1), before)
 
 
-def test_a_file_holds_the_model_of_one_moment(model, tmp_path, monkeypatch):
+def test_a_file_saved_during_updates_holds_one_state(model, tmp_path, monkeypatch):
     """If a fit ends while the model is being saved, the file must not mix the factors and settings of two fits."""
     write = stored.write
 
@@ -161,7 +161,7 @@ def test_a_file_holds_the_model_of_one_moment(model, tmp_path, monkeypatch):
     assert cymbals.load(tmp_path / "m").item_factors_.shape == (30, 4)
 
 
-def test_copies_are_updated_apart(model):
+def test_an_update_of_a_copy_does_not_change_the_original(model):
     back = pickle.loads(pickle.dumps(model))
     add_users(back, "b", 1)
     frozen = model.snapshot()

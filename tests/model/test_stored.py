@@ -79,7 +79,7 @@ def test_pickle_copy_and_joblib(tmp_path, model, data):
     assert back.user_ids.tolist() == data.user_ids.tolist()
 
 
-def test_what_is_seen_stays_read_only(model):
+def test_seen_items_stay_read_only(model):
     for copied in (model, pickle.loads(pickle.dumps(model)), copy.deepcopy(model)):
         with pytest.raises(ValueError, match="read-only"):
             copied.state_.seen.data[0] = 5
@@ -95,7 +95,7 @@ def test_saving_odd_numbers_and_long_names(tmp_path, matrix):
     assert cymbals.load(path).get_params()["regularization"] == 0.25
 
 
-def test_what_a_callback_noted_is_kept(tmp_path):
+def test_entries_that_a_callback_adds_to_history_are_saved(tmp_path):
     def note(model, iteration):
         model.history_[-1]["found"] = {"auc": [0.5, None], "by": "me"}
 
@@ -104,14 +104,14 @@ def test_what_a_callback_noted_is_kept(tmp_path):
 
 
 @pytest.mark.parametrize("path", [0, 99, None, b"m", "", "a\0b"])
-def test_what_is_no_path_is_named(path):
+def test_a_path_of_a_wrong_type_is_refused(path):
     model = ALS(factors=2, iterations=1, random_state=0).fit(M)
     for call in (cymbals.load, model.save):
         with pytest.raises((TypeError, ValueError), match="path must be the path of a file"):
             call(path)
 
 
-def test_loading_is_no_parallel_work(tmp_path, plain):
+def test_loading_starts_no_threads(tmp_path, plain):
     """Loading a model runs nothing in parallel.
 
     If it did, the children that a server forks after loading would be limited to one thread.

@@ -34,7 +34,7 @@ def test_update_users_and_items(model, matrix, data):
         assert model._state is state
 
 
-def test_update_without_ids_numbers_on(matrix):
+def test_new_users_of_a_model_without_ids_get_the_next_row_numbers(matrix):
     model = ALS(factors=4, random_state=0).fit(matrix)
     model.update_users([80, 81], matrix[[0, 3]])
     assert model.user_factors_.shape[0] == 82
@@ -42,7 +42,7 @@ def test_update_without_ids_numbers_on(matrix):
         model.update_users([99], matrix[[0]])
 
 
-def test_updates_name_the_id_that_will_not_do():
+def test_updates_name_the_id_that_is_refused():
     matrix = random_matrix((9, 8), 0.4)
     model = ALS(factors=2, iterations=1, random_state=0).fit(matrix)
     with pytest.raises(ValueError, match="distinct; 1 appears more than once"):

@@ -23,7 +23,7 @@ def test_fold_in_is_a_half_step(kind, matrix):
 
 @pytest.mark.parametrize("params", [{"objective": "explicit", "regularization": 0.0}, {}, {"objective": "ials", "nu": 1.0}])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_a_row_alone_is_solved_as_among_others(params, dtype):
+def test_a_single_row_gets_the_same_solution_as_among_others(params, dtype):
     matrix = random_matrix((60, 40), density=0.2)
     model = cymbals.ALS(factors=30, iterations=3, random_state=0, dtype=dtype, **params).fit(matrix)
     together = model.fold_in(matrix)

@@ -13,7 +13,7 @@ from cymbals.solve.objective import Objective
 M = random_matrix((60, 40), 0.1, seed=1)
 
 
-def test_cg_steps_is_where_auto_starts(matrix):
+def test_cg_steps_is_the_minimum_of_solver_auto(matrix):
     at = {}
     for steps in (1, 2, 6):
         model = ALS(factors=16, cg_steps=steps, alpha=0.1, iterations=1, random_state=0)
@@ -21,7 +21,7 @@ def test_cg_steps_is_where_auto_starts(matrix):
     assert at[1] <= at[2] < at[6]
 
 
-def test_empty_rows_leave_the_choice_of_solver_alone():
+def test_empty_rows_do_not_change_the_choice_of_solver():
     dense = random_matrix((300, 200), 0.2).toarray()
     dense[:, :30] = np.maximum(dense[:, :30], 1)
     dense[1, 30:] = 2
@@ -32,7 +32,7 @@ def test_empty_rows_leave_the_choice_of_solver_alone():
         assert report["rows_primal"] + report["rows_dual"] < 100
 
 
-def test_a_row_that_overflows_leaves_the_others_alone():
+def test_a_row_that_overflows_does_not_change_other_rows():
     """A row that overflows float32 is solved in float64; rows after it get the same bits for any number of threads."""
     rng = np.random.default_rng(0)
     values = np.full((300, 100), 0.0)
@@ -147,7 +147,7 @@ def test_weights_and_regularization_scaled_alike_change_nothing(solver, dtype, s
 
 
 @pytest.mark.parametrize("how", [{"alpha": 1e13}, {"alpha": 1e30}, {"alpha": 1e33, "dtype": "float64"}])
-def test_confidences_beyond_rounding_say_what_helps(how):
+def test_error_for_too_heavy_rows_says_what_helps(how):
     with pytest.raises(SolveError, match=r"add up to more.*lower alpha"):
         ALS(4, random_state=0, **how).fit(random_matrix((30, 20), 0.3))
 
@@ -176,7 +176,7 @@ def excess_and_explained(matrix, y, x, want):
 
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("largest", [6, 400, 20_000])
-def test_each_row_is_as_near_its_best_as_the_tolerance_says(largest, dtype):
+def test_each_row_is_within_the_tolerance_of_its_solution(largest, dtype):
     """A row's loss exceeds the best by at most 4 tolerance^2 of the loss explained or of the loss that remains."""
     matrix = random_matrix((300, 200), 0.08, seed=3, values=(1, largest))
     matrix.data[:] = np.exp(np.random.default_rng(0).uniform(0, np.log(largest), matrix.nnz))
@@ -192,7 +192,7 @@ def test_each_row_is_as_near_its_best_as_the_tolerance_says(largest, dtype):
     assert np.all(excess <= 4 * tolerance**2 * part * 1.01 + 1e-6 * (explained + left) * (dtype == "float32") + 1e-9)
 
 
-def test_ratings_far_from_zero_are_fitted_to_what_is_left():
+def test_cg_does_not_stop_too_early_for_ratings_far_from_zero():
     """Their mean explains nearly all of the ratings. A tolerance relative to that would stop CG too early."""
     rng = np.random.default_rng(0)
     ratings = sp.random_array((300, 200), density=0.2, format="csr", rng=0)

@@ -14,7 +14,7 @@ from cymbals.solve import loop
 M = random_matrix((60, 40), 0.1, seed=1)
 
 
-def test_loss_falls_and_history_tells(matrix):
+def test_loss_falls_and_history_records_it(matrix):
     seen = []
     model = ALS(factors=5, iterations=7, random_state=0)
     model.fit(matrix, compute_loss=True, callback=lambda m, i: seen.append((m is model, i)))
@@ -38,7 +38,7 @@ def test_nothing_of_an_earlier_fit_is_reused(matrix):
     assert np.array_equal(again.user_factors_, fresh.user_factors_)
 
 
-def test_a_half_step_that_dies_leaves_the_model_before(matrix, monkeypatch):
+def test_if_a_half_step_fails_the_model_keeps_the_state_from_before_the_fit(matrix, monkeypatch):
     model = ALS(factors=4, random_state=0, iterations=2).fit(matrix)
     want, history = model.recommend(5)[0], model.history_
     calls = []
@@ -82,7 +82,7 @@ def test_relaxation_lowers_every_loss(matrix, solver, objective):
     assert losses[1.5][-1] < losses[1.0][-1]
 
 
-def test_relaxation_leaves_the_first_iteration_and_the_other_solvers_alone(matrix):
+def test_relaxation_does_not_change_the_first_iteration_and_other_solvers(matrix):
     plain, relaxed = (ALS(factors=6, iterations=1, relaxation=by, random_state=0).fit(matrix) for by in (1, 1.8))
     np.testing.assert_array_equal(plain.item_factors_, relaxed.item_factors_)
     plain, default = (ALS(factors=6, solver="exact", relaxation=by, random_state=0).fit(matrix) for by in (1, None))
@@ -94,7 +94,7 @@ def test_relaxation_leaves_the_first_iteration_and_the_other_solvers_alone(matri
 
 
 @pytest.mark.parametrize("solve", ["auto", "exact"])
-def test_tol_ends_at_a_solution(solve):
+def test_tol_ends_after_an_iteration_without_relaxation(solve):
     """Over-relaxed factors do not solve their half-step: a fit ended by `tol` adds an iteration without over-relaxation."""
     how = {"factors": 8, "regularization": 0.1, "dtype": "float64", "random_state": 0, "solver": solve, "relaxation": 1.7}
     model = ALS(iterations=50, tol=0.05, **how).fit(M)

@@ -24,7 +24,7 @@ def test_start(matrix, data):
     assert ALS(factors=6, random_state=0, iterations=1).fit(data, init=fitted).n_iter_ == 1
 
 
-def test_random_states_agree_where_they_should(matrix):
+def test_equal_random_states_give_equal_starts(matrix):
     def factors(state):
         return ALS(factors=3, iterations=1, random_state=state).fit(matrix).item_factors_
 
@@ -62,7 +62,7 @@ def test_factors_are_exchanged_without_copies(tmp_path):
     assert np.array_equal(got.item_factors_, want.item_factors_)
 
 
-def test_starts_of_other_libraries_that_will_not_do():
+def test_wrong_starting_factors_of_other_libraries_are_refused():
     class OnDevice:
         def __array__(self, *args, **kwargs):
             raise TypeError("can't convert cuda:0 device type tensor to numpy")

@@ -147,7 +147,10 @@ def assigned(option: str, text: str) -> tuple[str, list[Any]]:
 
 
 def _drawn(name: str, values: list[Any]) -> Any:
-    """LOW:HIGH[:log] as a distribution. It draws whole numbers if both ends are whole. Lists are returned unchanged."""
+    """LOW:HIGH[:log] as a distribution. Without ":log" it draws whole numbers if both ends are whole.
+
+    Lists are returned unchanged.
+    """
     if len(values) > 1 or not isinstance(values[0], str) or ":" not in values[0]:
         return values
     low, high, *kind = (_value(part) for part in values[0].split(":"))

@@ -201,7 +201,7 @@ class Ids:
             missing = [repr(one) for one in dict.fromkeys(array[unknown].tolist())]
             several = f"{len(missing):,} unknown {self.what} ids: " if len(missing) > 1 else f"no {self.what} "
             kind = f"{self.what} ids" if self.array is not None else f"{self.what} row numbers, 0 to {self.n - 1},"
-            raise KeyError(f"{name}: {several}{first_few(missing)}; the model knows {self.n} {kind} from its fit")
+            raise KeyError(f"{name}: {several}{first_few(missing)}; {self.n} {kind} are known")
         return rows.astype(np.int64, copy=False)
 
     def of(self, rows: NDArray[np.int64]) -> NDArray[Any]:

@@ -1,7 +1,7 @@
 """Replaces the values of interactions before a fit. Entries, times, names and ids stay the same.
 
-A model's `confidence` ("linear", "log", a function) sees one value at a time. Functions here can also use the whole matrix
-or the times.
+A model's `confidence` ("linear", "log", a function) depends on the values alone. Functions here can also use the users,
+the items or the times.
 """
 
 from __future__ import annotations

@@ -78,7 +78,7 @@ class EarlyStopping:
             self.best_iteration, self.best_score, self.metrics, self._state = iteration, self.trace[-1], found, model.state_
         if iteration - self.best_iteration < self.patience and iteration < model.iterations:
             return False
-        model.set_back(self._state, self.best_iteration)
+        model.replace_state(self._state)
         self._state = None  # frees the memory of its factors
         return True
 

@@ -1,4 +1,7 @@
-"""Ranking metrics of held-out items. They are exact: every item of the catalogue is ranked for every user."""
+"""Ranking metrics of held-out items.
+
+They are exact: all items that the user does not have in train are ranked, not a sample of them.
+"""
 
 from __future__ import annotations
 

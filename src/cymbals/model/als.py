@@ -266,8 +266,8 @@ class ALS(Params, SolvingModel):
             at 0, or at those of the fitted model.
         callback : callable, optional
             Called as ``callback(model, iteration)`` after each iteration, counted from 1. If it returns True, the fit
-            stops, and the model keeps the state that the callback gave it. (`EarlyStopping` gives it the state of the best
-            iteration.)
+            stops, and the model keeps the state of this iteration. A callback can also give the model an earlier state
+            with `replace_state` before it returns True, as `EarlyStopping` does.
         compute_loss : bool
             Compute the loss after each iteration and add it to `history_`.
         progress : bool
@@ -331,21 +331,6 @@ class ALS(Params, SolvingModel):
         publisher = fitting.Publisher(self, data, seen, mean, params, report, before=self._state)
         fitting.run(loop, FitState(x, y, iterations), publisher, callback, tol, compute_loss, progress)
         return self
-
-    def set_back(self, state: State, n_iter: int) -> None:
-        """Restore the state of an earlier iteration. For a callback that keeps the best state and then stops the fit.
-
-        Parameters
-        ----------
-        state : State
-            `state_`, as it was after that iteration.
-        n_iter : int
-            The number of that iteration, counted from 1.
-        """
-        with self._writing:
-            now = self._record
-            record = replace(now, n_iter=n_iter, history=now.history[:n_iter])
-            self.replace_state(state.changed(fit=record))
 
     # -- storage -----------------------------------------------------------------------------------------------------
 

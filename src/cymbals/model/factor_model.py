@@ -66,7 +66,15 @@ class FactorModel:
         return self._state
 
     def replace_state(self, state: State | None, *, only_if: State | EllipsisType | None = ...) -> None:
-        """Replace the model's state. With `only_if`, replace it only if the model's state is still `only_if`."""
+        """Give the model another state. Use it in a callback that keeps the best state and then stops the fit.
+
+        Parameters
+        ----------
+        state : State, or None
+            The new state: an earlier value of `state_`. None: the model is then not fitted.
+        only_if : State, or None, optional
+            The state that the model must still have. If it has another, the call changes nothing.
+        """
         with self._writing:
             if only_if is ... or self._state is only_if:
                 self._state = state

@@ -67,7 +67,10 @@ def run(
     compute_loss: bool,
     progress: bool,
 ) -> None:
-    """Run a fit to its end, or until the callback returns True. The model then has the last state."""
+    """Run a fit to its end; the model then has the last state. If the callback returns True, the fit stops at once.
+
+    The model then keeps its present state: the last one, or another one that the callback has given it.
+    """
     process, users, items = os.getpid(), publisher.data.users, publisher.data.items
     with interruptible() as interrupted, progress_bar(progress, state.n_iterations, "fit") as advance:
         while not state.finished:

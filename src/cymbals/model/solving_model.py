@@ -206,10 +206,10 @@ class SolvingModel(FactorModel):
     def explain(self, user: Any, item: Any, n: int | None = 10) -> Explanation:
         """How much each item of a user's history contributes to the score of an item: the reasons for a recommendation.
 
-        The exact factors of a user are a linear function of the targets b of the user's entries (Hu, Koren, Volinsky 2008,
-        section 5). So the score is a sum with one part for each entry. With biases, this sum is x.y + b_u, the product of
-        the factors plus the user's bias. It does not include the global mean and the item's bias, because they are the
-        same for all users.
+        The exact factors of a user are a sum with one term for each of their entries (Hu, Koren, Volinsky 2008, section 5).
+        So the score is a sum with one part for each entry. With biases, this sum is x.y + b_u, the product of the factors
+        plus the user's bias. It does not include the global mean and the item's bias, because they are the same for all
+        users.
 
         Parameters
         ----------

@@ -37,9 +37,9 @@ class Explainer:
     def parts(self, row: Csr, item: int, objective: Objective) -> NDArray[np.float64]:
         """The part that each entry of `row` adds to the score of `item`, shape (entries of the row,).
 
-        Entry j of the row has the weight a_j, the target b_j, and an item with the factors y_j. The matrix of the row's
-        linear system is A, and the row's solution is A^-1 sum_j b_j y_j. The score of an item with the factors y is the
-        product of the solution and y, so entry j adds b_j y_j'A^-1 y.
+        Entry j of the row has the weight a_j, the weighted target b_j, and an item with the factors y_j. The matrix of the
+        row's linear system is A, and the row's solution is A^-1 sum_j b_j y_j. The score of an item with the factors y is
+        the product of the solution and y, so entry j adds b_j y_j'A^-1 y.
 
         The factors are whitened as in a half-step. Then A = I + W'SW: row j of W is sqrt(|a_j|) y_j, and S is diagonal with
         the signs of the a_j. If no a_j is negative, the singular value decomposition W = U diag(s) V' gives

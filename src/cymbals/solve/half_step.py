@@ -1,7 +1,7 @@
 """A half-step: rotate both sides into the eigenbasis of the fixed side's Gramian, then solve every row of the other side.
 
-In that basis the Gramian is diagonal, so multiplying by it costs f operations instead of f^2. A fit rotates its factors
-nowhere else.
+In that basis the Gramian is diagonal, so multiplying by it costs f operations instead of f^2. Without unobserved weight,
+the Gramian is not needed and nothing is rotated. A fit rotates its factors nowhere else.
 """
 
 from __future__ import annotations
@@ -44,14 +44,15 @@ class Settings:
 def half_step(
     rows: Csr, fixed: NDArray[Any], solved: NDArray[Any], settings: Settings, workspace: int | Workspace
 ) -> dict[str, int]:
-    """Solve the rows of one side while the other side stays fixed. Changes both arrays in place.
+    """Solve the rows of one side while the other side stays fixed.
 
     Parameters
     ----------
     rows : Csr, shape (m, n)
         Values of the rows to solve.
     fixed : ndarray, shape (n, f)
-        Factors of the other side. Overwritten with the same factors in the eigenbasis of their Gramian.
+        Factors of the other side. With unobserved weight they are rotated in place, together with `solved`, into the
+        eigenbasis of their Gramian. Their scores do not change.
     solved : ndarray, shape (m, f)
         The previous factors of these rows. Conjugate gradients start from them. Overwritten with the solution.
     settings : Settings

@@ -1,4 +1,4 @@
-"""The fit loop: each half-step makes a new immutable state from the previous one.
+"""The fit loop: each half-step takes a state and returns the next one.
 
 Callbacks, early stopping, loss, progress and interruption are not here. They look at the states from outside.
 """
@@ -22,8 +22,8 @@ class Schedule:
     """The relaxation of each iteration: 1 moves the factors to their least-squares solution, more than 1 moves them beyond.
 
     The first iteration uses 1, because more does not help while the factors are far from their final values. The last
-    iteration uses 1, because the fit must end at a least-squares solution. The iterations in between use more than 1: each
-    half-step then lowers the loss a little less, but the following half-steps lower it more.
+    iteration uses 1, because the fit must end at a least-squares solution. The iterations in between use more than 1. Then
+    a single half-step lowers the loss a little less, but the fit needs fewer half-steps.
     """
 
     second: float = 1.0  # relaxation of the second iteration
@@ -98,7 +98,7 @@ class FitLoop:
     columns: Csr  # the same values by item
     settings: Settings
     schedule: Schedule
-    from_noise: bool  # whether the fit starts from random factors
+    from_noise: bool  # whether the fit starts from random or given factors, not from those of a fitted model
     workspace: Workspace
 
     def relaxation(self, state: FitState) -> float:
@@ -109,7 +109,7 @@ class FitLoop:
         """Do one half-step, and return the new state. Half-steps alternate between users and items; users come first."""
         began = time.perf_counter()
         iteration, users_next = state.iteration + 1, state.between_iterations
-        # In the first iteration after a random start, conjugate gradients would stop too early with the usual tolerance.
+        # In the first iteration after such a start, conjugate gradients would stop too early with the usual tolerance.
         tolerance = self.settings.cg_tolerance / (2 if self.from_noise and iteration == 1 else 1)
         settings = replace(self.settings, relaxation=self.relaxation(state), cg_tolerance=tolerance)
         with at(iteration, "users" if users_next else "items"):

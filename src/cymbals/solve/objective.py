@@ -1,4 +1,4 @@
-"""The objective that a model minimises: it turns each stored value into a confidence and a target.
+"""The objective that a model minimises: it turns each stored value into a weight and a weighted target.
 
 There are three objectives. "hu" (Hu, Koren and Volinsky 2008) and "ials" (Rendle et al. 2021) are for counts: the
 confidence in an entry with the value r grows with alpha g(r). "explicit" fits ratings. ``cymbals.h`` has the formulas that
@@ -118,7 +118,7 @@ class Objective:
         return out
 
     def weights(self, values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """The weight a and the target b of each transformed value, with the formulas of ``cymbals.h``.
+        """The weight a and the weighted target b of each transformed value, with the formulas of ``cymbals.h``.
 
         The kernels compute the same numbers. `explain` needs them in Python.
         """

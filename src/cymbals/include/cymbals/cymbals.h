@@ -55,7 +55,7 @@ typedef enum cymbals_status {
     CYMBALS_INDEFINITE = 4, /* a row's system is not positive definite: info->failed_row tells which */
     CYMBALS_BAD_VALUE = 5,  /* a row's solution, or a matrix, is not finite */
     CYMBALS_CANCELLED = 6,  /* the progress function returned a number other than 0 */
-    CYMBALS_TOO_HEAVY = 7   /* the sum of a row's targets is too large for the factors' type: see failed_row */
+    CYMBALS_TOO_HEAVY = 7   /* a row's weighted targets add up to too much for the factors' type: see failed_row */
 } cymbals_status;
 
 /* Element types. */
@@ -74,8 +74,8 @@ CYMBALS_API const char *cymbals_compiler(void);
 CYMBALS_API const char *cymbals_status_message(int32_t status);
 /* "auto", "baseline", "avx2" or "avx512"; null if the number is unknown. */
 CYMBALS_API const char *cymbals_simd_name(int32_t simd);
-/* Sets *resolved to the instruction set that calls with `simd` run on this machine: for CYMBALS_AUTO, the one chosen.
- */
+/* Sets *resolved to the instruction set that a workspace made with `simd` uses on this machine. For CYMBALS_AUTO, this
+ * is the set that the library chooses. */
 CYMBALS_API int32_t cymbals_simd_resolve(int32_t simd, int32_t *resolved);
 
 /* -- Workspaces --------------------------------------------------------------------------------------------------- */
@@ -128,11 +128,11 @@ typedef struct cymbals_matrix {
     int32_t type; /* float32 or float64 */
 } cymbals_matrix;
 
-/* The objective gives each stored value r a weight a and a target b. A row x then solves
+/* The objective gives each stored value r a weight a and a weighted target b. A row x then solves
  *   (alpha0 G + sum a y y' + reg) x = sum b y,
- * where the sums run over its entries and G is the Gramian of the fixed side. Let w = alpha g(r). For r > 0, g(r) is r
- * (LINEAR), log(1 + r / epsilon) (LOG) or 1 (BINARY); for r < 0 it is -g(-r). Then
- *   HU        a = 1 + |w| - alpha0;  b = 1 + w for r > 0, 0 for r < 0
+ * where the sums run over its entries and G is the Gramian of the fixed side. Let w = alpha g(|r|), where g(|r|)
+ * is |r| (LINEAR), log(1 + |r| / epsilon) (LOG) or 1 (BINARY). Then
+ *   HU        a = 1 + w - alpha0;  b = 1 + w for r > 0, 0 for r < 0
  *   IALS      a = b = w
  *   EXPLICIT  a = 1, b = r (alpha0 must be 0) */
 enum { CYMBALS_HU = 0, CYMBALS_IALS = 1, CYMBALS_EXPLICIT = 2 };

@@ -229,10 +229,10 @@ def test_up_to_five_unknown_ids_are_named(small_model):
             "users: no user 77; 20 user row numbers, 0 to 19, are known",
         ),
         (lambda: small_model.recommend([77, 0, 77]), "users: no user 77; 20 user row numbers"),
-        (lambda: small_model.recommend(np.arange(15, 25)), "users: 5 unknown user ids: 20, 21, 22, 23, 24; the model"),
+        (lambda: small_model.recommend(np.arange(15, 25)), "users: 5 unknown user ids: 20, 21, 22, 23, 24; 20 user row"),
         (
             lambda: small_model.recommend(np.arange(30, 10, -1)),
-            "users: 11 unknown user ids: 30, 29, 28, 27, 26 and 6 more; the",
+            "users: 11 unknown user ids: 30, 29, 28, 27, 26 and 6 more; 20 user row",
         ),
         (
             lambda: texts.recommend(["cy", "ann", "Bob"]),

@@ -58,7 +58,7 @@ def test_the_library_exports_what_the_header_declares(header):
 
 def test_the_capsule_has_all_functions(header):
     wanted = [name for name in header.functions if name != "cymbals_functions"]
-    assert header.functions_of("cymbals_api") == wanted
+    assert sorted(header.functions_of("cymbals_api")) == sorted(wanted)  # abi.txt has the order of the table
     macros = abi.run(*abi.COMPILER, "-E", "-dM", "-DCYMBALS_USE_CAPSULE", abi.HEADER)
     found = re.findall(r"#define (cymbals_(\w+)) \(\*cymbals_table->(\w+)\)", macros)
     assert sorted(whole for whole, _, _ in found) == sorted(wanted)

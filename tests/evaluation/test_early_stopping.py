@@ -6,6 +6,7 @@ import scipy.sparse as sp
 from conftest import planted_clusters
 
 from cymbals import ALS, EarlyStopping, evaluate, split
+from cymbals.evaluation.early_stopping import cutoffs
 
 
 @pytest.fixture(scope="module")
@@ -32,3 +33,13 @@ def test_a_tol_that_would_end_the_fit_earlier_is_refused(plays):
     train, validation = split.random(plays, 0.2, 0)
     with pytest.raises(ValueError, match=r"tol=0.1 would end the fit before .* leave tol out"):
         ALS(tol=0.1, random_state=0).fit(train, callback=EarlyStopping(train, validation))
+
+
+def test_the_metrics_of_evaluate_are_accepted_and_no_other_names(plays):
+    train, validation = split.random(plays, 0.2, 0)
+    model = ALS(factors=4, objective="explicit", random_state=0).fit(train)
+    for name in evaluate(model, train, validation, k=7):
+        assert ("@" in name) == (7 in cutoffs(name))
+    for name in ("ndcg", "ndcg@", "ndcg@0", "ndcg@x", "auc@5", "recall@5@5", "", None, np.zeros(3)):
+        with pytest.raises(ValueError, match="metric must be auc"):
+            cutoffs(name)

@@ -53,8 +53,8 @@ static int32_t half_step(cymbals_workspace *workspace, const scratch *s, const c
 /* The loss: the objective divided by the number of cells. The objective is the sum of three parts. The first part,
  * from cymbals_loss, is a sum over all entries: the loss of the cell minus the loss that the cell would have without an
  * entry. The second part is alpha0 times the sum of all squared scores. To compute this sum, the two Gramians are
- * multiplied element by element, and the products are added up. The third part is the regularization: the trace of a Gramian is the sum of the squares of all
- * factors of its side. */
+ * multiplied element by element, and the products are added up. The third part is the regularization: the trace of a
+ * Gramian is the sum of the squares of all factors of its side. */
 static int32_t mean_loss(cymbals_workspace *workspace, const scratch *s, const cymbals_csr *rows,
                          const cymbals_matrix *x, const cymbals_matrix *y, double *loss) {
     const int64_t f = x->n_cols;

@@ -319,7 +319,7 @@ def read(directory: str | os.PathLike[str]) -> RawEvents:
     folder = Path(directory)
     rejected: list[Rejected] = []
     notes: dict[str, int] = {}
-    plays_file = find_file(folder, PLAYS)
+    plays_file = _find_file(folder, PLAYS)
     if plays_file is None:
         raise FileNotFoundError(f"{folder} holds neither {PLAYS}.txt nor {PLAYS}_small.txt")
     plays = _lines(plays_file, 3, rejected)
@@ -327,7 +327,7 @@ def read(directory: str | os.PathLike[str]) -> RawEvents:
         why = ", ".join(f"{r.lines:,} for {r.reason}, the first on line {r.first_line}" for r in rejected)
         raise ValueError(f"{plays_file}: every line was rejected: {why}. A line must be: user artist count")
     aliases = np.empty((0, 2), np.int64)
-    alias_file, artist_file = find_file(folder, ALIASES), find_file(folder, ARTISTS)
+    alias_file, artist_file = _find_file(folder, ALIASES), _find_file(folder, ARTISTS)
     if alias_file is None:
         notes[f"missing_{ALIASES}"] = 1
     else:
@@ -363,7 +363,7 @@ def load(directory: str | os.PathLike[str]) -> Interactions:
     return read(directory).clean()
 
 
-def find_file(folder: Path, stem: str) -> Path | None:
+def _find_file(folder: Path, stem: str) -> Path | None:
     """The path of a file of the dump under one of its two names; None if there is none."""
     for name in (f"{stem}.txt", f"{stem}_small.txt"):
         if (folder / name).is_file():

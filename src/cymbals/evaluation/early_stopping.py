@@ -6,9 +6,12 @@ import re
 from typing import Any
 
 from ..base.checks import whole_number
+from ..metrics.ranking import CUTOFF_METRICS
 from .evaluate import Metrics, evaluate
 
 LOWER_IS_BETTER = ("rmse", "mae")
+_WITHOUT_CUTOFF = ("auc", "mrr", *LOWER_IS_BETTER)
+_WITH_CUTOFF = (*CUTOFF_METRICS, "coverage")
 
 
 class EarlyStopping:
@@ -85,16 +88,14 @@ class EarlyStopping:
 
 def cutoffs(metric: str) -> tuple[int, ...]:
     """The cut-offs 5, 10 and 20, and the cut-off in the name of the metric. Raises ValueError for an unknown metric."""
-    if not isinstance(metric, str) or not re.fullmatch(
-        r"(auc|mrr|rmse|mae|(precision|recall|map|ndcg|coverage)@[1-9]\d*)", metric
-    ):
+    name, at, k = metric.partition("@") if isinstance(metric, str) else ("", "", "")
+    if not (name in _WITH_CUTOFF and re.fullmatch(r"[1-9]\d*", k) if at else name in _WITHOUT_CUTOFF):
         raise ValueError(
-            "metric must be auc, mrr, rmse, mae, or one of precision@k, recall@k, map@k, ndcg@k, coverage@k with a whole "
-            f"number k; got {metric!r}"
+            f"metric must be {', '.join(_WITHOUT_CUTOFF)}, or one of {', '.join(f'{m}@k' for m in _WITH_CUTOFF)} with a "
+            f"whole number k; got {metric!r}"
         )
-    if "@" in metric:
-        whole_number(f"metric {metric!r}: k", int(metric.partition("@")[2]), 1)
-    return tuple(sorted({5, 10, 20} | ({int(metric.partition("@")[2])} if "@" in metric else set())))
+    own = {whole_number(f"metric {metric!r}: k", int(k), 1)} if at else set()
+    return tuple(sorted({5, 10, 20} | own))
 
 
 def is_better(metric: str, score: float, than: float) -> bool:

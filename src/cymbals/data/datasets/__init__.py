@@ -69,7 +69,7 @@ def read(
         return tables.load(place, user, item, value, time)
     if not place.is_dir():
         raise FileNotFoundError(f"{place}: no such file or folder")
-    if audioscrobbler.find_file(place, audioscrobbler.PLAYS):
+    if any(place.glob(f"{audioscrobbler.PLAYS}*.txt")):
         return audioscrobbler.read(place)
     if (place / hetrec.PLAYS).is_file():
         return hetrec.load(place)

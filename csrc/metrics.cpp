@@ -15,7 +15,7 @@ namespace {
 
 constexpr int64_t kUsers = 128, kItems = 384;  // users of a block, items of a tile: 196 kB of scores in float32
 constexpr int64_t kAtOnce = 32;                // number of a user's positives that are scored at a time
-// The distance from one column of a tile to the next: an odd number of cache lines, so that neighbouring columns lie in
+// The distance from one column of a tile to the next. It is not a power of two, so that neighbouring columns lie in
 // different cache sets.
 constexpr int64_t kColumn = kItems + 16;
 constexpr int64_t kMostCutoffs = 100'000;
@@ -104,7 +104,7 @@ void Evaluation<T>::score_positives(const T *user, Scratch<T> &scratch, Ranking<
 
 // Adds the scores of the tile that begins with item `begin` to the counts of user u. Before the best items are
 // found, the scores of train items are set to NaN. Before negatives are counted, the scores of positives are set to NaN
-// too. Every comparison with NaN is false, so these items are neither found nor counted.
+// too. Every comparison with NaN is false, so train items are neither found nor counted, and positives are not counted.
 template <class T>
 void Evaluation<T>::meet(int64_t u, int64_t begin, T *scores, Ranking<T> &ranking) const {
     const int64_t n = std::min(kItems, items.n_rows - begin), end = begin + n;

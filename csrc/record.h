@@ -62,7 +62,8 @@ struct Log {
     }
 };
 
-// Measures one thread from its construction to its destruction, and adds a cymbals_span to the log if there is one.
+// Measures one thread from the construction of the Span to its destruction. Then it adds a cymbals_span to the log, if
+// there is a log.
 class Span {
  public:
     Span(Log *log, int32_t phase, int32_t thread, int32_t n_threads) : log_(log), phase_(phase) {

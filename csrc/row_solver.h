@@ -294,8 +294,8 @@ Outcome RowSolver<T>::exact_with_retries(const Row<T> &row, T trace, Solver solv
     return outcome;
 }
 
-// Solves the primal in float64, with `ridge` added to the identity: ((1 + ridge) I + W'SW) z = W'q. The kernel solves a
-// system with I, so both sides are divided by 1 + ridge: W and q are each divided by its square root.
+// Solves the primal (see Row) in float64, with `ridge` added to the identity: ((1 + ridge) I + W'SW) z = W'q. The
+// kernel solves a system with I, so both sides are divided by 1 + ridge: W and q are each divided by its square root.
 template <class T>
 Outcome RowSolver<T>::solve_in_double(const Row<T> &row, double ridge, T *x) const {
     const Kernels<double> &kernels = p.table.f64;

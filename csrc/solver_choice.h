@@ -1,5 +1,5 @@
 // Chooses the solver of each row: conjugate gradients, or one of the two exact solvers. The choice depends only on the
-// row's length, its weights and the options. It never depends on measured times, so a fit is the same on every run.
+// row, the fixed side and the options. It never depends on measured times, so a fit is the same on every run.
 #pragma once
 
 #include <algorithm>
@@ -52,8 +52,9 @@ bool identity_is_lost(T trace) {
     return sizeof(T) == sizeof(float) && trace * std::numeric_limits<T>::epsilon() > T(0.1);
 }
 
-// Whether the weighted targets of an implicit row are too large for T. `constant` is their sum. If it is so large,
-// rounding the scores to T is enough to change the loss by a tenth of a cell's loss, and no solution in T is right.
+// Whether the weighted targets of an implicit row are too large for T. `constant` is their sum. The limit is where
+// rounding the scores to T changes the row's loss by a tenth of the loss of a cell with weight 1 and score 0. Beyond
+// it, no solution in T is right.
 template <class T>
 bool weights_too_heavy(T constant) {
     constexpr T epsilon = std::numeric_limits<T>::epsilon();

@@ -27,8 +27,8 @@ PARAMS = {
 NAMES = {"kind": "objective", "reg": "regularization", "nu": "nu", "alpha": "alpha", "alpha0": "unobserved_weight"}
 # The tolerance of a score is about this many times the change of the reference's score when its inputs are rounded.
 SLACK = 30
-# Used instead in float64, and also without regularization: there, rounding decides the factors in the directions that the
-# data do not determine.
+# Used instead in float64, and without regularization. Without regularization, rounding decides the factors in the
+# directions that the data do not determine.
 LARGE_SLACK = 300
 # The largest absolute value of each kind.
 LARGEST = {"counts": 100, "ratings": 5, "signed": 8, "binary": 1, "fractional": 1.01, "large": 1e7}
@@ -68,7 +68,9 @@ def matrix(rng, kind, shape):
         for array in (made.data, made.indices, made.indptr):
             array.flags.writeable = bool(rng.random() < 0.7)
     dense = np.where(stored, values.astype(float), np.nan)
-    return made.asformat(form), np.where(dense == 0, np.nan, dense) if form == "bsr" else dense  # bsr stores zeros too
+    if form == "bsr":  # fills its blocks with zeros, so no stored zero can be told from them
+        dense = np.where(dense == 0, np.nan, dense)
+    return made.asformat(form), dense
 
 
 def stored(dense):

@@ -70,7 +70,7 @@ inline T scale_add_norm(T *y, T a, const T *x, int64_t n) {
 
 // The last step may leave out the new residual, which saves a pass. The solver then stops if a bound proves that the
 // excess loss (the loss minus that of the exact solution) is at most kProven times the limit that a computed |r|^2 must
-// meet. kProven = 4 is twice the tolerance, because the excess loss grows with the square of the tolerance. With
+// meet. kProven = 4 allows twice the tolerance, because the excess loss grows with the square of the tolerance. With
 // kProven = 1, every tenth row would need one more pass.
 template <class T>
 constexpr T kProven = 4;
@@ -99,10 +99,10 @@ Outcome iterate(Passes passes, const Stop &stop, T *x, CgSteps *steps) {
     const auto allowed = [&](int after) {
         // The tolerance applies to the smaller of two parts of the loss: `left`, which the solution does not explain
         // yet, and bz, which it explains. If `left` is below a limit, `least`, then `least` is used instead, because a
-        // step that gains less is not worth its time. `least` is a thousandth of bz. With heavy weights, a thousandth
-        // of bz can exceed the loss that is left to gain. Then `least` is n / 1000, where n is the number of entries:
-        // if all weights and weighted targets are 1, bz is at most n. `least` is never below the rounding error of
-        // `left`. With a fixed number of steps, the weights do not matter, and only rounding ends the steps early.
+        // step that gains less is not worth its time. `least` is a thousandth of the smaller of bz and n, the number of
+        // entries. n is there for heavy weights, with which a thousandth of bz can exceed the loss that is left to
+        // gain; if all weights and weighted targets are 1, bz is at most n. `least` is never below the rounding error
+        // of `left`. With a fixed number of steps, the weights do not matter, and only rounding ends the steps early.
         const T left = row.constant - bz, light = (T)row.n, rounding = 8 * kEpsilon<T> * row.constant;
         T least = T(1e-3) * (fixed_number || bz < light ? bz : light);
         if (!fixed_number && least < rounding) least = rounding;

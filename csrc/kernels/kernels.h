@@ -44,7 +44,8 @@ struct CompactSource {
 };
 
 // The system of one row: (D + sum_i sign_i weight_i^2 y_i y_i') x = sum_i weight_i q_i y_i, where y_i is row indices[i]
-// of the fixed side.
+// of the fixed side. In whitened coordinates, z = D^(1/2) x, the system is (I + W'SW) z = W'q. Row i of W is
+// weight_i D^(-1/2) y_i, and S is diagonal with the signs.
 template <class T>
 struct Row {
     int64_t f;                 // rank
@@ -96,7 +97,8 @@ enum class Outcome : int { done, indefinite, not_converged, too_heavy, no_memory
 
 // Kernels work on the rows of a tile in blocks of this many. Tiles are filled up to whole blocks with zero rows.
 constexpr int64_t kBlock = 4;
-constexpr int64_t kGroup = 16;  // the largest number of rows in a group of conjugate gradients
+// Conjugate gradients read the rows of a tile in groups of `pad`. This is the largest pad.
+constexpr int64_t kGroup = 16;
 // Columns of a register tile, in vectors.
 constexpr int64_t kTileVectors = 3;
 // The rows of a panel of the Gramian are a multiple of this number, which is a multiple of every pad.
@@ -117,7 +119,7 @@ struct WeightSums {
     T trace;     // of W'W: the sum of |a| y'D^(-1)y
     T heaviest;  // the largest term of the trace
     T constant;  // the sum of b, or of b^2
-    T least;     // the lowest a
+    T least;     // the lowest a, or 0 if none is negative
     bool finite;
 };
 

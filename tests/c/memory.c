@@ -78,7 +78,8 @@ int main(void) {
         for (int t = 0; t < 2; t++)
             for (int32_t compact = CYMBALS_COMPACT_NEVER; compact <= CYMBALS_COMPACT_ALWAYS; compact++) {
                 test_half_step(n_threads, float_types[t], compact, 30, 40, 5);
-                test_half_step(n_threads, float_types[t], compact, 200, 900, 33); /* rows of more than 256 */
+                test_half_step(n_threads, float_types[t], compact, 200, 900,
+                               33); /* one row has 900 entries, more than a short row (256) */
                 test_half_step(n_threads, float_types[t], compact, 0, 40, 5);
                 test_half_step(n_threads, float_types[t], compact, 2, 0, 5);
             }

@@ -11,7 +11,7 @@ enum { ROWS = 500, COLS = 300, RANK = 8, K = 3 };
 typedef struct {
     pthread_t caller;
     int64_t calls, last, wanted_total, cancel_at; /* cancel_at: rows done at which to cancel */
-    cymbals_workspace *busy;                      /* null, or a workspace in use, with which `intrude` calls */
+    cymbals_workspace *busy;                      /* null, or a workspace in use, which `intrude` passes to functions */
 } watch;
 
 /* Makes calls with a workspace that another call uses; they must fail. */

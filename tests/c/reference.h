@@ -53,7 +53,7 @@ static inline void jacobi(double *matrix, int64_t f, double *values, double *vec
     }
 }
 
-/* Weight and target of a stored value, by the table in cymbals.h. */
+/* The weight a and the weighted target b of a stored value, by the table in cymbals.h. */
 static inline void reference_cell(const cymbals_objective *o, double r, double *a, double *b) {
     const double size = fabs(r), strength = o->confidence == CYMBALS_LINEAR ? size
                                             : o->confidence == CYMBALS_LOG  ? log(1 + size / o->epsilon)

@@ -1,7 +1,7 @@
 """Builds the library and the C programs of this folder with a sanitizer, and runs the programs.
 
     python tests/c/sanitize.py address                  gcc: AddressSanitizer, LeakSanitizer, UndefinedBehaviorSanitizer
-    python tests/c/sanitize.py thread --callers 8 2     clang, its OpenMP and Archer: ThreadSanitizer, 2 threads per caller
+    python tests/c/sanitize.py thread --threads 2       clang, its OpenMP and Archer: ThreadSanitizer, 2 threads per caller
     python tests/c/sanitize.py memcheck                 valgrind
 
 Sources are compiled for every instruction set, with the flags that setup.py defines. The exit status is 1 if a program

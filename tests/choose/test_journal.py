@@ -1,4 +1,4 @@
-"""Journals: damaged lines are named, and processes and threads share claims."""
+"""Journals: damaged lines are named, and a claim of one process or thread excludes the others."""
 
 import contextlib
 import json
@@ -50,8 +50,8 @@ def test_half_a_line_is_dropped(tmp_path):
     assert len(path.read_text().splitlines()) == 3
 
 
-def test_two_journals_of_one_file_share_claims(tmp_path):
-    """Locks belong to a process, so a child process opens the second journal."""
+def test_a_claim_of_one_process_excludes_other_processes(tmp_path):
+    """A child process opens the second journal."""
     path = tmp_path / "j"
     script = (
         "import sys; from cymbals.choose.journal import Journal\n"

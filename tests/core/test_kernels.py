@@ -120,7 +120,7 @@ def test_compact_changes_only_cg_in_float32(simd, nu):
         for dtype, solve, alpha in {key[:3] for key in got}:
             with_copy, without = got[dtype, solve, alpha, True], got[dtype, solve, alpha, False]
             if (dtype, solve, alpha) == ("float32", "cg", 2.0):
-                # the copy has 8 significant bits, and these ill-conditioned rows amplify its rounding errors
+                # the copy has 8 significant bits, and solving amplifies its rounding errors
                 assert 0 < np.abs(with_copy - without).max() < 1e-2 * np.abs(without).max()
             else:
                 np.testing.assert_array_equal(with_copy, without)

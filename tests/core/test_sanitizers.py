@@ -1,4 +1,4 @@
-"""The C programs of tests/c under sanitizers, with the library's sources built anew for it."""
+"""The C programs of tests/c under sanitizers. The library is built anew from its sources for each sanitizer."""
 
 import subprocess
 import sys

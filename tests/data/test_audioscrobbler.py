@@ -101,7 +101,7 @@ def test_aliases_chains_and_cycles_of_any_length(tmp_path):
         assert raw.clean().item_ids.tolist() == sorted({final(a) for a in range(n)})
 
 
-def test_names_share_one_text_and_keep_no_plays_alive(tmp_path):
+def test_parts_share_the_names_and_names_do_not_keep_raw_events_alive(tmp_path):
     (tmp_path / "user_artist_data.txt").write_text("1 2 3\n1 4 1\n2 2 5\n")
     (tmp_path / "artist_data.txt").write_bytes(b"2\tTwo\n9999999999999999999\tfar\n4\tF\xf6ur\n")
     raw = cymbals.audioscrobbler.read(tmp_path)

@@ -41,7 +41,7 @@ def test_unsorted_and_repeated_entries_and_wide_indices():
         assert np.array_equal(m.indices, before), "the input was changed"
 
 
-def test_blocks_hold_only_stored_entries():
+def test_zeros_that_fill_up_blocks_of_a_bsr_matrix_are_no_entries():
     dense = np.array([[1, 0, 0, 2], [0, 3, 0, 0]], np.float32)
     assert Interactions.from_csr(sp.bsr_array(dense, blocksize=(2, 2))).nnz == 3
 

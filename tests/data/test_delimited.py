@@ -117,7 +117,7 @@ def test_a_long_field_is_read_if_another_row_is_rejected(load_table):
     assert csv.field_size_limit() == before
 
 
-def test_under_the_filter_error_the_UserWarning_itself_is_raised(load_table):
+def test_if_warnings_are_errors_the_UserWarning_itself_is_raised(load_table):
     with pytest.raises(UserWarning, match="line 2"):  # pyproject.toml turns warnings of the tests into errors
         load_table(HEADER + "1,2,3,4\n1,2,3\n")
 

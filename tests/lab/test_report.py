@@ -84,7 +84,7 @@ def page(made_up):
 
 
 def check(page, data, n_users, seed=0):
-    """All figures of the validation, computed again from dense scores, one user at a time."""
+    """All numbers of the validation, computed again from dense scores, one user at a time."""
     train, test = split.random(data, 0.1, seed)
     chosen = page.tables["Settings, best first"].iloc[0]
     params = {name: chosen[name] for name in ("factors", "alpha", "regularization")}

@@ -134,7 +134,7 @@ def test_hardly_any_regularization(matrix, solver, dtype):
 
 
 def test_double_precision_is_kept():
-    """Ratings around a million that differ by less than float32 can tell."""
+    """Ratings around a million that differ by little: sums of them in float32 would give wrong biases."""
     matrix = ratings().astype(np.float64)
     small = als().fit(matrix)
     matrix.data += 2.0**20

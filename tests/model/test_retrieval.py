@@ -73,7 +73,7 @@ def factors(n_users, n_items, rank, dtype, seed=0):
         ("float32", 1e19, 1e19),
     ],
 )
-def test_index_screen_and_plain_search_agree_on_tiny_factors(dtype, user_scale, item_scale):
+def test_index_screen_and_plain_search_agree_on_tiny_and_huge_factors(dtype, user_scale, item_scale):
     x, y = factors(300, 4000, 24, dtype)
     model = model_of(x * np.array(user_scale, dtype), y * np.array(item_scale, dtype))
     everybody = np.arange(300)

@@ -160,7 +160,7 @@ def test_a_profile_records_only_its_thread_and_block(plays):
     assert profile.to_dict(peaks=False)["phases"] == before
 
 
-def test_nested_profiles_report_to_both(plays):
+def test_a_call_is_recorded_by_the_inner_and_the_outer_profile(plays):
     with cymbals.Profile() as outer:
         model = fitted(plays)
     inner = model.profile_

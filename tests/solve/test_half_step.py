@@ -156,10 +156,10 @@ def test_error_for_too_heavy_rows_says_what_helps(how):
 
 
 def excess_and_explained(matrix, y, x, want):
-    """Four numbers for each row, where "best" is the solution in `want`.
+    """Four numbers for each row: `x` has its solution, and `want` its best solution.
 
-    Its loss minus the least possible loss; the loss that the best solution explains; the least possible loss; the number
-    of its entries.
+    The loss of the solution minus the loss of the best one; the loss that the best one explains; the loss that remains
+    with the best one; the number of the row's entries.
     """
     dense, out = dense_of(matrix), []
     for row, mine, best in zip(dense, x.astype(np.float64), want, strict=True):
@@ -177,7 +177,7 @@ def excess_and_explained(matrix, y, x, want):
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("largest", [6, 400, 20_000])
 def test_each_row_is_within_the_tolerance_of_its_solution(largest, dtype):
-    """A row's loss exceeds the best by at most 4 tolerance^2 of the loss explained or of the loss that remains."""
+    """A row's loss exceeds the best by at most 4 tolerance^2 of the smaller of the explained and the remaining loss."""
     matrix = random_matrix((300, 200), 0.08, seed=3, values=(1, largest))
     matrix.data[:] = np.exp(np.random.default_rng(0).uniform(0, np.log(largest), matrix.nnz))
     y = np.random.default_rng(0).standard_normal((200, 24)) * 0.5

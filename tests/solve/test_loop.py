@@ -82,7 +82,7 @@ def test_relaxation_lowers_every_loss(matrix, solver, objective):
     assert losses[1.5][-1] < losses[1.0][-1]
 
 
-def test_relaxation_does_not_change_the_first_iteration_and_other_solvers(matrix):
+def test_the_first_iteration_is_not_relaxed_and_only_solver_auto_relaxes_by_default(matrix):
     plain, relaxed = (ALS(factors=6, iterations=1, relaxation=by, random_state=0).fit(matrix) for by in (1, 1.8))
     np.testing.assert_array_equal(plain.item_factors_, relaxed.item_factors_)
     plain, default = (ALS(factors=6, solver="exact", relaxation=by, random_state=0).fit(matrix) for by in (1, None))

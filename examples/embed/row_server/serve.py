@@ -32,7 +32,7 @@ def serve(answer, asked: list, cpu: int | None, seconds: list[float]) -> None:
 
 
 def run(answers: list, asked: list, cpus: list) -> tuple[list[float], float]:
-    """Send all requests from each thread. Returns the seconds of each, and the requests per second of all threads."""
+    """Send all requests from each thread. Returns the seconds of each request, and the requests per second in all."""
     taken: list[list[float]] = [[] for _ in answers]
     threads = [
         threading.Thread(target=serve, args=(answer, asked, cpu, own))

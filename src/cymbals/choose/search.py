@@ -140,8 +140,9 @@ def search(
         default of `relaxation` is then 1 (plain alternating least squares), so that a fit with that number of iterations
         gives the same model.
     prune : bool
-        Stop the fit of a setting once its score is below the median of the earlier settings at the same iteration.
-        For this, each fit is scored after each iteration. Without `patience`, all other fits run to their last iteration.
+        Stop the fit of a setting once its best score is worse than the median of the best scores that the earlier settings
+        had at the same iteration. For this, each fit is scored after each iteration. Without `patience`, all other fits run
+        to their last iteration.
     warm_start : bool
         Start a fit from the factors of the previous setting, if both have the same factors, dtype, objective and biases.
         Fits then need fewer iterations, but scores depend on the order of the settings, and `refit`, which starts at
@@ -347,7 +348,7 @@ class _Runner:
 
 
 class _PruningStop(EarlyStopping):
-    """Early stopping that also stops once a setting is below the median of the earlier settings at the same iteration."""
+    """Early stopping that also stops a setting that is worse than half of the earlier settings at the same iteration."""
 
     def __init__(self, runner: _Runner, iterations: int, before: list[Trial]) -> None:
         super().__init__(runner.train, runner.validation, runner.metric, runner.patience or iterations, runner.users)

@@ -186,7 +186,7 @@ def check_writable(output: str, source: str | None = None) -> None:
         target = Path(output).resolve()
         inside = os.path.isdir(source) and target.suffix in _DATA_FILES and os.path.samefile(target.parent, source)
         if inside or os.path.samefile(target, source):
-            raise click.UsageError(f"--output {output} would replace a file that is read from {source}: name another file")
+            raise click.UsageError(f"{output} would replace a file that is read from {source}: name another output file")
     try:
         files.check_writable(output)
     except OSError as error:

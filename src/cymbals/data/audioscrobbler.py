@@ -47,10 +47,7 @@ class Rejected:
 
 @dataclass(frozen=True, repr=False)
 class Names(Sequence[str]):
-    """Names of artists, stored as the bytes of the file. Indexing decodes a name.
-
-    Bytes that are not UTF-8 become U+FFFD.
-    """
+    """Names, stored as the bytes of the file. Indexing decodes a name; bytes that are not UTF-8 become U+FFFD."""
 
     text: bytes
     begin: NDArray[np.int64]

@@ -51,7 +51,8 @@ def random(data: Data, test_fraction: float = 0.1, seed: Any = 0) -> tuple[Data,
 def leave_k_out(data: Data, k: int = 1, seed: Any = 0) -> tuple[Data, Data]:
     """Hold out `k` random entries of each user who has more than `k` entries.
 
-    Use it if each user should have the same weight in the evaluation. The train part has all entries of the other users.
+    Use it if each user should have the same weight in the evaluation. All entries of users with `k` or
+    fewer entries are in the train part.
 
     Parameters
     ----------

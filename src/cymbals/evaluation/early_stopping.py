@@ -43,8 +43,8 @@ class EarlyStopping:
     Notes
     -----
     A model with `tol` is refused, because `tol` could end the fit before the best iteration is restored. Solver "auto"
-    over-relaxes: the loss falls faster, but the fit may skip the iteration with the best score. ``relaxation=1`` is plain
-    alternating least squares.
+    over-relaxes: the loss falls faster, so the best score may lie between two iterations and be reached by neither.
+    ``relaxation=1`` is plain alternating least squares, with smaller steps.
 
     Examples
     --------

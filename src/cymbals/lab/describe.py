@@ -94,7 +94,8 @@ def describe(data: Interactions | RawEvents, top: int = 10, values: str = "plays
     top : int
         Length of the top lists.
     values : str
-        Name of the sums of values in tables and pictures, such as "sum of ratings". For raw events it is plays.
+        Name of the sums of values in tables and pictures, such as "sum of ratings". Leave it out for raw events: their
+        values are plays.
 
     Returns
     -------

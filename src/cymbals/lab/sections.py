@@ -57,7 +57,7 @@ def _as_found(description: Description, given: RawEvents) -> list[str | Row]:
 def _overview(description: Description, without: Sequence[str] = ()) -> Table:
     """A table of counts. A count of zero is left out unless it is in `_ALWAYS`."""
     facts = description.tables["overview"].assign(what=description.tables["overview"]["what"].str.replace("_", " "))
-    # facts to leave out, because the page shows them elsewhere; "rows" only if it equals the number of pairs
+    # facts to leave out: those in `without`, which the page shows elsewhere, and "rows" if it equals the number of pairs
     said = [*without, *(["rows"] if description.data.report.get("rows") == description.data.nnz else [])]
     kept = facts["what"].isin(_ALWAYS) | (facts["value"] != 0) & ~facts["what"].isin(said)
     return Table("overview", facts[kept])
@@ -140,8 +140,8 @@ def searched(found: SearchResult, metric: str, scored: int, n_users: int) -> Sec
     )
     pictures = [Picture(figures.trials(found.table, [name], metric)) for name in names]
     section.parts = [
-        f"Each setting was fitted on nine tenths of the train part and scored on the last tenth, for {who}. The score is "
-        f"{metric}; the setting with the best score was chosen. The test part was not used.",
+        f"Each setting was fitted on nine tenths of the train part, drawn at random, and scored on the rest, for {who}. "
+        f"The score is {metric}; the setting with the best score was chosen. The test part was not used.",
         Row([Table("settings, best first", table, settings=names)], "one"),
         "Each dot is one setting. The best is orange.",
         Row(pictures, "three"),

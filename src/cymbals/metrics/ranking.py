@@ -47,6 +47,6 @@ def ranking(
 
 
 def mean_of_defined(values: NDArray[Any]) -> float:
-    """The mean of the values that are not NaN, such as a metric of users. NaN if there are none."""
+    """The mean of the values that are not NaN; NaN if there are none. Each value is the metric of one user."""
     defined = values[~np.isnan(values)]
     return float(defined.mean()) if defined.size else float("nan")

@@ -6,41 +6,28 @@ import os
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .._core import Workspace
-from ..base.checks import boolean, file_path, generator, plain, real_number, shown, whole_number
+from ..base.checks import boolean, file_path, plain, shown, whole_number
 from ..base.recorder import phase
 from ..base.threads import MOST
 from ..data.csr import Csr, refuse_negative
 from ..data.interactions import as_interactions
 from ..profiling.profile import Profile
-from ..solve.half_step import Settings
-from ..solve.loop import FitLoop, FitState, Schedule
+from ..solve.loop import FitLoop, FitState
 from ..solve.start import FittedFactors, start
 from . import container, fitting, stored
+from .arguments import checked
 from .factor_model import FactorModel
 from .params import Params
-from .solving_model import SolvingModel, entries_of, settings_of, transformed
+from .solving_model import SolvingModel, entries_of, transformed
 from .state import FitRecord, State
 
-_OVER_RELAXED = Schedule(second=1.3, growth=0.1, maximum=1.8)  # the default for solver "auto" only
 _LARGE_RANK = 1024  # from here on, `fit` warns about more factors than the matrix can use
-
-
-class _Arguments(NamedTuple):
-    """The constructor arguments after their checks."""
-
-    settings: Settings
-    rank: int
-    iterations: int
-    schedule: Schedule
-    tol: float | None
-    dtype: np.dtype[Any]
-    rng: np.random.Generator | np.random.RandomState
 
 
 class ALS(Params, SolvingModel):
@@ -109,7 +96,8 @@ class ALS(Params, SolvingModel):
     ----------
     user_factors_, item_factors_ : ndarray, shape (n_users, f) and (n_items, f)
         The factors of users and items without entries are 0. The basis is arbitrary: other factors can give the same
-        scores, so compare scores, not factors. The arrays are read-only, because indexes derived from them are cached.
+        scores, so compare scores, not factors. Do not write to the arrays: the model caches indexes derived from
+        them.
     global_mean_, user_biases_, item_biases_ : float, ndarray of shape (n_users,), ndarray of shape (n_items,)
         Only with `biases`. Without, reading them raises AttributeError.
     n_iter_ : int
@@ -209,36 +197,9 @@ class ALS(Params, SolvingModel):
         ValueError, TypeError
             An argument is wrong.
         """
-        self._checked()
+        checked(self.get_params())
         if self.n_threads is not None:
             whole_number("n_threads", self.n_threads, 1, MOST)
-
-    def _checked(self) -> _Arguments:
-        return _Arguments(
-            settings_of(self.get_params()),
-            whole_number("factors", self.factors, 1, 65_536),
-            whole_number("iterations", self.iterations, 1),
-            self._schedule(),
-            None if self.tol is None else real_number("tol", self.tol),
-            self._checked_dtype("regularization", "unobserved_weight"),
-            generator(self.random_state),
-        )
-
-    def _checked_dtype(self, *names: str) -> np.dtype[Any]:
-        """The dtype. Raises if the value of one of the named arguments is too large for it."""
-        dtype = _dtype(self.dtype)
-        for name in names:
-            if float(getattr(self, name)) > (most := float(np.finfo(dtype).max)):
-                raise ValueError(f"{name} must be at most {most:.3g} with dtype {dtype.name!r}, got {getattr(self, name)}")
-        return dtype
-
-    def _schedule(self) -> Schedule:
-        if self.relaxation is None:
-            return _OVER_RELAXED if self.solver == "auto" else Schedule()
-        most = real_number("relaxation", self.relaxation, open_end=True)
-        if most >= 2:
-            raise ValueError(f"relaxation must be below 2, got {most}")
-        return Schedule(most, 0.0, most)
 
     # -- fitting -----------------------------------------------------------------------------------------------------
 
@@ -303,7 +264,7 @@ class ALS(Params, SolvingModel):
             boolean(name, value)
         if callback is not None and not callable(callback):
             raise TypeError(f"callback must be a function of the model and the iteration, got {shown(callback)}")
-        settings, rank, iterations, schedule, tol, dtype, rng = self._checked()
+        settings, rank, iterations, schedule, tol, dtype, rng = checked(self.get_params())
         params, n_threads = self.get_params(), self._threads(None)
         objective = settings.objective
         with phase("data"):
@@ -415,16 +376,6 @@ def _fitted_factors(model: FactorModel) -> FittedFactors:
     state = model.state_
     rank = state.item_factors.shape[1]
     return FittedFactors(state.users, state.items, state.solved_users(), state.solved_items(), rank)
-
-
-def _dtype(dtype: Any) -> np.dtype[Any]:
-    try:
-        out: np.dtype[Any] = np.dtype(dtype if isinstance(dtype, (str, type, np.dtype)) else object)
-    except TypeError:
-        out = np.dtype(object)
-    if out not in (np.dtype(np.float32), np.dtype(np.float64)):
-        raise ValueError(f"dtype must be 'float32' or 'float64', got {dtype!r}")
-    return out
 
 
 def _mean(csr: Csr, dtype: np.dtype[Any]) -> float:

@@ -289,9 +289,9 @@ class FactorModel:
     def _limits(
         self, state: State, exclude: Any, candidates: Any, n_queries: int, n_threads: int
     ) -> tuple[Csr | None, NDArray[np.int64] | None]:
-        """Convert `exclude` to the items to leave out for each query, and `candidates` to the rows of the items to rank.
+        """The items to leave out for each query, if `exclude` is a matrix, else None; and the rows of the items to rank.
 
-        Either is None if the caller did not give it.
+        The second is None if all items are to be ranked. Ids in `exclude` are removed from it.
         """
         competing = None if candidates is None else np.unique(state.items.rows("candidates", listed(candidates)))
         if exclude is None:

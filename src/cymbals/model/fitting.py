@@ -51,9 +51,10 @@ class Publisher:
             self.publish(fit.copied())
 
     def restore(self) -> None:
-        """Give the model the state it had before the fit, because a failed half-step leaves its factors half updated.
+        """Give the model the state it had before the fit.
 
-        If another thread has replaced the model's state meanwhile, that state stays.
+        A half-step that fails leaves the factors of the running fit half updated, so no state of the fit can be used. If
+        another thread has replaced the model's state meanwhile, that state stays.
         """
         self.model.replace_state(self.before, only_if=self.published)
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..base.checks import boolean, one_of, whole_number
+from ..base.checks import whole_number
 from ..data.csr import Csr, random_mask, refuse_negative
 from ..data.ids import Ids, one_row
 from ..data.interactions import as_interactions
@@ -17,14 +16,12 @@ from ..metrics.errors import errors
 from ..metrics.loss import loss
 from ..metrics.ranking import mean_of_defined, ranking
 from ..solve.fold_in import FixedSide
-from ..solve.half_step import LARGE, NEVER, Settings
 from ..solve.objective import Objective
 from . import updates
+from .arguments import settings_of
 from .factor_model import FactorModel
 from .naming import naming
 from .state import State, item_rows, user_rows
-
-_OBJECTIVE_PARAMS = tuple(inspect.signature(Objective.checked).parameters)
 
 
 @dataclass(frozen=True)
@@ -34,8 +31,9 @@ class Explanation:
     Attributes
     ----------
     total : float
-        The sum over all seen items, also those not listed. This is the score; in a model with biases, the score minus the
-        global mean and minus the item's bias.
+        The sum over all seen items, also those not listed. This is the score that the item has with the user's exact
+        factors, which `fold_in` computes. The score of `predict` differs a little: the factors of a fit are not exact.
+        In a model with biases, the global mean and the item's bias are subtracted from this score.
     contributions : list of (id, float)
         Seen items and their contributions, largest first.
     """
@@ -220,8 +218,7 @@ class SolvingModel(FactorModel):
         Returns
         -------
         Explanation
-            `total` is the sum of the contributions of all items, listed or not. Without biases it is the score. With biases
-            it is the score minus the global mean and the item's bias.
+            `total` is the sum of the contributions of all items, listed or not.
         """
         state = self._with_interactions()
         assert state.seen is not None
@@ -234,17 +231,6 @@ class SolvingModel(FactorModel):
         order = np.argsort(-parts, kind="stable")[:k]
         ids = state.items.of(row.indices[order].astype(np.int64))
         return Explanation(float(parts.sum()), [(i, float(p)) for i, p in zip(ids.tolist(), parts[order], strict=True)])
-
-
-def settings_of(params: dict[str, Any], **changes: Any) -> Settings:
-    """Check constructor arguments and make Settings of them. `changes` replace fields of the result."""
-    settings = Settings(
-        objective=Objective.checked(**{name: params[name] for name in _OBJECTIVE_PARAMS}),
-        solver=one_of("solver", params["solver"], ("auto", "cg", "exact")),
-        cg_steps=whole_number("cg_steps", params["cg_steps"], 1, 10_000),
-        compact=LARGE if boolean("compact", params["compact"]) else NEVER,
-    )
-    return replace(settings, **changes)
 
 
 def entries_of(name: str, csr: Csr, objective: Objective, n_threads: int) -> Csr:

@@ -21,9 +21,9 @@ _SETS = {1: "baseline", 2: "avx2", 3: "avx512"}
 def simd() -> str:
     """The instruction set in use: "baseline" (SSE2 or NEON), "avx2" or "avx512".
 
-    Call this to check which kernels run, for example before you compare times or bits between machines. By default it is
-    the best set that this machine has. The environment variable ``CYMBALS_SIMD`` chooses another one; it is read once, when
-    the library first runs.
+    Call this to check which kernels run, for example before you compare the times or the factors of two machines. By
+    default it is the best set that this machine has. The environment variable ``CYMBALS_SIMD`` chooses another one; it is
+    read once, when the library first runs.
 
     Returns
     -------

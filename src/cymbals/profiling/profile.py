@@ -279,7 +279,7 @@ class Profile:
     def to_dict(self, peaks: bool = True) -> dict[str, Any]:
         """The whole profile as a dict, which ``json.dumps`` takes.
 
-        Use it to store profiles, or to compare them with your own code.
+        Use it to store profiles, or to compare profiles in code of your own.
 
         Parameters
         ----------

@@ -47,8 +47,8 @@ def eigenbasis(gram: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[
     spectrum : ndarray, shape (f,)
         Eigenvalues, largest first. A Gramian has no negative eigenvalues. If rounding produces one, it is set to 0.
     vectors : ndarray, shape (f, f)
-        One eigenvector in each column. Its sign is chosen so that its largest entry is positive, whichever sign LAPACK
-        returned.
+        One eigenvector in each column. Its sign is chosen so that the entry with the largest absolute value is
+        positive, whichever sign LAPACK returned.
     """
     if not np.isfinite(gram).all():
         raise ValueError("factors grew beyond their dtype: scale init down, raise regularization, or use dtype='float64'")

@@ -43,7 +43,8 @@ class Explainer:
 
         The factors are whitened as in a half-step. Then A = I + W'SW: row j of W is sqrt(|a_j|) y_j, and S is diagonal with
         the signs of the a_j. If no a_j is negative, the singular value decomposition W = U diag(s) V' gives
-        A^-1 = I - V diag(s^2 / (1 + s^2)) V'. In this form, large weights cost no digits.
+        A^-1 = I - V diag(s^2 / (1 + s^2)) V'. For entries with a large weight this difference would lose precision, so they
+        use the equal form W A^-1 = U diag(s / (1 + s^2)) V'.
         """
         fixed, offsets = without_biases(self.factors[np.append(row.indices, item)].astype(np.float64), self.mean)
         values = objective.apply(row.data).astype(np.float64)

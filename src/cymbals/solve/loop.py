@@ -109,7 +109,8 @@ class FitLoop:
         """Do one half-step, and return the new state. Half-steps alternate between users and items; users come first."""
         began = time.perf_counter()
         iteration, users_next = state.iteration + 1, state.between_iterations
-        # In the first iteration after such a start, conjugate gradients would stop too early with the usual tolerance.
+        # From random or given factors, conjugate gradients would stop too early in the first iteration with the usual
+        # tolerance.
         tolerance = self.settings.cg_tolerance / (2 if self.from_noise and iteration == 1 else 1)
         settings = replace(self.settings, relaxation=self.relaxation(state), cg_tolerance=tolerance)
         with at(iteration, "users" if users_next else "items"):

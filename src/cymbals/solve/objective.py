@@ -50,7 +50,8 @@ class Objective:
         kind = one_of("objective", objective, OBJECTIVES)
         if boolean("biases", biases) and kind != "explicit":
             raise ValueError(
-                f"biases=True needs objective='explicit', got {kind!r}: leave biases out, or fit ratings with it"
+                f"biases=True needs objective='explicit', got {kind!r}: leave biases out, or use objective='explicit' if "
+                "the values are ratings"
             )
         transform = confidence if callable(confidence) and kind != "explicit" else None
         return cls(

@@ -16,9 +16,9 @@
  * say. Outputs must overlap nothing else. indptr and indices of CSR matrices must be valid; cymbals_check_csr checks
  * them.
  *
- * CYMBALS_BAD_ARGUMENT is also returned for a workspace that another call is using, and, in the child of a fork, for a
- * workspace of several threads that was made before the fork: its threads do not exist there. In such a child, new
- * workspaces run on one thread.
+ * CYMBALS_BAD_ARGUMENT is also returned for a workspace that another call is using. After a fork of a process that has
+ * run in parallel, the child has no OpenMP threads: there, a workspace of several threads that was made before the fork
+ * is refused in the same way, and new workspaces run on one thread.
  *
  * Structs that begin with struct_size may grow in later versions of the ABI: set struct_size with sizeof. Enumerations
  * are passed as int32_t. Functions can be called from any thread. Only functions that take or make a workspace
@@ -131,7 +131,7 @@ typedef struct cymbals_matrix {
 /* The objective gives each stored value r a weight a and a weighted target b. A row x then solves
  *   (alpha0 G + sum a y y' + reg) x = sum b y,
  * where the sums run over its entries and G is the Gramian of the fixed side. Let w = alpha g(|r|), where g(|r|)
- * is |r| (LINEAR), log(1 + |r| / epsilon) (LOG) or 1 (BINARY). Then
+ * is |r| (LINEAR), log(1 + |r| / epsilon) (LOG) or, for r other than 0, 1 (BINARY). Then
  *   HU        a = 1 + w - alpha0;  b = 1 + w for r > 0, 0 for r < 0
  *   IALS      a = b = w
  *   EXPLICIT  a = 1, b = r (alpha0 must be 0) */
@@ -152,15 +152,16 @@ enum { CYMBALS_COMPACT_NEVER = 0, CYMBALS_COMPACT_LARGE = 1, CYMBALS_COMPACT_ALW
 typedef struct cymbals_solve_options {
     size_t struct_size;
     int32_t solver;
-    int32_t cg_steps;    /* CG: the number of steps. SOLVER_AUTO: the minimum, unless the residual falls below an eighth
-                          * of the tolerance first. */
-    double cg_tolerance; /* SOLVER_AUTO: CG stops when |residual|^2 <= cg_tolerance^2 * part, in whitened coordinates z.
-                          * part is the smaller of two parts of the row's loss: b'z, the loss that z explains, and
-                          * the loss that remains. The remaining loss counts as at least a thousandth of b'z or of
-                          * the row's number of entries, whichever is smaller. If the start explains most of the loss
-                          * already, CG also stops when |residual|^2 <= (12.5 * cg_tolerance)^2 times the loss that its
-                          * steps have gained; 12.5 * cg_tolerance then counts as at most 1. */
-    double relaxation;   /* a row becomes start + relaxation * (solution - start); 1: the solution itself */
+    int32_t cg_steps; /* CG: the number of steps. SOLVER_AUTO: the minimum, unless the residual falls below an eighth
+                       * of the tolerance first. */
+    double
+        cg_tolerance;  /* SOLVER_AUTO: CG stops when |residual|^2 <= cg_tolerance^2 * part, in the coordinates
+                        * z = (spectrum + reg)^(1/2) x. part is the smaller of two numbers: the part of the row's
+                        * loss that z explains, and the part that remains. The second counts as at least a
+                        * thousandth of the first or of the row's number of entries, whichever is smaller. If the start
+                        * explains most of the loss  already, CG also stops when |residual|^2 <= (12.5 * cg_tolerance)^2
+                        * times the loss that its  steps have gained; 12.5 * cg_tolerance then counts as at most 1. */
+    double relaxation; /* a row becomes start + relaxation * (solution - start); 1: the solution itself */
     int32_t compact;
     double reg;            /* regularization of every row; not read if row_reg is given */
     const double *row_reg; /* null, or the regularization of each row (n_rows values) */
@@ -169,11 +170,12 @@ typedef struct cymbals_solve_options {
     {sizeof(cymbals_solve_options), CYMBALS_SOLVER_AUTO, 3, 0.016, 1.0, CYMBALS_COMPACT_LARGE, 0.0, NULL}
 
 typedef struct cymbals_solve_info {
-    int64_t rows_empty, rows_cg, rows_dual, rows_primal; /* rows, by the solver that found the solution */
+    int64_t rows_empty, rows_cg, rows_dual, rows_primal; /* rows by solver, see below */
     int64_t cg_steps;                                    /* over all rows that CG tried */
     int64_t rows_retried;                                /* later attempts: in float64, or exactly after CG */
     int64_t failed_row;                                  /* the lowest row that failed; -1: none */
 } cymbals_solve_info;
+/* A row that CG gave up counts for the exact solver that was tried next. Attempts in float64 count only as retried. */
 
 /* gram (n_cols x n_cols, float64) = matrix' matrix; both triangles are written. */
 CYMBALS_API int32_t cymbals_gram(cymbals_workspace *workspace, const cymbals_matrix *matrix, double *gram);
@@ -189,8 +191,9 @@ CYMBALS_API int32_t cymbals_basis(cymbals_workspace *workspace, int64_t f, const
 CYMBALS_API int32_t cymbals_rotate(cymbals_workspace *workspace, cymbals_matrix *matrix, const double *basis);
 /* Solves every row of `rows` against `fixed` (n_cols x f) and writes `solved` (n_rows x f). CG starts from what
  * `solved` contains. The Gramian of `fixed` must be diagonal, which cymbals_basis and cymbals_rotate achieve;
- * `spectrum` (f) is alpha0 times its diagonal, or all 0 for EXPLICIT. On INDEFINITE, BAD_VALUE and TOO_HEAVY all other
- * rows are solved. Indices must be valid. */
+ * `spectrum` (f) is alpha0 times its diagonal, or all 0 for EXPLICIT. If rows fail (INDEFINITE, BAD_VALUE or
+ * TOO_HEAVY), all other rows are solved, unless failed_row is -1: then the fixed side has a bad value, and no row is
+ * solved. Indices must be valid. */
 CYMBALS_API int32_t cymbals_half_step(cymbals_workspace *workspace, const cymbals_csr *rows,
                                       const cymbals_objective *objective, const cymbals_matrix *fixed,
                                       const double *spectrum, cymbals_matrix *solved,
@@ -250,9 +253,9 @@ CYMBALS_API int32_t cymbals_check_csr(cymbals_workspace *workspace, const cymbal
 
 /* -- Ranking ------------------------------------------------------------------------------------------------------ */
 
-/* For each row of `queries`, the k items with the highest scores queries items', best first; of equal scores the lower
- * item number comes first. If there are fewer than k, the last ids are -1 and their scores -inf. ids and scores are
- * n_queries x k; scores have the type of the matrices.
+/* For each row of `queries`, the k items with the highest scores, best first; of equal scores the lower item number
+ * comes first. A score is the inner product of a row of `queries` and a row of `items`. If there are fewer than k, the
+ * last ids are -1 and their scores -inf. ids and scores are n_queries x k; scores have the type of the matrices.
  * item_list: null for all items, or the n_list item numbers to choose from, strictly increasing (checked).
  * item_scale: null, or a number for each item, of the type of the matrices, by which its scores are multiplied.
  * skip: null, or a CSR matrix (n_queries x n_items, valid, sorted; values are not read) of items that a query must not
@@ -277,7 +280,8 @@ CYMBALS_API int32_t cymbals_index_topk(cymbals_workspace *workspace, const cymba
 /* Ranking quality for each user. train and test are CSR matrices, users x items, valid and sorted. Entries of test do
  * not count if they are in train too, or if their value is not above 0. out is n_users x (2 + 4 n_k): auc, mrr, then
  * for each k precision, recall, map and ndcg; NaN if a metric is undefined for the user. n_k is at most 100,000.
- * covered (n_k x n_items bytes) is set to 1 for each item that is among the first k of a user. */
+ * covered (n_k x n_items bytes) is set to 1 for each item that is among the first k of a user with an entry of test
+ * that counts. */
 CYMBALS_API int32_t cymbals_rank_metrics(cymbals_workspace *workspace, const cymbals_matrix *users,
                                          const cymbals_matrix *items, const cymbals_csr *train, const cymbals_csr *test,
                                          const int64_t *k, int32_t n_k, double *out, uint8_t *covered);

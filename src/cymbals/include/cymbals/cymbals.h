@@ -149,19 +149,18 @@ enum { CYMBALS_SOLVER_AUTO = 0, CYMBALS_CG = 1, CYMBALS_EXACT = 2, CYMBALS_DUAL 
 /* Whether CG reads a 16-bit copy of the fixed side. NEVER: no. LARGE: if the fixed side has at least 2 MB; with solver
  * CG, cg_steps must also be at most 8. ALWAYS: yes. A float64 side is never copied. */
 enum { CYMBALS_COMPACT_NEVER = 0, CYMBALS_COMPACT_LARGE = 1, CYMBALS_COMPACT_ALWAYS = 2 };
+/* With SOLVER_AUTO, CG stops when |residual|^2 <= cg_tolerance^2 * part, in the coordinates z = (spectrum + reg)^(1/2)
+ * x. part is the smaller of two numbers: the part of the row's loss that z explains, and the part that remains. The
+ * second counts as at least a thousandth of the first or of the row's number of entries, whichever is smaller. If the
+ * start explains most of the loss already, CG also stops when |residual|^2 <= (12.5 * cg_tolerance)^2 times the loss
+ * that its steps have gained; 12.5 * cg_tolerance then counts as at most 1. */
 typedef struct cymbals_solve_options {
     size_t struct_size;
     int32_t solver;
-    int32_t cg_steps; /* CG: the number of steps. SOLVER_AUTO: the minimum, unless the residual falls below an eighth
-                       * of the tolerance first. */
-    double
-        cg_tolerance;  /* SOLVER_AUTO: CG stops when |residual|^2 <= cg_tolerance^2 * part, in the coordinates
-                        * z = (spectrum + reg)^(1/2) x. part is the smaller of two numbers: the part of the row's
-                        * loss that z explains, and the part that remains. The second counts as at least a
-                        * thousandth of the first or of the row's number of entries, whichever is smaller. If the start
-                        * explains most of the loss  already, CG also stops when |residual|^2 <= (12.5 * cg_tolerance)^2
-                        * times the loss that its  steps have gained; 12.5 * cg_tolerance then counts as at most 1. */
-    double relaxation; /* a row becomes start + relaxation * (solution - start); 1: the solution itself */
+    int32_t cg_steps;    /* CG: the number of steps. SOLVER_AUTO: the minimum, unless the residual falls below an
+                          * eighth of the tolerance first. */
+    double cg_tolerance; /* see above; solver CG does not read it */
+    double relaxation;   /* a row becomes start + relaxation * (solution - start); 1: the solution itself */
     int32_t compact;
     double reg;            /* regularization of every row; not read if row_reg is given */
     const double *row_reg; /* null, or the regularization of each row (n_rows values) */
@@ -182,9 +181,9 @@ CYMBALS_API int32_t cymbals_gram(cymbals_workspace *workspace, const cymbals_mat
 /* Makes the basis in which a Gramian is diagonal from its eigendecomposition. `values` (f) are the eigenvalues, lowest
  * first. Row k of `vectors` (f x f) is the eigenvector of values[k]. LAPACK's dsyevd writes both in this form: it
  * stores eigenvectors as columns of a column-major matrix. The columns of `basis` (f x f) become the eigenvectors,
- * largest eigenvalue first, each with the sign that makes its largest entry positive. `spectrum` (f) becomes alpha0
- * times the eigenvalues, negative ones set to 0. Inputs and outputs may not share memory. BAD_VALUE if an input is not
- * finite. */
+ * largest eigenvalue first, each with the sign that makes its entry of largest absolute value positive. `spectrum` (f)
+ * becomes alpha0 times the eigenvalues, negative ones set to 0. Inputs and outputs may not share memory. BAD_VALUE if an
+ * input is not finite. */
 CYMBALS_API int32_t cymbals_basis(cymbals_workspace *workspace, int64_t f, const double *values, const double *vectors,
                                   double alpha0, double *spectrum, double *basis);
 /* matrix = matrix basis, in place; basis is n_cols x n_cols. If both sides are rotated, scores x'y stay the same. */

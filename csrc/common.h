@@ -44,7 +44,7 @@ Buffer<T> buffer(int64_t n) {
     return Buffer<T>(static_cast<T *>(std::aligned_alloc(64, bytes)));
 }
 
-// The same for large arrays that are read in random order: on huge pages if the system offers them.
+// Uninitialised memory for large arrays that are read in random order, on huge pages if the system offers them.
 template <class T>
 Buffer<T> large_buffer(int64_t n) {
 #if defined(__linux__)

@@ -72,8 +72,8 @@ int32_t HalfStep<T>::prepare_fixed() {
     return problem.fixed.prepare(least_reg, most_reg, uses_compact<T>(problem.fixed.matrix(), options), call);
 }
 
-// Solves rows order[begin] to order[end - 1]. After each row, this thread solves the row `stride` further on in the
-// order.
+// Solves rows order[begin] to order[end - 1]. `stride` is the distance in the order between two rows that this thread
+// solves one after the other. It is needed for prefetching: in chunks of one row, it is the number of threads.
 template <class T>
 void HalfStep<T>::solve_chunk(RowSolver<T> &solver, int64_t begin, int64_t end, int64_t stride) {
     if (call.cancelled()) return;

@@ -1,5 +1,5 @@
-// Gives each id a number: its position among the distinct ids. A table over the range of the ids replaces sorting: it
-// takes two passes over the ids.
+// Gives each id a number: its position among the distinct ids. Nothing is sorted. The first function marks the ids in a
+// table over their range, and numbers the marked entries. The second one looks up the number of each id in the table.
 
 #include <algorithm>
 #include <atomic>

@@ -11,8 +11,8 @@ namespace cymbals {
 int32_t forks();
 // Whether the library had run in parallel before the fork that made this process, or before an earlier one.
 bool forked_after_parallel();
-// How many of n threads the calling thread can have, itself included. A call with a larger n than all calls before it
-// starts the threads and ends them; other calls return at once.
+// How many of n threads the calling thread can have, itself included. If n is larger than in all earlier calls, the
+// function starts n threads and ends them again, to see whether that succeeds. Otherwise it returns at once.
 int32_t startable(int32_t n);
 
 }  // namespace cymbals

@@ -72,7 +72,8 @@ class FixedSide {
     }
     void set_floor(double least_reg, double most_reg, double longest);
     double largest() const { return *std::max_element(spectrum_, spectrum_ + matrix_.n_cols); }
-    // Whether D fits in T. If it overflowed, columns would be scaled by 0.
+    // Whether the spectrum and the floor of D fit in T. If they overflowed, columns would be scaled by 0. A
+    // regularization that overflows needs no check: factors of 0 are then the solution.
     bool representable(ApiCall &call) const {
         return call.require(
             std::max(largest(), floor_) <= (double)std::numeric_limits<T>::max(),

@@ -79,7 +79,9 @@ bool ApiCall::matrix(const char *name, const cymbals_matrix *m) {
                    (long long)m->n_rows, (long long)m->n_cols) &&
            require(m->stride >= m->n_cols, "%s->stride is %lld: it must be at least n_cols, %lld", name,
                    (long long)m->stride, (long long)m->n_cols) &&
-           require(m->n_cols <= kMostColumns && m->n_rows <= INT64_MAX / 16 / m->stride,
+           require(m->n_cols <= kMostColumns, "%s has %lld columns: at most %lld are possible", name,
+                   (long long)m->n_cols, (long long)kMostColumns) &&
+           require(m->n_rows <= INT64_MAX / 16 / m->stride,
                    "%s is %lld x %lld with a stride of %lld: no memory is as large", name, (long long)m->n_rows,
                    (long long)m->n_cols, (long long)m->stride) &&
            require(m->data || m->n_rows == 0, "%s->data is null", name);

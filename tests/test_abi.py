@@ -1,5 +1,5 @@
-"""cymbals.h is the one source of the C interface: every other place that lists functions, fields or numbers is compared
-with it. These are abi.txt, the library, the capsule, __init__.pxd, _core.pyx with _core.pyi, and Python constants."""
+"""cymbals.h is the one source of the C interface. abi.txt, the library, the capsule, __init__.pxd and Python's constants
+are compared with it. _core.pyi is compared with _core.pyx."""
 
 import ast
 import difflib

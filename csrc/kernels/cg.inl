@@ -68,10 +68,10 @@ inline T scale_add_norm(T *y, T a, const T *x, int64_t n) {
     return sum<T>(squares);
 }
 
-// The last step may leave out the new residual, which saves a pass. The solver then stops if a bound proves that the
-// excess loss (the loss minus that of the exact solution) is at most kProven times the limit that a computed |r|^2 must
-// meet. kProven = 4 allows twice the tolerance, because the excess loss grows with the square of the tolerance. With
-// kProven = 1, every tenth row would need one more pass.
+// The last step may leave out the new residual, which saves half of its pass. The solver then stops if a bound proves
+// that the excess loss (the loss minus that of the exact solution) is at most kProven times the limit that a computed
+// |r|^2 must meet. kProven = 4 allows twice the tolerance, because the excess loss grows with the square of the
+// tolerance. With kProven = 1, every tenth row would need one more pass.
 template <class T>
 constexpr T kProven = 4;
 
@@ -102,7 +102,8 @@ Outcome iterate(Passes passes, const Stop &stop, T *x, CgSteps *steps) {
         // step that gains less is not worth its time. `least` is a thousandth of the smaller of bz and n, the number of
         // entries. n is there for heavy weights, with which a thousandth of bz can exceed the loss that is left to
         // gain; if all weights and weighted targets are 1, bz is at most n. `least` is never below the rounding error
-        // of `left`. With a fixed number of steps, the weights do not matter, and only rounding ends the steps early.
+        // of `left`. With a fixed number of steps, `least` is a thousandth of bz, and the tolerance is so small that
+        // steps end early only when rounding leaves nothing to gain.
         const T left = row.constant - bz, light = (T)row.n, rounding = 8 * kEpsilon<T> * row.constant;
         T least = T(1e-3) * (fixed_number || bz < light ? bz : light);
         if (!fixed_number && least < rounding) least = rounding;

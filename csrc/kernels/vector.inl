@@ -107,7 +107,7 @@ CYMBALS_INLINE Pairs load_pairs(const int32_t *p) { return *reinterpret_cast<con
 CYMBALS_INLINE void store_pairs(int32_t *p, Pairs v) { *reinterpret_cast<LoosePairs *>(p) = v; }
 CYMBALS_INLINE Vec<float> lower(Pairs pairs) { return (Vec<float>)(pairs << 16); }
 CYMBALS_INLINE Vec<float> upper(Pairs pairs) { return (Vec<float>)(pairs & -65536); }
-// Rounds to the nearest bfloat16, ties to even. A number that is not finite stays so.
+// Rounds to the nearest bfloat16, ties to even. Infinity stays infinite, and a NaN from arithmetic stays a NaN.
 CYMBALS_INLINE Pairs packed(Vec<float> low, Vec<float> high) {
     typedef uint32_t Bits __attribute__((vector_size(CYMBALS_BYTES)));
     const auto rounded = [](Vec<float> v) {

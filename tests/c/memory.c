@@ -1,5 +1,4 @@
-/* Checks how much memory a workspace keeps after a half-step, and that later calls which need no more memory allocate
- * nothing. */
+/* Checks how much memory a workspace keeps after a half-step, and that cymbals_solve_row then allocates nothing. */
 #include <cymbals/cymbals.h>
 
 #include "check.h"

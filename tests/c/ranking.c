@@ -172,10 +172,11 @@ int main(void) {
                           index_types[i]); /* k is larger than the number of items */
             test_searches(workspace, 0, 30, 5, 4, float_types[t], index_types[i]);
             test_searches(workspace, 9, 0, 5, 4, float_types[t], index_types[i]);
-            test_searches(workspace, 4, 3000, 17, 70, float_types[t], index_types[i]); /* the index screens */
+            test_searches(workspace, 4, 3000, 17, 70, float_types[t],
+                          index_types[i]); /* so many items that the index screens them (screen.h) */
             test_rank_metrics(workspace, float_types[t], index_types[i]);
         }
-    test_searches(workspace, 300, 2500, 16, 3, CYMBALS_FLOAT32, CYMBALS_INT32); /* topk screens, too */
+    test_searches(workspace, 300, 2500, 16, 3, CYMBALS_FLOAT32, CYMBALS_INT32); /* so many that topk screens them too */
     test_index_of_another_set();
     cymbals_workspace_destroy(workspace);
     return finish();

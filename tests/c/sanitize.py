@@ -91,7 +91,7 @@ def archer(clang):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=SANITIZE)
-    parser.add_argument("--callers", type=int, default=8, help="calling threads of `threads` (default: %(default)s)")
+    parser.add_argument("--callers", type=int, default=8, help="calling threads of threads.c (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=1, help="OpenMP threads of each caller (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=1, help="rounds of each caller (default: %(default)s)")
     parser.add_argument("--optimize", default="-O1", help="the compiler's optimization option (default: %(default)s)")

@@ -46,7 +46,7 @@ def test_grid_equals_separate_fits_of_all_settings(plays):
     assert "8 settings; best ndcg@7" in str(found)
 
 
-def test_search_with_patience_refits_as_many_iterations(plays):
+def test_search_with_patience_refits_up_to_the_best_iteration(plays):
     found = search(
         plays, {"factors": [20], "regularization": [0.001]}, metric="ndcg@5", patience=2, iterations=25, alpha=5.0
     )

@@ -33,7 +33,7 @@ def test_fit_recommend_similar(tmp_path, table):
     assert not list(tmp_path.glob("*.part"))
 
 
-def test_laboratory_on_the_sample(tmp_path, data_folder):
+def test_fit_and_recommend_on_the_audioscrobbler_sample(tmp_path, data_folder):
     model = tmp_path / "m.cymbals"
     how = ("--factors", 10, "--iterations", 5, "--regularization", 0.01, "--alpha", 1.0)
     out = cymbals_cli("fit", data_folder("audioscrobbler_small"), "-o", model, *how)

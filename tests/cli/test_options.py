@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from cymbals.cli import cli, options
 
 
-def test_the_command_line_takes_no_underscores(tmp_path):
+def test_texts_with_underscores_are_not_read_as_numbers(tmp_path):
     assert options.assigned("--grid", "factors=1_0,1_0.5,8,0.5") == ("factors", ["1_0", "1_0.5", 8, 0.5])
     assert options.one_id(False, "1_000") == "1_000"
     with pytest.raises(KeyError, match="no id '1_000'"):

@@ -99,7 +99,7 @@ def check(page, data, n_users, seed=0):
         scores = (m.user_factors_ @ m.item_factors_.T)[rows].astype(float)
         want, _ = slow(scores, dense[0][rows], dense[1][rows], (10,))
         for metric in table.index:
-            tolerance = 1e-9 if name == "popularity" else 5e-4  # the two sides add in different orders, in float32
+            tolerance = 1e-9 if name == "popularity" else 5e-4  # sums in another order, in float32
             assert table.loc[metric, name] == pytest.approx(np.nanmean(want[metric]), abs=tolerance), (name, metric)
     als = cymbals.evaluate(model, train, test, users=data.user_ids[rows])
     for metric in table.index:

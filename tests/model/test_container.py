@@ -249,7 +249,7 @@ for name in ("x", "y", "seen.indptr", "seen.indices", "seen.data"):
     arrays(f"without {name}")(lambda f, a, name=name: a.pop(name))
 for name in ("users.length", "users.bytes", "names.length", "names.bytes", "x"):
     arrays(f"named, without {name}", "named")(lambda f, a, name=name: a.pop(name))
-arrays("both halves of a letter", "named")(
+arrays("names cut between the two bytes of a letter", "named")(
     lambda f, a: a.update({"names.length": np.array([7, 2, -1, -1, -1, -1, -1, -1])})
 )
 arrays("lengths whose sum overflows", "named")(

@@ -9,7 +9,7 @@ from cymbals import _core
 
 
 def test_screening_finds_the_same_items_as_brute_force():
-    """Many queries are screened by 8-bit products, few are not: ids and scores must be the same to the bit."""
+    """Calls with many queries screen items by 8-bit products, calls with few do not. Both must give the same bits."""
     rng = np.random.default_rng(0)
     n, m = 300, 2500
     hard = {

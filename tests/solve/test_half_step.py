@@ -106,7 +106,7 @@ def test_ratings_beyond_float32_are_refused(solve):
 @pytest.mark.parametrize("kind", ["hu", "ials"])
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("alpha", [1e3, 1e5, 1e7, 1e9])
-def test_heavy_weights_are_solved_as_well_as_exactly(alpha, dtype, kind):
+def test_with_heavy_weights_auto_reaches_the_loss_of_exact(alpha, dtype, kind):
     """More factors than most rows have entries, and weights so large that rounding hides the regularization."""
     start = [np.random.default_rng(1).standard_normal((n, 32)) * 0.1 / 32**0.5 for n in M.shape]
     how = {"factors": 32, "alpha": alpha, "unobserved_weight": 0.01, "objective": kind, "dtype": dtype}
@@ -156,10 +156,10 @@ def test_error_for_too_heavy_rows_says_what_helps(how):
 
 
 def excess_and_explained(matrix, y, x, want):
-    """Four numbers for each row: `x` has its solution, and `want` its best solution.
+    """Returns four numbers for each row. `x` has the solutions to judge, and `want` the exact ones.
 
-    The loss of the solution minus the loss of the best one; the loss that the best one explains; the loss that remains
-    with the best one; the number of the row's entries.
+    The numbers are: the loss in `x` minus the loss of the exact solution; the loss that the exact solution explains; the
+    loss that remains with it; and the number of entries of the row.
     """
     dense, out = dense_of(matrix), []
     for row, mine, best in zip(dense, x.astype(np.float64), want, strict=True):

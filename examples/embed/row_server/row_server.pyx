@@ -83,9 +83,9 @@ cdef class Session:
         cymbals_workspace_destroy(self.workspace)
 
     def recommend(self, const int32_t[::1] items, const float[::1] values):
-        """Rows and scores of the best items for a user who has `items`. These are left out.
+        """Row numbers and scores of the best items for a user. Items that the user has are left out.
 
-        `items` are rows of items in ascending order, and `values` their values.
+        `items` are the row numbers of the user's items, in ascending order, and `values` are the play counts.
         """
         cdef Server s = self.server
         cdef int64_t n = items.shape[0], f = s.items.shape[1]

@@ -1,4 +1,4 @@
-"""Reads Arrow streams with pyarrow, which is imported only here and only when needed."""
+"""Reads Arrow streams with pyarrow, which is imported only when it is needed."""
 
 from __future__ import annotations
 

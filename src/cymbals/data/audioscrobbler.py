@@ -167,7 +167,7 @@ class RawEvents:
         Returns
         -------
         DataFrame
-            Columns artist, name, canonical (the id after following all aliases), plays (under this id, before cleaning).
+            Columns artist, name, canonical (the id after following all aliases), plays (of the id in column artist).
         """
         rows = self.artist_names.containing(instance("text", text, str))
         artists = self.artist_ids[rows]
@@ -199,7 +199,7 @@ class RawEvents:
     def canonical(self) -> tuple[NDArray[np.int64], NDArray[np.int64], dict[str, int]]:
         """Resolves all aliases, and chains of aliases. `clean` uses it; call `resolve` for single ids.
 
-        If two lines give an alias for the same id, the first line counts. All ids of a cycle get the smallest of them.
+        If two lines have the same misspelled id, the first line counts. All ids of a cycle get the smallest of them.
 
         Returns
         -------

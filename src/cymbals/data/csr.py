@@ -143,7 +143,7 @@ def summed(rows: NDArray[Any], cols: NDArray[Any], values: NDArray[Any], shape: 
     """Like `Csr.from_triplets`, but returns float64 values if whole numbers or their sums are not exact in float32."""
     if values.dtype != np.float32:
         return Csr.from_triplets(rows, cols, values, shape, n_threads)
-    if _largest(values) < 2**24:  # all values are exact in float32, and so are most sums
+    if _largest(values) < 2**24:  # whole numbers are exact in float32, and their sums usually are
         csr = Csr.from_triplets(rows, cols, values, shape, n_threads)
         if _largest(csr.data) < 2**24:
             return csr
@@ -320,16 +320,13 @@ def _check_triplets(
         raise ValueError(f"{name} holds {values[b]} at {place}; values must be finite: drop or replace it")
 
 
-def refuse_negative(name: str, csr: Csr, method: str, n_threads: int) -> None:
-    """Raises if an entry is below 0. `method` names the objective or weighting that takes no negative values."""
+def refuse_negative(name: str, csr: Csr, advice: str, n_threads: int) -> None:
+    """Raises if an entry is below 0. The message ends with `advice`."""
     if check_csr(csr, n_threads)[0] in (0, _ZERO):
         return
     position = int(np.argmax(csr.data < 0))
     row = int(np.searchsorted(csr.indptr, position, side="right")) - 1
-    raise ValueError(
-        f"{name} holds {csr.data[position]} at row {row}, column {csr.indices[position]}; "
-        f"{method} takes no negative values: drop them, or use objective 'hu' (negative feedback) or 'explicit'"
-    )
+    raise ValueError(f"{name} holds {csr.data[position]} at row {row}, column {csr.indices[position]}; {advice}")
 
 
 def random_mask(n: int, share: float, rng: np.random.Generator | np.random.RandomState) -> NDArray[np.bool_]:

@@ -159,7 +159,7 @@ def time_decay(data: Interactions, half_life: Any, now: Any = None) -> Interacti
 def _counts(data: Any) -> Interactions:
     """`data` as Interactions. Raises ValueError if a value is negative."""
     interactions = as_interactions("data", data, resolve(None))
-    refuse_negative("data", interactions.csr, "this weighting", resolve(None))
+    refuse_negative("data", interactions.csr, "this weighting takes no negative values: drop them", resolve(None))
     return interactions
 
 

@@ -246,7 +246,7 @@ def compare(first: Metrics, second: Metrics, metric: str = "auc", level: float =
     differences = (a - b)[~np.isnan(a)]
     low, high = _bootstrap(differences, level, seed, _DRAWS)
     better, worse = int(np.sum(differences > 0)), int(np.sum(differences < 0))
-    p_value = p_rank = 1.0 if differences.size else float("nan")  # if all differences are 0
+    p_value = p_rank = 1.0 if differences.size else float("nan")  # unless a test is possible
     if better + worse and differences.size > 1:
         p_rank = float(scipy.stats.wilcoxon(differences, method="approx").pvalue)
         # The t test divides by the standard deviation, which is 0 if all differences are equal.

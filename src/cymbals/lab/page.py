@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _IDS = ("user", "item", "artist", "misspelled", "canonical")  # columns of ids: their numbers are not amounts
-_MEASURED = ("seconds", "peak memory, GB")  # two decimals are enough
+_MEASURED = ("seconds", "peak memory, GB")  # columns with at most three decimals
 _FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', sans-serif"  # as in report.html
 _DARK = {BLUE: "#56b4e9", ORANGE: "#ff9d5c", GREY: "#8d97a3", GRID: "#333b45", INK: "#e6e9ed"}  # on a dark page
 _NAMES = {BLUE: "--blue", ORANGE: "--orange", GREY: "--grey", GRID: "--grid", INK: "--ink"}

@@ -15,7 +15,7 @@ from .._core import Workspace
 from ..base.checks import boolean, file_path, plain, shown, whole_number
 from ..base.recorder import phase
 from ..base.threads import MOST
-from ..data.csr import Csr, refuse_negative
+from ..data.csr import Csr
 from ..data.interactions import as_interactions
 from ..profiling.profile import Profile
 from ..solve.loop import FitLoop, FitState
@@ -24,7 +24,7 @@ from . import container, fitting, stored
 from .arguments import checked
 from .factor_model import FactorModel
 from .params import Params
-from .solving_model import SolvingModel, entries_of, transformed
+from .solving_model import SolvingModel, entries_of, refuse_dislikes, transformed
 from .state import FitRecord, State
 
 _LARGE_RANK = 1024  # from here on, `fit` warns about more factors than the matrix can use
@@ -343,7 +343,7 @@ class ALS(Params, SolvingModel):
                 raise ValueError(f"the parameters say {name}={getattr(self, name)!r}, but the arrays say {value!r}")
         self.check_params()
         if state.seen is not None and self.objective == "ials":
-            refuse_negative("seen", state.seen, "objective 'ials'", 1)
+            refuse_dislikes("seen", state.seen, 1)
 
 
 def load(path: str | os.PathLike[str], mmap: bool = False) -> ALS:

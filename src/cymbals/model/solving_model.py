@@ -236,8 +236,14 @@ class SolvingModel(FactorModel):
 def entries_of(name: str, csr: Csr, objective: Objective, n_threads: int) -> Csr:
     """The entries that the objective uses: without zeros, unless it is "explicit". "ials" refuses negative values."""
     if objective.kind == "ials":
-        refuse_negative(name, csr, "objective 'ials'", n_threads)
+        refuse_dislikes(name, csr, n_threads)
     return _entries(objective.kind, csr)
+
+
+def refuse_dislikes(name: str, csr: Csr, n_threads: int) -> None:
+    """Refuse negative values, which objective "ials" cannot use."""
+    advice = "objective 'ials' takes no negative values: drop them, or use objective 'hu' (negative feedback) or 'explicit'"
+    refuse_negative(name, csr, advice, n_threads)
 
 
 def _entries(kind: str, csr: Csr) -> Csr:

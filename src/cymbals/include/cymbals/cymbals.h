@@ -1,9 +1,10 @@
 /* cymbals.h: the C interface of libcymbals, alternating least squares over CSR rows.
  *
- * Functions read their inputs only during the call, and write results to memory that the caller owns. Every function
- * that can fail returns a cymbals_status. Matrices are row-major.
+ * Functions read their inputs only during the call, and write results to memory that the caller owns. The one
+ * exception is an index, which reads its inputs until it is destroyed. Every function that can fail returns a
+ * cymbals_status. Matrices are row-major.
  *
- * Only a workspace keeps state between calls. The workspace sets the number of threads and the instruction set, and
+ * A workspace keeps state between calls. It sets the number of threads and the instruction set, and
  * holds memory. One call at a time can use a workspace, so threads that call at the same time need one each. They
  * may share all inputs, such as matrices and an index.
  *
@@ -131,7 +132,7 @@ typedef struct cymbals_matrix {
 /* The objective gives each stored value r a weight a and a weighted target b. A row x then solves
  *   (alpha0 G + sum a y y' + reg) x = sum b y,
  * where the sums run over its entries and G is the Gramian of the fixed side. Let w = alpha g(|r|), where g(|r|)
- * is |r| (LINEAR), log(1 + |r| / epsilon) (LOG) or, for r other than 0, 1 (BINARY). Then
+ * is |r| (LINEAR), log(1 + |r| / epsilon) (LOG) or 1 (BINARY; a stored 0 has 0). Then
  *   HU        a = 1 + w - alpha0;  b = 1 + w for r > 0, 0 for r < 0
  *   IALS      a = b = w
  *   EXPLICIT  a = 1, b = r (alpha0 must be 0) */
@@ -174,7 +175,8 @@ typedef struct cymbals_solve_info {
     int64_t rows_retried;                                /* later attempts: in float64, or exactly after CG */
     int64_t failed_row;                                  /* the lowest row that failed; -1: none */
 } cymbals_solve_info;
-/* A row that CG gave up counts for the exact solver that was tried next. Attempts in float64 count only as retried. */
+/* A row that CG gave up counts for the exact solver that was chosen next. It still counts for that solver if a further
+ * attempt in float64 solved it. Each further attempt adds 1 to rows_retried. */
 
 /* gram (n_cols x n_cols, float64) = matrix' matrix; both triangles are written. */
 CYMBALS_API int32_t cymbals_gram(cymbals_workspace *workspace, const cymbals_matrix *matrix, double *gram);
@@ -182,8 +184,8 @@ CYMBALS_API int32_t cymbals_gram(cymbals_workspace *workspace, const cymbals_mat
  * first. Row k of `vectors` (f x f) is the eigenvector of values[k]. LAPACK's dsyevd writes both in this form: it
  * stores eigenvectors as columns of a column-major matrix. The columns of `basis` (f x f) become the eigenvectors,
  * largest eigenvalue first, each with the sign that makes its entry of largest absolute value positive. `spectrum` (f)
- * becomes alpha0 times the eigenvalues, negative ones set to 0. Inputs and outputs may not share memory. BAD_VALUE if an
- * input is not finite. */
+ * becomes alpha0 times the eigenvalues, negative ones set to 0. Inputs and outputs may not share memory. BAD_VALUE if
+ * an input is not finite. */
 CYMBALS_API int32_t cymbals_basis(cymbals_workspace *workspace, int64_t f, const double *values, const double *vectors,
                                   double alpha0, double *spectrum, double *basis);
 /* matrix = matrix basis, in place; basis is n_cols x n_cols. If both sides are rotated, scores x'y stay the same. */
@@ -205,8 +207,8 @@ CYMBALS_API int32_t cymbals_half_step_bytes(cymbals_workspace *workspace, const 
 /* Solves one row of n entries on the calling thread and writes `solved` (f numbers of fixed's type). It reads only the
  * rows of `fixed` that the entries name. It allocates only for a row longer than all before it in this workspace, and
  * for second attempts. Indices are checked; options->row_reg must be null. The result may differ from half_step's in
- * the last bits. With EXPLICIT and reg 0, the ridge that keeps the system solvable depends on the row's own entries
- * here, and on all of `fixed` in half_step. */
+ * the last bits, and by more if half_step reads a 16-bit copy: this function never does. With EXPLICIT and reg 0, the
+ * ridge that keeps the system solvable depends on the row's own entries here, and on all of `fixed` in half_step. */
 CYMBALS_API int32_t cymbals_solve_row(cymbals_workspace *workspace, int64_t n, const void *indices, int32_t index_type,
                                       const void *values, int32_t value_type, const cymbals_objective *objective,
                                       const cymbals_matrix *fixed, const double *spectrum, void *solved,

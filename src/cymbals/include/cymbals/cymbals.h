@@ -4,9 +4,9 @@
  * exception is an index, which reads its inputs until it is destroyed. Every function that can fail returns a
  * cymbals_status. Matrices are row-major.
  *
- * A workspace keeps state between calls. It sets the number of threads and the instruction set, and
- * holds memory. One call at a time can use a workspace, so threads that call at the same time need one each. They
- * may share all inputs, such as matrices and an index.
+ * A workspace keeps state between calls. It sets the number of threads and the instruction set, and holds memory. One
+ * call at a time can use a workspace, so threads that call at the same time need one each. They may share all inputs,
+ * such as matrices and an index.
  *
  * A fit repeats these steps, first for one side, then with the two sides exchanged (examples/embed/c has all of it):
  *     cymbals_gram(fixed); its eigendecomposition (with dsyevd of any LAPACK); cymbals_basis;

@@ -87,7 +87,7 @@ def _table(systems, seconds, losses) -> None:
 
 
 def _summary(systems, seconds, losses) -> None:
-    """Compare the first system with each other one: seconds of whole fits, and seconds until the other one's final loss."""
+    """Compare the first system with each of the others: whole fits, and the time until it has the other's final loss."""
     first = systems[0]
     elapsed = {name: np.cumsum(seconds[name], axis=1) for name in systems}
     for name in systems[1:]:

@@ -1,5 +1,5 @@
-// Records times, flops and bytes of the rows that one thread solves, if the workspace records. Without a log it does
-// nothing.
+// Records times, flops and bytes of the rows that one thread solves, if the workspace records. Otherwise there is no
+// log, active() is false, and `note` may not be called.
 #pragma once
 
 #include "cost_model.h"

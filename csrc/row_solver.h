@@ -335,8 +335,8 @@ Outcome RowSolver<T>::solve_in_double(const Row<T> &row, double ridge, T *x) con
 template <class T>
 bool RowSolver<T>::relax(T *x) const {
     const T by = (T)p.relaxation;
-    int32_t not_finite = 0;
-    for (int64_t j = 0; j < p.f; j++) {  // an integer count, so that compilers vectorize the loop
+    int32_t not_finite = 0;  // an integer count, so that compilers vectorize the loop
+    for (int64_t j = 0; j < p.f; j++) {
         x[j] = by == 1 ? x[j] : memory.start[j] + by * (x[j] - memory.start[j]);
         not_finite += std::abs(x[j]) <= std::numeric_limits<T>::max() ? 0 : 1;
     }

@@ -12,9 +12,9 @@
 namespace cymbals {
 
 constexpr int kMostSteps = 24;  // a row that is expected to need more CG steps is solved exactly
-// CYMBALS_COMPACT_LARGE makes no 16-bit copy of a float32 side with fewer bytes, because such a side is read from a
-// cache anyway. With solver CG and more steps than kCompactSteps it makes none either, because the 8 significant bits
-// of the copy are too few for the accuracy of so many steps.
+// CYMBALS_COMPACT_LARGE makes no 16-bit copy of a float32 side with fewer bytes than this, because such a side is read
+// from a cache anyway. With solver CG and more steps than kCompactSteps it makes none either, because the 8 significant
+// bits of the copy are too few for the accuracy of so many steps.
 constexpr int64_t kLargeBytes = 2 * 1024 * 1024;
 constexpr int32_t kCompactSteps = 8;
 

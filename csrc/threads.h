@@ -11,8 +11,9 @@ namespace cymbals {
 int32_t forks();
 // Whether the library had run in parallel before the fork that made this process, or before an earlier one.
 bool forked_after_parallel();
-// How many of n threads the calling thread can have, itself included. If n is larger than in all earlier calls, the
-// function starts n threads and ends them again, to see whether that succeeds. Otherwise it returns at once.
+// How many of n threads the calling thread can have, itself included. If n is larger than in all earlier calls of this
+// thread, the function starts n - 1 threads and ends them again, to see whether that succeeds. Otherwise it returns at
+// once.
 int32_t startable(int32_t n);
 
 }  // namespace cymbals

@@ -14,8 +14,7 @@ namespace cymbals {
 template <class T>
 class FixedSide {
  public:
-    static constexpr int64_t kPairs =
-        32;  // rows of the 16-bit copy are padded to a multiple of this, which is a whole cache line
+    static constexpr int64_t kPairs = 32;  // rows of the 16-bit copy are padded to whole cache lines of 32 numbers
     FixedSide(const cymbals_matrix &matrix, const double *spectrum, const Kernels<T> &kernels)
         : matrix_(matrix), spectrum_(spectrum), kernels_(kernels), padded_(round_up(matrix.n_cols, kernels.pad)) {}
 

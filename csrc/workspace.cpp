@@ -75,8 +75,8 @@ bool ApiCall::matrix(const char *name, const cymbals_matrix *m) {
     return has_size(name, m, sizeof(cymbals_matrix)) &&
            require(m->type == CYMBALS_FLOAT32 || m->type == CYMBALS_FLOAT64,
                    "%s->type is %d: it must be CYMBALS_FLOAT32 or CYMBALS_FLOAT64", name, (int)m->type) &&
-           require(m->n_rows >= 0 && m->n_cols >= 1, "%s is %lld x %lld: it must have a column", name,
-                   (long long)m->n_rows, (long long)m->n_cols) &&
+           require(m->n_rows >= 0 && m->n_cols >= 1, "%s is %lld x %lld: it must have at least 0 rows and 1 column",
+                   name, (long long)m->n_rows, (long long)m->n_cols) &&
            require(m->stride >= m->n_cols, "%s->stride is %lld: it must be at least n_cols, %lld", name,
                    (long long)m->stride, (long long)m->n_cols) &&
            require(m->n_cols <= kMostColumns, "%s has %lld columns: at most %lld are possible", name,

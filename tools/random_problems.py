@@ -100,7 +100,7 @@ class Reference:
         self.vague = (tiny and (explicit or params["unobserved_weight"] == 0)) or (reg == 0 and self.eps > 1e-10)
 
     def solve(self, dense, fixed, mean, ridge=0.0):
-        """Solve rows. `ridge`, relative to the largest system, is added to the regularization."""
+        """Solve rows. `ridge` times a bound of the elements of all systems is added to the regularization."""
         if mean is not None:
             dense, fixed = dense - mean - fixed[:, -1], np.column_stack([fixed[:, :-1], np.ones(len(fixed))])
         size = fixed.shape[1] * np.sum(fixed**2) * max(1, self.weights(dense).max())

@@ -38,14 +38,15 @@ template <class T>
 struct CompactSource {
     const int32_t *rows;  // null if there is no copy
     int64_t stride;
-    // Null if the copy was whitened with the D of the row that is solved. Else one number for each column: the copy
-    // times these numbers is whitened with that D. Padded with zeros up to `side`.
+    // Null if the copy was whitened with the D (see Row) of the row that is solved. Else one number for each column:
+    // the copy times these numbers is whitened with that D. Padded with zeros up to `side`.
     const T *scale;
 };
 
 // The system of one row: (D + sum_i sign_i weight_i^2 y_i y_i') x = sum_i weight_i q_i y_i, where y_i is row indices[i]
 // of the fixed side. In whitened coordinates, z = D^(1/2) x, the system is (I + W'SW) z = W'q. Row i of W is
-// weight_i D^(-1/2) y_i, and S is diagonal with the signs.
+// weight_i D^(-1/2) y_i, and S is diagonal with the signs. The objective gives entry i the weight a_i and the weighted
+// target b_i: weight_i is sqrt|a_i|, sign_i is the sign of a_i, and q_i is b_i / sqrt|a_i|.
 template <class T>
 struct Row {
     int64_t f;                 // rank
@@ -82,11 +83,11 @@ struct CgSteps {
 };
 
 // When conjugate gradients stop. |r|^2 is an upper bound of the excess loss, which is what further steps could gain.
-// The steps end as soon as |r|^2 is at most t^2 times the smaller of two parts of the row's loss: b'z, which z
-// explains, and the rest. t is `tight` before `wanted` steps, and `tolerance` afterwards. The start may explain most of
-// the row already, because it is the result of the previous iteration. Then the steps also end once |r|^2 is at most
-// share^2 times the loss that they have gained. The last step may leave out the new residual if another bound proves
-// that the excess loss is at most four times what is allowed. After `most` steps they end in any case. This is a
+// The steps end as soon as |r|^2 is at most t^2 times the smaller of two parts of the row's loss: the part that z
+// explains, q'Wz, and the rest. t is `tight` before `wanted` steps, and `tolerance` afterwards. The start may explain
+// most of the row already, because it is the result of the previous iteration. Then the steps also end once |r|^2 is at
+// most share^2 times the loss that they have gained. The last step may leave out the new residual if another bound
+// proves that the excess loss is at most four times what is allowed. After `most` steps they end in any case. This is a
 // failure, unless the tolerance is 0.
 struct Stop {
     int most, wanted;

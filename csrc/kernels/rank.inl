@@ -40,7 +40,7 @@ inline void count_tile(const T *s, int64_t n, const T *values, int64_t *less, in
     constexpr int64_t L = kLanes<T>;
     typedef decltype(Vec<T>{} < Vec<T>{}) Mask;
     const int64_t whole = n / L * L;
-    Mask below[N] = {}, upto[N] = {};  // a true comparison is -1 in each lane
+    Mask below[N] = {}, upto[N] = {};  // counters that count down, in each lane
     for (int64_t i = 0; i < whole; i += L) {
         const Vec<T> v = load(s + i);
 #pragma GCC unroll 4

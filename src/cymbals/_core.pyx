@@ -465,7 +465,7 @@ def rank_metrics(users, items, train, test, k, out, covered, workspace, int simd
     cdef Buffer c = Buffer(covered, "B", 2, True).need(ks.size())
     cdef int32_t status, n_k = <int32_t>min(ks.size(), INT32_MAX)
     if o.size(1) != 2 + 4 * ks.size() or c.size(1) != m.c.n_rows:
-        raise ValueError("out must have 2 + 4 len(k) columns, and covered one for each item")
+        raise ValueError("out must have 2 + 4 len(k) columns, and covered must have a column for each item")
     with nogil:
         status = cymbals_rank_metrics(w.c, &u.c, &m.c, &seen.c, &held_out.c, <const int64_t *>ks.view.buf,
                                       n_k, <double *>o.view.buf, <uint8_t *>c.view.buf)

@@ -1,4 +1,5 @@
-/* Checks how much memory a workspace keeps after a half-step, and that cymbals_solve_row then allocates nothing. */
+/* Checks how much memory a workspace keeps after a half-step, and that cymbals_solve_row allocates only in its first
+ * call, unless a later row is longer. */
 #include <cymbals/cymbals.h>
 
 #include "check.h"

@@ -176,7 +176,8 @@ int main(void) {
                           index_types[i]); /* so many items that the index screens them (screen.h) */
             test_rank_metrics(workspace, float_types[t], index_types[i]);
         }
-    test_searches(workspace, 300, 2500, 16, 3, CYMBALS_FLOAT32, CYMBALS_INT32); /* so many that topk screens them too */
+    test_searches(workspace, 300, 2500, 16, 3, CYMBALS_FLOAT32,
+                  CYMBALS_INT32); /* so many queries that topk screens, too */
     test_index_of_another_set();
     cymbals_workspace_destroy(workspace);
     return finish();

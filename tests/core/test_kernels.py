@@ -166,7 +166,10 @@ def test_rows_longer_than_any_tile(solve, kind, compact, simd):
 
 
 def test_unregularized():
-    """reg = 0 with a Gramian of deficient rank, and explicit without any ridge: finite, and as good as least squares."""
+    """Without regularization, solutions are finite, and with "explicit" as good as least squares.
+
+    "hu" has a Gramian of deficient rank here, and "explicit" has none.
+    """
     matrix = random_matrix((30, 8), density=0.6)
     for dtype in ("float32", "float64"):
         for kind, alpha0 in (("hu", 1.0), ("explicit", 0.0)):

@@ -58,7 +58,7 @@ Outcome count_row(int way, const Row<T> &row, const RowScratch<T> &work, F solve
     Count &gather = counts.gather[way][length], &rest = counts.solve[way][length];
     gather.flops += (double)tally.flops[1], rest.flops += (double)tally.flops[0];
     gather.bytes += (double)tally.from_fixed[1];
-    // A row that does not fit in the tile goes through it in pieces, which stay in the first-level cache.
+    // If CG gathers a row in every step, because it does not fit in the tile, only its loads from the fixed side count.
     rest.bytes += (double)(tally.from_fixed[0] ? tally.from_fixed[0] : tally.from_tile[0]);
     return outcome;
 }

@@ -29,7 +29,7 @@ def others(kind, train, test):
 
 
 @pytest.mark.parametrize("kind", validation.NEGATIVES)
-def test_the_mean_of_sampled_aucs_is_the_exact_auc(fitted, kind):
+def test_sampled_auc_estimates_the_auc_against_all_negatives_of_its_kind(fitted, kind):
     model, train, test = fitted
     scores = model.user_factors_ @ model.item_factors_.T
     want = np.full(150, np.nan)

@@ -193,7 +193,7 @@ def test_each_row_is_within_the_tolerance_of_its_solution(largest, dtype):
 
 
 def test_cg_does_not_stop_too_early_for_ratings_far_from_zero():
-    """Their mean explains nearly all of the ratings. A tolerance relative to that would stop CG too early."""
+    """Their mean explains nearly all of the loss. A tolerance relative to the explained loss would stop CG too early."""
     rng = np.random.default_rng(0)
     ratings = sp.random_array((300, 200), density=0.2, format="csr", rng=0)
     ratings.data[:] = 1000 + rng.standard_normal(ratings.nnz)

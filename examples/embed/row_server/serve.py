@@ -12,7 +12,7 @@ import cymbals
 
 
 def requests(n_items: int, n: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Random histories of 20 to 150 items as pairs (rows, values). Lower rows are more frequent."""
+    """Random histories of up to 149 items, as pairs (row numbers of items, values). Low numbers are more frequent."""
     rng = np.random.default_rng(seed)
     out = []
     for length in rng.integers(20, 150, n):

@@ -354,7 +354,7 @@ class Interactions:
         return Interactions(self.csr.where(keep), self.users, self.items, self._names, None, times)
 
     def name_of(self, row: int) -> str:
-        """The name of item number `row`, a column of `user_items`, for display; its id as text if it has no name."""
+        """The name of an item, for display, or its id as text if it has no name. `row` is its column in `user_items`."""
         name = None if self.item_names is None else self.item_names[row]
         return str(self.item_ids[row]) if name is None else name
 

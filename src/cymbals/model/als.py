@@ -36,10 +36,10 @@ class ALS(Params, SolvingModel):
     Use objective "hu" or "ials" for counts such as plays, clicks or purchases, and "explicit" for ratings.
 
     The model minimises, over user factors x and item factors y, the sum over all cells of weight (target - x.y)^2, plus
-    regularization. With w = alpha g(r) for a stored value r:
+    regularization. With w = alpha g(|r|) for a stored value r:
 
     * "hu" (Hu, Koren, Volinsky 2008): a cell with r > 0 has weight 1 + w and target 1. A cell with r < 0 has weight
-      1 + abs(w) and target 0. All other cells have weight `unobserved_weight` and target 0.
+      1 + w and target 0. All other cells have weight `unobserved_weight` and target 0.
     * "ials" (Rendle et al. 2021): every cell adds a term with weight `unobserved_weight` and target 0. A stored cell adds
       a second term with weight w and target 1.
     * "explicit": only stored cells count. They have weight 1 and target r. With `biases` the estimate of a rating is
@@ -58,7 +58,7 @@ class ALS(Params, SolvingModel):
         alpha0, the weight of cells without an entry. Not used with "explicit".
     objective : {"hu", "ials", "explicit"}
     confidence : {"linear", "log", "binary"} or callable
-        g(r): "linear" is r, "log" is log(1 + r), "binary" is 1. A function takes the array of values and returns an array
+        g(|r|): "linear" is |r|, "log" is log(1 + |r|), "binary" is 1. A function takes the array of values and returns an array
         of the same length with the same signs; it is called once. Not used with "explicit".
     nu : float
         Exponent of frequency-scaled regularization. 0: the same regularization for all rows. 1: proportional to

@@ -353,8 +353,9 @@ enum {
     CYMBALS_PHASES
 };
 /* The time that one thread worked on a chunk of rows, or the time of a whole call. The span of a call has no rows,
- * entries, flops or bytes. flops (a multiply-add is two) and bytes follow the cost model in csrc/README.md. bytes are
- * those read from the caller's matrices and from tiles of rows, not from vectors in the first-level cache. */
+ * entries, flops or bytes. flops (a multiply-add is two) and bytes follow the cost model in csrc/README.md. bytes count
+ * what is read from the caller's matrices and from tiles of rows, and large arrays that are written, but not vectors in
+ * the first-level cache. */
 typedef struct cymbals_span {
     int64_t begin, end; /* nanoseconds on the system's monotonic clock */
     int64_t rows, entries;

@@ -1,8 +1,8 @@
 """Replaces a file as a whole: readers see the complete old file or the complete new file.
 
-The new content goes to a part file in the same folder, which is then renamed. The name of a part file contains
-the beginning of the target's name. Its writer keeps it locked. A part file without a lock is left over from a writer that was killed, and the
-next writer of the same target removes it.
+The new content goes to a part file in the same folder, which is then renamed. The name of a part file contains the
+beginning of the target's name. Its writer keeps it locked. A part file without a lock is left over from a writer that was
+killed, and the next writer of the same target removes it.
 """
 
 from __future__ import annotations

@@ -58,8 +58,8 @@ class ALS(Params, SolvingModel):
         alpha0, the weight of cells without an entry. Not used with "explicit".
     objective : {"hu", "ials", "explicit"}
     confidence : {"linear", "log", "binary"} or callable
-        g(|r|): "linear" is |r|, "log" is log(1 + |r|), "binary" is 1. A function takes the array of values and returns an array
-        of the same length with the same signs; it is called once. Not used with "explicit".
+        g(|r|): "linear" is |r|, "log" is log(1 + |r|), "binary" is 1. A function takes the array of values and returns an
+        array of the same length with the same signs; it is called once. Not used with "explicit".
     nu : float
         Exponent of frequency-scaled regularization. 0: the same regularization for all rows. 1: proportional to
         n + unobserved_weight N.

@@ -1,5 +1,5 @@
-// The basis in which half-steps are solved, from an eigendecomposition. It is the same whichever LAPACK routine and
-// sign convention the eigenvectors came from.
+// The basis in which half-steps are solved, from an eigendecomposition. The order and the signs of its columns do not
+// depend on the LAPACK routine.
 
 #include <cmath>
 

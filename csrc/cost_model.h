@@ -42,7 +42,7 @@ class CostModel {
           whole_pairs_((double)down(f, 2 * kernels.lanes)),
           pairs_((double)up(f, 2 * kernels.lanes)) {
         const int64_t vectors = up(f, 2 * kernels.lanes) / (2 * kernels.lanes);
-        in_registers_ = vectors <= kernels.strip / 2 && (vectors & (vectors - 1)) == 0;
+        in_registers_ = vectors <= kernels.registers / 8 && (vectors & (vectors - 1)) == 0;
     }
 
     // Conjugate gradients. Gathering includes the first residual. Each pass multiplies the rows with a vector. A pass

@@ -47,8 +47,8 @@ class Screen {
     int32_t needed(const Query &query, int64_t block, double least) const;
 
  private:
-    // For the items of a block: the largest |y|, |v y^| and |dy|; `half`, the largest length of the part of a y^ that
-    // one 16-bit sum adds up (half of the columns of a segment); and v, which all items of the block share.
+    // For the items of a block: the largest |y|, |v y^| and |dy|; `half`, the largest |y^| over half of the columns of
+    // a segment, whose products are added up in one 16-bit sum; and v, which all items of the block share.
     struct Block {
         double length, rounded, error, half, unit;
     };

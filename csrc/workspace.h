@@ -1,5 +1,6 @@
 // The workspace of cymbals.h: options, memory that is kept between calls, and records. Also ApiCall, with which every
-// function that takes a workspace begins: it checks the arguments and writes the message that says what is wrong.
+// function begins that computes with a workspace: it checks the arguments and writes the message that says what is
+// wrong.
 #pragma once
 
 #include <omp.h>

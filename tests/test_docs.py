@@ -114,7 +114,7 @@ def members(name, thing):
 
 
 def is_promised(kind, member):
-    """Methods and properties; a data class describes its fields in its docstring."""
+    """Whether a member must have documentation of its own. The fields of a data class are in the docstring of the class."""
     value = inspect.getattr_static(kind, member)
     return not member.startswith("_") and (callable(value) or hasattr(value, "__get__"))
 

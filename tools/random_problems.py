@@ -30,7 +30,7 @@ SLACK = 30
 # Used instead in float64, and without regularization. Without regularization, rounding decides the factors in the
 # directions that the data do not determine.
 LARGE_SLACK = 300
-# The largest absolute value of each kind.
+# A bound of the absolute values of each kind.
 LARGEST = {"counts": 100, "ratings": 5, "signed": 8, "binary": 1, "fractional": 1.01, "large": 1e7}
 
 

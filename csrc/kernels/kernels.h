@@ -1,6 +1,6 @@
 // The table of kernels, and the structs that kernels take. Each instruction set has one table. Kernels never allocate,
 // print, throw or touch Python. Their object files share only this header with the rest of the library, so it defines
-// nothing with external linkage. csrc/README.md lists each kernel's shapes, flops and bytes.
+// nothing with external linkage. csrc/README.md lists the shapes, flops and bytes of all kernels but `screen`.
 #pragma once
 
 #include <cstdint>
@@ -126,8 +126,8 @@ struct WeightSums {
 
 template <class T>
 struct Kernels {
-    int64_t pad;           // tile rows, vectors and matrix edges are multiples of this many elements
-    int64_t lanes, strip;  // elements of a vector; rows of a register tile
+    int64_t pad;                      // tile rows, vectors and matrix edges are multiples of this many elements
+    int64_t lanes, strip, registers;  // elements of a vector; rows of a register tile; vector registers
     // Conjugate gradients, starting from x; *steps becomes the steps taken.
     Outcome (*solve_cg)(const Row<T> &, const RowScratch<T> &, const Stop &, T *x, CgSteps *steps);
     // Exact, with an n x n system. Needs n <= tile_rows, n rounded up to pad <= side, and n_positive == n.

@@ -52,6 +52,7 @@ constexpr Kernels<T> kernels() {
     all.pad = kPad<T>;
     all.lanes = kLanes<T>;
     all.strip = kTileRows<T>;
+    all.registers = CYMBALS_REGISTERS;
     all.solve_cg = solve_cg<T>;
     all.solve_dual = solve_dual<T>;
     all.solve_primal = solve_primal<T>;

@@ -1,11 +1,11 @@
-/* Wrong arguments are refused with BAD_ARGUMENT and a message that names the argument, before anything is written. */
+/* Wrong arguments are refused with BAD_ARGUMENT and a message that names the argument, before results are written. */
 #include <cymbals/cymbals.h>
 
 #include "check.h"
 #include "problem.h"
 
 static cymbals_workspace *workspace;
-static int thing; /* number of the bad argument that is passed */
+static int thing; /* number of the defect in the last bad struct */
 
 /* All outputs of the functions, filled with a pattern that they must not change. */
 static union {

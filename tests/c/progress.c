@@ -10,7 +10,7 @@ enum { ROWS = 500, COLS = 300, RANK = 8, K = 3 };
 
 typedef struct {
     pthread_t caller;
-    int64_t calls, last, wanted_total, cancel_at; /* cancel_at: rows done at which to cancel */
+    int64_t calls, last, wanted_total, cancel_at; /* cancel_at: cancels when so many rows are done */
     cymbals_workspace *busy;                      /* null, or a workspace in use, which `intrude` passes to functions */
 } watch;
 

@@ -63,7 +63,7 @@ static void test_search(cymbals_workspace *workspace, const search *s, int brute
     free(ids), free(same_ids), free(scores), free(same_scores);
 }
 
-/* All ways to search n_queries in n_items, with ties and without. */
+/* All ways to search n_items with n_queries, with ties; and the plain search without ties. */
 static void test_searches(cymbals_workspace *workspace, int64_t n_queries, int64_t n_items, int64_t f, int64_t k,
                           int32_t type, int32_t index_type) {
     WHERE("%lld queries, %lld items, f %lld, k %lld, types %d %d", (long long)n_queries, (long long)n_items,

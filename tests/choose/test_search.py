@@ -111,7 +111,7 @@ def test_a_failing_setting_is_recorded_and_the_search_goes_on(plays):
         search(plays, grid, journal="never-made")
 
 
-def test_train_of_other_kinds(plays):
+def test_search_takes_interactions_and_refuses_lists(plays):
     data = cymbals.Interactions.from_csr(plays, item_ids=[f"i{i}" for i in range(80)])
     found = search(data, {"factors": [3]}, iterations=2)
     assert found.best_model_.recommend(0, 2)[0][0].startswith("i")

@@ -1,4 +1,4 @@
-"""Every kernel against dense NumPy, at every instruction set of this machine, in one process."""
+"""Kernels against dense NumPy, in one process. Most tests run at every instruction set of this machine."""
 
 import itertools
 
@@ -226,7 +226,7 @@ def test_loss(kind, simd):
             x, y = (rng.standard_normal((n, rank)).astype(dtype) for n in SHAPE)
             goal = objective(kind, 2.0, 0.3, 0.1, 0.5)
             csr = csr_of(matrix)
-            got = loss(csr, x, y, goal, csr.transposed(1).indptr, 2)
+            got = loss(csr, x, y, goal, csr.transposed(1).indptr, Workspace(2, simd))
             want = reference.loss(dense_of(matrix), x.astype(float), y.astype(float), kind, 0.1, 0.5, 2.0, 0.3)
             assert got == pytest.approx(want, rel=1e-9 if dtype == "float64" else 1e-5)
 

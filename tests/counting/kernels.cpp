@@ -111,7 +111,7 @@ void count_compress(int32_t *pairs, int64_t pairs_stride, const float *y, int64_
 template <class T>
 Kernels<T> counting_kernels() {
     Kernels<T> all = {};
-    all.pad = kPad<T>, all.lanes = kLanes<T>, all.strip = kTileRows<T>;
+    all.pad = kPad<T>, all.lanes = kLanes<T>, all.strip = kTileRows<T>, all.registers = CYMBALS_REGISTERS;
     all.solve_cg = count_cg<T>, all.solve_dual = count_dual<T>, all.solve_primal = count_primal<T>;
     all.syrk = count_syrk<T>, all.gemm = count_gemm<T>, all.row_norms = count_norms<T>;
     all.weigh = plain::weigh<T>;

@@ -31,7 +31,7 @@ def test_metrics_equal_the_reference(seed, dtype):
         assert got[f"coverage@{k}"] == pytest.approx(share)
 
 
-def test_some_users_and_the_mapping():
+def test_some_users_and_metrics_as_a_mapping():
     data = random_matrix((50, 40), 0.3)
     train, test = split.random(data, 0.2, 0)
     model = ALS(factors=5, random_state=0).fit(train)

@@ -228,7 +228,7 @@ def test_numbers_equal_those_of_slow_computations(page, made_up):
 @pytest.mark.parametrize("name", ["audioscrobbler_small", "hetrec_lastfm2k"])
 def test_real_data(tmp_path, data_folder, name):
     data = datasets.read(data_folder(name))
-    if name == "hetrec_lastfm2k":  # through a data frame, as a user would who has the data in one
+    if name == "hetrec_lastfm2k":  # through a data frame, as users do whose data are in a data frame
         plays = pd.read_csv(data_folder(name) / "user_artists.dat", sep="\t")
         artists = pd.read_csv(data_folder(name) / "artists.dat", sep="\t")
         by_id = artists.set_index("id")["name"]

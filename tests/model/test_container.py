@@ -228,7 +228,8 @@ for name in ("x", "y"):
         replaced(name, make)
     for make in (flat, empty, without_the_last, tall, no_columns):
         replaced(name, make)
-    replaced(name, poked(2.0, -2 if name == "y" else -1), "named")  # must be 1: it multiplies a bias of the other side
+    # "named" has biases, so each side has a column of ones, which multiply the biases of the other side
+    replaced(name, poked(2.0, -2 if name == "y" else -1), "named")
 for make in (poked(np.nan), poked(np.inf), as_(np.int64), as_(np.uint8), without_the_last, tall, empty):
     replaced("seen.data", make)
 for make in (poked(-1), poked(8), poked(2**31 - 1), as_(np.float32), as_(np.uint8), without_the_last, tall, empty):

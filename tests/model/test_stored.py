@@ -139,7 +139,7 @@ def test_a_mapped_file_may_be_replaced_by_saving(tmp_path, plain, named):
     assert np.array_equal(mapped.item_factors_, plain.item_factors_)
 
 
-def test_interactions_of_a_mapped_model_are_bounded(tmp_path):
+def test_interactions_that_were_overwritten_in_a_mapped_file_are_refused(tmp_path):
     """Whoever writes to the file breaks the rule of `mmap=True`; a kernel must still not gather outside its arrays."""
     code = f"""
 import numpy as np, cymbals

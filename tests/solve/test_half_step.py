@@ -177,7 +177,10 @@ def excess_and_explained(matrix, y, x, want):
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("largest", [6, 400, 20_000])
 def test_each_row_is_within_the_tolerance_of_its_solution(largest, dtype):
-    """A row's loss exceeds the best by at most 4 tolerance^2 of the smaller of the explained and the remaining loss."""
+    """A row's loss exceeds the best by at most 4 tolerance^2 times the explained or the remaining loss.
+
+    The smaller of both counts. A tiny remaining loss counts as more (`least`), and rounding is allowed for.
+    """
     matrix = random_matrix((300, 200), 0.08, seed=3, values=(1, largest))
     matrix.data[:] = np.exp(np.random.default_rng(0).uniform(0, np.log(largest), matrix.nnz))
     y = np.random.default_rng(0).standard_normal((200, 24)) * 0.5

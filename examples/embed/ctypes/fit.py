@@ -15,7 +15,7 @@ FLOAT32, INT32, HU, LINEAR, CG, COMPACT_LARGE = 0, 2, 0, 0, 1, 1  # the values i
 
 
 class Sized(Structure):
-    """Base class of the structs of cymbals.h, which begin with their size."""
+    """Base class of those structs of cymbals.h that begin with their size."""
 
     _fields_ = [("struct_size", c_size_t)]
 

@@ -103,9 +103,9 @@ def warn_of_fewer(started: int, asked: int) -> None:
 
 
 def _after_fork() -> None:
-    global _forked_after_parallel, _blas_lock, _warned
+    global _forked_after_parallel, _blas_lock, _warned, _warned_of_fewer
     _forked_after_parallel = _parallel_ran or _forked_after_parallel
-    _warned = False
+    _warned = _warned_of_fewer = False
     _blas_lock = threading.Lock()
 
 

@@ -26,7 +26,7 @@ FORMAT = 1
 _BEGINNING = json.dumps({"cymbals search": FORMAT})[:-1].encode()
 # Positions of the bytes that are locked. They lie far behind the end of the file, so that no lock covers its content.
 _APPEND_LOCK = 2**40
-_CLAIM_LOCKS = 2**41  # the first one; each setting has a byte of its own from here on
+_CLAIM_LOCKS = 2**41  # each setting locks the byte at this position plus the CRC-32 of its key
 
 
 @dataclass(frozen=True)

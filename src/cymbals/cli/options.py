@@ -117,7 +117,9 @@ space = _options(
 )
 seed = click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of all random draws.")
 threads = click.option(
-    "--threads", type=click.IntRange(1), help="Number of threads. By default all CPUs that the process may use."
+    "--threads",
+    type=click.IntRange(1),
+    help="Number of threads. By default CYMBALS_NUM_THREADS or OMP_NUM_THREADS, or all CPUs that the process may use.",
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 

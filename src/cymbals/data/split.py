@@ -87,7 +87,7 @@ def leave_k_out(data: Data, k: int = 1, seed: Any = 0) -> tuple[Data, Data]:
 
 
 def k_fold(data: Data, k: int = 5, seed: Any = 0) -> Iterator[tuple[Data, Data]]:
-    """Split the entries into `k` random parts of equal size, for cross-validation.
+    """Split the entries into `k` random parts for cross-validation; their sizes differ by at most one entry.
 
     Use it to see how much a metric varies between test parts. Use it also when a single test part would be too small. Each
     part is the test part once. The train part then consists of the other parts.

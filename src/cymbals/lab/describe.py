@@ -204,7 +204,7 @@ def _facts(facts: dict[str, tuple[Any, ...]], *columns: str) -> pd.DataFrame:
 
 
 def _whole(values: NDArray[np.float64]) -> NDArray[Any]:
-    """Sums that are whole numbers as integers, others as they are."""
+    """The sums as integers, if all of them are whole numbers below 2^53."""
     return values.astype(np.int64) if np.all(values == np.rint(values)) and np.all(np.abs(values) < 2**53) else values
 
 

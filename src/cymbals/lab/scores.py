@@ -74,7 +74,7 @@ def glance(data: Interactions, found: SearchResult, metrics: Mapping[str, Metric
         )
     best, tried = settings(found.best_params_), len(found.trials)
     searched = f"Of {tried} settings tried, {best} ranked best. " if tried > 1 and best else ""
-    sentences.append(f"{searched}The whole run took {seconds:.1f} seconds.")
+    sentences.append(f"{searched}The steps in the table of times took {seconds:.1f} seconds.")
     return Section("glance", "At a glance", [Row(tiles), *sentences])
 
 
@@ -100,7 +100,8 @@ def validated(v: Validated) -> Section:
     text = (
         f"{v.test.nnz:,} of {v.train.nnz + v.test.nnz:,} entries, drawn at random, were held out. "
         f"{als.n_users:,} users with held-out entries were scored. For each of these users, all items that are not in the "
-        "user's train part were ranked. The last two columns are a 95 % bootstrap confidence interval over users, for ALS."
+        "user's train part were ranked. In the next table, the last two columns are a 95 % bootstrap confidence interval "
+        "over users, for ALS."
     )
     parts: list[str | Row] = [text]
     ranking, paired, sampled = _ranking(v), _paired(v), _sampled(v)

@@ -48,7 +48,7 @@ def _as_found(description: Description, given: RawEvents) -> list[str | Row]:
     rejected = t["lines rejected"]
     return [
         f"{len(given.play_rows):,} lines of plays, {len(given.artist_names):,} artist names and "
-        f"{len(given.alias_rows):,} aliases were read. These are the first lines of each file.",
+        f"{len(given.alias_rows):,} aliases were read. The tables show the first lines of each file.",
         Row([Table(name, t[name]) for name in _HEADS if len(t[name])], "three"),
         Row([Table("lines rejected", rejected)], "one") if len(rejected) else "No line was rejected.",
     ]
@@ -181,7 +181,7 @@ def recommendations(model: ALS, train: Interactions, listeners: Any) -> Section:
     how, what = ("rated best", "rating") if model.predicts_values else ("most played", "plays")
     if listeners is None:
         listeners = _typical(train)
-        section.parts.append("Three users: one among the most active, one in the middle, and one among the least active.")
+        section.parts.append("Up to three users: one of the most active, one in the middle, and one of the least active.")
     for user, ids, scores in zip(listed(listeners), *model.recommend(listed(listeners), 10), strict=True):
         items, values = train.csr.row(int(model.users_.rows("listeners", [user])[0]))
         most = np.argsort(-values, kind="stable")[:10]

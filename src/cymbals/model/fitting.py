@@ -35,7 +35,7 @@ class Publisher:
     published: State | None = None
 
     def publish(self, fit: FitState) -> None:
-        """Make `fit` the state of the model, without a copy of its arrays."""
+        """Make `fit` the state of the model. Without biases, its arrays are not copied."""
         data, mean = self.data, self.mean
         record = FitRecord(fit.iteration, list(fit.history), self.report | fit.counts, self.params)
         x, y = user_rows(fit.x, mean), item_rows(fit.y, mean)
@@ -53,8 +53,8 @@ class Publisher:
     def restore(self) -> None:
         """Give the model the state it had before the fit.
 
-        A half-step that fails leaves the factors of the running fit half updated, so no state of the fit can be used. If
-        another thread has replaced the model's state meanwhile, that state stays.
+        A half-step that fails leaves the factors of the running fit half updated, so they cannot be used. Copies that
+        callbacks got are given up too. If another thread has replaced the model's state meanwhile, that state stays.
         """
         self.model.replace_state(self.before, only_if=self.published)
 

@@ -28,7 +28,7 @@ def table_lines(summary: list[dict[str, Any]], seconds: float, peaks: bool) -> l
 
 
 def _cell_text(column: str, value: Any) -> str:
-    """The text of a cell in the printed table; empty for 0 and None."""
+    """The text of a cell in the printed table; empty for None, and for 0 in other columns than "seconds"."""
     if value is None or (is_number(value) and value == 0 and column != "seconds"):
         return ""
     if column.startswith("of_"):

@@ -22,8 +22,8 @@ class Schedule:
     """The relaxation of each iteration: 1 moves the factors to their least-squares solution, more than 1 moves them beyond.
 
     The first iteration uses 1, because more does not help while the factors are far from their final values. The last
-    iteration uses 1, because the fit must end at a least-squares solution. The iterations in between use more than 1. Then
-    a single half-step lowers the loss a little less, but the fit needs fewer half-steps.
+    iteration uses 1, because the fit must end at a least-squares solution. The iterations in between may use more than 1.
+    Then a single half-step lowers the loss a little less, but the fit needs fewer half-steps.
     """
 
     second: float = 1.0  # relaxation of the second iteration

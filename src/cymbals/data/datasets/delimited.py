@@ -42,7 +42,7 @@ def read(
 ) -> tuple[pd.DataFrame, int]:
     """Read a UTF-8 file as a data frame. Returns the frame and the number of rejected rows.
 
-    A warning names the lines of rejected rows.
+    A warning names the lines of the first rejected rows.
 
     Parameters
     ----------

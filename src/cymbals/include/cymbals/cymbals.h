@@ -1,8 +1,8 @@
 /* cymbals.h: the C interface of libcymbals, alternating least squares over CSR rows.
  *
- * Functions read their inputs only during the call, and write results to memory that the caller owns. The one
- * exception is an index, which reads its inputs until it is destroyed. Every function that can fail returns a
- * cymbals_status. Matrices are row-major.
+ * Functions read their inputs only during the call, and write results to memory that the caller owns. There
+ * are two exceptions: an index reads its inputs until it is destroyed, and records are in the memory of the workspace.
+ * Every function that can fail returns a cymbals_status. Matrices are row-major.
  *
  * A workspace keeps state between calls. It sets the number of threads and the instruction set, and holds memory. One
  * call at a time can use a workspace, so threads that call at the same time need one each. They may share all inputs,
@@ -161,7 +161,8 @@ typedef struct cymbals_solve_options {
     int32_t cg_steps;    /* CG: the number of steps. SOLVER_AUTO: the minimum, unless the residual falls below an
                           * eighth of the tolerance first. */
     double cg_tolerance; /* see above; solver CG does not read it */
-    double relaxation;   /* a row becomes start + relaxation * (solution - start); 1: the solution itself */
+    double relaxation; /* a row becomes start + relaxation * (solution - start); 1: the solution itself. It counts as 1
+                        * if rounding errors dominate a column of the fixed side. */
     int32_t compact;
     double reg;            /* regularization of every row; not read if row_reg is given */
     const double *row_reg; /* null, or the regularization of each row (n_rows values) */

@@ -10,8 +10,8 @@ namespace cymbals {
 // Sorts n items by key(from), which is below n_keys; items with equal keys keep their order. Calls move(from, to) for
 // every item: `from` is its position in the input, `to` its position in the sorted order. indptr (n_keys + 1) is set to
 // the position where each key begins. The input is cut into runs, at most one for each thread. The number of runs
-// is limited so that the counters of all runs together are not more than about n numbers. The result does not depend on
-// the number of runs. `bytes` is what sorting one item reads and writes, for the record.
+// is limited so that the counters of all runs together are about n numbers, or n_keys if that is more. The result does
+// not depend on the number of runs. `bytes` is what sorting one item reads and writes, for the record.
 template <class Key, class Move>
 int32_t bucket_sort(int64_t n, int64_t n_keys, int64_t *indptr, ApiCall &call, double bytes, Key key, Move move) {
     const int32_t n_threads = call.threads();

@@ -27,8 +27,8 @@ PARAMS = {
 NAMES = {"kind": "objective", "reg": "regularization", "nu": "nu", "alpha": "alpha", "alpha0": "unobserved_weight"}
 # The tolerance of a score is about this many times the change of the reference's score when its inputs are rounded.
 SLACK = 30
-# Used instead in float64, and without regularization. Without regularization, rounding decides the factors in the
-# directions that the data do not determine.
+# Replaces SLACK if the dtype is float64, or if there is no regularization. Without regularization, rounding decides the
+# factors in the directions that the data do not determine.
 LARGE_SLACK = 300
 # A bound of the absolute values of each kind.
 LARGEST = {"counts": 100, "ratings": 5, "signed": 8, "binary": 1, "fractional": 1.01, "large": 1e7}

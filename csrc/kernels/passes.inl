@@ -5,7 +5,8 @@
 // The number of rows that are worked on together, as a type, so that loops over them have constant length.
 template <int64_t N>
 struct Rows {};
-// rows_for returns the smallest of 4, 8, ... N that is at least n. with_rows calls f with this number as Rows.
+// rows_for returns the smallest of 4, 8, ... N that is at least n, or N if n is larger. with_rows calls f with this
+// number as Rows.
 template <int64_t N>
 CYMBALS_INLINE int64_t rows_for(int64_t n) {
     if constexpr (N > kBlock) return n <= N / 2 ? rows_for<N / 2>(n) : N;

@@ -290,7 +290,7 @@ def half_step_bytes(rows, fixed, int solver, int cg_steps, int compact, workspac
 
 def solve_row(indices, values, objective, fixed, spectrum, solved, double reg, int solver, int cg_steps,
               double cg_tolerance, workspace, int simd=0):
-    """Solves one row and writes it to `solved` (f), in the basis of `fixed`."""
+    """Solves one row, and writes its factors to the array `solved`, in the basis of `fixed`."""
     cdef Workspace w = workspace_for(workspace, simd)
     cdef Buffer i = Buffer(indices, "iq", 1), v = Buffer(values, "fd", 1).need(i.size())
     cdef cymbals_objective o = objective_of(objective)

@@ -96,7 +96,7 @@ def test_user_who_cannot_change_the_owner_keeps_the_files_group(open_folder, mod
 
 @needs_root
 @pytest.mark.parametrize(("mode", "then"), [(0o666, 0o666), (0o662, 0o622), (0o626, 0o622), (0o602, 0o600)])
-def test_if_the_group_is_lost_group_and_others_get_the_permissions_that_both_had(open_folder, mode, then, plain):
+def test_a_file_whose_group_is_lost_grants_only_what_the_group_and_others_had_in_common(open_folder, mode, then, plain):
     path = open_folder / "m"
     path.write_bytes(b"old")
     os.chown(path, 12345, 23456)
@@ -275,7 +275,7 @@ def test_another_writer_finds_a_part_file_before_it_is_locked(tmp_path, monkeypa
             part.write_bytes(b"new")
         monkeypatch.undo()
     assert path.read_bytes() == b"new"
-    assert os.path.exists(others[0]) == (moment == "held")  # the other writer would remove a part file that it has locked
+    assert os.path.exists(others[0]) == (moment == "held")  # here the other writer only locks it
 
 
 def test_many_writers_of_one_target(tmp_path, plain):

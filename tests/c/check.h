@@ -1,5 +1,5 @@
-/* Checks of the C tests. A check that fails prints its file and line, its text and the parameters that WHERE has set.
- * main returns finish(), which is 1 if any check failed. */
+/* Checks of the C tests. Each of the first 20 checks that fail prints its file and line, its text and the parameters
+ * that WHERE has set. main returns finish(), which is 1 if any check failed. */
 #ifndef CHECK_H
 #define CHECK_H
 

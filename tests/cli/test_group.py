@@ -139,3 +139,19 @@ def test_the_command_line_does_not_write_over_a_file_of_its_input_folder(tmp_pat
     found = CliRunner().invoke(cli, ["fit", str(tmp_path), "-o", str(path)])
     assert found.exit_code == 2
     assert path.read_text() == "1 2 3\n4 5 6\n"
+
+
+def test_outputs_do_not_replace_journals_models_and_each_other(tmp_path):
+    plays = tmp_path / "plays.csv"
+    plays.write_text("user,item,value\n1,1,5\n2,1,5\n1,2,5\n2,3,1\n3,2,2\n3,3,4\n")
+    model, journal = tmp_path / "model.csv", tmp_path / "journal"
+    cymbals_cli("fit", plays, "-o", model, "--factors", 2)
+    before = model.read_bytes()
+    for command, words in (
+        (("recommend", model, "--all", "-o", model), "would replace a file that is read"),
+        (("search", plays, "--journal", journal, "-o", tmp_path / "." / "journal"), "would replace a file that is read"),
+        (("profile", plays, "--trace", tmp_path / "a.svg", "--figure", tmp_path / "." / "a.svg"), "name the same file"),
+    ):
+        assert words in cymbals_cli(*command, code=2).output
+    assert model.read_bytes() == before
+    assert not journal.exists()

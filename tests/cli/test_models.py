@@ -72,3 +72,10 @@ def test_other_spellings_are_suggested(tmp_path):
     assert "Did you mean 'Radiohead'?" in cymbals_cli("similar", tmp_path / "m", "--item", "radiohead", code=1).output
     assert "Did you mean 'Portishead'?" in cymbals_cli("similar", tmp_path / "m", "--item", "Portishaed", code=1).output
     assert "Did you mean" not in cymbals_cli("similar", tmp_path / "m", "--item", "77", code=1).output
+
+
+def test_an_id_comes_before_an_equal_name(tmp_path):
+    data = cymbals.Interactions.from_arrays([1, 1, 2, 2, 3], [19, 7, 7, 8, 19], item_names={19: "Blur", 7: "19", 8: "8"})
+    cymbals.ALS(2, random_state=0).fit(data).save(tmp_path / "m")
+    assert "like Blur" in cymbals_cli("similar", tmp_path / "m", "--item", "19").stdout
+    assert "like Blur" in cymbals_cli("similar", tmp_path / "m", "--item", "Blur").stdout

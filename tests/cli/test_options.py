@@ -4,6 +4,7 @@ import json
 
 import pytest
 from click.testing import CliRunner
+from conftest import cymbals_cli
 
 from cymbals.cli import cli, options
 
@@ -19,3 +20,26 @@ def test_texts_with_underscores_are_not_read_as_numbers(tmp_path):
     assert "1_000" in wrong.stderr
     right = CliRunner().invoke(cli, ["describe", str(tmp_path), "--resolve", "1000", "--json"])
     assert json.loads(right.stdout) == {"aliases": [{"artist": 1000, "canonical": 1000}]}
+
+
+def test_a_parameter_that_is_given_twice_is_refused(tmp_path):
+    path = tmp_path / "plays.csv"
+    path.write_text("user,item,value\n1,1,5\n2,1,5\n1,2,5\n")
+    for option in (("--grid", "factors=2"), ("--space", "alpha=1:2")):
+        found = cymbals_cli("search", path, "--random", 2, *option, *option, code=2)
+        assert f"{option[0]} {option[1].partition('=')[0]} is given twice" in found.output
+
+
+def test_a_failing_picture_leaves_the_old_file(tmp_path):
+    path = tmp_path / "a.svg"
+    path.write_text("old")
+
+    class Failing:
+        def savefig(self, file, format):
+            file.write_text("half")
+            raise OSError("no space left")
+
+    with pytest.raises(OSError, match="no space"):
+        options.save_picture(Failing(), path)
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.svg"]

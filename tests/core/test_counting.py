@@ -49,7 +49,7 @@ def counted(tmp_path_factory):
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_recorded_flops_and_bytes_equal_the_counted_ones(shape, counted):
+def test_recorded_flops_and_bytes_are_within_5_percent_of_the_counted_ones(shape, counted):
     off = []
     for line in counted[shape]:
         for what in ("flops", "bytes"):

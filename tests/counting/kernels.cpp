@@ -1,6 +1,6 @@
 // The kernels of csrc/kernels, compiled from the same sources with vectors that count their operations. They are
 // exported as the table `baseline`, so they run on any machine, whatever CYMBALS_BYTES and CYMBALS_REGISTERS are.
-// Kernels whose flops and bytes the record does not contain are left out.
+// Only the kernels of half-steps, Gramians, rotation and whitening are here. `weigh` is not counted.
 
 #include "kernels/kernels.h"
 

@@ -1,4 +1,5 @@
-// Runs small cases with kernels that count, and prints the counts and the workspace's record of them: a line of CSV for
+// Runs small cases with kernels that count. For each case it prints the counted flops and bytes, and those that the
+// workspace recorded: a line of CSV for
 // every case, phase and class of rows.
 
 #include <cstdio>

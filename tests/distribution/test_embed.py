@@ -1,4 +1,4 @@
-"""The library from other languages: the examples by their READMEs' own commands, against the wheel that users receive."""
+"""The library from other languages. The examples are built and run by the commands in their READMEs, with the wheel."""
 
 import os
 import re

@@ -43,3 +43,20 @@ def test_the_metrics_of_evaluate_are_accepted_and_no_other_names(plays):
     for name in ("ndcg", "ndcg@", "ndcg@0", "ndcg@x", "auc@5", "recall@5@5", "", None, np.zeros(3)):
         with pytest.raises(ValueError, match="metric must be auc"):
             cutoffs(name)
+
+
+def test_a_validation_part_that_cannot_be_scored_is_refused(plays):
+    train, validation = split.random(plays, 0.2, 0)
+    for part, users in ((sp.csr_array(plays.shape), None), (validation, [])):
+        with pytest.raises(ValueError, match="ndcg@10 of the validation part is undefined"):
+            ALS(factors=2, random_state=0).fit(train, callback=EarlyStopping(train, part, users=users))
+
+
+def test_a_fit_that_goes_on_after_early_stopping_keeps_its_state(plays):
+    train, validation = split.random(plays, 0.2, 0)
+    stop = EarlyStopping(train, validation, patience=1)
+    stopped = []
+    model = ALS(factors=20, regularization=0.001, alpha=5.0, iterations=12, random_state=0)
+    model.fit(train, callback=lambda m, i: stopped.append(stop(m, i)))
+    assert sum(stopped) > 1
+    assert model.n_iter_ == 12

@@ -160,3 +160,10 @@ def test_wrong_kinds_are_refused():
     with pytest.raises(TypeError, match="Interactions or RawEvents, got list"):
         describe([1])
     assert describe(cymbals.Interactions.from_arrays([1], [2])).tables["overview"]["value"].tolist()[:4] == [1, 1, 1, 1]
+
+
+def test_html_escapes_control_characters():
+    data = cymbals.Interactions.from_arrays(["a", "b"], ["x", "y"], item_names={"x": "A\x1b[31m<b>", "y": "B\u202e"})
+    html = cymbals.describe(data)._repr_html_()
+    assert not {"\x1b", "\u202e"} & set(html)
+    assert "&lt;b&gt;" in html

@@ -168,3 +168,15 @@ def test_an_update_of_a_copy_does_not_change_the_original(model):
     assert len({id(each._writing) for each in (model, back, frozen, copy.copy(model))}) == 4
     add_users(model, "a", 1)
     assert (back.users_.n, model.users_.n, frozen.users_.n) == (41, 41, 40)
+
+
+def test_replace_state_takes_only_states():
+    model = ALS(factors=2, random_state=0).fit(random_matrix((9, 8), 0.4))
+    best = model.state_
+    with pytest.raises(TypeError, match="state must be State, got .x."):
+        model.replace_state("x")
+    model.replace_state(None)
+    with pytest.raises(cymbals.NotFittedError):
+        model.recommend(0)
+    model.replace_state(best)
+    assert model.state_ is best

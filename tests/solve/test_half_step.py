@@ -179,7 +179,7 @@ def excess_and_explained(matrix, y, x, want):
 def test_each_row_is_within_the_tolerance_of_its_solution(largest, dtype):
     """A row's loss exceeds the best by at most 4 tolerance^2 times the explained or the remaining loss.
 
-    The smaller of both counts. A tiny remaining loss counts as more (`least`), and rounding is allowed for.
+    The bound uses the smaller of these two losses. A tiny remaining loss is replaced by `least`, and rounding is allowed.
     """
     matrix = random_matrix((300, 200), 0.08, seed=3, values=(1, largest))
     matrix.data[:] = np.exp(np.random.default_rng(0).uniform(0, np.log(largest), matrix.nnz))

@@ -1,4 +1,4 @@
-"""Checks of arguments. Each error message names the argument, the wrong value and the values that are allowed."""
+"""Checks of arguments. Error messages name the argument, and usually the wrong value and the values that are allowed."""
 
 from __future__ import annotations
 

@@ -76,7 +76,9 @@ def evaluate(
     found: dict[str, list[Metrics]] = {}
     for train, test in parts:
         if not test.nnz:
-            raise ValueError(f"--split {split} of {data.nnz:,} entries leaves the test part empty; hold out more entries")
+            raise ValueError(
+                f"--split {split} of {data.nnz:,} entries leaves the test part empty: hold out another number or share"
+            )
         model = ALS(random_state=seed, n_threads=threads, **params).fit(train, progress=True)
         for name, contender in contenders(model, train, seed).items():
             found.setdefault(name, []).append(score(contender, train, test, k, n_threads=threads))
@@ -138,7 +140,7 @@ def search(
     as an option, such as --alpha, has this value in all settings.
     """
     if output:
-        options.check_writable(output, source.path)
+        options.check_writable(output, source.path, journal)
     fixed = options.given(params)
     searched = options.search_space(grid, n, space, fixed)
     data = source.load()

@@ -61,7 +61,7 @@ def describe(
             folder.mkdir(parents=True, exist_ok=True)
             pictures = description.figures()
             for name, picture in pictures.items():
-                picture.savefig(folder / f"{name.replace(' ', '-')}.svg")
+                options.save_picture(picture, folder / f"{name.replace(' ', '-')}.svg")
             echo(f"wrote {len(pictures)} pictures to {figures}", err=True)
     if as_json:
         print_json(found)

@@ -28,8 +28,10 @@ from .terminal import console, echo, print_json, show_tables
 def fit(source: options.Source, output: str, seed: int, threads: int | None, as_json: bool, **params: Any) -> None:
     """Fit a model and save it to a file."""
     options.check_writable(output, source.path)
+    model = ALS(random_state=seed, n_threads=threads, **params)
+    model.check_params()
     loaded = source.load()
-    model = ALS(random_state=seed, n_threads=threads, **params).fit(loaded, compute_loss=True, progress=True)
+    model.fit(loaded, compute_loss=True, progress=True)
     save(model, output)
     if as_json:
         print_json({"model": output, "report": loaded.report, "history": model.history_, "fit": model.report_})
@@ -60,7 +62,7 @@ def recommend(
         raise click.UsageError("-o needs --all")
     fitted = load(model, mmap=True)
     if everyone and output:
-        _stream(fitted, n, output, threads)
+        _stream(fitted, model, n, output, threads)
         return
     users = [options.one_id(fitted.users_.whole, u) for u in user]
     ids, scores = fitted.recommend(users, n, n_threads=threads)
@@ -69,7 +71,7 @@ def recommend(
 
 @cli.command()
 @click.argument("model", type=click.Path(exists=True, dir_okay=False))
-@click.option("--item", multiple=True, required=True, help="Item id or exact name; may be given several times.")
+@click.option("--item", multiple=True, required=True, help="Item id, or exact name; may be given several times.")
 @click.option("-n", type=click.IntRange(1, MAX_N), default=10, show_default=True, help="Similar items for each.")
 @options.threads
 @options.as_json
@@ -88,18 +90,18 @@ def save(model: ALS, output: str) -> None:
 
 
 def _item(model: ALS, text: str) -> Any:
-    """Find an item by its exact name or its id. If there is none, the error suggests similar names."""
+    """Find an item by its id or, if no item has this id, by its exact name. The error suggests similar names."""
     names = model.item_names_
     if names is None:
         return options.one_id(model.items_.whole, text)
-    rows = np.flatnonzero(names == text)
-    if rows.size:
-        return model.items_.of(rows[:1])[0]
     try:
         one = options.one_id(model.items_.whole, text)
         model.items_.rows("--item", [one])
         return one
     except KeyError as error:
+        rows = np.flatnonzero(names == text)
+        if rows.size:
+            return model.items_.of(rows[:1])[0]
         near = _nearest(text, names)
         if not near:
             raise
@@ -140,7 +142,7 @@ def show_lists(model: ALS, what: str, asked: list[Any], ids: Any, scores: Any, a
         show_tables(console(), {f"user {one}" if what == "user" else f"like {model.name_of(one)}": rows})
 
 
-def _stream(model: ALS, n: int, output: str, threads: int | None) -> None:
+def _stream(model: ALS, path: str, n: int, output: str, threads: int | None) -> None:
     """Write recommendations for all users to a table, a block of users at a time.
 
     The table is first written to a temporary file, which is then renamed to `output`.
@@ -149,7 +151,7 @@ def _stream(model: ALS, n: int, output: str, threads: int | None) -> None:
     import pyarrow.csv
     import pyarrow.parquet
 
-    options.check_writable(output)
+    options.check_writable(output, path)
     for side in (model.users_, model.items_):
         _check_storable(side)
     users = model.users_.all()

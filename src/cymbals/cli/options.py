@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,6 +18,9 @@ from ..data.audioscrobbler import RawEvents
 from ..data.interactions import Interactions
 from ..model.als import ALS
 from ..solve.objective import CONFIDENCES, OBJECTIVES
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _DATA_FILES = (".csv", ".dat", ".parquet", ".tsv", ".txt")
 
@@ -131,13 +134,23 @@ def given(params: dict[str, Any]) -> dict[str, Any]:
 
 def search_space(grid: tuple[str, ...], n: int | None, space: tuple[str, ...], fixed: dict[str, Any]) -> dict[str, Any]:
     """--grid, --random and --space as arguments of `cymbals.search`."""
-    listed = dict(assigned("--grid", text) for text in grid)
-    drawn = {name: _drawn(name, values) for name, values in (assigned("--space", text) for text in space)}
+    listed = all_assigned("--grid", grid)
+    drawn = {name: _drawn(name, values) for name, values in all_assigned("--space", space).items()}
     if space and not n:
         raise click.UsageError("--space needs --random N")
     if n and listed and not drawn:
         drawn = spaces.default_space(fixed)
     return {"grid": listed or None, "random": drawn or None} | ({"n": n} if n else {})
+
+
+def all_assigned(option: str, texts: tuple[str, ...]) -> dict[str, list[Any]]:
+    """The values of each parameter of an option that can be given several times, once for each parameter."""
+    values: dict[str, list[Any]] = {}
+    for name, listed in (assigned(option, text) for text in texts):
+        if name in values:
+            raise click.UsageError(f"{option} {name} is given twice; list all its values in one option: {name}=A,B")
+        values[name] = listed
+    return values
 
 
 def assigned(option: str, text: str) -> tuple[str, list[Any]]:
@@ -179,20 +192,33 @@ def _value(text: str) -> Any:
     return {"true": True, "false": False}.get(text.lower(), text)
 
 
-def check_writable(output: str, source: str | None = None) -> None:
-    """Refuse an output file that cannot be written or that is part of `source`.
+def check_writable(output: str, *sources: str | None) -> None:
+    """Refuse an output file that cannot be written or that is one of the files or folders `sources`, or a part of one.
 
     Callers check before they compute, because computing can take minutes.
     """
-    if source is not None and os.path.exists(output):
-        target = Path(output).resolve()
+    target = Path(output).resolve()
+    for source in sources:
+        if source is None:
+            continue
+        same = Path(source).resolve() == target or (os.path.exists(output) and _same_file(target, source))
         inside = os.path.isdir(source) and target.suffix in _DATA_FILES and os.path.samefile(target.parent, source)
-        if inside or os.path.samefile(target, source):
+        if same or (inside and target.exists()):
             raise click.UsageError(f"{output} would replace a file that is read from {source}: name another output file")
     try:
         files.check_writable(output)
     except OSError as error:
         raise click.UsageError(str(error)) from None
+
+
+def _same_file(one: Path, other: str) -> bool:
+    return os.path.exists(other) and os.path.samefile(one, other)
+
+
+def save_picture(picture: Figure, path: str | Path) -> None:
+    """Write a picture to a temporary file, which is then renamed to `path`."""
+    with files.beside(path) as unfinished:
+        picture.savefig(unfinished, format=Path(path).suffix.removeprefix("."))
 
 
 def whole_id(text: str) -> int:

@@ -62,7 +62,7 @@ def profile(
         raise click.UsageError("--rounds needs --sweep")
     if varied and not figure:
         figure = "scaling.svg"
-    if figure and figure == trace:
+    if figure and trace and Path(figure).resolve() == Path(trace).resolve():
         raise click.UsageError("--trace and --figure name the same file")
     for output in (trace, figure):
         if output:
@@ -91,7 +91,7 @@ def profile(
             echo(f"wrote {trace}: open it at ui.perfetto.dev", err=True)
         picture = found.roofline() if figure else None
     if figure and picture:
-        picture.savefig(figure)
+        options.save_picture(picture, figure)
         echo(f"wrote {figure}", err=True)
 
 

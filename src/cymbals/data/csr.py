@@ -1,6 +1,6 @@
 """Compressed sparse rows (CSR) in the form that the kernels read, checked once when they are made.
 
-indptr is int64, indices are int32 if all column numbers fit, else int64. scipy stores both in one type; separate types save
+indptr is int64, indices are int32 if the shape fits into it, else int64. scipy stores both in one type; separate types save
 four bytes for each entry.
 """
 

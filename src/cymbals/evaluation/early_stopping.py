@@ -77,12 +77,18 @@ class EarlyStopping:
             self.trace = []
         found = evaluate(model, self.train, self.validation, self.k, self.users, model.n_threads)
         self.trace.append(found[self.metric])
+        if self.trace[-1] != self.trace[-1]:
+            raise ValueError(
+                f"{self.metric} of the validation part is undefined: none of its entries can be scored; "
+                "hold out entries that are above 0 and not in train, of users whom `users` names"
+            )
         if iteration == 1 or is_better(self.metric, self.trace[-1], self.best_score):
             self.best_iteration, self.best_score, self.metrics, self._state = iteration, self.trace[-1], found, model.state_
         if iteration - self.best_iteration < self.patience and iteration < model.iterations:
             return False
-        model.replace_state(self._state)
-        self._state = None  # frees the memory of its factors
+        if self._state is not None:  # None: this fit was stopped before, but it goes on
+            model.replace_state(self._state)
+            self._state = None  # frees the memory of its factors
         return True
 
 

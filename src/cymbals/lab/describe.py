@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..base.checks import instance, whole_number
 from ..base.format import printable_lines
+from ..base.html import html_table
 from ..base.optional import frame
 from ..base.threads import resolve
 from ..data.audioscrobbler import RawEvents
@@ -80,7 +81,7 @@ class Description:
         return printable_lines("\n\n".join(tables))
 
     def _repr_html_(self) -> str:
-        return "".join(f"<h4>{title}</h4>{table.to_html(index=False)}" for title, table in self.tables.items())
+        return "".join(html_table(_rows(table), title) for title, table in self.tables.items())
 
 
 def describe(data: Interactions | RawEvents, top: int = 10, values: str = "plays") -> Description:
@@ -201,6 +202,10 @@ def _facts(facts: dict[str, tuple[Any, ...]], *columns: str) -> pd.DataFrame:
     """A table of named facts. Its columns have dtype object, so that whole numbers and fractions can share a column."""
     values = zip(*facts.values(), strict=True)
     return frame({"what": list(facts)} | {c: np.array(v, dtype=object) for c, v in zip(columns, values, strict=True)})
+
+
+def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(name): value for name, value in zip(table.columns, row, strict=True)} for row in table.to_numpy(object)]
 
 
 def _whole(values: NDArray[np.float64]) -> NDArray[Any]:

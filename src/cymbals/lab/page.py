@@ -53,9 +53,10 @@ class Cell:
 class Table:
     """A table with its caption.
 
-    The cells of the column `bars` also get bars; the largest number has the longest bar. Numbers in the columns `settings`
-    are written with three digits each. `written` formats the other numbers of a column together, so that they get the same
-    number of decimals if their sizes are similar. If `by_row` is True, it formats the numbers of a row together instead.
+    The cells of the column `bars` also get bars; the largest number has the longest bar. Fractions in the columns
+    `settings` are written with three digits each. `written` formats the other numbers of a column together, so that they
+    get the same number of decimals if their sizes are similar. If `by_row` is True, it formats the numbers of a row
+    together instead.
     """
 
     kind: ClassVar[str] = "table"

@@ -74,7 +74,7 @@ def glance(data: Interactions, found: SearchResult, metrics: Mapping[str, Metric
         )
     best, tried = settings(found.best_params_), len(found.trials)
     searched = f"Of {tried} settings tried, {best} ranked best. " if tried > 1 and best else ""
-    sentences.append(f"{searched}The steps in the table of times took {seconds:.1f} seconds.")
+    sentences.append(f"{searched}All steps together took {seconds:.1f} seconds.")
     return Section("glance", "At a glance", [Row(tiles), *sentences])
 
 

@@ -47,6 +47,6 @@ def ranking(
 
 
 def mean_of_defined(values: NDArray[Any]) -> float:
-    """The mean of the values that are not NaN; NaN if there are none. Each value is the metric of one user."""
+    """The mean of the values that are not NaN; NaN if there are none."""
     defined = values[~np.isnan(values)]
     return float(defined.mean()) if defined.size else float("nan")

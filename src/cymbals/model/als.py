@@ -36,7 +36,7 @@ class ALS(Params, SolvingModel):
     Use objective "hu" or "ials" for counts such as plays, clicks or purchases, and "explicit" for ratings.
 
     The model minimises, over user factors x and item factors y, the sum over all cells of weight (target - x.y)^2, plus
-    regularization. With w = alpha g(|r|) for a stored value r:
+    regularization. With w = alpha g(abs(r)) for a stored value r:
 
     * "hu" (Hu, Koren, Volinsky 2008): a cell with r > 0 has weight 1 + w and target 1. A cell with r < 0 has weight
       1 + w and target 0. All other cells have weight `unobserved_weight` and target 0.
@@ -58,8 +58,8 @@ class ALS(Params, SolvingModel):
         alpha0, the weight of cells without an entry. Not used with "explicit".
     objective : {"hu", "ials", "explicit"}
     confidence : {"linear", "log", "binary"} or callable
-        g(|r|): "linear" is |r|, "log" is log(1 + |r|), "binary" is 1. A function takes the array of values and returns an
-        array of the same length with the same signs; it is called once. Not used with "explicit".
+        g(r) for r above 0: "linear" is r, "log" is log(1 + r), "binary" is 1. A function takes the array of values and
+        returns an array of the same length with the same signs; it is called once. Not used with "explicit".
     nu : float
         Exponent of frequency-scaled regularization. 0: the same regularization for all rows. 1: proportional to
         n + unobserved_weight N.
@@ -246,7 +246,8 @@ class ALS(Params, SolvingModel):
             An argument or a value of `train` is wrong. The model is then unchanged.
         SolveError
             The linear system of a row overflows, or it is not positive definite. The second happens if a confidence is
-            below `unobserved_weight`. The model then has the state from before the fit.
+            below `unobserved_weight`. The model then has the state from before the fit, unless a callback or another
+            thread has given it another state meanwhile.
         """
         if not boolean("profile", profile):
             return self._fit(train, init, callback, compute_loss, progress)

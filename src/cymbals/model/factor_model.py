@@ -15,7 +15,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ..base.checks import boolean, whole_number
+from ..base.checks import boolean, instance, whole_number
 from ..base.threads import resolve
 from ..base.writing import Writing
 from ..data.csr import Csr, from_scipy
@@ -75,6 +75,8 @@ class FactorModel:
         only_if : State, or None, optional
             The state that the model must still have. If it has another, the call changes nothing.
         """
+        if state is not None:
+            instance("state", state, State)
         with self._writing:
             if only_if is ... or self._state is only_if:
                 self._state = state

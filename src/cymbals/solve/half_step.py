@@ -23,8 +23,8 @@ SOLVERS = {"auto": 0, "cg": 1, "exact": 2, "dual": 3, "primal": 4}
 # large, and not with more than 8 steps of solver "cg". ALWAYS: without these two conditions.
 NEVER, LARGE, ALWAYS = range(3)
 # Solver "auto" stops the conjugate gradients of a row once |residual|^2 <= CG_TOLERANCE^2 b'z, in whitened coordinates,
-# where b is the right-hand side and z the current solution. b'z is the loss at z = 0 minus the loss at z. The loss
-# is then above its minimum by at most CG_TOLERANCE^2 times this difference.
+# where b is the right-hand side and z the current solution. b'z is the part of the loss that z explains. The loss
+# is then above its minimum by at most CG_TOLERANCE^2 times this part.
 CG_TOLERANCE = 0.016
 
 
@@ -88,7 +88,7 @@ def solve_rows(
     settings: Settings,
     workspace: int | Workspace,
 ) -> dict[str, int]:
-    """Solve `rows` as `half_step` does, without rotating: the Gramian of `fixed` must already be diag(spectrum)."""
+    """Solve `rows` as `half_step` does, without rotating. With unobserved weight, diag(spectrum) must be the Gramian."""
     objective = settings.objective
     return core_half_step(
         rows,

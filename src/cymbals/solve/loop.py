@@ -52,6 +52,7 @@ class FitState:
     seconds: float = 0.0  # spent in the half-steps of the unfinished iteration
     # One entry for each finished iteration: "iteration", "seconds" and, if the loss is computed, "loss".
     history: tuple[dict[str, Any], ...] = ()
+    losses: tuple[float, ...] = ()  # of the finished iterations, if they are computed; callbacks may change `history`
     counts: dict[str, int] = field(default_factory=dict)  # summed over all half-steps
 
     @property
@@ -74,7 +75,7 @@ class FitState:
 
     def with_loss(self, loss: float) -> Self:
         """This state with the loss of the last finished iteration in its history."""
-        return replace(self, history=(*self.history[:-1], self.history[-1] | {"loss": loss}))
+        return replace(self, history=(*self.history[:-1], self.history[-1] | {"loss": loss}), losses=(*self.losses, loss))
 
     def stopped_by(self, tol: float, relaxation: float) -> Self:
         """End the fit if the last iteration lowered the loss by less than `tol` times the loss before it.
@@ -84,7 +85,7 @@ class FitState:
         """
         if self.iteration < 2 or self.finished:
             return self
-        before, now = (entry["loss"] for entry in self.history[-2:])
+        before, now = self.losses[-2:]
         if not before - now < tol * abs(before):
             return self
         return replace(self, n_iterations=self.iteration + (relaxation != 1))

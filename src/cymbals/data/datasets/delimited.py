@@ -102,7 +102,7 @@ def _warn_of_rejected(path: str, header: list[str], ragged: list[_Ragged], all_o
     warnings.warn(
         f"{path}: {len(ragged):,} {rows} rejected for having more or fewer than the header's {len(header)} fields: "
         f"{lines} {first_few([row.first_line for row in ragged])}",
-        stacklevel=6,  # the caller of datasets.load
+        stacklevel=6,  # the caller of datasets.load, or for HetRec datasets.load itself
     )
 
 

@@ -128,8 +128,8 @@ def write(directory: str | os.PathLike[str], n_listeners: int = 3000, n_artists:
     ]
     fame = 1.0 / rng.permutation(np.arange(3, n_artists + 3)) ** 0.8
 
-    # Aliases: one artist in six has a misspelled id. Five of these ids have an alias too, which makes chains. Two further
-    # ids are aliases of each other, and one is its own alias.
+    # Aliases: one artist in six has a misspelled id. Five of these ids have a misspelled id too, which makes chains. Two
+    # new ids are aliases of each other, and the first artist's id is an alias of itself.
     misspelt = rng.choice(n_artists, n_artists // 6, replace=False)
     alias_ids = 3_000_000 + np.arange(misspelt.size)
     aliases = list(zip(alias_ids.tolist(), artist_ids[misspelt].tolist(), strict=True))

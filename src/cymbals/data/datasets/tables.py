@@ -98,7 +98,7 @@ def _matrix(place: Path) -> Interactions:
 
 
 def _ids(codes: NDArray[Any], distinct: Any) -> NDArray[Any]:
-    """Ids from factorized texts: as whole numbers if every text is a whole number, else as texts."""
+    """Ids from factorized texts: as whole numbers if all texts are different whole numbers that fit, else as texts."""
     texts = [str(text) for text in distinct]
     whole = all(_WHOLE.fullmatch(t) for t in texts)
     numbers = [int(t.partition(".")[0]) for t in texts] if whole else []

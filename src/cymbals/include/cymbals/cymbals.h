@@ -107,7 +107,8 @@ CYMBALS_API void cymbals_workspace_destroy(cymbals_workspace *workspace);
 /* Why the last call with this workspace failed; empty after a success. Valid until the next call. A call that found the
  * workspace in use leaves no message. */
 CYMBALS_API const char *cymbals_workspace_message(const cymbals_workspace *workspace);
-/* Bytes that the workspace keeps between calls. After a half-step, at least what cymbals_half_step_bytes tells. */
+/* Bytes that the workspace keeps between calls, without its records. After a half-step, at least what
+ * cymbals_half_step_bytes tells. */
 CYMBALS_API int64_t cymbals_workspace_bytes(const cymbals_workspace *workspace);
 
 /* A sparse matrix: row r holds entries indptr[r] to indptr[r + 1] - 1. */

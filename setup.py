@@ -30,7 +30,7 @@ FLAGS += ["-fno-trapping-math", "-ffp-contract=fast", *shlex.split(os.environ.ge
 LINK = ["-fopenmp", *shlex.split(os.environ.get("CYMBALS_LDFLAGS", ""))]
 INCLUDE = ["src/cymbals/include", "csrc"]
 MACROS = [("CYMBALS_HAVE_AVX2", X86), ("CYMBALS_HAVE_AVX512", X86)]
-NEEDS = {  # a failing probe names what is missing, above the compiler's long message
+NEEDS = {  # if a probe fails, setup.py names what is missing, below the output of the compiler
     "-std=c++17": "a C++17 compiler (Debian: apt install g++; Fedora: dnf install gcc-c++)",
     "-fopenmp": "OpenMP for that compiler (GCC brings its own; clang: apt install libomp-dev)",
 }

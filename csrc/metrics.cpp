@@ -1,7 +1,7 @@
 // Ranking quality of every user, in one pass over the items. The candidates of a user are the items that are not in
-// train. Candidates that are in test are the positives, all others the negatives. The positives are scored first. Then
-// blocks of users are multiplied with tiles of items; the scores of a tile are compared with the positives' scores and
-// not kept. Memory: a copy of the items, column by column, and a few hundred kB for each thread.
+// train. Candidates with a value above 0 in test are the positives, all others the negatives. The positives are scored
+// first. Then blocks of users are multiplied with tiles of items; the scores of a tile are compared with the positives'
+// scores and not kept. Memory: a copy of the items, column by column, and a few hundred kB for each thread.
 
 #include <cmath>
 #include <functional>

@@ -149,7 +149,7 @@ bool RowSolver<T>::load(int64_t place, int64_t stride, Row<T> *row, T *trace) {
 }
 
 // Fills *row for row number order[place], and sets *trace to the sum of |a| y'D^(-1)y over its entries. Returns false
-// if a weight is not finite.
+// if a weight or a weighted target is not finite.
 template <class T>
 template <class I, class V>
 bool RowSolver<T>::load(int64_t place, int64_t stride, Row<T> *row, T *trace) {

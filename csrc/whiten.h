@@ -44,8 +44,8 @@ class FixedSide {
     const cymbals_matrix &matrix() const { return matrix_; }
     const T *data() const { return static_cast<const T *>(matrix_.data); }
     int64_t stride() const { return matrix_.stride; }
-    // Squared lengths of rows of the fixed side, whitened with the least regularization. For a half-step: of all its
-    // rows. For a single row to be solved: of the rows of the fixed side that its entries name, in their order.
+    // Squared lengths of rows of the fixed side, whitened with the least regularization. In a half-step,
+    // there is one for each row of the fixed side. For a single row to be solved, there is one for each of its entries.
     const T *leverage() const { return leverage_; }
     bool of_one_row() const { return of_one_row_; }
     const int32_t *compact() const { return compact_; }  // null if there is no copy

@@ -101,9 +101,9 @@ Outcome iterate(Passes passes, const Stop &stop, T *x, CgSteps *steps) {
         // yet, and bz, which it explains. If `left` is below a limit, `least`, then `least` is used instead, because a
         // step that gains less is not worth its time. `least` is a thousandth of the smaller of bz and n, the number of
         // entries. With heavy weights, a thousandth of bz could exceed the loss that is left to gain. If all weights
-        // and weighted targets are 1, bz is at most n anyway. `least` is never below the rounding error of `left`. With
-        // a fixed number of steps, `least` is a thousandth of bz, and the tolerance is so small that steps end early
-        // only when rounding leaves nothing to gain.
+        // and weighted targets are 1, bz is at most n anyway. `least` is also at least the rounding error of `left`.
+        // With a fixed number of steps, `least` is just a thousandth of bz, and the tolerance is so small that steps
+        // end early only when rounding leaves nothing to gain.
         const T left = row.constant - bz, light = (T)row.n, rounding = 8 * kEpsilon<T> * row.constant;
         T least = T(1e-3) * (fixed_number || bz < light ? bz : light);
         if (!fixed_number && least < rounding) least = rounding;

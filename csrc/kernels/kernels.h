@@ -106,9 +106,10 @@ constexpr int64_t kTileVectors = 3;
 constexpr int64_t kPanel = 64;
 
 // The layout of items for screening with 8-bit products. Items are stored in groups of kScreenLanes. Columns are stored
-// in quads of four, and quads in segments of kScreenSegment. A group consists of its segments. A segment begins with
-// two 16-bit numbers for each item, which are the start values of its two sums. Then it has 32 bytes for each quad:
-// four columns of the first item, four of the second, and so on.
+// in quads of four, and quads in segments of kScreenSegment. A group consists of its segments. The
+// products of an item are added up in two 16-bit sums, one for the first two columns of each quad and one for the
+// others. A segment begins with two 16-bit numbers for each item, the start values of the item's sums. Then it has 32
+// bytes for each quad: four columns of the first item, four of the second, and so on.
 constexpr int64_t kScreenLanes = 8, kScreenSegment = 32;
 static constexpr int64_t screen_bytes(int64_t quads) {
     return 32 * (quads + (quads + kScreenSegment - 1) / kScreenSegment);

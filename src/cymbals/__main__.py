@@ -1,7 +1,8 @@
 """Entry point of `cymbals` and `python -m cymbals`.
 
 ``--cflags``, ``--libs``, ``--cmakedir`` and ``--pkgconfigdir`` print where the C library is, for build scripts. These
-options and the command ``doctor`` need no optional package. All other commands need the packages of ``cymbals[lab]``.
+options, and the command ``doctor`` without ``--json``, need no optional package. All other commands need the packages of
+``cymbals[lab]``.
 """
 
 import sys
@@ -26,7 +27,7 @@ def main() -> None:
     try:
         from .cli import cli
     except ImportError as error:
-        if arguments in (["doctor"], ["doctor", "--peaks"]):  # users run doctor to find out which package is missing
+        if arguments in (["doctor"], ["doctor", "--peaks"]):  # doctor must work in a broken installation
             for name, fact in doctor(peaks=len(arguments) > 1).items():
                 print(f"{name:18} {fact}")
             return

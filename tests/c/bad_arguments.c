@@ -447,7 +447,7 @@ static void test_profiles(void) {
     REFUSED(cymbals_workspace_row_classes(workspace, &classes, NULL), "n is null");
 }
 
-/* Calls every function that takes a workspace with null in its place. */
+/* Calls all functions that refuse a null workspace with null. */
 static void test_no_workspace(void) {
     cymbals_matrix m = x;
     int64_t *w = out.wholes;

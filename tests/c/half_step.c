@@ -1,4 +1,5 @@
-/* cymbals_half_step, cymbals_solve_row and cymbals_loss against rows solved one by one in float64. */
+/* cymbals_half_step against rows solved one by one in float64, cymbals_solve_row against it, cymbals_loss against a
+ * sum. */
 #include <cymbals/cymbals.h>
 
 #include "check.h"

@@ -1,4 +1,5 @@
-/* cymbals_topk, an index and cymbals_rank_metrics against scores computed one by one. */
+/* cymbals_topk and an index against scores computed one by one, cymbals_rank_metrics against metrics worked out by
+ * hand. */
 #include <cymbals/cymbals.h>
 
 #include "check.h"

@@ -24,7 +24,7 @@ def test_tables(tmp_path, suffix):
     assert data.user_items.toarray().tolist() == [[2, 0], [0, 4.5]]
 
 
-def test_ids_of_a_table_stay_as_written(tmp_path):
+def test_ids_of_a_table_are_whole_numbers_if_all_are_and_else_stay_as_written(tmp_path):
     for texts, want in (
         (["007", "7", "12"], ["007", "12", "7"]),
         (["3", "-4", "12"], [-4, 3, 12]),

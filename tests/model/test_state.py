@@ -173,7 +173,7 @@ def test_an_update_of_a_copy_does_not_change_the_original(model):
 def test_replace_state_takes_only_states():
     model = ALS(factors=2, random_state=0).fit(random_matrix((9, 8), 0.4))
     best = model.state_
-    with pytest.raises(TypeError, match="state must be State, got .x."):
+    with pytest.raises(TypeError, match=r"state must be State, got .x."):
         model.replace_state("x")
     model.replace_state(None)
     with pytest.raises(cymbals.NotFittedError):

@@ -40,7 +40,7 @@ def test_explanations_sum_to_the_score(kind, matrix):
     ids=str,
 )
 def test_an_explanation_adds_up_to_the_folded_in_score(how, dtype):
-    """More factors than the matrix has rank: the plain system is singular or nearly so."""
+    """More factors than the rank of the matrix: without whitening, the system of a row is nearly singular."""
     model = ALS(factors=50, dtype=dtype, random_state=0, iterations=3, **how).fit(M)
     items, scores = model.item_factors_.astype(np.float64), []
     for user in (2, 3, 17):

@@ -75,7 +75,7 @@ def _set_lock(file: int, kind: int, byte: int, wait: bool) -> bool:
 
 
 def _after_fork() -> None:
-    """Forgets the locks in `_held`: the threads that hold them do not exist in the child."""
+    """Forgets the locks in `_held`: they belong to the parent, whose other threads do not exist in the child."""
     global _changed
     _held.clear()
     _changed = threading.Condition()

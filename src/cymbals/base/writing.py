@@ -32,7 +32,7 @@ _all: weakref.WeakSet[Writing] = weakref.WeakSet()
 
 
 def _after_fork() -> None:
-    """Replaces all locks: the thread that held one does not exist in the child, so no thread would release the lock."""
+    """Replaces all locks: in the child, no thread would release a lock that another thread of the parent held."""
     for writing in list(_all):
         writing._lock = threading.RLock()
 

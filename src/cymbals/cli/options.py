@@ -235,4 +235,4 @@ def one_id(whole: bool, text: str) -> Any:
     try:
         return whole_id(text)
     except ValueError:
-        raise KeyError(f"no id {text!r}; this model's ids are whole numbers") from None
+        raise KeyError(f"no id {text!r}; the ids are whole numbers") from None

@@ -383,7 +383,7 @@ def _lines(path: Path, n_fields: int, rejected: list[Rejected], names: bool = Fa
     """Parses a file, and adds the lines that cannot be parsed to `rejected`.
 
     Returns an array with a row for each good line: its `n_fields` whole numbers or, with `names`, the artist's id and the
-    positions at which the name begins and ends in the file.
+    positions at which the name begins and ends in the file, without its byte order mark.
     """
 
     def parse(data: Any) -> NDArray[np.int64]:

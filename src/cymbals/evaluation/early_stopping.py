@@ -86,7 +86,7 @@ class EarlyStopping:
             self.best_iteration, self.best_score, self.metrics, self._state = iteration, self.trace[-1], found, model.state_
         if iteration - self.best_iteration < self.patience and iteration < model.iterations:
             return False
-        if self._state is not None:  # None: this fit was stopped before, but it goes on
+        if self._state is not None:  # None: an earlier call restored it and returned True, but the fit did not stop
             model.replace_state(self._state)
             self._state = None  # frees the memory of its factors
         return True

@@ -157,9 +157,9 @@ class Section:
 def written(column: str, values: Sequence[Any]) -> list[str]:
     """The texts of a column's cells.
 
-    Fractions of similar size have the same number of decimals. This number is chosen so that the largest fraction has at
-    most five digits, or no decimals. If their sizes differ widely, if all are tiny, or if the column also has counts, each
-    fraction has three digits. Counts keep all their digits.
+    Fractions usually have the same number of decimals, chosen so that the largest has at most five digits, or no decimals.
+    If large and small ones are mixed, if all are tiny, or if the column also has counts, each fraction has three digits.
+    Columns in `_MEASURED` have two or three decimals. Counts keep all their digits.
     """
     if column.startswith("p,"):
         return [p_value(v) for v in values]

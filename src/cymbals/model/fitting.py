@@ -23,7 +23,7 @@ from .state import FitRecord, State, item_rows, user_rows
 
 @dataclass
 class Publisher:
-    """Gives the model the state of a running fit. If the fit fails, it restores the state from before the fit."""
+    """Gives the model the state of a running fit. If a half-step fails, it restores the state from before the fit."""
 
     model: FactorModel
     data: Interactions
@@ -53,8 +53,9 @@ class Publisher:
     def restore(self) -> None:
         """Give the model the state it had before the fit.
 
-        A half-step that fails leaves the factors of the running fit half updated, so they cannot be used. Copies that
-        callbacks got are given up too. If another thread has replaced the model's state meanwhile, that state stays.
+        A half-step that fails leaves the factors of the running fit half updated, so they cannot be used. The model does
+        not keep the copy for the last callback either. If another thread has replaced the model's state meanwhile, that
+        state stays.
         """
         self.model.replace_state(self.before, only_if=self.published)
 

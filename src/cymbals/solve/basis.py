@@ -1,4 +1,6 @@
-"""The Gramian of one side's factors, and its eigenbasis. A half-step solves every row in this basis.
+"""The Gramian of one side's factors, and its eigenbasis.
+
+With unobserved weight, a half-step solves every row in this basis.
 
 With G = Y'Y = Q diag(L) Q', the rotated factors YQ have the diagonal Gramian diag(L). Rotating both sides by Q changes
 neither the scores nor the regularization.

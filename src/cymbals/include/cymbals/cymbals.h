@@ -154,8 +154,8 @@ enum { CYMBALS_COMPACT_NEVER = 0, CYMBALS_COMPACT_LARGE = 1, CYMBALS_COMPACT_ALW
 /* With SOLVER_AUTO, CG stops when |residual|^2 <= cg_tolerance^2 * part, in the coordinates z = (spectrum + reg)^(1/2)
  * x. part is the smaller of two numbers: the part of the row's loss that z explains, and the part that remains. The
  * second counts as at least a thousandth of the first or of the row's number of entries, whichever is smaller. If the
- * start explains most of the loss already, CG also stops when |residual|^2 <= (12.5 * cg_tolerance)^2 times the loss
- * that its steps have gained; 12.5 * cg_tolerance then counts as at most 1. */
+ * start explains most of the loss already, CG also stops when |residual|^2 <= (12.5 * cg_tolerance)^2 times the amount
+ * by which its steps have lowered the loss; 12.5 * cg_tolerance then counts as at most 1. */
 typedef struct cymbals_solve_options {
     size_t struct_size;
     int32_t solver;

@@ -21,7 +21,7 @@ import scipy.sparse as sp
 import cymbals
 
 REGULARIZATION = 0.05
-# Called with the iteration, its seconds, user factors and item factors. Both are None if the system has none to show.
+# Called with the iteration, its seconds, and both sides' factors, or None if the system does not give them.
 Report = Callable[[int, float, Any, Any], None]
 
 

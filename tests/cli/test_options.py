@@ -43,3 +43,10 @@ def test_a_failing_picture_leaves_the_old_file(tmp_path):
         options.save_picture(Failing(), path)
     assert path.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["a.svg"]
+
+
+def test_columns_of_a_folder_are_refused(tmp_path):
+    (tmp_path / "user_artist_data.txt").write_text("1 2 3\n")
+    for option in ("--user", "--item", "--value", "--time"):
+        found = cymbals_cli("describe", tmp_path, option, "day", code=2)
+        assert f"{option} names a column of a table, but" in found.output

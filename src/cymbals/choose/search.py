@@ -232,7 +232,7 @@ def _run(
                 if chosen is not None:
                     trial = runner.run(ALS(**fixed | chosen), chosen, list(records.trials().values()))
                     records.append(replace(trial, number=task.number))
-                    advance({"iteration": len(records.trials())})
+                    advance({"iteration": len(source.trials_of_this(records.trials()))})
 
 
 def _check_names(searched: set[str], als: dict[str, Any]) -> None:

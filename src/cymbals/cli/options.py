@@ -62,6 +62,9 @@ def data(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(command)
     def with_source(data: str, user: str, item: str, value: str, time: str | None, **rest: Any) -> Any:
+        columns = {"--user": user != "user", "--item": item != "item", "--value": value != "value", "--time": time}
+        for option in (option for option, given in columns.items() if given and os.path.isdir(data)):
+            raise click.UsageError(f"{option} names a column of a table, but {data} is a folder: leave it out")
         return command(Source(data, user, item, value or None, time), **rest)
 
     wrapped: Callable[..., Any] = _options(

@@ -149,7 +149,7 @@ class _Steps:
 
     @contextmanager
     def __call__(self, what: str) -> Iterator[None]:
-        if self.say and sys.stderr.isatty():
+        if self.say:
             print(f"{what} ...", file=sys.stderr, flush=True)
         started = time.perf_counter()
         yield

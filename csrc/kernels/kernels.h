@@ -96,7 +96,8 @@ struct Stop {
 
 enum class Outcome : int { done, indefinite, not_converged, too_heavy, no_memory };
 
-// Kernels work on the rows of a tile in blocks of this many. Tiles are filled up to whole blocks with zero rows.
+// Kernels work on the rows of a tile in blocks of this many. Tiles are filled up to whole blocks with rows
+// of zeros or of weight 0.
 constexpr int64_t kBlock = 4;
 // Conjugate gradients read the rows of a tile in groups of `pad`. This is the largest pad.
 constexpr int64_t kGroup = 16;
@@ -106,7 +107,7 @@ constexpr int64_t kTileVectors = 3;
 constexpr int64_t kPanel = 64;
 
 // The layout of items for screening with 8-bit products. Items are stored in groups of kScreenLanes. Columns are stored
-// in quads of four, and quads in segments of kScreenSegment. A group consists of its segments. The
+// in quads of four, and quads in segments of kScreenSegment. The segments of a group follow one another in memory. The
 // products of an item are added up in two 16-bit sums, one for the first two columns of each quad and one for the
 // others. A segment begins with two 16-bit numbers for each item, the start values of the item's sums. Then it has 32
 // bytes for each quad: four columns of the first item, four of the second, and so on.

@@ -1,6 +1,7 @@
-// Products of 8-bit vectors, which decide whether a score has to be computed. Each 32-bit lane holds four columns of
-// one item. Its lower 16 bits sum the products of the first two columns, its upper 16 bits those of the other two,
-// modulo 2^16. Callers choose scales for which the true sums over a segment fit in 16 bits.
+// Products of 8-bit vectors, which decide whether a score has to be computed. A 32-bit lane of the items holds four
+// columns of one item. The same lane of the sums holds two 16-bit sums, modulo 2^16: the lower half adds up the
+// products of the first two columns, the upper half those of the other two. Callers choose scales for which the true
+// sums over a segment fit in 16 bits.
 
 #if CYMBALS_HAVE_SCREEN
 

@@ -275,7 +275,7 @@ def test_another_writer_finds_a_part_file_before_it_is_locked(tmp_path, monkeypa
             part.write_bytes(b"new")
         monkeypatch.undo()
     assert path.read_bytes() == b"new"
-    assert os.path.exists(others[0]) == (moment == "held")  # here the other writer only locks it
+    assert os.path.exists(others[0]) == (moment == "held")  # if "held", the other writer of this test only locks it
 
 
 def test_many_writers_of_one_target(tmp_path, plain):

@@ -186,7 +186,7 @@ y, gram = np.ones((200_000, 64), np.float32), np.empty((64, 64))
 workspace = _core.Workspace(2)
 _core.gram(y, gram, workspace if {used} else 2)
 in_child(lambda: _core.gram(y, gram, workspace))
-in_child(lambda: (_core.gram(y, gram, 2), gram[0, 0])[1])  # a workspace that the child makes works; it has one thread
+in_child(lambda: (_core.gram(y, gram, 2), gram[0, 0])[1])  # the child can use a workspace of its own, which has one thread
 """
     lines = run_python(CHILD + code).splitlines()
     assert lines[0].startswith("child: ValueError workspace: it was made before a fork")

@@ -447,7 +447,7 @@ static void test_profiles(void) {
     REFUSED(cymbals_workspace_row_classes(workspace, &classes, NULL), "n is null");
 }
 
-/* Calls all functions that refuse a null workspace with null. */
+/* Passes null as the workspace to all functions that refuse it. */
 static void test_no_workspace(void) {
     cymbals_matrix m = x;
     int64_t *w = out.wholes;

@@ -63,7 +63,8 @@ static inline void reference_cell(const cymbals_objective *o, double r, double *
     *b = o->kind == CYMBALS_EXPLICIT ? r : o->kind == CYMBALS_IALS ? w : r > 0 ? 1 + w : 0;
 }
 
-/* x (f) of (alpha0 gram + sum a y y' + reg) x = sum b y for one row, by elimination; 0 for a row without entries. */
+/* Solves (alpha0 gram + sum a y y' + reg) x = sum b y for one row, by elimination. x has f elements, which are 0 for a
+ * row without entries. */
 static inline void reference_row(const cymbals_csr *rows, int64_t r, const cymbals_objective *o,
                                  const cymbals_matrix *fixed, const double *gram, double reg, double *x) {
     const int64_t f = fixed->n_cols;

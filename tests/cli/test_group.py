@@ -91,7 +91,7 @@ def test_module_and_pipe(table):
     assert pipe.stderr == ""
 
 
-def test_help_keeps_its_lines():
+def test_line_ends_of_help_are_not_escaped():
     result = CliRunner().invoke(cli, [])
     assert len((result.stdout + result.stderr).splitlines()) > 10
     assert "\\n" not in result.stdout + result.stderr

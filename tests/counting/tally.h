@@ -1,4 +1,5 @@
-// The counters of the counting kernels: flops, and bytes by the memory they are read from. They work for one thread.
+// The counters of the counting kernels: flops, and bytes by the memory that they are read from or written to. They work
+// for one thread.
 #pragma once
 
 #include <cstdint>

@@ -17,7 +17,7 @@ def test_a_repeated_pair_has_its_latest_time(timed):
     assert (by_number.times == data.times).all()
 
 
-def test_fractions_of_times():
+def test_cutoff_and_now_may_have_fractions_if_times_are_whole():
     data = Interactions.from_arrays(range(3), range(3), [8, 8, 8], times=[2003, 2004, 2005])
     assert split.by_time(data, cutoff=2004.5)[1].nnz == 1
     assert weighting.time_decay(data, 1, now=2005.0).csr.data.tolist() == [2, 4, 8]

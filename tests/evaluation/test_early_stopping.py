@@ -52,7 +52,7 @@ def test_a_validation_part_that_cannot_be_scored_is_refused(plays):
             ALS(factors=2, random_state=0).fit(train, callback=EarlyStopping(train, part, users=users))
 
 
-def test_if_a_fit_ignores_the_stop_later_calls_restore_no_earlier_iteration(plays):
+def test_a_callback_may_ignore_that_early_stopping_wants_to_stop(plays):
     train, validation = split.random(plays, 0.2, 0)
     stop = EarlyStopping(train, validation, patience=1)
     stopped = []

@@ -13,7 +13,7 @@ from cymbals.solve.objective import Objective
 M = random_matrix((60, 40), 0.1, seed=1)
 
 
-def test_cg_steps_is_the_minimum_of_solver_auto(matrix):
+def test_solver_auto_does_at_least_cg_steps_steps(matrix):
     at = {}
     for steps in (1, 2, 6):
         model = ALS(factors=16, cg_steps=steps, alpha=0.1, iterations=1, random_state=0)

@@ -72,7 +72,7 @@ def test_a_failed_fit_keeps_the_model(matrix, model):
 @pytest.mark.parametrize("solver", ["auto", "exact"])
 @pytest.mark.parametrize("objective", ["hu", "explicit"])
 def test_relaxation_lowers_every_loss(matrix, solver, objective):
-    """Over-relaxation lowers the loss in each iteration. After a few, the loss is below that of plain alternation."""
+    """With over-relaxation the loss falls in each iteration. In the end, it is below the loss without over-relaxation."""
     losses = {}
     for relaxation in (1.0, 1.5, 1.9):
         model = ALS(factors=8, objective=objective, unobserved_weight=1.0, solver=solver, iterations=12, dtype="float64")

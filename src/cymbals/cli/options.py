@@ -196,7 +196,7 @@ def _value(text: str) -> Any:
 
 
 def check_writable(output: str, *sources: str | None) -> None:
-    """Refuse an output file that cannot be written or that is one of the files or folders `sources`, or a part of one.
+    """Refuse an output file that cannot be written, that is one of `sources`, or that is a data file in a source folder.
 
     Callers check before they compute, because computing can take minutes.
     """

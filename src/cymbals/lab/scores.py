@@ -79,7 +79,7 @@ def glance(data: Interactions, found: SearchResult, metrics: Mapping[str, Metric
 
 
 def _verdict(found: validation.Comparison) -> str:
-    """One sentence that says whether the model is better than recommending popular items."""
+    """Says whether the model is better than recommending popular items."""
     chance = max(found.p_value, found.p_rank)
     if chance < 0.01 and found.difference > 0:
         return "The model ranks better than popularity at the top of the list (NDCG@10), by more than chance explains."

@@ -53,9 +53,9 @@ class Publisher:
     def restore(self) -> None:
         """Give the model the state it had before the fit.
 
-        A half-step that fails leaves the factors of the running fit half updated, so they cannot be used. The model does
-        not keep the copy for the last callback either. If another thread has replaced the model's state meanwhile, that
-        state stays.
+        A half-step that fails leaves the factors of the running fit half updated, so they cannot be used. The copy that
+        was published for the last callback is discarded too. If another thread has replaced the model's state meanwhile,
+        that state stays.
         """
         self.model.replace_state(self.before, only_if=self.published)
 

@@ -1,7 +1,7 @@
 """A half-step: rotate both sides into the eigenbasis of the fixed side's Gramian, then solve every row of the other side.
 
 In that basis the Gramian is diagonal, so multiplying by it costs f operations instead of f^2. Without unobserved weight,
-the Gramian is not needed and nothing is rotated. A fit rotates its factors nowhere else.
+the Gramian is not needed and nothing is rotated. Only half-steps rotate factors.
 """
 
 from __future__ import annotations

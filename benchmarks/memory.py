@@ -26,7 +26,8 @@ def main() -> None:
     data = generate(args.shape, args.scale)
     by_item = data.by_item()
     cymbals.ALS(factors=8, iterations=1, random_state=0).fit(data)  # loads libraries and fills caches
-    ctypes.CDLL(None).malloc_trim(0)  # returns freed memory to the system: the fit would reuse it without being counted
+    # Returns freed memory to the system. Otherwise the fit would reuse this memory, and it would not be counted.
+    ctypes.CDLL(None).malloc_trim(0)
     before = _status("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")  # resets the peak
     model = cymbals.ALS(factors=args.factors, regularization=0.05, iterations=2, random_state=0).fit(data)

@@ -47,8 +47,8 @@ class Screen {
     int32_t needed(const Query &query, int64_t block, double least) const;
 
  private:
-    // For the items of a block: the largest |y|, |v y^| and |dy|; `half`, the largest |y^| over half of the columns of
-    // a segment, whose products are added up in one 16-bit sum; and v, which all items of the block share.
+    // For the items of a block: the largest |y|, |v y^| and |dy|; `half`, the largest |y^| over the columns of one
+    // 16-bit sum (half of a segment, see kScreenSegment); and v, which all items of the block share.
     struct Block {
         double length, rounded, error, half, unit;
     };

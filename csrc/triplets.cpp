@@ -17,8 +17,8 @@ struct Entry {
 constexpr int64_t kShort = 48;     // rows of at most this many entries are sorted by insertion
 constexpr int64_t kMostDigit = 8;  // bits of a digit in a radix sort
 
-// Sorts a row by column, stably. Long rows are sorted by radix, with the `bits` of a column number in equal digits.
-// `other` is scratch memory of n entries.
+// Sorts a row by column, stably. Long rows are sorted by radix, which divides the `bits` of a column number into digits
+// of the same length. `other` is scratch memory of n entries.
 template <class I, class V>
 void sort_row(Entry<I, V> *row, int64_t n, Entry<I, V> *other, int bits) {
     const auto before = [](const Entry<I, V> &a, const Entry<I, V> &b) { return a.col < b.col; };

@@ -61,8 +61,8 @@ static void test_from_triplets(cymbals_workspace *workspace, int64_t n, int64_t 
     free(rows), free(cols), free(indices), free(values), free(sums), free(indptr), free(dense);
 }
 
-/* Adds problems to a matrix, each worse than the ones before or earlier in the matrix, and checks that the new one is
- * reported. */
+/* Adds problems to a matrix, one after the other, and checks that the new one is reported each time: it is worse than
+ * the old ones, or of the same kind and in an earlier place. */
 static void test_check_csr(cymbals_workspace *workspace, int32_t index_type, int32_t value_type) {
     WHERE("check_csr, types %d %d", (int)index_type, (int)value_type);
     cymbals_csr m = random_csr(9, 12, 0.5, index_type, value_type, 8);

@@ -71,7 +71,7 @@ def test_a_failed_fit_keeps_the_model(matrix, model):
 
 @pytest.mark.parametrize("solver", ["auto", "exact"])
 @pytest.mark.parametrize("objective", ["hu", "explicit"])
-def test_relaxation_lowers_every_loss(matrix, solver, objective):
+def test_with_relaxation_the_loss_falls_in_every_iteration_and_ends_lower(matrix, solver, objective):
     """With over-relaxation the loss falls in each iteration. In the end, it is below the loss without over-relaxation."""
     losses = {}
     for relaxation in (1.0, 1.5, 1.9):

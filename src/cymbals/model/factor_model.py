@@ -293,7 +293,8 @@ class FactorModel:
     ) -> tuple[Csr | None, NDArray[np.int64] | None]:
         """The items to leave out for each query, if `exclude` is a matrix, else None; and the rows of the items to rank.
 
-        The second result is None if all items are to be ranked. If `exclude` is a list of ids, it leaves out the rows of these items.
+        The second result is None if all items are to be ranked. If `exclude` is a list of ids, it leaves out the rows of
+        these items.
         """
         competing = None if candidates is None else np.unique(state.items.rows("candidates", listed(candidates)))
         if exclude is None:

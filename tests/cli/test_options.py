@@ -50,3 +50,9 @@ def test_columns_of_a_folder_are_refused(tmp_path):
     for option in ("--user", "--item", "--value", "--time"):
         found = cymbals_cli("describe", tmp_path, option, "day", code=2)
         assert f"{option} names a column of a table, but" in found.output
+
+
+def test_an_output_in_a_missing_folder_is_refused(tmp_path):
+    (tmp_path / "user_artist_data.txt").write_text("1 2 3\n4 5 6\n")
+    found = cymbals_cli("fit", tmp_path, "-o", tmp_path / "missing" / "m.csv", code=2)
+    assert "missing" in found.output

@@ -146,10 +146,14 @@ def search_space(grid: tuple[str, ...], n: int | None, space: tuple[str, ...], f
     return {"grid": listed or None, "random": drawn or None} | ({"n": n} if n else {})
 
 
-def all_assigned(option: str, texts: tuple[str, ...]) -> dict[str, list[Any]]:
-    """The values of each parameter of an option that can be given several times, once for each parameter."""
-    values: dict[str, list[Any]] = {}
+def all_assigned(option: str, texts: tuple[str, ...], same: tuple[str, str] = ("", "")) -> dict[str, Any]:
+    """The values of each parameter of an option that can be given several times, once for each parameter.
+
+    `same` holds two names of one parameter; the dict uses the second.
+    """
+    values: dict[str, Any] = {}
     for name, listed in (assigned(option, text) for text in texts):
+        name = same[1] if name == same[0] else name
         if name in values:
             raise click.UsageError(f"{option} {name} is given twice; list all its values in one option: {name}=A,B")
         values[name] = listed
@@ -204,18 +208,14 @@ def check_writable(output: str, *sources: str | None) -> None:
     for source in sources:
         if source is None:
             continue
-        same = Path(source).resolve() == target or (os.path.exists(output) and _same_file(target, source))
-        inside = os.path.isdir(source) and target.suffix in _DATA_FILES and os.path.samefile(target.parent, source)
-        if same or (inside and target.exists()):
+        exists = target.exists() and os.path.exists(source)
+        same = target == Path(source).resolve() or (exists and target.samefile(source))
+        if same or (exists and target.suffix in _DATA_FILES and target.parent.samefile(source)):
             raise click.UsageError(f"{output} would replace a file that is read from {source}: name another output file")
     try:
         files.check_writable(output)
     except OSError as error:
         raise click.UsageError(str(error)) from None
-
-
-def _same_file(one: Path, other: str) -> bool:
-    return os.path.exists(other) and os.path.samefile(one, other)
 
 
 def save_picture(picture: Figure, path: str | Path) -> None:

@@ -55,7 +55,7 @@ def profile(
     **params: Any,
 ) -> None:
     """Fit a model, and show for each phase its seconds, threads, flops, bytes and share of this machine's limits."""
-    varied = _varied(sweep)
+    varied = options.all_assigned("--sweep", sweep, same=("n_threads", "threads"))
     if varied and trace:
         raise click.UsageError("--trace cannot be used with --sweep: it shows a single fit")
     if rounds and not varied:
@@ -93,18 +93,6 @@ def profile(
     if figure and picture:
         options.save_picture(picture, figure)
         echo(f"wrote {figure}", err=True)
-
-
-def _varied(sweep: tuple[str, ...]) -> dict[str, list[Any]]:
-    """The values of each parameter of --sweep. "threads" and "n_threads" are the same parameter."""
-    varied: dict[str, list[Any]] = {}
-    for text in sweep:
-        name, values = options.assigned("--sweep", text)
-        name = "threads" if name == "n_threads" else name
-        if name in varied:
-            raise click.UsageError(f"--sweep {name} is given twice; list all its values in one option: {name}=A,B")
-        varied[name] = values
-    return varied
 
 
 def _check_kind(figure: str) -> None:

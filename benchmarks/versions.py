@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import scipy.sparse
 from shapes import SHAPES, generate
 
 
@@ -36,7 +37,7 @@ def main() -> None:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "entries.npz"
-        write_entries(file, args.shape, args.scale)
+        scipy.sparse.save_npz(file, generate(args.shape, args.scale).user_items, compressed=False)
         ratios = []
         for round_ in range(args.rounds):
             results: dict[str, dict[str, Any]] = {}
@@ -54,12 +55,6 @@ def main() -> None:
     print(f"new / old: median {statistics.median(ratios):.3f}, from {min(ratios):.3f} to {max(ratios):.3f}")
 
 
-def write_entries(file: Path, shape: str, scale: float) -> None:
-    """Generate a shape and write its entries to a file that every version of cymbals can read."""
-    csr = generate(shape, scale).csr
-    np.savez(file, indptr=csr.indptr, indices=csr.indices, data=csr.data, shape=csr.shape)
-
-
 def run_process(python: str, file: Path, factors: int, iterations: int, fits: int) -> dict[str, Any]:
     """Fit in a new process. Returns the dict that it prints as its last line."""
     command = [python, "-P", "-c", CHILD, str(file), str(factors), str(iterations), str(fits)]
@@ -72,11 +67,9 @@ def run_process(python: str, file: Path, factors: int, iterations: int, fits: in
 # Uses only names that all versions have. The first fit also computes the loss, and its seconds do not count.
 CHILD = """
 import json, os, sys
-import numpy as np, scipy.sparse, cymbals
+import scipy.sparse, cymbals
 file, factors, iterations, fits = sys.argv[1], *map(int, sys.argv[2:])
-with np.load(file) as e:
-    train = scipy.sparse.csr_array((e["data"], e["indices"], e["indptr"]), shape=tuple(e["shape"]))
-data = cymbals.Interactions.from_csr(train)
+data = cymbals.Interactions.from_csr(scipy.sparse.load_npz(file))
 model = cymbals.ALS(factors, 0.05, iterations=iterations, random_state=0)
 model.fit(data, compute_loss=True)
 loss = model.history_[-1]["loss"]

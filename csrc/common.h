@@ -9,6 +9,8 @@
 
 #if defined(__linux__)
 #include <sys/mman.h>
+#elif defined(_WIN32)
+#include <malloc.h>
 #endif
 
 #include "cymbals/cymbals.h"
@@ -30,18 +32,33 @@ inline const Kernels<double> &kernels_of<double>(const KernelTable &table) {
     return table.f64;
 }
 
+// Windows has no std::aligned_alloc, and std::free does not free what _aligned_malloc returns.
+inline void *allocate(size_t alignment, size_t bytes) {
+#if defined(_WIN32)
+    return _aligned_malloc(bytes, alignment);
+#else
+    return std::aligned_alloc(alignment, bytes);
+#endif
+}
+struct Free {
+    void operator()(void *p) const {
+#if defined(_WIN32)
+        _aligned_free(p);
+#else
+        std::free(p);
+#endif
+    }
+};
+
 // Uninitialised memory for n elements. It starts on a cache line, and an unused cache line follows the elements. Null
 // if there is not enough memory.
-struct Free {
-    void operator()(void *p) const { std::free(p); }
-};
 template <class T>
 using Buffer = std::unique_ptr<T[], Free>;
 template <class T>
 Buffer<T> buffer(int64_t n) {
     if (n < 0 || (uint64_t)n > PTRDIFF_MAX / sizeof(T) - 128) return nullptr;
     const size_t bytes = ((size_t)n * sizeof(T) + 127) / 64 * 64;
-    return Buffer<T>(static_cast<T *>(std::aligned_alloc(64, bytes)));
+    return Buffer<T>(static_cast<T *>(allocate(64, bytes)));
 }
 
 // Uninitialised memory for large arrays that are read in random order, on huge pages if the system offers them.
@@ -51,7 +68,7 @@ Buffer<T> large_buffer(int64_t n) {
     constexpr size_t huge = 2 * 1024 * 1024;
     if (n >= (int64_t)(huge / sizeof(T)) && (uint64_t)n < (PTRDIFF_MAX - huge) / sizeof(T)) {
         const size_t bytes = ((size_t)n * sizeof(T) + huge - 1) / huge * huge;
-        Buffer<T> memory(static_cast<T *>(std::aligned_alloc(huge, bytes)));
+        Buffer<T> memory(static_cast<T *>(allocate(huge, bytes)));
         if (memory) madvise(memory.get(), bytes, MADV_HUGEPAGE);  // only a hint, which may be refused
         return memory;
     }

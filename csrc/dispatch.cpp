@@ -8,11 +8,9 @@
 namespace cymbals {
 
 extern const KernelTable kernels_baseline;
-#if CYMBALS_HAVE_AVX2
-extern const KernelTable kernels_avx2;
-#endif
-#if CYMBALS_HAVE_AVX512
-extern const KernelTable kernels_avx512;
+#if defined(__x86_64__) && !defined(CYMBALS_BASELINE_ONLY)  // tests/counting has only one set of kernels
+#define CYMBALS_HAVE_AVX
+extern const KernelTable kernels_avx2, kernels_avx512;
 #endif
 
 namespace {
@@ -21,10 +19,8 @@ const char *const kNames[] = {"auto", "baseline", "avx2", "avx512"};
 
 const KernelTable *table_here(int32_t simd) {
     if (simd == CYMBALS_BASELINE) return &kernels_baseline;
-#if CYMBALS_HAVE_AVX2
+#ifdef CYMBALS_HAVE_AVX
     if (simd == CYMBALS_AVX2 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return &kernels_avx2;
-#endif
-#if CYMBALS_HAVE_AVX512
     if (simd == CYMBALS_AVX512 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw"))
         return &kernels_avx512;

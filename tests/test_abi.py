@@ -52,7 +52,7 @@ def test_abi_txt_matches_the_header():
 def test_the_library_exports_what_the_header_declares(header):
     if not shutil.which("nm"):
         pytest.skip("no nm")
-    lines = abi.run("nm", "-D", "--defined-only", Path(cymbals.get_library_dir(), "libcymbals.so")).splitlines()
+    lines = abi.run("nm", "-D", "--defined-only", cymbals.get_library()).splitlines()
     assert {line.split()[-1] for line in lines if line.split()[1] != "A"} == set(header.functions)
 
 

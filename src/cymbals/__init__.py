@@ -1,5 +1,6 @@
 """cymbals: alternating least squares on the CPU, from raw play counts to validated recommendations."""
 
+import sys as _sys
 from pathlib import Path as _Path
 
 from ._core import SolveError
@@ -41,6 +42,7 @@ __all__ = [
     "evaluate",
     "figures",
     "get_include",
+    "get_library",
     "get_library_dir",
     "load",
     "report",
@@ -63,6 +65,27 @@ def get_include() -> str:
     str
     """
     return str(_Path(__file__).parent / "include")
+
+
+def get_library() -> str:
+    """Path of the C library, for ``ctypes.CDLL`` and for tools that read it.
+
+    Call this instead of adding a name to `get_library_dir`: the file is ``libcymbals.so`` on Linux, ``libcymbals.dylib`` on
+    macOS and ``cymbals.dll`` on Windows.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> import ctypes
+    >>> import cymbals
+    >>> ctypes.CDLL(cymbals.get_library()).cymbals_abi_version()
+    1
+    """
+    names = {"darwin": "libcymbals.dylib", "win32": "cymbals.dll"}
+    return str(_Path(__file__).parent / names.get(_sys.platform, "libcymbals.so"))
 
 
 def get_library_dir() -> str:

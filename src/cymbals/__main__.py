@@ -10,9 +10,11 @@ import sys
 from . import doctor, get_include, get_library_dir
 from .base.optional import missing
 
+# Windows looks for a DLL in the program's folder and on PATH, so there is no path to store in the program.
+_RPATH = "" if sys.platform == "win32" else f" -Wl,-rpath,{get_library_dir()}"
 _FOLDERS = {
     "--cflags": lambda: f"-I{get_include()}",
-    "--libs": lambda: f"-L{get_library_dir()} -Wl,-rpath,{get_library_dir()} -lcymbals",
+    "--libs": lambda: f"-L{get_library_dir()}{_RPATH} -lcymbals",
     "--cmakedir": lambda: f"{get_library_dir()}/cmake",
     "--pkgconfigdir": lambda: f"{get_library_dir()}/pkgconfig",
 }

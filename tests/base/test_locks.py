@@ -3,8 +3,10 @@
 import errno
 from pathlib import Path
 
+import pytest
+
 import cymbals
-from cymbals.base import locks as _locks
+from cymbals.base import system
 from cymbals.base.files import beside
 from cymbals.choose.journal import Journal
 
@@ -18,7 +20,7 @@ def test_filesystem_without_locks(tmp_path, monkeypatch, plain):
         raise OSError(errno.ENOLCK, "No locks available")
 
     (tmp_path / ".m.cymbals-0123456789abcdef.part").write_bytes(b"perhaps somebody's")
-    monkeypatch.setattr(_locks, "_set_lock", no_locks)
+    monkeypatch.setattr(system, "lock", no_locks)
     plain.save(tmp_path / "m")
     assert len(parts(tmp_path)) == 1
     cymbals.load(tmp_path / "m")
@@ -26,11 +28,12 @@ def test_filesystem_without_locks(tmp_path, monkeypatch, plain):
 
 def test_systems_without_locks_of_open_files(tmp_path, monkeypatch):
     """gVisor is such a system."""
+    fcntl = pytest.importorskip("fcntl")
 
     def refuse(file, command, argument):
         raise OSError(errno.EINVAL, "Invalid argument")
 
-    monkeypatch.setattr(_locks.fcntl, "fcntl", refuse)
+    monkeypatch.setattr(fcntl, "fcntl", refuse)
     with beside(tmp_path / "m") as first, beside(tmp_path / "m") as second:
         first.write_bytes(b"first")
         second.write_bytes(b"second")

@@ -4,23 +4,22 @@
     python tests/c/sanitize.py thread --threads 2       clang, its OpenMP and Archer: ThreadSanitizer, 2 threads per caller
     python tests/c/sanitize.py memcheck                 valgrind
 
-Sources are compiled for every instruction set, with the flags that setup.py defines. The exit status is 1 if a program
+Sources are compiled for every instruction set, with the flags of csrc/compile.py. The exit status is 1 if a program
 fails or a sanitizer finds an error, and 2 if a tool is missing.
 """
 
 import argparse
 import os
-import runpy
 import shutil
 import subprocess
 import sys
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import SimpleNamespace
-from unittest import mock
 
 ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "csrc"))
+import compile as clib  # noqa: E402
+
 PROGRAMS = sorted(p for p in Path(__file__).parent.glob("*.c") if p.stem != "peaks")  # peaks needs 300 MB and much time
 SANITIZE = {
     "address": "-fsanitize=address,undefined -fno-sanitize-recover=all",
@@ -42,31 +41,14 @@ def run(*command, **options):
     return done.stdout
 
 
-def setup():
-    """Returns the names that setup.py defines, without building anything."""
-    cython = SimpleNamespace(cythonize=lambda *_, **__: [])  # a stand-in: Cython need not be installed
-    modules = {"Cython": cython, "Cython.Build": cython}
-    with mock.patch("setuptools.setup"), mock.patch.dict(sys.modules, modules):
-        return runpy.run_path(str(ROOT / "setup.py"))
-
-
 def build(folder, cc, cxx, sanitize, optimize):
     """Builds the library and all programs in a folder."""
-    known = setup()
     common = [*sanitize.split(), optimize]
-    flags = [*known["FLAGS"], *common, "-fPIC", *(f"-I{i}" for i in known["INCLUDE"])]
-    flags += [f"-D{name}={value}" for name, value in known["MACROS"]]
-    sources = {f"csrc/kernels/kernels_{name}.cpp": extra.split() for name, extra in known["KERNELS"].items()}
-    sources |= {source: [] for source in known["sources"]}
-    objects = [folder / f"{Path(source).stem}.o" for source in sources]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        compiled = pool.map(
-            lambda source, to: run(cxx, *flags, *sources[source], "-c", source, "-o", to, cwd=ROOT), sources, objects
-        )
-        list(compiled)
-    run(cxx, *common, "-shared", *objects, *known["LINK"], "-o", folder / "libcymbals.so", cwd=ROOT)
+    compiler = clib.Compiler.find([cxx])
+    objects = compiler.compile(folder, common)
+    run(cxx, *common, *objects, *compiler.link_flags(folder), "-o", folder / compiler.library)
     for program in PROGRAMS:
-        options = ["-std=c99", "-g", "-D_POSIX_C_SOURCE=200809L", "-DNO_COUNTING", f"-I{ROOT / known['INCLUDE'][0]}"]
+        options = ["-std=c99", "-g", "-D_POSIX_C_SOURCE=200809L", "-DNO_COUNTING", f"-I{clib.INCLUDE[0]}"]
         link = ["-L", folder, "-lcymbals", f"-Wl,-rpath,{folder}", "-pthread", "-lm"]
         run(cc, *options, *common, program, "-o", folder / program.stem, *link)
 

@@ -10,7 +10,7 @@ from conftest import ROOT, run
 
 COUNTING = ROOT / "tests" / "counting"
 COMPILER = shutil.which(os.environ.get("CXX", "c++"))
-FLAGS = "-std=c++17 -O1 -fopenmp -Wno-psabi -DCYMBALS_HAVE_AVX2=0 -DCYMBALS_HAVE_AVX512=0".split()
+FLAGS = "-std=c++17 -O1 -fopenmp -Wno-psabi -DCYMBALS_BASELINE_ONLY".split()
 FLAGS += [f"-I{folder}" for folder in (ROOT / "src/cymbals/include", ROOT / "csrc", COUNTING)]
 SHAPES = {"baseline": (16, 16), "avx2": (32, 16), "avx512": (64, 32)}  # bytes of a vector, registers
 PHASES = {"gram", "rotate", "whiten", "cg gather", "cg", "dual gather", "dual", "primal gather", "primal"}

@@ -22,8 +22,7 @@ def test_too_many_cutoffs_are_refused_at_once(k):
 def test_the_library_refuses_too_many_cutoffs_before_it_reads_them():
     code = """
 import ctypes, numpy as np, cymbals
-from pathlib import Path
-library = ctypes.CDLL(str(Path(cymbals.get_library_dir()) / "libcymbals.so"))
+library = ctypes.CDLL(cymbals.get_library())
 class Options(ctypes.Structure):
     _fields_ = [("size", ctypes.c_size_t), ("n", ctypes.c_int32), ("simd", ctypes.c_int32), ("progress", ctypes.c_void_p),
                 ("context", ctypes.c_void_p), ("record", ctypes.c_int32)]

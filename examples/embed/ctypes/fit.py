@@ -5,7 +5,6 @@ NumPy arrays are the buffers, and numpy.linalg.eigh decomposes the Gramian. Noth
 
 import sys
 from ctypes import CDLL, POINTER, Structure, byref, c_char_p, c_double, c_int32, c_int64, c_size_t, c_void_p, sizeof
-from pathlib import Path
 
 import numpy as np
 
@@ -44,7 +43,7 @@ Options = struct(
 )
 Info = struct(Structure, **dict.fromkeys("empty cg dual primal cg_steps retried failed_row".split(), c_int64))
 
-library = CDLL(str(Path(cymbals.get_library_dir(), "libcymbals.so")))
+library = CDLL(cymbals.get_library())
 library.cymbals_workspace_create.argtypes = POINTER(Workspace), POINTER(c_void_p)
 library.cymbals_workspace_message.argtypes = library.cymbals_workspace_destroy.argtypes = (c_void_p,)
 library.cymbals_workspace_message.restype = library.cymbals_status_message.restype = c_char_p

@@ -16,9 +16,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+from . import system
 from .locks import locked
 
 _ACL = "system.posix_acl_access"
+_FLAGS = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0)  # Windows has no O_NOFOLLOW
 _LIVE = 2**40  # the writer of a part file locks this byte of it
 
 
@@ -65,7 +67,7 @@ def beside(path: str | os.PathLike[str]) -> Iterator[Path]:
             yield part
             _copy_access(target, file)
             os.fsync(file)
-            os.replace(part, target)
+            system.replace(part, target)
         except BaseException:
             part.unlink(missing_ok=True)
             raise
@@ -80,7 +82,7 @@ def _new_part_file(target: Path) -> Iterator[tuple[Path, int]]:
     mode = 0o600 if target.exists() else 0o666
     while True:
         part = target.with_name(f"{_part_prefix(target)}{secrets.token_hex(8)}.part")
-        file = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
+        file = system.open_file(part, _FLAGS | os.O_CREAT | os.O_EXCL, mode)
         with ExitStack() as stack:
             stack.callback(os.close, file)
             try:
@@ -112,7 +114,7 @@ def _remove_stale(target: Path) -> None:
         return
     for name in found:
         with suppress(OSError), ExitStack() as stack:  # already removed, owned by another user, or no locks here
-            file = os.open(name, os.O_RDWR | os.O_NOFOLLOW)
+            file = system.open_file(name, _FLAGS)
             stack.callback(os.close, file)
             if stack.enter_context(locked(file, _LIVE, wait=False)):
                 os.unlink(name)
@@ -126,6 +128,8 @@ def _copy_access(target: Path, file: int) -> None:
     users get only those permissions that the old file gave both to its group and to all others. If the old file had an
     access control list, they get no permissions.
     """
+    if not hasattr(os, "fchown"):  # on Windows, the permissions come from the folder
+        return
     try:
         old = target.stat()
     except FileNotFoundError:

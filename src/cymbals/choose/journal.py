@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from .._core import version
-from ..base import strict_json
+from ..base import strict_json, system
 from ..base.locks import locked
 from ..base.writing import Writing
 
@@ -111,20 +111,21 @@ class Journal:
     def __init__(self, path: str | os.PathLike[str] | None, search: dict[str, Any]) -> None:
         self._trials: dict[str, Trial] = {}
         self._read, self._n_lines = 0, 1  # bytes and lines that were read; the first line names the search
-        self._file = -1
-        self._reading = Writing()
+        self._file = self._locks = -1  # two descriptors of the file: one reads and writes, one locks
+        self._using = Writing()
         self.temporary = path is not None and os.path.isdir(path)
         if self.temporary:
             path = os.path.join(str(path), f"search-{zlib.crc32(json.dumps(search).encode()):08x}.jsonl")
         self.path = path
         if path is None:
             return
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+        self._file = system.open_file(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
         try:
+            self._locks = system.open_file(path, os.O_RDWR)
             if not stat.S_ISREG(os.fstat(self._file).st_mode):
                 raise ValueError(f"journal {path} is not a regular file; name a regular file, or one that does not exist")
             with self._appending():
-                text = os.pread(self._file, os.fstat(self._file).st_size, 0)
+                text = self._text(0)
                 if not text or (b"\n" not in text and (text.startswith(_BEGINNING) or _BEGINNING.startswith(text))):
                     os.ftruncate(self._file, 0)  # a new file, or the incomplete first line of a process that was killed
                     self._write({"cymbals search": FORMAT, "cymbals": version()} | search)
@@ -135,9 +136,10 @@ class Journal:
 
     def close(self) -> None:
         """Close the file. This ends all claims."""
-        if self._file >= 0:
-            os.close(self._file)
-            self._file = -1
+        for file in (self._file, self._locks):
+            if file >= 0:
+                os.close(file)
+        self._file = self._locks = -1
 
     def remove_temporary(self) -> None:
         """Remove the file if `path` was a folder. Call it after a finished search, which needs no resuming."""
@@ -152,7 +154,7 @@ class Journal:
 
     def trials(self) -> dict[str, Trial]:
         """The trials that all processes have finished so far. The keys are those of `Trial.key`."""
-        with self._reading:
+        with self._using:
             for line in self._lines():
                 try:
                     trial = Trial.from_line(line)
@@ -182,19 +184,18 @@ class Journal:
         if self._file < 0:
             yield True
             return
-        with locked(self._file, _CLAIM_LOCKS + zlib.crc32(key.encode()), wait) as claimed:
+        with locked(self._locks, _CLAIM_LOCKS + zlib.crc32(key.encode()), wait) as claimed:
             yield claimed
 
     @contextmanager
     def _appending(self) -> Iterator[None]:
-        with locked(self._file, _APPEND_LOCK, wait=True):
+        with locked(self._locks, _APPEND_LOCK, wait=True), self._using:
             yield
 
     def _write(self, record: dict[str, Any]) -> None:
         size = os.fstat(self._file).st_size
-        if size and os.pread(self._file, 1, size - 1) != b"\n":  # the incomplete line of a process that was killed
-            whole = os.pread(self._file, size, 0).rfind(b"\n") + 1
-            os.ftruncate(self._file, whole)
+        if size and self._text(size - 1) != b"\n":  # the incomplete line of a process that was killed
+            os.ftruncate(self._file, self._text(0).rfind(b"\n") + 1)
         line = json.dumps(record, allow_nan=False).encode() + b"\n"
         while line:
             line = line[os.write(self._file, line) :]
@@ -204,12 +205,16 @@ class Journal:
         """The complete lines that were not read yet."""
         if self._file < 0:
             return []
-        text = os.pread(self._file, os.fstat(self._file).st_size - self._read, self._read)
-        return text.split(b"\n")[:-1]
+        return self._text(self._read).split(b"\n")[:-1]
+
+    def _text(self, begin: int) -> bytes:
+        """The bytes of the file from a position to the end."""
+        with self._using:
+            return system.read_from(self._file, begin)
 
     def _check(self, search: dict[str, Any]) -> None:
         """Refuse a file that is not a journal or belongs to another search. Reading then begins at the second line."""
-        text = os.pread(self._file, os.fstat(self._file).st_size, 0)
+        text = self._text(0)
         first, newline, _ = text.partition(b"\n")
         try:
             found = strict_json.parse(first) if newline else None

@@ -7,7 +7,6 @@ template report.html lay them out.
 from __future__ import annotations
 
 import os
-import resource
 import sys
 import time
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from typing import Any
 
 from ..base.checks import share, whole_number
 from ..base.files import beside, check_writable
+from ..base.optional import optional
 from ..choose import spaces
 from ..choose.search import search
 from ..data import split
@@ -170,4 +170,9 @@ def _peak_memory() -> int:
         status = Path("/proc/self/status").read_text()
         return 1024 * int(status.split("VmHWM:")[1].split()[0])
     except (OSError, IndexError):
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+        pass
+    try:
+        import resource
+    except ImportError:  # Windows
+        return int(optional("psutil", "the report").Process().memory_info().peak_wset)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

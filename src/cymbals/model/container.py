@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..base import strict_json
+from ..base import strict_json, system
 from ..base.files import beside
 
 MAGIC = b"cymbals\n"
@@ -76,8 +76,7 @@ def refusing(path: str | os.PathLike[str]) -> Iterator[None]:
 
 def read(path: str | os.PathLike[str], *, mmap: bool = False) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """Read the facts and the arrays of a file. With `mmap` the arrays are read-only views of the file."""
-    # O_NONBLOCK: without it, opening a pipe that has no writer would wait for ever.
-    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0))) as file:
+    with open(path, "rb", opener=_opened) as file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
             raise ModelFileError(f"{path}: not a regular file")
@@ -115,6 +114,12 @@ def read(path: str | os.PathLike[str], *, mmap: bool = False) -> tuple[dict[str,
                 raise ModelFileError(f"{path}: altered since it was written (wrong checksum of array {name!r})")
             arrays[name] = array.reshape(place.shape)
     return facts, arrays
+
+
+def _opened(path: str, flags: int) -> int:
+    """Opens a file for `open`."""
+    # O_NONBLOCK: without it, opening a pipe that has no writer would wait for ever. Windows has no such flag.
+    return system.open_file(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 class _Place(NamedTuple):

@@ -84,9 +84,11 @@ class Compiler:
         """Flags with which the library is linked in `folder`."""
         if self.system == "darwin":
             flags = ["-dynamiclib", f"-Wl,-install_name,@rpath/{self.library}", "-lomp"]
+            flags += [f"-Wl,-exported_symbols_list,{ROOT / 'csrc' / 'libcymbals.exports'}"]
         elif self.system == "win32":
             # GCC's libraries become part of the DLL, so that a program needs this one file only
             flags = ["-shared", "-static", "-fopenmp", f"-Wl,--out-implib,{folder / IMPORT_LIBRARY}"]
+            flags += [f"-Wl,--output-def,{folder / 'cymbals.def'}"]
         else:
             flags = ["-shared", "-fopenmp", f"-Wl,-soname,{self.library}"]
             flags += [f"-Wl,--version-script={ROOT / 'csrc' / 'libcymbals.map'}"]
@@ -156,12 +158,15 @@ def build(folder: Path, compiler: Compiler) -> Path:
 def split_debug(library: Path, folder: Path) -> None:
     """Moves the debug information to a file in `folder`. The library keeps the names of functions.
 
-    gdb and perf look for that file next to the library, or where the user tells them.
+    gdb and perf look for that file next to the library, or where the user tells them. OBJCOPY names the tool, which belongs
+    to the compiler. On macOS there is nothing to move: the linker leaves debug information in the object files.
     """
+    if library.suffix == ".dylib":
+        return
     folder.mkdir(parents=True, exist_ok=True)
-    debug = folder / f"{library.name}.debug"
-    _run(["objcopy", "--only-keep-debug", str(library), str(debug)])
-    _run(["objcopy", "--strip-debug", f"--add-gnu-debuglink={debug}", str(library)])
+    debug, objcopy = folder / f"{library.name}.debug", os.environ.get("OBJCOPY", "objcopy")
+    _run([objcopy, "--only-keep-debug", str(library), str(debug)])
+    _run([objcopy, "--strip-debug", f"--add-gnu-debuglink={debug}", str(library)])
 
 
 def _run(command: list[str]) -> str:

@@ -122,6 +122,10 @@ void Evaluation<T>::meet(int64_t u, int64_t begin, T *scores, Ranking<T> &rankin
         ranking.tied_before += scores[i] == ranking.value[0];
 }
 
+// Weight of a hit at place i in DCG, up to a factor that cancels in NDCG: 1 / ln(i + 2) in place of 1 / log2(i + 2). glibc
+// replaced log and log2 in version 2.29, and wheels for older versions cannot use the new ones.
+double discount(int64_t i) { return 1 / std::log1p((double)i + 1); }
+
 template <class T>
 void Evaluation<T>::finish(int64_t u, Ranking<T> &ranking, const Scored<T> *best) const {
     double *row = out + u * figures();
@@ -142,9 +146,9 @@ void Evaluation<T>::finish(int64_t u, Ranking<T> &ranking, const Scored<T> *best
             if (!std::binary_search(ranking.item, ranking.item + n_positive, item)) continue;
             hits++;
             precisions += hits / (i + 1);
-            gain += 1 / std::log2(i + 2.0);
+            gain += discount(i);
         }
-        for (int64_t i = 0; i < possible; i++) ideal += 1 / std::log2(i + 2.0);
+        for (int64_t i = 0; i < possible; i++) ideal += discount(i);
         double *at = row + 2 + 4 * c;
         at[0] = hits / k[c];
         at[1] = hits / n_positive;

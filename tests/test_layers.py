@@ -27,5 +27,16 @@ def test_the_compiled_module_imports_only_the_lowest_folder():
 
 
 def test_importing_cymbals_loads_no_heavy_library():
-    heavy = ("click", "jinja2", "matplotlib", "optuna", "pandas", "pyarrow", "rich", "scipy.stats", "sklearn")
+    heavy = (
+        "click",
+        "jinja2",
+        "matplotlib",
+        "optuna",
+        "pandas",
+        "pyarrow",
+        "rich",
+        "scipy.linalg",
+        "scipy.stats",
+        "sklearn",
+    )
     assert run_python(f"import sys, cymbals\nprint([name for name in {heavy!r} if name in sys.modules])") == "[]\n"

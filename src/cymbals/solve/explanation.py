@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
-import scipy.linalg
 from numpy.typing import NDArray
 
 from .._core import SolveError
@@ -46,6 +45,8 @@ class Explainer:
         A^-1 = I - V diag(s^2 / (1 + s^2)) V'. For entries with a large weight this difference would lose precision, so they
         use the equal form W A^-1 = U diag(s / (1 + s^2)) V'.
         """
+        import scipy.linalg  # here, because it loads slowly
+
         fixed, offsets = without_biases(self.factors[np.append(row.indices, item)].astype(np.float64), self.mean)
         values = objective.apply(row.data).astype(np.float64)
         a, b = objective.weights(values if offsets is None else values - offsets[:-1])

@@ -1,0 +1,27 @@
+#!/bin/sh
+# Compiles CPython from the source package of a Debian release, in a folder that debootstrap made.
+#
+#     sh packaging/python.sh ROOT RELEASE PACKAGE FOLDER [OPTION ...]
+#
+# FOLDER is where Python goes, seen from inside ROOT. The options are for configure: --disable-gil makes the free-threaded
+# build. ROOT needs gcc, make, xz and the headers of Python's libraries. With ROOT=/ the system itself gets the Python.
+set -eu
+root=$1 release=$2 package=$3 folder=$4
+shift 4
+mirror=http://deb.debian.org/debian
+work=$(mktemp -d -p "$root/tmp")
+trap 'rm -rf "$work"' EXIT
+file=$(python3 - "$mirror" "$release" "$package" <<'PYTHON'
+import lzma, re, sys, urllib.request
+mirror, release, package = sys.argv[1:]
+index = urllib.request.urlopen(f"{mirror}/dists/{release}/main/source/Sources.xz").read()
+entries = [e for e in lzma.decompress(index).decode().split("\n\n") if e.startswith(f"Package: {package}\n")]
+entry = entries[-1]  # a release can have several versions
+print(re.search(r"^Directory: (.*)$", entry, re.M)[1] + "/" + re.search(r"\S+\.orig\.tar\.\wz", entry)[0])
+PYTHON
+)
+python3 -c "import sys, urllib.request; urllib.request.urlretrieve(*sys.argv[1:])" "$mirror/$file" "$work/python.tar"
+tar -x -f "$work/python.tar" -C "$work" --strip-components=1
+chroot "$root" sh -euc "cd /tmp/${work##*/} && ./configure --quiet --prefix=$folder $* && make -s -j$(nproc) && make -s install"
+[ -e "$root$folder/bin/python" ] || ln -s python3 "$root$folder/bin/python"
+chroot "$root" "$folder/bin/python" -m pip --version

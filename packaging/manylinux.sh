@@ -1,0 +1,21 @@
+#!/bin/bash
+# Builds the wheel for manylinux x86-64 with cibuildwheel in a container, and runs the whole test suite there.
+#
+#     bash packaging/manylinux.sh FOLDER [IMAGE]
+#
+# The wheel goes to FOLDER. IMAGE is one that packaging/image.sh has made (default: cymbals-manylinux). Needs root and podman
+# with runc; takes about 25 minutes. The commit at HEAD is built, not the working tree.
+set -eu
+folder=$(realpath "$1") image=${2:-cymbals-manylinux}
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+git clone --quiet "$(dirname "$0")/.." "$work/cymbals"
+python3 -m venv "$work/venv"
+"$work/venv/bin/pip" install --quiet cibuildwheel
+cd "$work/cymbals"
+# Some machines do not let a container raise its limits, so it gets those of the host.
+limits="--ulimit=nofile=$(ulimit -Hn):$(ulimit -Hn) --ulimit=nproc=$(ulimit -Hu):$(ulimit -Hu)"
+export CIBW_CONTAINER_ENGINE="podman; create_args: --network=host --runtime=runc $limits; disable_host_mount: True"
+export CIBW_MANYLINUX_X86_64_IMAGE="localhost/$image" CIBW_BUILD=cp311-manylinux_x86_64 AUDITWHEEL_PLAT=auto
+export CIBW_ENVIRONMENT_PASS_LINUX="AUDITWHEEL_PLAT CYMBALS_DEBUG_DIR"
+"$work/venv/bin/cibuildwheel" --platform linux --output-dir "$folder"

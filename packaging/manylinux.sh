@@ -1,7 +1,7 @@
-#!/bin/bash
+#!/bin/sh
 # Builds the wheel for manylinux x86-64 with cibuildwheel in a container, and runs the whole test suite there.
 #
-#     bash packaging/manylinux.sh FOLDER [IMAGE]
+#     sh packaging/manylinux.sh FOLDER [IMAGE]
 #
 # The wheel goes to FOLDER. IMAGE is one that packaging/image.sh has made (default: cymbals-manylinux). Needs root and podman
 # with runc; takes about 25 minutes. The commit at HEAD is built, not the working tree.
@@ -13,8 +13,8 @@ git clone --quiet "$(dirname "$0")/.." "$work/cymbals"
 python3 -m venv "$work/venv"
 "$work/venv/bin/pip" install --quiet cibuildwheel
 cd "$work/cymbals"
-# Some machines do not let a container raise its limits, so it gets those of the host.
-limits="--ulimit=nofile=$(ulimit -Hn):$(ulimit -Hn) --ulimit=nproc=$(ulimit -Hu):$(ulimit -Hu)"
+# On some machines a container must not have higher limits than these.
+limits="--ulimit=nofile=16384:16384 --ulimit=nproc=16384:16384"
 export CIBW_CONTAINER_ENGINE="podman; create_args: --network=host --runtime=runc $limits; disable_host_mount: True"
 export CIBW_MANYLINUX_X86_64_IMAGE="localhost/$image" CIBW_BUILD=cp311-manylinux_x86_64 AUDITWHEEL_PLAT=auto
 export CIBW_ENVIRONMENT_PASS_LINUX="AUDITWHEEL_PLAT CYMBALS_DEBUG_DIR"

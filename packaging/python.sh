@@ -23,5 +23,7 @@ PYTHON
 python3 -c "import sys, urllib.request; urllib.request.urlretrieve(*sys.argv[1:])" "$mirror/$file" "$work/python.tar"
 tar -x -f "$work/python.tar" -C "$work" --strip-components=1
 chroot "$root" sh -euc "cd /tmp/${work##*/} && ./configure --quiet --prefix=$folder $* && make -s -j$(nproc) && make -s install"
-[ -e "$root$folder/bin/python" ] || ln -s python3 "$root$folder/bin/python"
+for name in python pip; do
+    [ -e "$root$folder/bin/$name" ] || ln -s "${name}3" "$root$folder/bin/$name"
+done
 chroot "$root" "$folder/bin/python" -m pip --version

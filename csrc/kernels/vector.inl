@@ -49,11 +49,22 @@ struct LanesTo<0, I...> {
     typedef Lanes<I...> Type;
 };
 
+// The lanes with the numbers I, where the first lane of w follows the last lane of v. GCC 11 and older have no
+// __builtin_shufflevector.
+template <class T, int... I>
+CYMBALS_INLINE Vec<T> lanes_of(Vec<T> v, Vec<T> w) {
+#if defined(__clang__) || __GNUC__ >= 12
+    return __builtin_shufflevector(v, w, I...);
+#else
+    return __builtin_shuffle(v, w, decltype(v < w){I...});
+#endif
+}
+
 // Adds to each lane the lane `Width` away, then the one Width / 2 away, and so on: in the end every lane is the sum of
 // all.
 template <int Width, class T, int... I>
 inline Vec<T> fold(Vec<T> v, Lanes<I...> lanes) {
-    v += __builtin_shufflevector(v, v, (I ^ Width)...);
+    v += lanes_of<T, (I ^ Width)...>(v, v);
     if constexpr (Width > 1) v = fold<Width / 2, T>(v, lanes);
     return v;
 }
@@ -67,8 +78,8 @@ inline T sum(Vec<T> v) {
 template <int Width, class T, int... I>
 inline Vec<T> fold(Vec<T> v, Vec<T> w, Lanes<I...>) {
     constexpr int L = kLanes<T>;
-    return __builtin_shufflevector(v, w, (I & Width ? L + I : I)...) +
-           __builtin_shufflevector(v, w, (I & Width ? L + (I ^ Width) : (I ^ Width))...);
+    return lanes_of<T, (I & Width ? L + I : I)...>(v, w) +
+           lanes_of<T, (I & Width ? L + (I ^ Width) : (I ^ Width))...>(v, w);
 }
 // Lane i of the result is the sum of v[i]'s lanes; there are as many vectors as lanes. The vectors are overwritten.
 template <class T, int Width = 1>

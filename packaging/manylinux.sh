@@ -12,6 +12,12 @@ trap 'rm -rf "$work"' EXIT
 git clone --quiet "$(dirname "$0")/.." "$work/cymbals"
 python3 -m venv "$work/venv"
 "$work/venv/bin/pip" install --quiet cibuildwheel
+# cibuildwheel downloads virtualenv as one file from GitHub. Where that cannot be reached, the file is made from PyPI's package.
+version=$(sed -n 's/.*version = "\(.*\)".*/\1/p' "$work"/venv/lib/python3*/site-packages/cibuildwheel/resources/virtualenv.toml | tail -1)
+"$work/venv/bin/pip" install --quiet --target "$work/virtualenv" "virtualenv==$version"
+export CIBW_CACHE_PATH="$work/cache"
+mkdir "$CIBW_CACHE_PATH"
+python3 -m zipapp "$work/virtualenv" -m virtualenv.__main__:run_with_catch -o "$CIBW_CACHE_PATH/virtualenv-$version.pyz"
 cd "$work/cymbals"
 # On some machines a container must not have higher limits than these.
 limits="--ulimit=nofile=16384:16384 --ulimit=nproc=16384:16384"

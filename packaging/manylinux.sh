@@ -13,7 +13,7 @@ git clone --quiet "$(dirname "$0")/.." "$work/cymbals"
 python3 -m venv "$work/venv"
 "$work/venv/bin/pip" install --quiet cibuildwheel
 # cibuildwheel downloads virtualenv as one file from GitHub. Where that cannot be reached, the file is made from PyPI's package.
-version=$(sed -n 's/.*version = "\(.*\)".*/\1/p' "$work"/venv/lib/python3*/site-packages/cibuildwheel/resources/virtualenv.toml | tail -1)
+version=$(sed -n 's/^default = { version = "\([^"]*\)".*/\1/p' "$work"/venv/lib/python3*/site-packages/cibuildwheel/resources/virtualenv.toml | tail -1)
 "$work/venv/bin/pip" install --quiet --target "$work/virtualenv" "virtualenv==$version"
 export CIBW_CACHE_PATH="$work/cache"
 mkdir "$CIBW_CACHE_PATH"

@@ -22,7 +22,9 @@ PYTHON
 )
 python3 -c "import sys, urllib.request; urllib.request.urlretrieve(*sys.argv[1:])" "$mirror/$file" "$work/python.tar"
 tar -x -f "$work/python.tar" -C "$work" --strip-components=1
-chroot "$root" sh -euc "cd /tmp/${work##*/} && ./configure --quiet --prefix=$folder $* && make -s -j$(nproc) && make -s install"
+# configure tries semaphores, which need /dev/shm; a new system has none, so it is told the answers
+known="ac_cv_posix_semaphores_enabled=yes ac_cv_broken_sem_getvalue=no"
+chroot "$root" sh -euc "cd /tmp/${work##*/} && ./configure --quiet --prefix=$folder $known $* && make -s -j$(nproc) && make -s install"
 for name in python pip; do
     [ -e "$root$folder/bin/$name" ] || ln -s "${name}3" "$root$folder/bin/$name"
 done

@@ -19,11 +19,7 @@ import zipfile
 from pathlib import Path
 
 import lief
-
-ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT / "csrc"), str(ROOT / "tests")]
-import abi  # noqa: E402
-import compile as clib  # noqa: E402
+from binaries import clib, compile_core, exports_are_right
 
 ZIG = [sys.executable, "-m", "ziglang"]
 # LLVM's linker exports common symbols in spite of the list; Apple's does not. These are the compiler's locks for OpenMP's
@@ -91,36 +87,22 @@ def build(processor, folder):
     return library
 
 
-def compile_core(processor, folder):
-    """Compiles the C file that Cython generates from _core.pyx, against the headers of this Python."""
-    source = folder / "_core.c"
-    subprocess.run([sys.executable, "-m", "cython", "-3", ROOT / "src/cymbals/_core.pyx", "-o", source], check=True)
-    includes = [f"-I{sysconfig.get_path('include')}", f"-I{ROOT / 'src/cymbals/include'}"]
-    command = [*ZIG, "cc", "-target", PROCESSORS[processor][0], "-DPy_LIMITED_API=0x030B0000", *includes]
-    subprocess.run([*command, "-c", source, "-o", folder / "_core.o"], check=True)
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="a new folder for what is built")
     folder = parser.parse_args().folder.resolve()
-    declared = set(abi.header().functions)
-    failed = False
-    for processor in PROCESSORS:
+    good = True
+    for processor, (target, _) in PROCESSORS.items():
+        print(f"{processor}:")
         (folder / processor).mkdir(parents=True)
         library = build(processor, folder / processor)
-        compile_core(processor, folder / processor)
+        compile_core([*ZIG, "cc", "-target", target], [sysconfig.get_path("include")], folder / processor)
         binary = lief.MachO.parse(str(library)).at(0)
-        exports = {symbol.name.removeprefix("_") for symbol in binary.symbols if symbol.has_export_info}
         name = next(c.name for c in binary.commands if c.command == lief.MachO.LoadCommand.TYPE.ID_DYLIB)
-        libraries = [library.name for library in binary.libraries if library.name != name]
-        print(f"{processor}: {library.stat().st_size:,} bytes, {len(exports)} exports, install name {name}")
-        print(f"{processor}: needs {', '.join(libraries)}; _core compiles")
-        for wrong in sorted(exports ^ declared):
-            print(f"{processor}: {wrong} is {'exported' if wrong in exports else 'declared'} only")
-        failed |= exports != declared or name != "@rpath/libcymbals.dylib"
-    print("exports and install names are right" if not failed else "FAILED")
-    sys.exit(failed)
+        print(f"install name {name}; needs {', '.join(lib.name for lib in binary.libraries if lib.name != name)}")
+        good = exports_are_right(library) and name == "@rpath/libcymbals.dylib" and good
+    print("exports and install names are right" if good else "FAILED")
+    sys.exit(not good)
 
 
 if __name__ == "__main__":

@@ -8,20 +8,9 @@
 set -eu
 root=$1 release=$2 package=$3 folder=$4
 shift 4
-mirror=http://deb.debian.org/debian
 work=$(mktemp -d -p "$root/tmp")
 trap 'rm -rf "$work"' EXIT
-file=$(python3 - "$mirror" "$release" "$package" <<'PYTHON'
-import lzma, re, sys, urllib.request
-mirror, release, package = sys.argv[1:]
-index = urllib.request.urlopen(f"{mirror}/dists/{release}/main/source/Sources.xz").read()
-entries = [e for e in lzma.decompress(index).decode().split("\n\n") if e.startswith(f"Package: {package}\n")]
-entry = entries[-1]  # a release can have several versions
-print(re.search(r"^Directory: (.*)$", entry, re.M)[1] + "/" + re.search(r"\S+\.orig\.tar\.\wz", entry)[0])
-PYTHON
-)
-python3 -c "import sys, urllib.request; urllib.request.urlretrieve(*sys.argv[1:])" "$mirror/$file" "$work/python.tar"
-tar -x -f "$work/python.tar" -C "$work" --strip-components=1
+python3 "$(dirname "$0")/source.py" "$release" "$package" "$work"
 # configure tries semaphores, which need /dev/shm; a new system has none, so it is told the answers
 known="ac_cv_posix_semaphores_enabled=yes ac_cv_broken_sem_getvalue=no"
 chroot "$root" sh -euc "cd /tmp/${work##*/} && ./configure --quiet --prefix=$folder $known $* && make -s -j$(nproc) && make -s install"

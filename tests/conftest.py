@@ -25,7 +25,7 @@ BUILD = [  # marks of tests of the wheel
     pytest.mark.skipif(not (ROOT / "csrc").is_dir(), reason="not a checkout: there is nothing to build"),
     pytest.mark.skipif(sys.platform != "linux", reason="auditwheel repairs Linux wheels only"),
 ]
-collect_ignore = ["abi.py", "c"]  # not to be looked through for doctests
+collect_ignore = ["abi.py", "c", "windows"]  # not to be looked through for doctests
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """How many threads are used, that results do not depend on it, and what happens after a fork."""
 
 import os
+import platform
 import subprocess
 import sys
 
@@ -58,6 +59,8 @@ def test_cgroup_quotas(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is limited through Linux's address space")
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="RLIMIT_STACK sets the stacks of threads only with glibc")
+@pytest.mark.skipif("CYMBALS_EMULATED" in os.environ, reason="the emulator does not limit the address space")
 def test_fit_goes_on_with_fewer_threads_if_some_cannot_be_started():
     """Each thread's stack takes half a gigabyte of address space; the limit leaves room for two or three."""
     code = """

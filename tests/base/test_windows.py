@@ -1,5 +1,6 @@
 """Files, locks and journals as on Windows. tests/windows makes Python on Linux look like Python on Windows."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,8 @@ from conftest import ROOT, environment, run_python
 import cymbals
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="tests/windows imitates Windows on Linux only")
-DOUBLE = {"PYTHONPATH": str(ROOT / "tests" / "windows")}
+PATHS = [str(ROOT / "tests" / "windows"), *filter(None, [os.environ.get("PYTHONPATH")])]
+DOUBLE = {"PYTHONPATH": os.pathsep.join(PATHS)}
 
 
 def test_every_module_imports():

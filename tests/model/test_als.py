@@ -7,14 +7,13 @@ import pytest
 import scipy.sparse as sp
 from bad_input import check_refused
 from conftest import SMALL, planted_clusters
-from sklearn.model_selection import GridSearchCV
 
 import cymbals
 from cymbals import ALS, Interactions, split
 
 
 def test_parameters_and_clone_work_as_in_scikit_learn():
-    from sklearn.base import clone
+    clone = pytest.importorskip("sklearn.base").clone
 
     generator = np.random.default_rng(0)
     model = ALS(factors=3, random_state=generator)
@@ -76,6 +75,7 @@ def plays():
 
 
 def test_grid_search_cv(plays):
+    GridSearchCV = pytest.importorskip("sklearn.model_selection").GridSearchCV
     found = GridSearchCV(ALS(iterations=3, random_state=0), {"factors": [2, 6], "regularization": [0.1, 1e4]}, cv=3).fit(
         plays
     )

@@ -39,6 +39,7 @@ def test_tests_of_files_and_journals():
 
 
 def test_two_processes_that_share_a_journal_run_no_setting_twice(tmp_path):
+    pytest.importorskip("sklearn", reason="search needs scikit-learn")
     journal = tmp_path / "journal.jsonl"
     code = f"""
 import scipy.sparse as sp, cymbals

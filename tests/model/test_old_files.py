@@ -39,6 +39,7 @@ def test_models(folder, name, data):
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 def test_journals(folder, data, tmp_path, monkeypatch):
     """A search goes on from the journal of an earlier version: nothing is fitted again."""
+    pytest.importorskip("sklearn", reason="search needs scikit-learn")
     path = shutil.copy(folder / "journal.jsonl", tmp_path)
     monkeypatch.setattr(ALS, "fit", lambda *args, **how: pytest.fail("a setting was fitted again"))
     found = cymbals.search(data, {"factors": [2, 3]}, iterations=2, journal=path, metric="auc", seed=0, refit=False)

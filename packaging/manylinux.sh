@@ -23,6 +23,6 @@ cd "$work/cymbals"
 limits="--ulimit=nofile=16384:16384 --ulimit=nproc=16384:16384"
 export CIBW_CONTAINER_ENGINE="podman; create_args: --network=host --runtime=runc $limits; disable_host_mount: True"
 export CIBW_MANYLINUX_X86_64_IMAGE="localhost/$image" CIBW_BUILD=cp311-manylinux_x86_64 AUDITWHEEL_PLAT=auto
-export CIBW_ENVIRONMENT_PASS_LINUX="AUDITWHEEL_PLAT CYMBALS_DEBUG_DIR"
+export CIBW_ENVIRONMENT_PASS_LINUX=AUDITWHEEL_PLAT
 export CIBW_DEPENDENCY_VERSIONS=latest  # a mirror of PyPI can lack a version that cibuildwheel pins
 "$work/venv/bin/cibuildwheel" --platform linux --output-dir "$folder"

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "csrc"))
-import compile as clib  # noqa: E402
+import compile as clib
 
 TARGETS = {
     "x86_64-linux-gnu.2.28": "linux",

@@ -122,8 +122,8 @@ void Evaluation<T>::meet(int64_t u, int64_t begin, T *scores, Ranking<T> &rankin
         ranking.tied_before += scores[i] == ranking.value[0];
 }
 
-// Weight of a hit at place i in DCG, up to a factor that cancels in NDCG: 1 / ln(i + 2) in place of 1 / log2(i + 2). glibc
-// replaced log and log2 in version 2.29, and wheels for older versions cannot use the new ones.
+// Weight of a hit at place i in DCG, up to a factor that cancels in NDCG: 1 / ln(i + 2) in place of 1 / log2(i + 2).
+// glibc replaced log and log2 in version 2.29, and wheels for older versions cannot use the new ones.
 double discount(int64_t i) { return 1 / std::log1p((double)i + 1); }
 
 template <class T>

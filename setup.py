@@ -70,9 +70,8 @@ class BuildExt(build_ext):
         ext.library_dirs.append(str(library.parent))
         if self.cxx.system != "win32":
             ext.extra_link_args.append("-Wl,-rpath," + ("@loader_path" if self.cxx.system == "darwin" else "$ORIGIN"))
-            ext.extra_compile_args.append(
-                "-g0"
-            )  # Python's own flags can contain -g, which makes the file five times larger
+            # Python's own flags can contain -g, with which the file would be five times larger
+            ext.extra_compile_args.append("-g0")
         elif hasattr(self.compiler, "lib"):  # Microsoft's linker wants an import library that Microsoft's tool has made
             parts = [f"/{name}:{library.with_suffix(suffix)}" for name, suffix in (("def", ".def"), ("out", ".lib"))]
             self.spawn([self.compiler.lib, "/nologo", "/machine:x64", *parts])

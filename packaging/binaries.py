@@ -15,13 +15,11 @@ import compile as clib  # noqa: E402
 
 
 def exports(library):
-    """Names of the functions that a library for Linux, macOS or Windows exports."""
+    """Names of the functions that a library for macOS or Windows exports."""
     binary = lief.parse(str(library))
     if isinstance(binary, lief.PE.Binary):
         return {entry.name for entry in binary.get_export().entries}
-    if isinstance(binary, lief.MachO.Binary):
-        return {symbol.name.removeprefix("_") for symbol in binary.symbols if symbol.has_export_info}
-    return {symbol.name for symbol in binary.exported_symbols}
+    return {symbol.name.removeprefix("_") for symbol in binary.symbols if symbol.has_export_info}
 
 
 def exports_are_right(library):

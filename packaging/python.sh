@@ -10,7 +10,7 @@ root=$1 release=$2 package=$3 folder=$4
 shift 4
 work=$(mktemp -d -p "$root/tmp")
 trap 'rm -rf "$work"' EXIT
-python3 "$(dirname "$0")/source.py" "$release" "$package" "$work"
+python3 "$(dirname "$0")/debian.py" source "$release" "$package" "$work"
 # configure tries semaphores, which need /dev/shm; a new system has none, so it is told the answers
 known="ac_cv_posix_semaphores_enabled=yes ac_cv_broken_sem_getvalue=no"
 chroot "$root" sh -euc "cd /tmp/${work##*/} && ./configure --quiet --prefix=$folder $known $* && make -s -j$(nproc) && make -s install"

@@ -9,6 +9,7 @@ set -eu
 wheel=$(realpath "$1")
 shift
 checkout=$(realpath "$(dirname "$0")/..")
+status=0
 for python in "$@"; do
     folder=$(mktemp -d)
     "$python" -m venv "$folder/venv"
@@ -20,5 +21,5 @@ for python in "$@"; do
     "$folder/venv/bin/python" -VV
     cd /
     rm -rf "$folder"
-    [ "${status:-0}" = 0 ] || exit "$status"
 done
+exit $status

@@ -97,7 +97,7 @@ def test_decay_over_more_than_292_years():
     np.testing.assert_allclose(decayed.csr.data, 8 * 0.5 ** (days / 36_525), rtol=1e-6)
     numbers = Interactions.from_arrays([1, 1], [5, 6], [8, 8], times=[-(2**63), 2**63 - 1])
     np.testing.assert_allclose(weighting.time_decay(numbers, 2**62).csr.data, [0.5, 8.0])
-    for half_life in (datetime.timedelta(days=200_000), np.timedelta64("NaT")):
+    for half_life in (datetime.timedelta(days=200_000), np.timedelta64("NaT", "D")):
         with pytest.raises(ValueError, match="half_life"):
             weighting.time_decay(data, half_life)
 

@@ -12,6 +12,7 @@ import errno
 import fcntl
 import multiprocessing.util  # noqa: F401  (the standard library itself keeps the modules of this system)
 import os
+import shutil
 import struct
 import subprocess  # noqa: F401
 import sys
@@ -72,6 +73,7 @@ def install():
         if hasattr(os, name):
             delattr(os, name)
     os.O_BINARY = 0
+    shutil._use_fd_functions = False
     os.supports_effective_ids = set()
     sys.modules["msvcrt"] = types.ModuleType("msvcrt")
     vars(sys.modules["msvcrt"]).update(LK_UNLCK=0, LK_NBLCK=2, locking=_locking, open_osfhandle=_open_osfhandle)

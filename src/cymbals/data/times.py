@@ -37,12 +37,14 @@ def checked(name: str, times: Any, n: int) -> NDArray[Any] | None:
     missing = np.flatnonzero(np.isnat(array) if dates else ~np.isfinite(array))
     if missing.size:
         raise ValueError(f"column {name!r}, row {missing[0]} has no time ({array[missing[0]]}); drop such rows")
-    kind = _DATES if dates else np.dtype("float64" if array.dtype.kind == "f" else "int64")
-    out: NDArray[Any] = np.ascontiguousarray(array, dtype=kind)
-    changed = np.flatnonzero(out.astype(array.dtype) != array) if dates else np.flatnonzero((out < 0) & (array > 0))
-    if changed.size:  # values out of range have wrapped around
-        limits = "the years 1678 to 2262" if dates else "63 bits"
-        row = changed[0]
+    if dates:
+        out, limits = _in_nanoseconds(array), "the years 1678 to 2262"
+        beyond = np.flatnonzero(np.isnat(out))
+    else:
+        out, limits = np.ascontiguousarray(array, "float64" if array.dtype.kind == "f" else "int64"), "63 bits"
+        beyond = np.flatnonzero((out < 0) & (array > 0))  # uint64 has wrapped around
+    if beyond.size:
+        row = beyond[0]
         raise ValueError(f"column {name!r}, row {row} holds {array[row]}, beyond {limits}; drop or replace it")
     return out
 
@@ -75,11 +77,10 @@ def moment(name: str, value: Any, times: NDArray[Any]) -> Any:
     if not dates or (isinstance(value, datetime) and value.tzinfo is not None):
         raise TypeError(f"{name} must be a date without a time zone, because the times are dates; got {value!r}")
     try:
-        at = np.datetime64(value)
-        out = at.astype(_DATES)
+        out = _in_nanoseconds(np.datetime64(value))[()]
     except ValueError:
-        at = out = np.datetime64("NaT")
-    if np.isnat(out) or out.astype(at.dtype) != at:
+        out = np.datetime64("NaT")
+    if np.isnat(out):
         raise ValueError(f"{name} must be a date such as '2005-05-31' from the years 1678 to 2262, got {value!r}")
     return out
 
@@ -108,9 +109,27 @@ def span(name: str, value: Any, times: NDArray[Any]) -> float:
     given = np.timedelta64(value)
     if np.datetime_data(given)[0] in ("Y", "M"):
         raise ValueError(f"{name} must not be in months or years, whose lengths vary; got {value!r}: give it in days")
-    out = given.astype("timedelta64[ns]")
-    if not np.isnat(given) and abs(given) > np.timedelta64(2**63 - 1, "ns"):
+    out = _in_nanoseconds(given)[()]
+    if np.isnat(out) and not np.isnat(given):
         raise ValueError(f"{name} must be below 292 years, got {value!r}")
     if not out > np.timedelta64(0, "ns"):
         raise ValueError(f"{name} must be above 0, got {value!r}")
     return float(out.astype(np.int64))
+
+
+def _in_nanoseconds(times: Any) -> NDArray[Any]:
+    """datetime64 or timedelta64 in nanoseconds. Those that do not fit in 63 bits become NaT."""
+    times = np.asarray(times)
+    kind = np.dtype(f"{times.dtype.kind}8[ns]")
+    out: NDArray[Any] = np.empty(times.shape, kind)
+    try:
+        out[...] = times
+    except OverflowError:  # NumPy 2.5 and later: some value does not fit
+        for at in np.ndindex(times.shape):
+            try:
+                out[at] = times[at]
+            except OverflowError:
+                out[at] = "NaT"
+    if np.can_cast(times.dtype, kind):  # a coarser unit: in NumPy 2.4 and earlier, values that do not fit wrap around
+        out[out.astype(times.dtype) != times] = "NaT"
+    return out

@@ -46,7 +46,8 @@ def run(tmp_path, folder=None):
 
 
 def printed(cells):
-    return "\n".join(o.get("text", "") for cell in cells for o in cell.get("outputs", []))
+    # what a cell prints can arrive in several pieces
+    return "\n".join("".join(o.get("text", "") for o in cell.get("outputs", [])) for cell in cells)
 
 
 def frames(cells):

@@ -24,7 +24,7 @@ from cymbals.base.files import beside, check_writable
 
 name, version = platform.libc_ver()
 OLD_GLIBC = name == "glibc" and tuple(map(int, version.split("."))) < (2, 33)
-needs_permissions = pytest.mark.skipif(not hasattr(os, "fchmod"), reason="no POSIX permissions on this system")
+needs_permissions = pytest.mark.skipif(not hasattr(os, "fchown"), reason="no POSIX permissions on this system")
 needs_root = pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can act as another user")
 
 
@@ -270,11 +270,11 @@ def test_another_writer_finds_a_part_file_before_it_is_locked(tmp_path, monkeypa
         if flags & os.O_EXCL and not others:  # the file exists now, and is not locked yet
             others.append(name)
             if moment == "removed":
-                _files._remove_stale(path)
+                _files._remove_stale(path, "part")
             else:
                 finder = real(name, os.O_RDWR)
                 stack.callback(os.close, finder)
-                stack.enter_context(_locks.locked(finder, _files._LIVE, wait=False))
+                stack.enter_context(_locks.locked(finder, None, wait=False))
         return file
 
     with contextlib.ExitStack() as stack:

@@ -31,6 +31,18 @@ print(system.lock.__module__)
     assert run_python(code, **DOUBLE) == "cymbals.base.windows\n"
 
 
+def test_errors_have_their_classes(tmp_path):
+    code = f"""
+import os
+from cymbals.base import system
+try:
+    system.open_file({str(tmp_path / "none")!r}, os.O_RDWR)
+except FileNotFoundError as error:
+    print(error.filename)
+"""
+    assert run_python(code, **DOUBLE) == f"{tmp_path / 'none'}\n"
+
+
 def test_tests_of_files_and_journals():
     names = ("base/test_files.py", "base/test_locks.py", "choose/test_journal.py", "model/test_stored.py")
     paths = [str(ROOT / "tests" / name) for name in names]
@@ -69,7 +81,7 @@ os.replace = os.unlink = refuse
 def test_a_mapped_file_is_renamed_and_the_next_writer_removes_it(tmp_path, plain):
     run_python(f"FOLDER = {str(tmp_path)!r}{REPLACE}windows.replace(new, target)", **DOUBLE)
     assert (tmp_path / "m").read_bytes() == b"new"
-    (old,) = tmp_path.glob(".m.cymbals-*.part")
+    (old,) = tmp_path.glob(".m.cymbals-*.old")
     assert old.read_bytes() == b"old"
     plain.save(tmp_path / "m")
     assert [path.name for path in tmp_path.iterdir()] == ["m"]

@@ -73,13 +73,13 @@ def install():
         if hasattr(os, name):
             delattr(os, name)
     os.O_BINARY = 0
-    shutil._use_fd_functions = False
+    shutil._use_fd_functions, shutil._rmtree_impl = False, getattr(shutil, "_rmtree_unsafe", None)
     os.supports_effective_ids = set()
     sys.modules["msvcrt"] = types.ModuleType("msvcrt")
     vars(sys.modules["msvcrt"]).update(LK_UNLCK=0, LK_NBLCK=2, locking=_locking, open_osfhandle=_open_osfhandle)
     ctypes.WinDLL = _Kernel32
     ctypes.get_last_error = lambda: _last_error
-    ctypes.FormatError = lambda code: os.strerror(_KINDS.get(code, errno.EIO))
+    ctypes.WinError = lambda code: OSError(_KINDS.get(code, errno.EIO), os.strerror(_KINDS.get(code, errno.EIO)))
 
 
 install()

@@ -3,6 +3,9 @@
 The new content goes to a part file in the same folder, which is then renamed. The name of a part file contains the
 beginning of the target's name. Its writer keeps it locked. A part file without a lock is left over from a writer that was
 killed, and the next writer of the same target removes it.
+
+On Windows, a file that a process has mapped is first renamed to an old file. Between the two renames there is no target, so
+old files are removed only after a new target has got its name.
 """
 
 from __future__ import annotations
@@ -21,7 +24,6 @@ from .locks import locked
 
 _ACL = "system.posix_acl_access"
 _FLAGS = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0)  # Windows has no O_NOFOLLOW
-_LIVE = 2**40  # the writer of a part file locks this byte of it
 
 
 def check_writable(path: str | os.PathLike[str]) -> None:
@@ -61,7 +63,7 @@ def beside(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     check_writable(path)
     target = Path(os.path.realpath(path))
-    _remove_stale(target)
+    _remove_stale(target, "part")
     with _new_part_file(target) as (part, file):
         try:
             yield part
@@ -71,6 +73,7 @@ def beside(path: str | os.PathLike[str]) -> Iterator[Path]:
         except BaseException:
             part.unlink(missing_ok=True)
             raise
+    _remove_stale(target, "old")
     _sync_folder(target.parent)
 
 
@@ -86,7 +89,7 @@ def _new_part_file(target: Path) -> Iterator[tuple[Path, int]]:
         with ExitStack() as stack:
             stack.callback(os.close, file)
             try:
-                is_locked = stack.enter_context(locked(file, _LIVE, wait=False))
+                is_locked = stack.enter_context(locked(file, None, wait=False))
             except OSError:  # this filesystem has no locks, so no writer removes part files from it
                 is_locked = True
             if is_locked and os.fstat(file).st_nlink:
@@ -100,13 +103,13 @@ def _part_prefix(target: Path) -> str:
     return f".{target.name[:40]}.cymbals-"
 
 
-def _remove_stale(target: Path) -> None:
-    """Removes the part files of a target, except those that a writer has locked.
+def _remove_stale(target: Path, kind: str) -> None:
+    """Removes the part files of a target ("part"), or what it was before ("old"), except files that a writer has locked.
 
     On a network mount with the option nolock, a process cannot see the locks of other machines. It then also removes a part
     file that another machine is writing. The writer on that machine fails, and the old target stays.
     """
-    part = re.compile(re.escape(_part_prefix(target)) + r"[0-9a-f]{16}\.part")
+    part = re.compile(re.escape(_part_prefix(target)) + rf"[0-9a-f]{{16}}\.{kind}")
     try:
         with os.scandir(target.parent) as entries:
             found = [entry.path for entry in entries if part.fullmatch(entry.name)]
@@ -116,7 +119,7 @@ def _remove_stale(target: Path) -> None:
         with suppress(OSError), ExitStack() as stack:  # already removed, owned by another user, or no locks here
             file = system.open_file(name, _FLAGS)
             stack.callback(os.close, file)
-            if stack.enter_context(locked(file, _LIVE, wait=False)):
+            if stack.enter_context(locked(file, None, wait=False)):
                 os.unlink(name)
 
 

@@ -1,9 +1,9 @@
-"""Locks on single bytes of files. A lock excludes other processes and the other threads of this process.
+"""Locks on files, or on single bytes of files. A lock excludes other processes and the other threads of this process.
 
 A lock is released at the end of its block. If the process dies in the block, the lock remains until all child
 processes that were forked in the block have ended. Then the system releases it. On some filesystems (SMB), other processes
 cannot read or write a locked byte; on Windows they never can. Callers therefore lock bytes far behind the end of the file,
-where nothing is stored. On Windows a lock moves the position at which the descriptor reads, so a descriptor that locks
+where nothing is stored. The same holds for the byte that stands for a whole file. On Windows a lock moves the position at which the descriptor reads, so a descriptor that locks
 should not read or write.
 """
 
@@ -16,13 +16,15 @@ from contextlib import contextmanager
 
 from . import system
 
-_held: set[tuple[int, int, int]] = set()  # (device, inode, byte) of each lock that this process holds
+_held: set[tuple[int, int, int | None]] = set()  # (device, inode, byte) of each lock that this process holds
 _changed = threading.Condition()
 
 
 @contextmanager
-def locked(file: int, byte: int, wait: bool) -> Iterator[bool]:
-    """Locks one byte of an open, writable file in this block, and yields whether that worked.
+def locked(file: int, byte: int | None, wait: bool) -> Iterator[bool]:
+    """Locks one byte of an open, writable file in this block, or the whole file (None), and yields whether that worked.
+
+    A file is locked either as a whole or by bytes, never both.
 
     If another process or thread holds the lock, `wait` decides: true waits for the lock, false yields False at once.
     """

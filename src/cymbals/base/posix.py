@@ -8,6 +8,10 @@ import os
 import struct
 import sys
 
+_WHOLE = 2**40  # this byte stands for the whole file
+# Python for macOS can lack the names of these numbers
+_OFD_SETLK, _OFD_SETLKW = getattr(fcntl, "F_OFD_SETLK", 90), getattr(fcntl, "F_OFD_SETLKW", 91)
+
 
 def open_file(path: str | os.PathLike[str], flags: int, mode: int = 0o666) -> int:
     """Opens a file as os.open does, and returns its descriptor."""
@@ -28,33 +32,42 @@ def replace(new: str | os.PathLike[str], target: str | os.PathLike[str]) -> None
     os.replace(new, target)
 
 
-def lock(file: int, byte: int, wait: bool) -> bool:
-    """Locks a byte of a file; returns False if another process holds the lock and `wait` is false."""
+def lock(file: int, byte: int | None, wait: bool) -> bool:
+    """Locks a byte of a file, or the whole file (None); returns False if another process has the lock and `wait` is false."""
     return _set_lock(file, fcntl.F_WRLCK, byte, wait)
 
 
-def unlock(file: int, byte: int) -> None:
+def unlock(file: int, byte: int | None) -> None:
     """Releases a lock of this process."""
     _set_lock(file, fcntl.F_UNLCK, byte, True)
 
 
-def _set_lock(file: int, kind: int, byte: int, wait: bool) -> bool:
-    """Locks or unlocks a byte; returns False if another process holds the lock.
+def _set_lock(file: int, kind: int, byte: int | None, wait: bool) -> bool:
+    """Locks or unlocks; returns False if another process holds the lock.
 
-    A POSIX record lock belongs to the process, and is lost as soon as any thread closes the same file. Linux also has locks
-    that belong to the open file (OFD), so these are tried first. Other systems, and gVisor, have record locks only.
+    Linux and macOS have locks on bytes that belong to the open file (OFD). gVisor has none. There, whole files are locked by
+    flock, and bytes by POSIX record locks. A record lock belongs to the process, which loses it as soon as any of its
+    threads opens and closes the same file.
     """
     try:
-        if sys.platform == "linux":
-            try:
-                command = fcntl.F_OFD_SETLKW if wait else fcntl.F_OFD_SETLK
-                fcntl.fcntl(file, command, struct.pack("hhqqi", kind, os.SEEK_SET, byte, 1, 0))
-                return True
-            except OSError as error:
-                if error.errno != errno.EINVAL:
-                    raise
+        try:
+            fcntl.fcntl(file, _OFD_SETLKW if wait else _OFD_SETLK, _flock(kind, _WHOLE if byte is None else byte))
+            return True
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
         operation = fcntl.LOCK_UN if kind == fcntl.F_UNLCK else fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB)
-        fcntl.lockf(file, operation, 1, byte)
+        if byte is None:
+            fcntl.flock(file, operation)
+        else:
+            fcntl.lockf(file, operation, 1, byte)
     except BlockingIOError:
         return False
     return True
+
+
+def _flock(kind: int, byte: int) -> bytes:
+    """The C structure `flock` for one byte."""
+    if sys.platform == "darwin":
+        return struct.pack("qqihh", byte, 1, 0, kind, os.SEEK_SET)
+    return struct.pack("hhqqi", kind, os.SEEK_SET, byte, 1, 0)

@@ -19,6 +19,7 @@ _GENERIC_READ, _GENERIC_WRITE = 0x80000000, 0x40000000
 _SHARE_READ, _SHARE_WRITE, _SHARE_DELETE = 1, 2, 4
 _CREATE_NEW, _OPEN_EXISTING, _OPEN_ALWAYS = 1, 3, 4
 _INVALID_HANDLE = ctypes.c_void_p(-1).value
+_WHOLE = 2**40  # this byte stands for the whole file
 _POLL = 0.05  # seconds between two tries to get a lock
 
 _kernel32 = ctypes.WinDLL("kernel32", use_last_error=True)
@@ -45,8 +46,9 @@ def open_file(path: str | os.PathLike[str], flags: int, mode: int = 0o666) -> in
     sharing = _SHARE_READ | _SHARE_WRITE | _SHARE_DELETE
     handle = _kernel32.CreateFileW(os.fspath(path), access, sharing, None, create, 0, None)
     if handle == _INVALID_HANDLE:
-        code = ctypes.get_last_error()
-        raise OSError(0, ctypes.FormatError(code), str(path), code)
+        error = ctypes.WinError(ctypes.get_last_error())  # for example FileNotFoundError
+        error.filename = os.fspath(path)
+        raise error
     return int(msvcrt.open_osfhandle(handle, flags & (os.O_RDWR | os.O_APPEND) | os.O_BINARY))
 
 
@@ -63,14 +65,14 @@ def replace(new: str | os.PathLike[str], target: str | os.PathLike[str]) -> None
     """Renames `new` to `target`, whose old content is then gone.
 
     Windows does not overwrite a file that a process has mapped into its memory, but it can rename such a file. So the old
-    file gets the name of a part file, and the next writer of the target removes it. Between the two renames, for some
+    file gets a name that ends with .old, and the next writer of the target removes it. Between the two renames, for some
     microseconds, there is no file `target`.
     """
     try:
         os.replace(new, target)
     except PermissionError:
         folder, name = os.path.split(os.fspath(new))
-        old = os.path.join(folder, f"{name.rpartition('-')[0]}-{secrets.token_hex(8)}.part")
+        old = os.path.join(folder, f"{name.rpartition('-')[0]}-{secrets.token_hex(8)}.old")
         os.rename(target, old)
         try:
             os.rename(new, target)
@@ -81,8 +83,8 @@ def replace(new: str | os.PathLike[str], target: str | os.PathLike[str]) -> None
             os.unlink(old)
 
 
-def lock(file: int, byte: int, wait: bool) -> bool:
-    """Locks a byte of a file; returns False if another process holds the lock and `wait` is false.
+def lock(file: int, byte: int | None, wait: bool) -> bool:
+    """Locks a byte of a file, or the whole file (None); returns False if another process has the lock and `wait` is false.
 
     msvcrt.locking waits for ten seconds at most, and Ctrl-C does not interrupt it. So it is called without waiting, again
     and again.
@@ -94,15 +96,15 @@ def lock(file: int, byte: int, wait: bool) -> bool:
     return True
 
 
-def unlock(file: int, byte: int) -> None:
+def unlock(file: int, byte: int | None) -> None:
     """Releases a lock of this process."""
     _locking(file, msvcrt.LK_UNLCK, byte)
 
 
-def _locking(file: int, mode: int, byte: int) -> bool:
+def _locking(file: int, mode: int, byte: int | None) -> bool:
     """Calls msvcrt.locking, which locks the byte at the descriptor's position; returns False if another process has it."""
     with _moving:
-        os.lseek(file, byte, os.SEEK_SET)
+        os.lseek(file, _WHOLE if byte is None else byte, os.SEEK_SET)
         try:
             msvcrt.locking(file, mode, 1)
         except OSError as error:

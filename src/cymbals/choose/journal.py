@@ -12,7 +12,7 @@ import os
 import stat
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -119,9 +119,8 @@ class Journal:
         self.path = path
         if path is None:
             return
-        self._file = system.open_file(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
         try:
-            self._locks = system.open_file(path, os.O_RDWR)
+            self._open(path)
             if not stat.S_ISREG(os.fstat(self._file).st_mode):
                 raise ValueError(f"journal {path} is not a regular file; name a regular file, or one that does not exist")
             with self._appending():
@@ -133,6 +132,16 @@ class Journal:
         except BaseException:
             self.close()
             raise
+
+    def _open(self, path: str | os.PathLike[str]) -> None:
+        """Open the two descriptors. Another process can remove the file in between, after its search has finished."""
+        while True:
+            self._file = system.open_file(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
+            with suppress(FileNotFoundError):
+                self._locks = system.open_file(path, os.O_RDWR)
+                if os.path.samestat(os.fstat(self._file), os.fstat(self._locks)):
+                    return
+            self.close()
 
     def close(self) -> None:
         """Close the file. This ends all claims."""

@@ -77,9 +77,9 @@ def moment(name: str, value: Any, times: NDArray[Any]) -> Any:
     if not dates or (isinstance(value, datetime) and value.tzinfo is not None):
         raise TypeError(f"{name} must be a date without a time zone, because the times are dates; got {value!r}")
     try:
-        out = _in_nanoseconds(np.datetime64(value))[()]
+        out: Any = _in_nanoseconds(np.datetime64(value))[()]
     except ValueError:
-        out = np.datetime64("NaT")
+        out = np.datetime64("NaT", "ns")
     if np.isnat(out):
         raise ValueError(f"{name} must be a date such as '2005-05-31' from the years 1678 to 2262, got {value!r}")
     return out

@@ -50,45 +50,74 @@ class BuildExt(build_ext):
     @cached_property
     def cxx(self):
         """The compiler in CXX, else Python's own, with ARCHFLAGS on macOS."""
-        own = shlex.split(sysconfig.get_config_var("CXX") or "")[:1]
-        command = clib.command() if os.environ.get("CXX") or not own else own
+        own = [word for word in shlex.split(sysconfig.get_config_var("CXX") or "") if not word.startswith("-")]
         try:
+            command = own if own and shutil.which(own[0]) and not os.environ.get("CXX") else clib.command()
             return clib.Compiler.find([*command, *shlex.split(os.environ.get("ARCHFLAGS", ""))])
         except clib.BuildError as error:
             cannot_build(error)
 
     def get_ext_filename(self, name):
         *folders, last = name.split(".")
-        return os.path.join(*folders, self.cxx.library) if last == "libcymbals" else super().get_ext_filename(name)
+        # setuptools also asks for the name where nothing is built and no compiler is needed
+        library = clib.NAMES.get(sys.platform, "libcymbals.so")
+        return os.path.join(*folders, library) if last == "libcymbals" else super().get_ext_filename(name)
 
     def build_extension(self, ext):
         library = Path(self.get_ext_fullpath(LIBRARY)).resolve()
         if ext.name == LIBRARY:
-            if self.force or newer_group(ext.depends, str(library)):
-                self.build_library(library)
+            try:
+                self.build_library(library, ext.depends)
+            except clib.BuildError as error:
+                cannot_build(error)
             return
-        ext.library_dirs.append(str(library.parent))
+        ext.library_dirs.append(str(self.made))
         if self.cxx.system != "win32":
             ext.extra_link_args.append("-Wl,-rpath," + ("@loader_path" if self.cxx.system == "darwin" else "$ORIGIN"))
             # Python's own flags can contain -g, with which the file would be five times larger
             ext.extra_compile_args.append("-g0")
-        elif hasattr(self.compiler, "lib"):  # Microsoft's linker wants an import library that Microsoft's tool has made
-            parts = [f"/{name}:{library.with_suffix(suffix)}" for name, suffix in (("def", ".def"), ("out", ".lib"))]
-            self.spawn([self.compiler.lib, "/nologo", "/machine:x64", *parts])
         super().build_extension(ext)
 
-    def build_library(self, library):
-        try:
-            clib.build(library.parent, self.cxx)
-            if os.environ.get("CYMBALS_DEBUG_DIR"):
-                clib.split_debug(library, Path(os.environ["CYMBALS_DEBUG_DIR"]))
-        except clib.BuildError as error:
-            cannot_build(error)
+    @property
+    def made(self):
+        """The folder in which the library is built. Only what belongs to the package is copied from it."""
+        return Path(self.build_temp, "libcymbals").resolve()
+
+    def build_library(self, library, depends):
+        """Builds the library unless it is newer than its sources and was built with the same settings."""
+        debug, record = os.environ.get("CYMBALS_DEBUG_DIR"), self.made / "settings.txt"
+        settings = repr((str(library), self.cxx.command, self.cxx.flags(), self.cxx.link_flags(self.made), debug))
+        same = library.exists() and record.exists() and record.read_text(encoding="utf-8") == settings
+        if same and not self.force and not newer_group(depends, str(library)):
+            return
+        built = clib.build(self.made, self.cxx)
+        if debug:
+            clib.split_debug(built, Path(debug).resolve())
+        self.copy(built, library.parent)
+        if self.cxx.system == "win32":
+            self.make_import_library()
+            self.copy(self.made / clib.IMPORT_LIBRARY, library.parent)
+        record.write_text(settings, encoding="utf-8")
+
+    def make_import_library(self):
+        """Replaces GCC's import library by one that Microsoft's own tool makes, if Microsoft's linker links _core."""
+        if self.compiler.compiler_type == "msvc":
+            if not self.compiler.initialized:
+                self.compiler.initialize()
+            parts = [f"/def:{self.made / 'cymbals.def'}", f"/out:{self.made / clib.IMPORT_LIBRARY}"]
+            self.spawn([self.compiler.lib, "/nologo", "/machine:x64", *parts])
 
     def copy_extensions_to_source(self):
         super().copy_extensions_to_source()
         if self.cxx.system == "win32":
-            shutil.copy(Path(self.build_lib, "cymbals", clib.IMPORT_LIBRARY), "src/cymbals")
+            self.copy(self.made / clib.IMPORT_LIBRARY, Path("src/cymbals"))
+
+    def copy(self, file, folder):
+        """Copies a file. It replaces the old file at once, so a process that has loaded the old library keeps it."""
+        folder.mkdir(parents=True, exist_ok=True)
+        new = folder / f".{file.name}.new"
+        shutil.copy(file, new)
+        new.replace(folder / file.name)
 
 
 sources = [p for top in (Path("csrc"), clib.INCLUDE[0]) for p in top.rglob("*")]

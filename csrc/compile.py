@@ -9,6 +9,8 @@ same flags. Environment variables change them:
 - CXXFLAGS and LDFLAGS come before the library's own flags, CYMBALS_CFLAGS and CYMBALS_LDFLAGS after them.
 - CYMBALS_OPENMP is the folder of LLVM's OpenMP library, with `include` and `lib`, for compilers that do not find one.
   Apple's compiler has none; for macOS, the default is the folder of Homebrew's package libomp.
+
+Paths in CXXFLAGS, LDFLAGS and the like must be absolute, because the compiler runs in the root of the source code.
 """
 
 from __future__ import annotations
@@ -53,7 +55,7 @@ class Compiler:
         """Asks the compiler for its platform."""
         try:
             macros = set(_run([*command, "-dM", "-E", "-x", "c++", os.devnull]).split())
-        except (OSError, BuildError) as error:
+        except BuildError as error:
             raise BuildError(
                 f"it needs a C++17 compiler (Debian: apt install g++; Fedora: dnf install gcc-c++; macOS: "
                 f"xcode-select --install; Windows: MinGW-w64), or the name of one in CXX.\n{error}"
@@ -73,9 +75,9 @@ class Compiler:
         flags = [*_words("CXXFLAGS"), *FLAGS]
         # Every command runs in ROOT and names files from there, so debug information has no other path of this machine
         flags += [f"-I{folder.relative_to(ROOT)}" for folder in INCLUDE]
-        flags += [f"-I{folder / 'include'}" for folder in self._libomp()]
         # Apple's compiler knows OpenMP, but its own option -fopenmp asks for a library that Apple does not ship
         flags += ["-Xclang", "-fopenmp"] if self.system == "darwin" else ["-fopenmp"]
+        flags += [f"-I{folder / 'include'}" for folder in self._libomp()]
         if self.system != "win32":
             flags += ["-fPIC"]
         elif not self.clang:  # GCC stores vectors in its stack as if that were aligned for them (GCC bug 54412)
@@ -85,17 +87,22 @@ class Compiler:
     def link_flags(self, folder: Path) -> list[str]:
         """Flags with which the library is linked in `folder`."""
         if self.system == "darwin":
-            flags = ["-dynamiclib", f"-Wl,-install_name,@rpath/{self.library}", "-lomp"]
+            flags = ["-dynamiclib", f"-Wl,-install_name,@rpath/{self.library}"]
             flags += [f"-Wl,-exported_symbols_list,{ROOT / 'csrc' / 'libcymbals.exports'}"]
         elif self.system == "win32":
             # GCC's libraries become part of the DLL, so that a program needs this one file only
-            flags = ["-shared", "-static", "-fopenmp", f"-Wl,--out-implib,{folder / IMPORT_LIBRARY}"]
+            flags = ["-shared", "-static", f"-Wl,--out-implib,{folder / IMPORT_LIBRARY}"]
             flags += [f"-Wl,--output-def,{folder / 'cymbals.def'}"]
         else:
-            flags = ["-shared", "-fopenmp", f"-Wl,-soname,{self.library}"]
+            flags = ["-shared", f"-Wl,-soname,{self.library}"]
             flags += [f"-Wl,--version-script={ROOT / 'csrc' / 'libcymbals.map'}"]
-        flags += [f"-L{folder / 'lib'}" for folder in self._libomp()]
-        return [*_words("LDFLAGS"), *flags, *_words("CYMBALS_LDFLAGS")]
+        return [*_words("LDFLAGS"), *flags, *self._openmp_link_flags(), *_words("CYMBALS_LDFLAGS")]
+
+    def _openmp_link_flags(self) -> list[str]:
+        """Flags that link the OpenMP library. On macOS its own name can begin with @rpath, so its folder becomes one."""
+        if self.system != "darwin":
+            return ["-fopenmp", *(f"-L{folder / 'lib'}" for folder in self._libomp())]
+        return ["-lomp", *(f"{flag}{folder / 'lib'}" for folder in self._libomp() for flag in ("-L", "-Wl,-rpath,"))]
 
     def sources(self) -> dict[Path, list[str]]:
         """All sources, each with the flags that only it gets."""
@@ -105,7 +112,7 @@ class Compiler:
     def _libomp(self) -> list[Path]:
         """The folder of an OpenMP library that the compiler does not find itself; empty if none is known."""
         if os.environ.get("CYMBALS_OPENMP"):
-            return [Path(os.environ["CYMBALS_OPENMP"])]
+            return [Path(os.environ["CYMBALS_OPENMP"]).resolve()]
         homebrew = self.system == "darwin" and shutil.which("brew")
         return [Path(_run([homebrew, "--prefix", "libomp"]).strip())] if homebrew else []
 
@@ -124,24 +131,32 @@ class Compiler:
 
     def probe(self) -> None:
         """Raises BuildError if the compiler lacks a C++17 library or OpenMP."""
+        openmp = [*_words("LDFLAGS"), *self._openmp_link_flags(), *_words("CYMBALS_LDFLAGS")]
         needs = {
-            "a C++17 standard library": ("#include <memory>\n", ["-std=c++17"]),
+            "a C++17 standard library": ("#include <memory>\nint main() {}\n", ["-std=c++17"], []),
             "OpenMP for that compiler (GCC brings its own; Clang on Debian: apt install libomp-dev; macOS: brew install "
-            "libomp, or the folder of another LLVM OpenMP in CYMBALS_OPENMP)": ("#include <omp.h>\n", self.flags()),
+            "libomp, or the folder of another LLVM OpenMP in CYMBALS_OPENMP)": (
+                "#include <omp.h>\nint main() { return omp_get_max_threads(); }\n",
+                self.flags(),
+                openmp,
+            ),
         }
-        for need, (include, flags) in needs.items():
+        for need, (program, flags, link) in needs.items():
             with tempfile.TemporaryDirectory() as folder:
                 source = Path(folder, "probe.cpp")
-                source.write_text(include + "int main() {}\n")
+                source.write_text(program)
                 try:
-                    _run([*self.command, *flags, "-c", str(source), "-o", str(Path(folder, "probe.o"))])
+                    _run([*self.command, *flags, str(source), *link, "-o", str(Path(folder, "probe"))])
                 except BuildError as error:
                     raise BuildError(f"it needs {need}.\n{error}") from None
 
 
 def command() -> list[str]:
     """The compiler's command: CXX, else g++ on Windows and c++ elsewhere."""
-    return _words("CXX") or ["g++" if sys.platform == "win32" else "c++"]
+    words = _words("CXX") or ["g++" if sys.platform == "win32" else "c++"]
+    if os.path.dirname(words[0]):
+        words[0] = os.path.abspath(words[0])
+    return words
 
 
 def build(folder: Path, compiler: Compiler) -> Path:
@@ -172,13 +187,21 @@ def split_debug(library: Path, folder: Path) -> None:
 
 
 def _words(variable: str) -> list[str]:
-    """The words of an environment variable."""
-    return shlex.split(os.environ.get(variable, ""))
+    """The words of an environment variable, as a shell would split them. On Windows, backslashes belong to paths."""
+    try:
+        words = shlex.split(os.environ.get(variable, ""), posix=os.name != "nt")
+    except ValueError as error:
+        raise BuildError(f"{variable} is {os.environ[variable]!r}: {error}") from None
+    return [word.strip('"') for word in words] if os.name == "nt" else words
 
 
 def _run(command: list[str]) -> str:
     """Returns what a command prints; raises BuildError with its messages if it fails."""
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", cwd=ROOT)
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "errors": "replace", "cwd": ROOT}
+    try:
+        done = subprocess.run(command, **options)
+    except OSError as error:
+        raise BuildError(f"{command[0]} cannot be run: {error.strerror}") from None
     if done.returncode:
         raise BuildError(f"{shlex.join(command)}\nended with {done.returncode}:\n{done.stdout[-20000:]}")
     return done.stdout
@@ -189,5 +212,5 @@ if __name__ == "__main__":
         sys.exit(__doc__)
     try:
         print(build(Path(sys.argv[1]).resolve(), Compiler.find(command())))
-    except BuildError as error:
+    except (BuildError, OSError) as error:
         sys.exit(f"cymbals cannot be built here: {error}")

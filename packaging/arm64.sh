@@ -5,6 +5,7 @@
 #     sh packaging/arm64.sh FOLDER c                builds and runs the C programs of tests/c
 #     sh packaging/arm64.sh FOLDER wheel            builds the wheel, repairs and installs it
 #     sh packaging/arm64.sh FOLDER test PATH ...    runs pytest on these paths of the checkout
+#     sh packaging/arm64.sh FOLDER demo             runs `cymbals demo`
 #
 # Needs root and Debian's packages binfmt-support, debootstrap, g++-aarch64-linux-gnu and qemu-user-static. Programs run about
 # 15 times slower than on the machine itself, so give `test` a part of the suite at a time. Tests that build something from
@@ -15,12 +16,11 @@ shift 2
 checkout=$(realpath "$(dirname "$0")/..")
 root=$folder/system
 
-# inside COMMAND ...: runs a command in the arm64 system
+# inside COMMAND ...: runs a command in the arm64 system. The mounts end with the command.
 inside() {
-    mountpoint --quiet "$root/proc" || mount --bind /proc "$root/proc"
-    mountpoint --quiet "$root/dev" || mount --bind /dev "$root/dev"
-    chroot "$root" env -i HOME=/root LANG=C.UTF-8 PATH=/opt/site/bin:/usr/bin:/bin PYTHONPATH=/opt/site \
-        PYTHONDONTWRITEBYTECODE=1 CYMBALS_EMULATED=1 OMP_WAIT_POLICY=passive OPENBLAS_NUM_THREADS=1 CYMBALS_DATA=/absent "$@"
+    unshare --mount sh -c 'mount --bind /proc "$0/proc" && mount --bind /dev "$0/dev" && exec chroot "$0" "$@"' "$root" \
+        env -i HOME=/root LANG=C.UTF-8 PATH=/opt/site/bin:/usr/bin:/bin PYTHONPATH=/opt/site PYTHONDONTWRITEBYTECODE=1 \
+        CYMBALS_EMULATED=1 OMP_WAIT_POLICY=passive OPENBLAS_NUM_THREADS=1 CYMBALS_DATA=/absent "$@"
 }
 
 prepare() {
@@ -75,5 +75,6 @@ c)
         --run "qemu-aarch64-static -L /usr/aarch64-linux-gnu"
     ;;
 test) inside sh -c 'cd /opt && python3 -m pytest -q -p no:cacheprovider "$@"' sh "$@" ;;
+demo) inside python3 -m cymbals demo ;;
 *) exit 2 ;;
 esac

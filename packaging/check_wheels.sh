@@ -1,5 +1,5 @@
 #!/bin/sh
-# Checks finished wheels: metadata, the stable ABI, what is inside, and the oldest glibc that they run on.
+# Checks finished wheels: metadata, the stable ABI, what is inside, and whether those for Linux run where their names say.
 #
 #     sh packaging/check_wheels.sh FOLDER
 set -eu
@@ -16,9 +16,19 @@ for wheel in "$folder"/*.whl; do
     # W009 and W010: the folder cymbals.libs, to which auditwheel copies libgomp, is not a package
     check-wheel-contents --ignore W009,W010 "$wheel"
     case $wheel in
-    *-abi3-*) abi3audit --strict --report "$wheel" > /dev/null && echo "$wheel: stable ABI only" ;;
+    *-abi3-*)
+        abi3audit --strict --report "$wheel" > /dev/null
+        echo "$wheel: stable ABI only"
+        ;;
     esac
     case $wheel in
-    *linux*) auditwheel show "$wheel" ;;
+    *linux_*)
+        # "...-manylinux_2_24_x86_64.whl" must run on every system for which auditwheel finds it fit
+        platform=${wheel##*-}
+        platform=${platform%%.*}
+        auditwheel show "$wheel"
+        auditwheel show "$wheel" | tr '\n' ' ' | grep -q "following platform tag: \"$platform\""
+        echo "$wheel: its name is right"
+        ;;
     esac
 done

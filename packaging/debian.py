@@ -1,7 +1,7 @@
 """Downloads a package of a Debian release and unpacks it into a folder.
 
-    python packaging/debian.py source RELEASE PACKAGE FOLDER        the original source, without Debian's changes
-    python packaging/debian.py ARCHITECTURE RELEASE PACKAGE FOLDER  the files of the binary package, with dpkg-deb
+python packaging/debian.py source RELEASE PACKAGE FOLDER        the original source, without Debian's changes
+python packaging/debian.py ARCHITECTURE RELEASE PACKAGE FOLDER  the files of the binary package, with dpkg-deb
 """
 
 import io
@@ -41,7 +41,9 @@ def fetch_binary(architecture, release, package, folder):
     """Unpacks the binary package into a folder."""
     entry = find(f"dists/{release}/main/binary-{architecture}/Packages.xz", package)
     archive = read(re.search(r"^Filename: (.*)$", entry, re.M)[1])
-    unpacked = subprocess.run(["dpkg-deb", "--fsys-tarfile", "/dev/stdin"], input=archive, stdout=subprocess.PIPE, check=True)
+    unpacked = subprocess.run(
+        ["dpkg-deb", "--fsys-tarfile", "/dev/stdin"], input=archive, stdout=subprocess.PIPE, check=True
+    )
     with tarfile.open(fileobj=io.BytesIO(unpacked.stdout)) as packed:
         packed.extractall(folder, filter="tar")
 

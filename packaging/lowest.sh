@@ -13,6 +13,6 @@ python3 -m venv "$folder/venv"
 pip install --quiet uv
 git clone --quiet "$checkout" "$folder/cymbals"
 cd "$folder/cymbals"
-uv pip install --quiet --resolution lowest-direct -e '.[test]'
+uv pip install --quiet --resolution lowest-direct -e ".[test]"
 uv pip list | grep -E "^(click|matplotlib|numpy|pandas|pyarrow|pytest|scikit-learn|scipy|sphinx) "
 pytest -W error "$@"

@@ -5,6 +5,7 @@
 #     bash packaging/musl.sh FOLDER c             builds and runs the C programs of tests/c
 #     bash packaging/musl.sh FOLDER wheel         builds and repairs the wheel, and installs it with NumPy and others
 #     bash packaging/musl.sh FOLDER test PATH ... runs pytest on these paths of the checkout
+#     bash packaging/musl.sh FOLDER demo          runs `cymbals demo`
 #
 # It stands in for Alpine, whose packages cannot be downloaded everywhere: GCC and its C++ headers are Debian's, musl is that of
 # Debian 13, and GCC's libraries for musl come from the musl wheel of faiss-cpu, which was built on Alpine. Needs musl-tools.
@@ -79,8 +80,8 @@ python() {
 
 wheel() {
     local site=$folder/python/lib/python3.11/site-packages
-    "$folder/venv/bin/pip" install --quiet $for_musl --target "$site" 'setuptools>=77' 'Cython>=3.1' auditwheel hypothesis \
-        joblib numpy pandas pyarrow pycparser pytest scipy threadpoolctl
+    "$folder/venv/bin/pip" install --quiet $for_musl --target "$site" 'setuptools>=77' 'Cython>=3.1' auditwheel click hypothesis \
+        jinja2 joblib matplotlib numpy pandas pyarrow pycparser pytest rich scipy threadpoolctl
     rm -rf "$folder/source" "$folder/wheel"
     git clone --quiet "$checkout" "$folder/source"
     cd "$folder/source"
@@ -108,5 +109,6 @@ prepare)
 c) python3 "$checkout/packaging/c_programs.py" "$folder/c" --cc "$folder/cc" ;;
 wheel) wheel ;;
 test) cd "$folder/tests" && CC=$folder/cc "$folder/python/bin/python3" -m pytest -q -p no:cacheprovider "$@" ;;
+demo) "$folder/python/bin/python3" -m cymbals demo ;;
 *) exit 2 ;;
 esac

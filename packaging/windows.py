@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from binaries import ROOT, compile_core, exports_are_right
-from source import fetch
+from debian import fetch_source
 
 MINGW = "x86_64-w64-mingw32-{}-posix"
 
@@ -31,7 +31,8 @@ def main():
     made = ["llvm-lib-19", "/machine:x64", f"/def:{folder / 'cymbals.def'}", f"/out:{folder / 'microsoft.lib'}"]
     subprocess.run(made, check=True)
     print("an import library in Microsoft's format can be made")
-    python = fetch("bookworm", "python3.11", folder / "python")
+    python = folder / "python"
+    fetch_source("bookworm", "python3.11", python)
     compile_core([MINGW.format("gcc")], [python / "PC", python / "Include"], folder)
 
     environment = os.environ | {"WINEDEBUG": "-all", "WINEPREFIX": str(folder / "wine")}

@@ -165,7 +165,7 @@ def test_commands_run(tmp_path):
 def test_paths_in_the_developer_pages_exist():
     texts = [path.read_text(encoding="utf-8") for path in (DOCS / "develop").glob("*.md")]
     texts.append((ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"))
-    roots = "src|csrc|tests|docs|benchmarks|examples|tools"
+    roots = "src|csrc|tests|docs|benchmarks|examples|tools|packaging"
     paths = {path for text in texts for path in re.findall(rf"(?<![\w/])(?:{roots})/[\w./]*\w", text)}
     assert len(paths) > 30
     missing = [path for path in paths if not os.path.exists(ROOT / path)]

@@ -4,9 +4,10 @@
     python tools/neighbours.py --libraries torch,faiss
 
 Each case runs in a new process. It imports the libraries in one order, fits a model, lets each library compute with its
-threads, and fits again. Then it fits in children: started by multiprocessing with "spawn", "forkserver" and "fork", and by
-joblib's loky. A case fails if it does not end within the time limit, if it ends with an error, or if one factor differs in
-one bit. Libraries that are not installed are left out, and named.
+threads, and fits again. Then it fits in child processes, which import the libraries in the same order. multiprocessing
+starts them with "spawn", "forkserver" and "fork", and joblib starts them with loky. A case fails if it does not end within
+the time limit, if it ends with an error, or if one factor differs in one bit. Libraries that are not installed are left
+out, and named.
 """
 
 import argparse
@@ -41,15 +42,17 @@ model.fit(scipy.sparse.eye(50, format="csr"), show_progress=False)""",
 CASE = """
 import hashlib, importlib, json, multiprocessing, sys, warnings
 
-def fit():
+def fit(order=()):
+    for name in order:
+        importlib.import_module(name)
     import cymbals, scipy.sparse
     warnings.simplefilter("ignore")  # a forked child warns that it uses one thread
     plays = scipy.sparse.random_array((3000, 900), density=0.02, rng=0)
     model = cymbals.ALS(factors=32, iterations=3, random_state=0, n_threads=2).fit(plays)
     return hashlib.sha256(model.user_factors_.tobytes() + model.item_factors_.tobytes()).hexdigest()
 
-def child(queue):
-    queue.put(fit())
+def child(queue, order):
+    queue.put(fit(order))
 
 if __name__ == "__main__":
     import numpy
@@ -64,12 +67,12 @@ if __name__ == "__main__":
     for method in ("spawn", "forkserver", "fork"):
         context = multiprocessing.get_context(method)
         queue = context.Queue()
-        process = context.Process(target=child, args=(queue,))
+        process = context.Process(target=child, args=(queue, order))
         process.start()
         hashes[method] = queue.get(timeout=100)
         process.join()
     from joblib import Parallel, delayed
-    hashes["loky"], = set(Parallel(n_jobs=2)(delayed(fit)() for _ in range(2)))
+    hashes["loky"], = set(Parallel(n_jobs=2)(delayed(fit)(order) for _ in range(2)))
     import cymbals
     print(json.dumps({"hashes": hashes, "openmp": len(cymbals.doctor()["openmp"])}))
 """

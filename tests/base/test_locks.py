@@ -43,9 +43,16 @@ def test_systems_without_locks_of_open_files(tmp_path, monkeypatch):
     assert not parts(tmp_path)
     with beside(tmp_path / "m") as part:
         part.write_bytes(b"this process")  # opens and closes the part file, which ends record locks
-        other = "def refuse(*arguments): raise OSError(22, 'Invalid argument')\n"
-        other += f"import fcntl; fcntl.fcntl = refuse; from cymbals.base.files import beside; target = {str(tmp_path / 'm')!r}\n"
-        run_python(other + "with beside(target) as part: part.write_bytes(b'other process')")
+        other = f"""
+import fcntl
+from cymbals.base.files import beside
+def refuse(*arguments):
+    raise OSError({errno.EINVAL}, "Invalid argument")
+fcntl.fcntl = refuse
+with beside({str(tmp_path / "m")!r}) as part:
+    part.write_bytes(b"other process")
+"""
+        run_python(other)
     assert (tmp_path / "m").read_bytes() == b"this process"
     with Journal(tmp_path / "j", {}) as one, Journal(tmp_path / "j", {}) as two, one.claim("a", False) as mine:
         assert mine

@@ -52,7 +52,11 @@ def test_bad_times_are_named():
         (lambda: split.by_time(dated, cutoff="3000-01-01"), ValueError, "from the years 1678 to 2262"),
         (lambda: weighting.time_decay(dated, 3), TypeError, "half_life must be a timedelta"),
         (lambda: weighting.time_decay(dated, np.timedelta64(-1, "D")), ValueError, "half_life must be above 0"),
-        (lambda: weighting.time_decay(dated, np.timedelta64(1, "D"), now=np.datetime64("NaT", "D")), ValueError, "now must"),
+        (
+            lambda: weighting.time_decay(dated, np.timedelta64(1, "D"), now=np.datetime64("NaT", "D")),
+            ValueError,
+            "now must",
+        ),
         (lambda: weighting.time_decay(Interactions.from_arrays(users, items), 1), ValueError, "with times"),
     ):
         with pytest.raises(error, match=words):

@@ -3,8 +3,8 @@
 A lock is released at the end of its block. If the process dies in the block, the lock remains until all child
 processes that were forked in the block have ended. Then the system releases it. On some filesystems (SMB), other processes
 cannot read or write a locked byte; on Windows they never can. Callers therefore lock bytes far behind the end of the file,
-where nothing is stored. The same holds for the byte that stands for a whole file. On Windows a lock moves the position at which the descriptor reads, so a descriptor that locks
-should not read or write.
+where nothing is stored, and one such byte stands for the whole file. On Windows a lock moves the position at which the
+descriptor reads, so a descriptor that locks should not read or write.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ def missing(module: str, feature: str) -> str:
     """Error message: `feature` needs a module that is not installed."""
     name = module.partition(".")[0]
     package = _PACKAGES.get(name, name)
-    install = package if name in _NOT_IN_LAB else "'cymbals[lab]'"
+    install = package if name in _NOT_IN_LAB else '"cymbals[lab]"'
     return f"{feature} needs {package}: pip install {install}"
 
 

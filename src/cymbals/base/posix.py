@@ -33,7 +33,7 @@ def replace(new: str | os.PathLike[str], target: str | os.PathLike[str]) -> None
 
 
 def lock(file: int, byte: int | None, wait: bool) -> bool:
-    """Locks a byte of a file, or the whole file (None); returns False if another process has the lock and `wait` is false."""
+    """Locks a byte of a file, or the whole file (None). False if another process has the lock and `wait` is false."""
     return _set_lock(file, fcntl.F_WRLCK, byte, wait)
 
 
@@ -45,8 +45,8 @@ def unlock(file: int, byte: int | None) -> None:
 def _set_lock(file: int, kind: int, byte: int | None, wait: bool) -> bool:
     """Locks or unlocks; returns False if another process holds the lock.
 
-    Linux and macOS have locks on bytes that belong to the open file (OFD). gVisor has none. There, whole files are locked by
-    flock, and bytes by POSIX record locks. A record lock belongs to the process, which loses it as soon as any of its
+    Linux and macOS have locks on bytes that belong to the open file (OFD). gVisor has none. There, whole files are locked
+    by flock, and bytes by POSIX record locks. A record lock belongs to the process, which loses it as soon as any of its
     threads opens and closes the same file.
     """
     try:

@@ -84,7 +84,7 @@ def replace(new: str | os.PathLike[str], target: str | os.PathLike[str]) -> None
 
 
 def lock(file: int, byte: int | None, wait: bool) -> bool:
-    """Locks a byte of a file, or the whole file (None); returns False if another process has the lock and `wait` is false.
+    """Locks a byte of a file, or the whole file (None). False if another process has the lock and `wait` is false.
 
     msvcrt.locking waits for ten seconds at most, and Ctrl-C does not interrupt it. So it is called without waiting, again
     and again.

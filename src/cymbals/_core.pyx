@@ -378,7 +378,9 @@ cdef class Items:
             raise ValueError("item_scale must have the factors' type")
 
     cdef const int64_t *list(self) noexcept:
-        return NULL if self.chosen is None else <const int64_t *>self.chosen.view.buf
+        if self.chosen is None:
+            return NULL
+        return <const int64_t *>self.chosen.view.buf
 
     cdef int64_t n_list(self) noexcept:
         return 0 if self.chosen is None else self.chosen.size()

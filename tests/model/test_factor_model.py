@@ -138,8 +138,8 @@ def test_items_without_entries_are_similar_to_no_item(matrix):
 
 def test_similar(model):
     for ask, factors in ((model.similar_items, model.item_factors_), (model.similar_users, model.user_factors_)):
-        unit = factors / np.maximum(np.linalg.norm(factors, axis=1, keepdims=True), 1e-30)
-        want = (unit @ unit.T).astype(float)
+        unit = factors.astype(float) / np.maximum(np.linalg.norm(factors, axis=1, keepdims=True), 1e-30)
+        want = unit @ unit.T
         np.fill_diagonal(want, -np.inf)
         names = model.items_ if ask == model.similar_items else model.users_
         for row in (0, 7):

@@ -83,12 +83,19 @@ def test_no_update_is_lost(model):
 
 
 def test_users_and_items_may_be_updated_at_once(model):
+    def update_an_item(rows):
+        try:
+            model.update_items(["i0"], rows)
+        except ValueError as error:  # the other thread added its user first
+            if "must have a column for each" not in str(error):
+                raise
+
     for _ in range(40):
         users, items = model.users_.n, model.items_.n
         wide = sp.csr_array((1, items), dtype=float), sp.csr_array((1, users), dtype=float)
         at_once(
             lambda r=wide[0]: model.update_users([f"u{model.users_.n}"], r),
-            lambda r=wide[1]: model.update_items(["i0"], r) if model.users_.n == r.shape[1] else None,
+            lambda r=wide[1]: update_an_item(r),
         )
         assert is_whole(model.state_)
 

@@ -14,11 +14,20 @@ import cymbals
 from cymbals import Interactions, audioscrobbler, datasets
 
 
+def write(df, path):
+    """Writes a data frame as a file of the kind that the path's suffix names."""
+    if path.suffix == ".parquet":
+        pytest.importorskip("ssl", reason="pandas needs it for Parquet")
+        df.to_parquet(path)
+    else:
+        df.to_csv(path, sep="," if path.suffix == ".csv" else "\t", index=False)
+
+
 @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".parquet"])
 def test_tables(tmp_path, suffix):
     df = pd.DataFrame({"who": [3, 1, 3], "what": ["a", "NA", "a"], "n": [1.5, 2, 3]})
     path = tmp_path / f"plays{suffix}"
-    df.to_parquet(path) if suffix == ".parquet" else df.to_csv(path, sep="," if suffix == ".csv" else "\t", index=False)
+    write(df, path)
     data = datasets.load(path, user="who", item="what", value="n")
     assert data.item_ids.tolist() == ["NA", "a"]
     assert data.user_items.toarray().tolist() == [[2, 0], [0, 4.5]]
@@ -74,7 +83,7 @@ def test_from_files(tmp_path, suffix):
         }
     )
     path = tmp_path / f"events.{suffix}"
-    df.to_csv(path, index=False) if suffix == "csv" else df.to_parquet(path)
+    write(df, path)
     data = datasets.load(path, time="when")
     assert data.times.tolist() == np.array(["2005-01-31", "2005-02-01T12", "2004-01-01"], "datetime64[ns]").tolist()
     assert datasets.load(path).times is None

@@ -12,6 +12,7 @@ import shutil
 import sys
 import sysconfig
 from functools import cached_property
+from itertools import takewhile
 from pathlib import Path
 
 if sys.version_info < (3, 11) or platform.python_implementation() != "CPython" or sys.maxsize < 2**32:
@@ -50,7 +51,8 @@ class BuildExt(build_ext):
     @cached_property
     def cxx(self):
         """The compiler in CXX, else Python's own, with ARCHFLAGS on macOS."""
-        own = [word for word in shlex.split(sysconfig.get_config_var("CXX") or "") if not word.startswith("-")]
+        words = shlex.split(sysconfig.get_config_var("CXX") or "")
+        own = list(takewhile(lambda word: not word.startswith("-"), words))
         try:
             command = own if own and shutil.which(own[0]) and not os.environ.get("CXX") else clib.command()
             return clib.Compiler.find([*command, *shlex.split(os.environ.get("ARCHFLAGS", ""))])
@@ -86,10 +88,11 @@ class BuildExt(build_ext):
     def build_library(self, library, depends):
         """Builds the library unless it is newer than its sources and was built with the same settings."""
         debug, record = os.environ.get("CYMBALS_DEBUG_DIR"), self.made / "settings.txt"
-        settings = repr((str(library), self.cxx.command, self.cxx.flags(), self.cxx.link_flags(self.made), debug))
+        settings = repr((str(library), self.cxx.command, self.cxx.flags(), self.cxx.link_flags(self.made)))
         same = library.exists() and record.exists() and record.read_text(encoding="utf-8") == settings
-        if same and not self.force and not newer_group(depends, str(library)):
+        if same and not debug and not self.force and not newer_group(depends, str(library)):
             return
+        record.unlink(missing_ok=True)
         built = clib.build(self.made, self.cxx)
         if debug:
             clib.split_debug(built, Path(debug).resolve())
@@ -97,7 +100,8 @@ class BuildExt(build_ext):
         if self.cxx.system == "win32":
             self.make_import_library()
             self.copy(self.made / clib.IMPORT_LIBRARY, library.parent)
-        record.write_text(settings, encoding="utf-8")
+        if not debug:  # without its debug information, the library is not what these settings give
+            record.write_text(settings, encoding="utf-8")
 
     def make_import_library(self):
         """Replaces GCC's import library by one that Microsoft's own tool makes, if Microsoft's linker links _core."""
@@ -113,7 +117,7 @@ class BuildExt(build_ext):
             self.copy(self.made / clib.IMPORT_LIBRARY, Path("src/cymbals"))
 
     def copy(self, file, folder):
-        """Copies a file. It replaces the old file at once, so a process that has loaded the old library keeps it."""
+        """Copies a file and renames the copy, so a process that has loaded an old library keeps it."""
         folder.mkdir(parents=True, exist_ok=True)
         new = folder / f".{file.name}.new"
         shutil.copy(file, new)

@@ -131,14 +131,14 @@ class Compiler:
 
     def probe(self) -> None:
         """Raises BuildError if the compiler lacks a C++17 library or OpenMP."""
-        openmp = [*_words("LDFLAGS"), *self._openmp_link_flags(), *_words("CYMBALS_LDFLAGS")]
+        before, after = _words("LDFLAGS"), _words("CYMBALS_LDFLAGS")
         needs = {
-            "a C++17 standard library": ("#include <memory>\nint main() {}\n", ["-std=c++17"], []),
+            "a C++17 standard library": ("#include <memory>\nint main() {}\n", [*_words("CXXFLAGS"), "-std=c++17"], []),
             "OpenMP for that compiler (GCC brings its own; Clang on Debian: apt install libomp-dev; macOS: brew install "
             "libomp, or the folder of another LLVM OpenMP in CYMBALS_OPENMP)": (
                 "#include <omp.h>\nint main() { return omp_get_max_threads(); }\n",
                 self.flags(),
-                openmp,
+                self._openmp_link_flags(),
             ),
         }
         for need, (program, flags, link) in needs.items():
@@ -146,7 +146,7 @@ class Compiler:
                 source = Path(folder, "probe.cpp")
                 source.write_text(program)
                 try:
-                    _run([*self.command, *flags, str(source), *link, "-o", str(Path(folder, "probe"))])
+                    _run([*self.command, *flags, str(source), *before, *link, *after, "-o", str(Path(folder, "probe"))])
                 except BuildError as error:
                     raise BuildError(f"it needs {need}.\n{error}") from None
 
@@ -188,11 +188,11 @@ def split_debug(library: Path, folder: Path) -> None:
 
 def _words(variable: str) -> list[str]:
     """The words of an environment variable, as a shell would split them. On Windows, backslashes belong to paths."""
+    text = os.environ.get(variable, "")
     try:
-        words = shlex.split(os.environ.get(variable, ""), posix=os.name != "nt")
+        return shlex.split(text.replace("\\", "\\\\") if os.name == "nt" else text)
     except ValueError as error:
-        raise BuildError(f"{variable} is {os.environ[variable]!r}: {error}") from None
-    return [word.strip('"') for word in words] if os.name == "nt" else words
+        raise BuildError(f"{variable} is {text!r}: {error}") from None
 
 
 def _run(command: list[str]) -> str:

@@ -241,9 +241,10 @@ def test_the_next_writer_removes_the_part_file_of_a_killed_writer(tmp_path, plai
             child.wait()
     assert len(parts(tmp_path)) == 1  # the second writer removed the first one's part file
     assert all("m" in name for name in parts(tmp_path))
-    (tmp_path / ".other.cymbals-0123456789abcdef.part").write_bytes(b"another target's")
+    other = tmp_path / f"{_files._part_prefix(tmp_path / 'other')}0123456789abcdef.part"
+    other.write_bytes(b"another target's")
     plain.save(path)
-    assert parts(tmp_path) == [".other.cymbals-0123456789abcdef.part"]
+    assert parts(tmp_path) == [other.name]
 
 
 def test_the_part_file_of_a_living_writer_is_kept(tmp_path, plain):

@@ -70,11 +70,14 @@ REPLACE = """
 import os
 from pathlib import Path
 from cymbals.base import windows
-target, new = Path(FOLDER, "m"), Path(FOLDER, ".m.cymbals-0123456789abcdef.part")
+target, new = Path(FOLDER, "m"), Path(FOLDER, ".m.cymbals-e101f268-0123456789abcdef.part")
 target.write_bytes(b"old")
 new.write_bytes(b"new")
+os_replace = os.replace
 def refuse(*names):
-    raise PermissionError("a process has mapped the file")
+    if os.path.exists(names[-1]):
+        raise PermissionError("a process has mapped the file")
+    os_replace(*names)
 os.replace = os.unlink = refuse
 """
 
@@ -88,19 +91,31 @@ def test_a_mapped_file_is_renamed_and_the_next_writer_removes_it(tmp_path, plain
     assert [path.name for path in tmp_path.iterdir()] == ["m"]
 
 
+def test_another_process_can_write_the_target_between_the_two_renames(tmp_path):
+    code = f"""FOLDER = {str(tmp_path)!r}{REPLACE}
+rename = os.rename
+def rename_and_write(*names):
+    rename(*names)
+    target.write_bytes(b"from another process")
+    os.replace = os_replace
+os.rename = rename_and_write
+windows.replace(new, target)
+"""
+    run_python(code, **DOUBLE)
+    assert (tmp_path / "m").read_bytes() == b"new"
+
+
 def test_a_replacement_that_fails_halfway_leaves_the_old_file(tmp_path):
     code = f"""FOLDER = {str(tmp_path)!r}{REPLACE}
-rename, calls = os.rename, []
-def second_fails(*names):
+calls = []
+def fail(*names):
     calls.append(names)
-    if len(calls) == 2:
-        raise OSError("no")
-    rename(*names)
-os.rename = second_fails
+    raise PermissionError("no")
+os.replace = fail
 try:
     windows.replace(new, target)
 except OSError as error:
     print(error, len(calls))
 """
-    assert run_python(code, **DOUBLE) == "no 3\n"
+    assert run_python(code, **DOUBLE) == "no 2\n"
     assert (tmp_path / "m").read_bytes() == b"old"

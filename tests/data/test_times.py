@@ -24,6 +24,25 @@ def test_cutoff_and_now_may_have_fractions_if_times_are_whole():
     assert weighting.time_decay(data, 1, now=2005.5).csr.data[2] == np.float32(8 * 0.5**0.5)
 
 
+@pytest.mark.parametrize(
+    ("unit", "good", "bad"),
+    [
+        ("Y", ["1678", "2262"], ["1677", "2263"]),
+        ("M", ["1677-10", "2262-04"], ["1677-09", "2262-05"]),
+        ("D", ["1677-09-22", "2262-04-11"], ["1677-09-21", "2262-04-12"]),
+        ("s", ["1677-09-21T00:12:44", "2262-04-11T23:47:16"], ["1677-09-21T00:12:43", "2262-04-11T23:47:17"]),
+        ("ps", ["1970-01-31T00:00:00.000000001"], []),
+    ],
+)
+def test_first_and_last_date(unit, good, bad):
+    for text in good:
+        times = np.array([text], f"M8[{unit}]")
+        assert Interactions.from_arrays([1], [2], times=times).times == times
+    for text in bad:
+        with pytest.raises(ValueError, match="beyond the years 1678 to 2262"):
+            Interactions.from_arrays([1], [2], times=np.array([text], f"M8[{unit}]"))
+
+
 def test_bad_times_are_named():
     users, items = [1, 2], [3, 4]
     for times, error, words in (

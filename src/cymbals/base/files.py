@@ -1,8 +1,8 @@
 """Replaces a file as a whole: readers see the complete old file or the complete new file.
 
 The new content goes to a part file in the same folder, which is then renamed. The name of a part file contains the
-beginning of the target's name. Its writer keeps it locked. A part file without a lock is left over from a writer that was
-killed, and the next writer of the same target removes it.
+beginning of the target's name and a checksum of it. The writer of a part file keeps it locked. A part file without a lock
+is left over from a writer that was killed, and the next writer of the same target removes it.
 
 On Windows, a file that a process has mapped is first renamed to an old file. Between the two renames there is no target, so
 old files are removed only after a new target has got its name.
@@ -15,6 +15,7 @@ import os
 import re
 import secrets
 import stat
+import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -99,8 +100,12 @@ def _new_part_file(target: Path) -> Iterator[tuple[Path, int]]:
 
 
 def _part_prefix(target: Path) -> str:
-    """Beginning of the names of a target's part files, shortened because filesystems allow at most 255 bytes in a name."""
-    return f".{target.name[:40]}.cymbals-"
+    """Beginning of the names of a target's part files.
+
+    Filesystems allow at most 255 bytes in a name, so it contains only the first letters of the target's name, and a
+    checksum of the whole name.
+    """
+    return f".{target.name[:40]}.cymbals-{zlib.crc32(os.fsencode(target.name)):08x}-"
 
 
 def _remove_stale(target: Path, kind: str) -> None:

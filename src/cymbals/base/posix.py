@@ -9,8 +9,6 @@ import struct
 import sys
 
 _WHOLE = 2**40  # this byte stands for the whole file
-# Python for macOS can lack the names of these numbers
-_OFD_SETLK, _OFD_SETLKW = getattr(fcntl, "F_OFD_SETLK", 90), getattr(fcntl, "F_OFD_SETLKW", 91)
 
 
 def open_file(path: str | os.PathLike[str], flags: int, mode: int = 0o666) -> int:
@@ -45,16 +43,16 @@ def unlock(file: int, byte: int | None) -> None:
 def _set_lock(file: int, kind: int, byte: int | None, wait: bool) -> bool:
     """Locks or unlocks; returns False if another process holds the lock.
 
-    Linux and macOS have locks on bytes that belong to the open file (OFD). gVisor has none. There, whole files are locked
-    by flock, and bytes by POSIX record locks. A record lock belongs to the process, which loses it as soon as any of its
-    threads opens and closes the same file.
+    Linux and macOS have locks on bytes that belong to the open file (OFD). gVisor and some network filesystems have none.
+    There, whole files are locked by flock, and bytes by POSIX record locks. A record lock belongs to the process, which
+    loses it as soon as any of its threads opens and closes the same file.
     """
     try:
         try:
-            fcntl.fcntl(file, _OFD_SETLKW if wait else _OFD_SETLK, _flock(kind, _WHOLE if byte is None else byte))
+            fcntl.fcntl(file, _ofd_commands()[wait], _flock(kind, _WHOLE if byte is None else byte))
             return True
         except OSError as error:
-            if error.errno != errno.EINVAL:
+            if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP):
                 raise
         operation = fcntl.LOCK_UN if kind == fcntl.F_UNLCK else fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB)
         if byte is None:
@@ -64,6 +62,11 @@ def _set_lock(file: int, kind: int, byte: int | None, wait: bool) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def _ofd_commands() -> tuple[int, int]:
+    """The commands of fcntl that lock without and with waiting. Python for macOS can lack the names of these numbers."""
+    return getattr(fcntl, "F_OFD_SETLK", 90), getattr(fcntl, "F_OFD_SETLKW", 91)
 
 
 def _flock(kind: int, byte: int) -> bytes:

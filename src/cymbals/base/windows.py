@@ -75,9 +75,10 @@ def replace(new: str | os.PathLike[str], target: str | os.PathLike[str]) -> None
         old = os.path.join(folder, f"{name.rpartition('-')[0]}-{secrets.token_hex(8)}.old")
         os.rename(target, old)
         try:
-            os.rename(new, target)
+            os.replace(new, target)  # another process can have written a target in the meantime
         except BaseException:
-            os.rename(old, target)
+            with suppress(OSError):  # that other process's target stays
+                os.rename(old, target)
             raise
         with suppress(OSError):  # still mapped
             os.unlink(old)

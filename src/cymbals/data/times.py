@@ -121,15 +121,10 @@ def _in_nanoseconds(times: Any) -> NDArray[Any]:
     """datetime64 or timedelta64 in nanoseconds. Those that do not fit in 63 bits become NaT."""
     times = np.asarray(times)
     kind = np.dtype(f"{times.dtype.kind}8[ns]")
-    out: NDArray[Any] = np.empty(times.shape, kind)
-    try:
-        out[...] = times
-    except OverflowError:  # NumPy 2.5 and later: some value does not fit
-        for at in np.ndindex(times.shape):
-            try:
-                out[at] = times[at]
-            except OverflowError:
-                out[at] = "NaT"
-    if np.can_cast(times.dtype, kind):  # a coarser unit: in NumPy 2.4 and earlier, values that do not fit wrap around
-        out[out.astype(times.dtype) != times] = "NaT"
+    unit = np.datetime_data(times.dtype)[0]
+    if unit not in ("ns", "generic") and np.can_cast(times.dtype, kind):
+        # What fits, counted in this coarser unit from 1970. NumPy's conversion raises from 2.5 on, and wraps around before.
+        counts, most = times.astype(np.int64), np.array(2**63 - 1).view(kind).astype(times.dtype).astype(np.int64)
+        times = np.where((-most <= counts) & (counts <= most), times, np.array("NaT", times.dtype))
+    out: NDArray[Any] = times.astype(kind, copy=False)
     return out

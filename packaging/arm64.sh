@@ -9,18 +9,23 @@
 #
 # Needs root and Debian's packages binfmt-support, debootstrap, g++-aarch64-linux-gnu and qemu-user-static. Programs run about
 # 15 times slower than on the machine itself, so give `test` a part of the suite at a time. Tests that build something from
-# the source code are skipped there.
+# the source code are skipped there. Tests of real data find it where they do here ($CYMBALS_DATA).
 set -eu
 folder=$(realpath -m "$1") what=$2
 shift 2
 checkout=$(realpath "$(dirname "$0")/..")
-root=$folder/system
+root=$folder/system data=$(realpath -m "${CYMBALS_DATA:-$checkout/../shared/data}")
 
 # inside COMMAND ...: runs a command in the arm64 system. The mounts end with the command.
 inside() {
-    unshare --mount sh -c 'mount --bind /proc "$0/proc" && mount --bind /dev "$0/dev" && exec chroot "$0" "$@"' "$root" \
+    unshare --mount sh -euc '
+        mount --bind /proc "$0/proc"
+        mount --bind /dev "$0/dev"
+        [ ! -d "$1" ] || mount --bind "$1" "$0/data"
+        shift
+        exec chroot "$0" "$@"' "$root" "$data" \
         env -i HOME=/root LANG=C.UTF-8 PATH=/opt/site/bin:/usr/bin:/bin PYTHONPATH=/opt/site PYTHONDONTWRITEBYTECODE=1 \
-        CYMBALS_EMULATED=1 OMP_WAIT_POLICY=passive OPENBLAS_NUM_THREADS=1 CYMBALS_DATA=/absent "$@"
+        CYMBALS_EMULATED=1 OMP_WAIT_POLICY=passive OPENBLAS_NUM_THREADS=1 CYMBALS_DATA=/data "$@"
 }
 
 prepare() {
@@ -28,6 +33,7 @@ prepare() {
     update-binfmts --enable qemu-aarch64
     mkdir -p "$folder"
     debootstrap --arch=arm64 --variant=minbase --include=binutils,g++,python3,python3-dev bookworm "$root"
+    mkdir "$root/data"
     # The packages that the tests need. pip on this machine is fast, and can install for another processor.
     python3 -m venv "$folder/venv"
     "$folder/venv/bin/pip" install --quiet build

@@ -118,7 +118,10 @@ def span(name: str, value: Any, times: NDArray[Any]) -> float:
 
 
 def _in_nanoseconds(times: Any) -> NDArray[Any]:
-    """datetime64 or timedelta64 in nanoseconds. Those that do not fit in 63 bits become NaT."""
+    """datetime64 or timedelta64 in nanoseconds.
+
+    Those that do not fit in 63 bits become NaT, and so do dates between two nanoseconds.
+    """
     times = np.asarray(times)
     kind = np.dtype(f"{times.dtype.kind}8[ns]")
     unit = np.datetime_data(times.dtype)[0]
@@ -127,4 +130,6 @@ def _in_nanoseconds(times: Any) -> NDArray[Any]:
         counts, most = times.astype(np.int64), np.array(2**63 - 1).view(kind).astype(times.dtype).astype(np.int64)
         times = np.where((-most <= counts) & (counts <= most), times, np.array("NaT", times.dtype))
     out: NDArray[Any] = times.astype(kind, copy=False)
+    if kind == _DATES and not np.can_cast(times.dtype, kind):  # a finer unit
+        out = np.where(out.astype(times.dtype) == times, out, np.array("NaT", kind))
     return out

@@ -9,6 +9,7 @@ import pytest
 from cymbals.base.writing import Writing
 
 
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")  # from Python 3.12 on
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 def test_a_forked_child_can_write_even_if_a_thread_of_its_parent_was_writing():
     writing, inside, leave = Writing(), threading.Event(), threading.Event()

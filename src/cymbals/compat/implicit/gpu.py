@@ -1,0 +1,3 @@
+"""Programs ask here whether they can use a GPU. cymbals computes on the CPU only."""
+
+HAS_CUDA = False

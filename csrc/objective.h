@@ -16,13 +16,14 @@ struct Cell {
 template <class T>
 struct Objective {
     int32_t kind, confidence;
-    T alpha, inverse_epsilon, base;  // base = 1 - alpha0
+    T alpha, inverse_epsilon, alpha0, base;  // base = 1 - alpha0
 
     explicit Objective(const cymbals_objective &o)
         : kind(o.kind),
           confidence(o.confidence),
           alpha((T)o.alpha),
           inverse_epsilon((T)(1 / o.epsilon)),
+          alpha0((T)o.alpha0),
           base((T)(1 - o.alpha0)) {}
 
     Cell<T> operator()(T r) const {
@@ -39,6 +40,11 @@ struct Objective {
     void each(const V *values, int64_t n, F visit) const {
         if (kind == CYMBALS_EXPLICIT) {
             for (int64_t i = 0; i < n; i++) visit(i, Cell<T>{1, (T)values[i]});
+        } else if (confidence == CYMBALS_TOTAL) {
+            for (int64_t i = 0; i < n; i++) {  // not as 1 + w, which would lose the digits of a small weight
+                const T r = (T)values[i], weight = alpha * std::abs(r);
+                visit(i, Cell<T>{weight - alpha0, r > 0 ? weight : 0});
+            }
         } else if (confidence == CYMBALS_LINEAR) {
             implicit(values, n, [this](T size) { return alpha * size; }, visit);
         } else if (confidence == CYMBALS_LOG) {
@@ -70,7 +76,9 @@ struct Objective {
 inline bool good_objective(ApiCall &call, const cymbals_objective *o) {
     return call.has_size("objective", o, sizeof(cymbals_objective)) &&
            call.between("objective->kind", o->kind, CYMBALS_HU, CYMBALS_EXPLICIT) &&
-           call.between("objective->confidence", o->confidence, CYMBALS_LINEAR, CYMBALS_BINARY) &&
+           call.between("objective->confidence", o->confidence, CYMBALS_LINEAR, CYMBALS_TOTAL) &&
+           call.require(o->confidence != CYMBALS_TOTAL || o->kind != CYMBALS_IALS,
+                        "objective->confidence is TOTAL, which IALS cannot use") &&
            call.require(std::isfinite(o->alpha), "objective->alpha is %g: it must be finite", o->alpha) &&
            call.require(o->alpha0 >= 0 && std::isfinite(o->alpha0),
                         "objective->alpha0 is %g: it must be finite and not negative", o->alpha0) &&

@@ -14,24 +14,24 @@ def weights(values, kind, alpha=1.0, alpha0=1.0, confidence="linear", epsilon=1.
     r = np.asarray(values, dtype=np.float64)
     if kind == "explicit":
         return np.ones_like(r), r, r**2
-    size = {"linear": np.abs(r), "log": np.log1p(np.abs(r) / epsilon), "binary": (r != 0) * 1.0}[confidence]
-    w = alpha * size
+    size = {"linear": np.abs(r), "log": np.log1p(np.abs(r) / epsilon), "binary": (r != 0) * 1.0, "total": np.abs(r)}
+    w = alpha * size[confidence] - (confidence == "total")
     if kind == "ials":
         return w, w, w
     b = np.where(r > 0, 1 + w, 0.0)
     return 1 + w - alpha0, b, b
 
 
-def row_regularization(dense, kind, reg, nu, alpha0):
+def row_regularization(dense, kind, reg, nu, alpha0, row_size="weighted"):
     n = np.sum(~np.isnan(dense), axis=1)
-    others = dense.shape[1] if kind != "explicit" else 0
+    others = dense.shape[1] if kind != "explicit" and row_size == "weighted" else 0
     return reg * (n + alpha0 * others) ** float(nu)
 
 
-def solve(dense, y, kind, reg=0.01, nu=0.0, alpha=1.0, alpha0=1.0, confidence="linear", epsilon=1.0):
+def solve(dense, y, kind, reg=0.01, nu=0.0, alpha=1.0, alpha0=1.0, confidence="linear", epsilon=1.0, row_size="weighted"):
     """All rows of `dense` against y, exactly."""
     alpha0 = 0.0 if kind == "explicit" else alpha0
-    regs = row_regularization(dense, kind, reg, nu, alpha0)
+    regs = row_regularization(dense, kind, reg, nu, alpha0, row_size)
     x = np.zeros((dense.shape[0], y.shape[1]))
     gram = alpha0 * (y.T @ y)
     for u, row in enumerate(dense):
@@ -53,7 +53,7 @@ def fit(dense, x, y, iterations, **how):
         yield x, y
 
 
-def loss(dense, x, y, kind, reg=0.01, nu=0.0, alpha=1.0, alpha0=1.0, confidence="linear", epsilon=1.0):
+def loss(dense, x, y, kind, reg=0.01, nu=0.0, alpha=1.0, alpha0=1.0, confidence="linear", epsilon=1.0, row_size="weighted"):
     """The objective divided by the number of cells; with "explicit", by the number of entries."""
     alpha0 = 0.0 if kind == "explicit" else alpha0
     scores = x @ y.T
@@ -61,8 +61,8 @@ def loss(dense, x, y, kind, reg=0.01, nu=0.0, alpha=1.0, alpha0=1.0, confidence=
     a, b, c = weights(dense[seen], kind, alpha, alpha0, confidence, epsilon)
     s = scores[seen]
     total = np.sum(a * s**2 - 2 * b * s + c) + alpha0 * np.sum(scores**2)
-    total += np.sum(row_regularization(dense, kind, reg, nu, alpha0) * np.sum(x**2, axis=1))
-    total += np.sum(row_regularization(dense.T, kind, reg, nu, alpha0) * np.sum(y**2, axis=1))
+    total += np.sum(row_regularization(dense, kind, reg, nu, alpha0, row_size) * np.sum(x**2, axis=1))
+    total += np.sum(row_regularization(dense.T, kind, reg, nu, alpha0, row_size) * np.sum(y**2, axis=1))
     return total / (np.sum(seen) if kind == "explicit" else dense.size)
 
 

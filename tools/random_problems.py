@@ -18,13 +18,15 @@ VALUES = {  # kind: a function that draws stored values, and the dtypes that can
     "large": (lambda rng, shape: 10 ** rng.uniform(-6, 7, shape), "float32 float64"),
 }
 PARAMS = {
-    "factors": tuple(range(1, 41)), "objective": ("hu", "ials", "explicit"), "confidence": ("linear", "log", "binary"),
+    "factors": tuple(range(1, 41)), "objective": ("hu", "ials", "explicit"),
+    "confidence": ("linear", "log", "binary", "total"), "row_size": ("weighted", "entries"),
     "alpha": (0.0, 0.1, 1.0, 40.0), "unobserved_weight": (0.0, 0.1, 1.0, 1.8), "nu": (0.0, 0.5, 1.0),
     "regularization": (0.0, 1e-3, 0.1, 1.0, 10.0), "biases": (False, True), "solver": ("auto", "cg", "exact", "exact"),
     "cg_steps": (1, 3, 9), "tol": (None, None, 1e-2), "iterations": (1, 2, 3, 5), "dtype": ("float32", "float64"),
     "relaxation": (None, 1.0, 1.5), "n_threads": (1, 2, 3), "compact": (True, False), "random_state": (0, 7),
 }  # fmt: skip
 NAMES = {"kind": "objective", "reg": "regularization", "nu": "nu", "alpha": "alpha", "alpha0": "unobserved_weight"}
+NAMES |= {name: name for name in ("confidence", "row_size")}
 # The tolerance of a score is about this many times the change of the reference's score when its inputs are rounded.
 SLACK = 30
 # Replaces SLACK if the dtype is float64, or if there is no regularization. Without regularization, rounding decides the
@@ -89,7 +91,7 @@ class Reference:
 
     def __init__(self, params, rng, largest):
         self.rng, self.eps, self.biases = rng, np.finfo(params["dtype"]).eps, params["biases"]
-        self.arguments = {name: params[of] for name, of in NAMES.items()} | {"confidence": params["confidence"]}
+        self.arguments = {name: params[of] for name, of in NAMES.items()}
         self.size = largest if params["objective"] == "explicit" else 1.0  # size of a target
         self.slack = SLACK if params["regularization"] > 0 and params["dtype"] == "float32" else LARGE_SLACK
         # Rounding decides the solution in two cases, and the scores are then not compared: without a Gramian, if the
@@ -111,7 +113,7 @@ class Reference:
 
     def weights(self, dense):
         """The weight of the squared error of each cell."""
-        arguments = {name: value for name, value in self.arguments.items() if name not in ("reg", "nu")}
+        arguments = {name: value for name, value in self.arguments.items() if name not in ("reg", "nu", "row_size")}
         of_all = 0.0 if arguments["kind"] == "explicit" else arguments["alpha0"]
         of_stored = reference.weights(dense, **arguments | {"alpha0": of_all})[0]
         return np.where(np.isnan(dense), 0, of_stored) + of_all

@@ -128,6 +128,8 @@ class Program:
     def call_fit(self):
         p = self.params = {name: self.pick(choices) for name, choices in problems.PARAMS.items()}
         p["biases"] &= p["objective"] == "explicit"
+        if p["objective"] == "ials" and p["confidence"] == "total":
+            p["confidence"] = "linear"
         self.values = self.pick([kind for kind in problems.VALUES if kind != "signed" or p["objective"] != "ials"])
         self.dense = np.full((self.rng.integers(1, 61), self.rng.integers(1, 41)), np.nan)
         while not np.nansum(np.abs(self.dense)):
@@ -350,7 +352,8 @@ def play(seed):
         program.run()
     except Exception as error:
         # With confidences below unobserved_weight, a row may have no solution.
-        below = program.params["objective"] == "hu" and program.params["unobserved_weight"] > 1
+        p = program.params
+        below = p["objective"] == "hu" and (p["unobserved_weight"] > 1 or p["confidence"] == "total")
         if isinstance(error, SolveError) and (below or program.reference.vague):
             program.refusals["SolveError"] += 1
         else:

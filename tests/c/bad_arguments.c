@@ -96,7 +96,7 @@ static const cymbals_objective *bad_objective(int i) {
     if (i == 3) o.kind = -1;
     if (i == 4) o.kind = 3;
     if (i == 5) o.confidence = -1;
-    if (i == 6) o.confidence = 3;
+    if (i == 6) o.confidence = 4;
     if (i == 7) o.alpha = NAN;
     if (i == 8) o.alpha = -INFINITY;
     if (i == 9) o.alpha0 = NAN;
@@ -106,9 +106,10 @@ static const cymbals_objective *bad_objective(int i) {
     if (i == 13) o.epsilon = 0;
     if (i == 14) o.epsilon = INFINITY;
     if (i == 15) o.kind = CYMBALS_EXPLICIT;
+    if (i == 16) o.kind = CYMBALS_IALS, o.confidence = CYMBALS_TOTAL;
     return &o;
 }
-enum { BAD_OBJECTIVES = 16 };
+enum { BAD_OBJECTIVES = 17 };
 
 static const cymbals_solve_options *bad_options(int i) {
     static cymbals_solve_options o;

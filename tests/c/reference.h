@@ -58,7 +58,7 @@ static inline void reference_cell(const cymbals_objective *o, double r, double *
     const double size = fabs(r), strength = o->confidence == CYMBALS_LINEAR ? size
                                             : o->confidence == CYMBALS_LOG  ? log(1 + size / o->epsilon)
                                                                             : 1;
-    const double w = o->alpha * strength;
+    const double w = o->confidence == CYMBALS_TOTAL ? o->alpha * size - 1 : o->alpha * strength;
     *a = o->kind == CYMBALS_HU ? 1 + w - o->alpha0 : o->kind == CYMBALS_IALS ? w : 1;
     *b = o->kind == CYMBALS_EXPLICIT ? r : o->kind == CYMBALS_IALS ? w : r > 0 ? 1 + w : 0;
 }

@@ -59,15 +59,29 @@ def test_objectives_with_scaled_regularization(kind, nu, simd, dtype):
             assert_close(got, want, dtype)
 
 
-@pytest.mark.parametrize("confidence", ["linear", "log", "binary"])
-@pytest.mark.parametrize("kind", ["hu", "ials"])
-def test_confidences(kind, confidence):
+@pytest.mark.parametrize(
+    ("kind", "confidence"),
+    [
+        ("hu", "linear"),
+        ("hu", "log"),
+        ("hu", "binary"),
+        ("hu", "total"),
+        ("ials", "linear"),
+        ("ials", "log"),
+        ("ials", "binary"),
+    ],
+)
+@pytest.mark.parametrize("simd", SETS)
+@pytest.mark.parametrize("solve", ["auto", "exact"])
+def test_confidences(kind, confidence, solve, simd):
     matrix = random_matrix(SHAPE, values=(1, 400))
+    matrix.data[::7] *= 1 if kind == "ials" else -1
+    matrix.data[::5] /= 500  # with "total", weights below those of cells without an entry
     y = np.random.default_rng(0).standard_normal((SHAPE[1], 20)) * 0.3
     want = reference.solve(dense_of(matrix), y, kind, 0.1, 0.0, 3.0, 0.5, confidence) @ y.T
     x = np.zeros((SHAPE[0], 20))
-    settings = Settings(objective(kind, 3.0, 0.5, 0.1, 0.0, confidence), "exact")
-    half_step(csr_of(matrix), y, x, settings, 2)
+    settings = Settings(objective(kind, 3.0, 0.5, 0.1, 0.0, confidence), solve, cg_tolerance=1e-12)
+    half_step(csr_of(matrix), y, x, settings, Workspace(2, simd))
     assert_close(x @ y.T, want, "float64")
 
 

@@ -116,6 +116,7 @@ ARGUMENTS = {
     "random_state": ("seed", -1, 1.5, [1]),
     "compact": (None, 1, "yes"),
     "relaxation": (0, -1, 2, 2.5, math.nan, "1"),
+    "row_size": ("n", None, 1, ["entries"]),
 }
 CASES = {f"ALS {name}={value!r}": (name, value) for name, values in ARGUMENTS.items() for value in values}
 

@@ -124,6 +124,7 @@ for name, values in {
     "random_state": ("seed", -1, 1.5, [1], True, 2**64),
     "compact": (None, 1, "yes"),
     "relaxation": (0, -1, 2, 2.5, "1", True),
+    "row_size": ("n", None, 1, []),
 }.items():
     for value in values:
         header(f"{name} = {value!r}")(lambda h, n=name, v=value: h["facts"]["model"]["params"].update({n: v}))

@@ -78,3 +78,39 @@ CASES = {f"confidence returns {name}": function for name, function in RETURNED.i
 @pytest.mark.parametrize("name", CASES)
 def test_is_refused(name):
     check_refused(lambda: ALS(confidence=CASES[name]).fit(SMALL), "confidence")
+
+
+def test_total_makes_alpha_r_the_weight_of_the_entry():
+    """alpha r = 1 + w, so with values above 1 it is "linear" on alpha r - 1."""
+    matrix = random_matrix((30, 20), 0.3, values=(2, 9), dtype=np.float64)
+    less = matrix.copy()
+    less.data = 3.0 * less.data - 1
+    fits = [
+        ALS(factors=4, alpha=3.0, confidence="total", dtype="float64", random_state=0).fit(matrix),
+        ALS(factors=4, dtype="float64", random_state=0).fit(less),
+    ]
+    scores = [model.user_factors_ @ model.item_factors_.T for model in fits]
+    np.testing.assert_allclose(scores[0], scores[1], atol=1e-9)
+    assert fits[0].loss(matrix) == pytest.approx(fits[1].loss(less), rel=1e-12)
+    explained = [model.explain(0, 1) for model in fits]
+    assert explained[0].total == pytest.approx(explained[1].total, rel=1e-9)
+    with pytest.raises(ValueError, match="confidence='total' is not for objective 'ials'"):
+        ALS(objective="ials", confidence="total").fit(matrix)
+
+
+@pytest.mark.parametrize("confidence", ["linear", "total"])
+@pytest.mark.parametrize("kind", ["hu", "explicit"])
+@pytest.mark.parametrize("nu", [0.5, 1.0])
+def test_row_size_entries_counts_the_entries_alone(nu, kind, confidence):
+    matrix = random_matrix((30, 20), 0.3, values=(2, 9), dtype=np.float64)
+    settings = {"factors": 4, "nu": nu, "objective": kind, "confidence": confidence, "dtype": "float64", "iterations": 1}
+    model = ALS(row_size="entries", regularization=0.3, solver="exact", random_state=0, **settings).fit(matrix)
+    regularization = 0.3 * np.diff(matrix.indptr).astype(float) ** nu
+    for user in (0, 2, 5):
+        seen = matrix[[user]].indices
+        y, r = model.item_factors_, matrix[[user]].data
+        unseen = np.delete(y, seen, axis=0) * (kind == "hu")
+        weight = {"linear": 1 + r, "total": r}[confidence] if kind == "hu" else np.ones_like(r)
+        target = 1.0 if kind == "hu" else r
+        system = unseen.T @ unseen + (y[seen] * weight[:, None]).T @ y[seen] + regularization[user] * np.eye(4)
+        np.testing.assert_allclose(model.fold_in(matrix[[user]])[0], np.linalg.solve(system, y[seen].T @ (weight * target)))

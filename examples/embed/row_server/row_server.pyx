@@ -8,7 +8,7 @@ from cymbals cimport *
 
 cymbals_import()
 
-CONFIDENCES = {"linear": CYMBALS_LINEAR, "log": CYMBALS_LOG, "binary": CYMBALS_BINARY}
+CONFIDENCES = {"linear": CYMBALS_LINEAR, "log": CYMBALS_LOG, "binary": CYMBALS_BINARY, "total": CYMBALS_TOTAL}
 
 
 cdef int check(int32_t status, cymbals_workspace *workspace) except -1:

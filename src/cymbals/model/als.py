@@ -50,19 +50,19 @@ class ALS(Params, SolvingModel):
     factors : int
         Rank f: the number of factors of each user and each item.
     regularization : float
-        lambda. A row of n entries has the regularization lambda (n + unobserved_weight N)^nu, where N is the number of
-        rows of the other side. With "explicit" it is lambda n^nu.
+        lambda. A row of the size s has the regularization lambda s^nu, see `row_size`.
     alpha : float
         Multiplier of the confidence. A larger value gives entries more weight, compared with cells without an entry.
     unobserved_weight : float
         alpha0, the weight of cells without an entry. Not used with "explicit".
     objective : {"hu", "ials", "explicit"}
-    confidence : {"linear", "log", "binary"} or callable
+    confidence : {"linear", "log", "binary", "total"} or callable
         g(r) for r above 0: "linear" is r, "log" is log(1 + r), "binary" is 1. A function takes the array of values and
-        returns an array of the same length with the same signs; it is called once. Not used with "explicit".
+        returns an array of the same length with the same signs; it is called once. With "total", w is alpha abs(r) - 1,
+        so alpha abs(r) is the total weight of the cell; only for "hu". Not used with "explicit".
     nu : float
-        Exponent of frequency-scaled regularization. 0: the same regularization for all rows. 1: proportional to
-        n + unobserved_weight N.
+        Exponent of frequency-scaled regularization. 0: the same regularization for all rows. 1: proportional to the size
+        of the row.
     biases : bool
         For "explicit" only: estimate a bias for each user and each item. A bias is one more factor: a half-step computes it
         together with the other factors, with the same regularization.
@@ -91,6 +91,9 @@ class ALS(Params, SolvingModel):
         value between 1 and 2, the factors move this many times as far, in all iterations but the first and the last. The
         loss still falls in each half-step, and the fit needs fewer iterations (successive over-relaxation: Young 1954).
         None: with solver "auto" 1.3 in the second iteration, rising to 1.8; with the other solvers 1.
+    row_size : {"weighted", "entries"}
+        The size of a row of n entries, for `nu`. "weighted": n + unobserved_weight N, where N is the number of rows of the
+        other side (Rendle et al. 2021). "entries": n. With "explicit" it is always n.
 
     Attributes
     ----------
@@ -138,6 +141,7 @@ class ALS(Params, SolvingModel):
         random_state: Any = None,
         compact: bool = True,
         relaxation: float | None = None,
+        row_size: str = "weighted",
     ) -> None:
         self.factors = factors
         self.regularization = regularization
@@ -156,6 +160,7 @@ class ALS(Params, SolvingModel):
         self.random_state = random_state
         self.compact = compact
         self.relaxation = relaxation
+        self.row_size = row_size
 
     # -- attributes of a fit -----------------------------------------------------------------------------------------
 

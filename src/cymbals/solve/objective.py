@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from ..base.checks import boolean, one_of, real_number, refuse_masked
 
 OBJECTIVES = ("hu", "ials", "explicit")
-CONFIDENCES = ("linear", "log", "binary")
+CONFIDENCES = ("linear", "log", "binary", "total")
+ROW_SIZES = ("weighted", "entries")
 LOG_EPSILON = 1.0  # confidence "log" is g(r) = log(1 + r / LOG_EPSILON)
 
 
@@ -33,6 +34,7 @@ class Objective:
     regularization: float
     nu: float
     biases: bool
+    row_size: str = "weighted"
 
     @classmethod
     def checked(
@@ -45,6 +47,7 @@ class Objective:
         regularization: Any,
         nu: Any,
         biases: Any = False,
+        row_size: Any = "weighted",
     ) -> Objective:
         """Check an estimator's arguments, and make an Objective of them. Raises for the first wrong argument."""
         kind = one_of("objective", objective, OBJECTIVES)
@@ -53,16 +56,20 @@ class Objective:
                 f"biases=True needs objective='explicit', got {kind!r}: leave biases out, or use objective='explicit' if "
                 "the values are ratings"
             )
+        named = "linear" if callable(confidence) else one_of("confidence", confidence, CONFIDENCES)
+        if named == "total" and kind == "ials":
+            raise ValueError("confidence='total' is not for objective 'ials': use objective='hu', or confidence='linear'")
         transform = confidence if callable(confidence) and kind != "explicit" else None
         return cls(
             kind=kind,
             alpha=real_number("alpha", alpha),
             unobserved_weight=0.0 if kind == "explicit" else real_number("unobserved_weight", unobserved_weight),
-            confidence="linear" if callable(confidence) else one_of("confidence", confidence, CONFIDENCES),
+            confidence=named,
             transform=transform,
             regularization=real_number("regularization", regularization),
             nu=real_number("nu", nu),
             biases=bool(biases),
+            row_size=one_of("row_size", row_size, ROW_SIZES),
         )
 
     @property
@@ -102,12 +109,12 @@ class Objective:
     def row_regularization(self, indptr: NDArray[np.int64], n_others: int) -> float | NDArray[np.float64]:
         """The regularization of each row, or one number if it is the same for all rows.
 
-        A row of n entries has lambda (n + alpha0 N)^nu. With "explicit", alpha0 is 0, so it has lambda n^nu.
+        It is lambda s^nu for a row of the size s: n + alpha0 N for a row of n entries, or n with row_size "entries".
         """
         if self.nu == 0:
             return self.regularization
         lengths = np.diff(indptr)
-        scale = lengths + self.unobserved_weight * n_others
+        scale = lengths + (self.unobserved_weight * n_others if self.row_size == "weighted" else 0.0)
         with np.errstate(over="ignore", invalid="ignore"):
             out = np.ascontiguousarray(self.regularization * scale.astype(np.float64) ** self.nu)
         bad = np.flatnonzero(~np.isfinite(out))
@@ -126,6 +133,9 @@ class Objective:
         if self.kind == "explicit":
             return np.ones_like(values), values
         size = np.abs(values)
+        if self.confidence == "total":
+            weight = self.alpha * size
+            return weight - self.unobserved_weight, np.where(values > 0, weight, 0.0)
         g = {"linear": size, "log": np.log1p(size / LOG_EPSILON), "binary": (size > 0) * 1.0}[self.confidence]
         if self.kind == "ials":
             return self.alpha * g, self.alpha * g

@@ -133,12 +133,13 @@ typedef struct cymbals_matrix {
 /* The objective gives each stored value r a weight a and a weighted target b. A row x then solves
  *   (alpha0 G + sum a y y' + reg) x = sum b y,
  * where the sums run over its entries and G is the Gramian of the fixed side. Let w = alpha g(|r|), where g(|r|)
- * is |r| (LINEAR), log(1 + |r| / epsilon) (LOG) or 1 (BINARY; a stored 0 has 0). Then
+ * is |r| (LINEAR), log(1 + |r| / epsilon) (LOG) or 1 (BINARY; a stored 0 has 0). With TOTAL, which is not for IALS,
+ * w = alpha |r| - 1, so alpha |r| is the total weight of the entry. Then
  *   HU        a = 1 + w - alpha0;  b = 1 + w for r > 0, 0 for r < 0
  *   IALS      a = b = w
  *   EXPLICIT  a = 1, b = r (alpha0 must be 0) */
 enum { CYMBALS_HU = 0, CYMBALS_IALS = 1, CYMBALS_EXPLICIT = 2 };
-enum { CYMBALS_LINEAR = 0, CYMBALS_LOG = 1, CYMBALS_BINARY = 2 };
+enum { CYMBALS_LINEAR = 0, CYMBALS_LOG = 1, CYMBALS_BINARY = 2, CYMBALS_TOTAL = 3 };
 typedef struct cymbals_objective {
     size_t struct_size;
     int32_t kind, confidence;

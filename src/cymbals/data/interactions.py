@@ -224,7 +224,7 @@ class Interactions:
         csr = summed(rows, cols, checked, (n_users, n_items), resolve(None))
         item_map = Ids("item", n_items)
         report = {"rows": rows.size, "pairs": csr.nnz}
-        return cls(csr, Ids("user", n_users), item_map, _names(item_names, item_map), report, latest(rows, cols, when))
+        return cls(csr, Ids("user", n_users), item_map, names_of(item_names, item_map), report, latest(rows, cols, when))
 
     @classmethod
     def from_csr(cls, matrix: Any, user_ids: Any = None, item_ids: Any = None, item_names: Any = None) -> Interactions:
@@ -255,7 +255,7 @@ class Interactions:
         """
         csr = from_scipy("matrix", matrix, resolve(None))
         users, items = Ids.checked("user", user_ids, csr.shape[0]), Ids.checked("item", item_ids, csr.shape[1])
-        return cls(csr, users, items, _names(item_names, items), {"pairs": csr.nnz})
+        return cls(csr, users, items, names_of(item_names, items), {"pairs": csr.nnz})
 
     @classmethod
     def _from_events(
@@ -275,7 +275,7 @@ class Interactions:
         item_map = Ids("item", item_ids.size, item_ids)
         report = {"rows": user_of.size, "pairs": csr.nnz}
         users_map, last = Ids("user", user_ids.size, user_ids), latest(rows, cols, when)
-        return cls(csr, users_map, item_map, _names(names, item_map), report, last)
+        return cls(csr, users_map, item_map, names_of(names, item_map), report, last)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -441,7 +441,7 @@ def _values(name: str, values: Any, users: NDArray[Any], items: NDArray[Any]) ->
     return array
 
 
-def _names(names: Any, items: Ids) -> NDArray[Any] | None:
+def names_of(names: Any, items: Ids) -> NDArray[Any] | None:
     """An array with the name of each item or None, from a mapping or Series of ids to names."""
     if names is None:
         return None

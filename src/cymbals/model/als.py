@@ -22,15 +22,15 @@ from ..solve.loop import FitLoop, FitState
 from ..solve.start import FittedFactors, start
 from . import container, fitting, stored
 from .arguments import checked
+from .exchange import Exchange
 from .factor_model import FactorModel
-from .params import Params
 from .solving_model import SolvingModel, entries_of, refuse_dislikes, transformed
 from .state import FitRecord, State
 
 _LARGE_RANK = 1024  # from here on, `fit` warns about more factors than the matrix can use
 
 
-class ALS(Params, SolvingModel):
+class ALS(Exchange, SolvingModel):
     """Matrix factorisation of users x items by alternating least squares.
 
     Use objective "hu" or "ials" for counts such as plays, clicks or purchases, and "explicit" for ratings.

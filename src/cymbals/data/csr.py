@@ -83,8 +83,12 @@ class Csr:
         kept = np.concatenate(([0], np.cumsum(keep)))[self.indptr]
         return Csr(kept, self.indices[keep], self.data[keep], self.shape)
 
-    def holds(self, rows: NDArray[np.int64], columns: NDArray[Any]) -> NDArray[np.bool_]:
-        """Whether each (row, column) pair has an entry. Runs a binary search for all pairs at the same time."""
+    def find(self, rows: NDArray[np.int64], columns: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """The position of each (row, column) pair among the entries, and whether it has one.
+
+        For a pair without an entry, it is the position that the entry would get. Runs a binary search for all pairs at the
+        same time.
+        """
         low, end = self.indptr[rows], self.indptr[rows + 1]
         high = end.copy()
         while (unsure := np.flatnonzero(low < high)).size:
@@ -92,9 +96,13 @@ class Csr:
             before = self.indices[middle] < columns[unsure]
             low[unsure] = np.where(before, middle + 1, low[unsure])
             high[unsure] = np.where(before, high[unsure], middle)
-        out = low < end
-        out[out] = self.indices[low[out]] == columns[out]
-        return out
+        found = low < end
+        found[found] = self.indices[low[found]] == columns[found]
+        return low, found
+
+    def holds(self, rows: NDArray[np.int64], columns: NDArray[Any]) -> NDArray[np.bool_]:
+        """Whether each (row, column) pair has an entry."""
+        return self.find(rows, columns)[1]
 
     def without_zeros(self) -> Csr:
         """The matrix without its stored zeros; the same object if it has none."""

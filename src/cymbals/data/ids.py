@@ -239,6 +239,27 @@ class Ids:
             raise TypeError(f"{self.what} ids are {'whole numbers' if self.whole else 'strings'}, got {new.tolist()[0]!r}")
         return Ids(self.what, n, np.concatenate([self.array, new]))
 
+    def taken(self, rows: NDArray[np.int64]) -> Ids:
+        """The ids of these rows, in this order. If the ids are row numbers, they are numbered anew."""
+        return Ids(self.what, rows.size, None if self.array is None else self.array[rows])
+
+    def with_new(self, wanted: NDArray[Any]) -> tuple[Ids, NDArray[np.int64]]:
+        """These ids with the unknown ones of `wanted` appended in rising order, and the row of each wanted id."""
+        rows = self.find(wanted).astype(np.int64)
+        unknown = rows < 0
+        if not unknown.any():
+            return self, rows
+        new, places = np.unique(wanted[unknown], return_inverse=True)
+        rows[unknown] = self.n + places
+        return self.extended(new), rows
+
+    def kept(self, name: str, unwanted: Any) -> NDArray[np.bool_]:
+        """A mask of the rows that stay if `unwanted` ids are removed; None removes none."""
+        mask = np.ones(self.n, bool)
+        if unwanted is not None:
+            mask[self.rows(name, listed(unwanted))] = False
+        return mask
+
     def same_as(self, other: Ids) -> bool:
         """Whether both hold the same ids in the same order."""
         if self.n != other.n or (self.array is None) != (other.array is None):

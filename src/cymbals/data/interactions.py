@@ -10,12 +10,13 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from ..base.checks import instance, is_missing, whole_number
+from ..base.checks import instance, is_missing, one_of, whole_number
 from ..base.optional import frame
 from ..base.threads import resolve
-from .arrow import columns_of
-from .csr import MOST_ROWS, Csr, from_scipy, index_type, own, summed, values_array
-from .ids import Ids, distinct, id_array
+from .csr import MOST_ROWS, Csr, from_scipy, index_type, own, summed
+from .events import Events, checked_values
+from .ids import Ids, distinct, id_array, listed
+from .merge import merged, resized, without_rows_and_columns
 from .times import checked as times_of_events
 from .times import latest
 
@@ -117,22 +118,7 @@ class Interactions:
         >>> cymbals.Interactions.from_frame(df, user="userID", item="artistID", value="weight").nnz
         2
         """
-        columns: dict[str, Any] = {"value": None, "time": None}
-        for argument, column in (("user", user), ("item", item), ("value", value), ("time", time)):
-            if column is None:
-                if argument in ("user", "item"):
-                    raise TypeError(f"{argument} must name a column, got None")
-                continue
-            try:
-                series = df[column]
-            except (KeyError, IndexError, ValueError):
-                known = ", ".join(map(str, getattr(df, "columns", [])))
-                fix = "; value=None (--value '') counts every row as 1" if argument == "value" else ""
-                raise KeyError(f"{argument}={column!r}: no such column; the table has {known}{fix}") from None
-            columns[argument] = series.to_numpy() if hasattr(series, "to_numpy") else np.asanyarray(series)
-        return cls._from_events(
-            columns["user"], columns["item"], columns["value"], columns["time"], item_names, (user, item, value, time)
-        )
+        return cls._of(Events.of_frame(df, user, item, value, time), item_names)
 
     @classmethod
     def from_arrow(
@@ -173,7 +159,7 @@ class Interactions:
         >>> cymbals.Interactions.from_arrow(events, "who", "what", "plays")
         <Interactions: 2 users x 1 items, 2 entries>
         """
-        return cls.from_frame(columns_of(stream, (user, item, value, time)), user, item, value, time, item_names)
+        return cls._of(Events.of_stream(stream, user, item, value, time), item_names)
 
     @classmethod
     def from_arrays(
@@ -212,15 +198,14 @@ class Interactions:
         >>> cymbals.Interactions.from_arrays([0, 4], [1, 1], shape=(5, 3)).shape
         (5, 3)
         """
-        columns = ("users", "items", "values", "times")
         if shape is None:
-            return cls._from_events(users, items, values, times, item_names, columns)
+            return cls._of(Events.of_arrays(users, items, values, times), item_names)
         if np.ndim(shape) != 1 or len(shape) != 2:
             raise TypeError(f"shape must be (users, items), got {shape!r}")
         n_users, n_items = (whole_number("shape", n, 0, MOST_ROWS) for n in shape)
         index = index_type(max(n_users, n_items))
         rows, cols = _row_numbers("users", users, n_users, index), _row_numbers("items", items, n_items, index)
-        checked, when = _values("values", values, rows, cols), times_of_events("times", times, rows.size)
+        checked, when = checked_values("values", values, rows, cols), times_of_events("times", times, rows.size)
         csr = summed(rows, cols, checked, (n_users, n_items), resolve(None))
         item_map = Ids("item", n_items)
         report = {"rows": rows.size, "pairs": csr.nnz}
@@ -258,24 +243,117 @@ class Interactions:
         return cls(csr, users, items, names_of(item_names, items), {"pairs": csr.nnz})
 
     @classmethod
-    def _from_events(
-        cls, users: Any, items: Any, values: Any, times: Any, names: Any, columns: tuple[Any, ...]
-    ) -> Interactions:
-        user_of, item_of = id_array(str(columns[0]), users), id_array(str(columns[1]), items)
-        if user_of.size != item_of.size:
-            raise ValueError(
-                f"{columns[0]} and {columns[1]} must have the same length, got {user_of.size} and {item_of.size}"
-            )
-        checked = _values(str(columns[2]), values, user_of, item_of)
-        when = times_of_events(str(columns[3]), times, user_of.size)
+    def _of(cls, events: Events, names: Any) -> Interactions:
         n_threads = resolve(None)
-        user_ids, rows = distinct(own(user_of, users), n_threads)  # one copy in memory at a time
-        item_ids, cols = distinct(own(item_of, items), n_threads)
-        csr = summed(rows, cols, checked, (user_ids.size, item_ids.size), n_threads)
+        user_ids, rows = distinct(events.users, n_threads)
+        item_ids, cols = distinct(events.items, n_threads)
+        csr = summed(rows, cols, events.values, (user_ids.size, item_ids.size), n_threads)
         item_map = Ids("item", item_ids.size, item_ids)
-        report = {"rows": user_of.size, "pairs": csr.nnz}
-        users_map, last = Ids("user", user_ids.size, user_ids), latest(rows, cols, when)
+        report = {"rows": events.users.size, "pairs": csr.nnz}
+        users_map, last = Ids("user", user_ids.size, user_ids), latest(rows, cols, events.times)
         return cls(csr, users_map, item_map, names_of(names, item_map), report, last)
+
+    def as_events(self) -> Events:
+        """One event for each entry."""
+        users, items = self.users.all()[self.csr.row_numbers()], self.items.all()[self.csr.indices]
+        return Events(users, items, self.csr.data, self.times)
+
+    def append(
+        self,
+        events: Any,
+        how: str = "add",
+        *,
+        user: str = "user",
+        item: str = "item",
+        value: str | None = "value",
+        time: str | None = None,
+    ) -> Interactions:
+        """Interactions with further events. Unknown users and items get new rows, behind the old ones.
+
+        Use it to keep the data of a nightly fit up to date; `ALS.update` does the same with a fitted model.
+
+        Parameters
+        ----------
+        events : DataFrame, Arrow stream, Interactions, or (users, items) or (users, items, values)
+        how : {"add", "replace"}
+            "add": values are added to those of the same user and item. "replace": values replace them; of several values
+            for a pair, the last counts.
+        user, item, value, time : str
+            Names of columns, if `events` is a frame or a stream. A `value` of None counts each row as 1.
+
+        Returns
+        -------
+        Interactions
+            The latest time of each pair is kept. If only one of the two has times, the result has none.
+
+        Examples
+        --------
+        >>> import cymbals
+        >>> plays = cymbals.Interactions.from_arrays(["ann", "bob"], ["abba", "blur"], [3, 4])
+        >>> plays.append((["ann", "cy"], ["abba", "cure"], [2, 1])).user_items.toarray()
+        array([[5., 0., 0.],
+               [0., 4., 0.],
+               [0., 0., 1.]], dtype=float32)
+        """
+        one_of("how", how, ("add", "replace"))
+        given, n = Events.of(events, user, item, value, time), resolve(None)
+        users, items, rows, cols = given.rows_among(self.users, self.items)
+        shape = (users.n, items.n)
+        changes = given.matrix(rows, cols, shape, how, n)
+        csr, places = merged(resized(self.csr, shape), changes, how)
+        names, times = self.item_names, None
+        if names is not None:
+            names = np.concatenate([names, np.full(items.n - names.size, None, dtype=object)])
+        if self.times is not None and given.times is not None:
+            changed = latest(rows, cols, given.times)
+            assert changed is not None
+            times = places.latest(self.times, changed)
+        return Interactions(csr, users, items, names, {"pairs": csr.nnz}, times)
+
+    def remove(self, users: Any = None, items: Any = None, pairs: Any = None) -> Interactions:
+        """Interactions without some users, without some items, or without the entries of some pairs.
+
+        Parameters
+        ----------
+        users, items : id or array_like of ids, optional
+            They lose their rows and columns.
+        pairs : (users, items), optional
+            Two arrays of ids. The pair of their first elements loses its entry, and so on. A pair without an entry is
+            ignored.
+
+        Returns
+        -------
+        Interactions
+
+        Raises
+        ------
+        KeyError
+            An id is unknown.
+
+        Examples
+        --------
+        >>> import cymbals
+        >>> plays = cymbals.Interactions.from_arrays(["ann", "ann", "bob"], ["abba", "blur", "blur"])
+        >>> plays.remove(users="bob", pairs=(["ann"], ["abba"]))
+        <Interactions: 1 users x 2 items, 1 entries>
+        """
+        keep = np.ones(self.nnz, bool)
+        if pairs is not None:
+            rows, cols = (
+                ids.rows("pairs", listed(side)) for ids, side in zip((self.users, self.items), pairs, strict=True)
+            )
+            if rows.size != cols.size:
+                raise ValueError(f"pairs must have as many users as items, got {rows.size} and {cols.size}")
+            at, found = self.csr.find(rows, cols)
+            keep[at[found]] = False
+        left = self.where(keep) if pairs is not None else self
+        masks = self.users.kept("users", users), self.items.kept("items", items)
+        inside = masks[0][left.csr.row_numbers()] & masks[1][left.csr.indices]
+        names = None if self.item_names is None else self.item_names[masks[1]]
+        times = None if left.times is None else left.times[inside]
+        csr = without_rows_and_columns(left.csr, *masks)
+        kept = [np.flatnonzero(mask) for mask in masks]
+        return Interactions(csr, self.users.taken(kept[0]), self.items.taken(kept[1]), names, {"pairs": csr.nnz}, times)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -420,25 +498,6 @@ def _row_numbers(name: str, rows: Any, n: int, index: Any) -> NDArray[Any]:
     if bad.size:
         raise ValueError(f"{name}: entry {bad[0]} is {array[bad[0]]}, outside [0, {n})")
     return array.astype(index, copy=False)
-
-
-def _values(name: str, values: Any, users: NDArray[Any], items: NDArray[Any]) -> NDArray[Any]:
-    """The values of events as floats that the caller cannot change. Raises if one is not finite, and names its row."""
-    if users.size != items.size:
-        raise ValueError(f"users and items must have the same length, got {users.size} and {items.size}")
-    if values is None:
-        return np.ones(users.size, np.float32)
-    array = own(values_array(name, values), values)
-    if array.shape != users.shape:
-        raise ValueError(f"{name} must be as long as the ids, {users.size}; got shape {array.shape}")
-    bad = np.flatnonzero(~np.isfinite(array))
-    if bad.size:
-        row = bad[0]
-        raise ValueError(
-            f"column {name!r}, row {row} holds {array[row]} (user {users[row]}, item {items[row]}); values must be finite: "
-            "drop such rows, or replace the value"
-        )
-    return array
 
 
 def names_of(names: Any, items: Ids) -> NDArray[Any] | None:

@@ -24,13 +24,14 @@ from . import container, fitting, stored
 from .arguments import checked
 from .exchange import Exchange
 from .factor_model import FactorModel
-from .solving_model import SolvingModel, entries_of, refuse_dislikes, transformed
+from .solving_model import entries_of, refuse_dislikes, transformed
 from .state import FitRecord, State
+from .updating_model import UpdatingModel
 
 _LARGE_RANK = 1024  # from here on, `fit` warns about more factors than the matrix can use
 
 
-class ALS(Exchange, SolvingModel):
+class ALS(Exchange, UpdatingModel):
     """Matrix factorisation of users x items by alternating least squares.
 
     Use objective "hu" or "ials" for counts such as plays, clicks or purchases, and "explicit" for ratings.

@@ -1,4 +1,4 @@
-"""A model that can solve rows. It folds in new rows, updates changed rows, explains scores, and computes loss and score."""
+"""A model that can solve rows. It folds in new rows, explains scores, and computes loss and score."""
 
 from __future__ import annotations
 
@@ -17,11 +17,10 @@ from ..metrics.loss import loss
 from ..metrics.ranking import mean_of_defined, ranking
 from ..solve.fold_in import FixedSide
 from ..solve.objective import Objective
-from . import updates
 from .arguments import settings_of
 from .factor_model import FactorModel
 from .naming import naming
-from .state import State, item_rows, user_rows
+from .state import State, user_rows
 
 
 @dataclass(frozen=True)
@@ -143,63 +142,17 @@ class SolvingModel(FactorModel):
         solved = self._solve(state, rows, state.item_side(n_threads), Ids("row", rows.shape[0]), n_threads)
         return user_rows(solved, state.mean)
 
-    def _solve(self, state: State, rows: Csr, fixed: FixedSide, ids: Ids, n_threads: int) -> NDArray[Any]:
-        settings = settings_of(state.params, solver="exact")
+    def _solve(
+        self, state: State, rows: Csr, fixed: FixedSide, ids: Ids, n_threads: int, start: NDArray[Any] | None = None
+    ) -> NDArray[Any]:
+        """Solve rows exactly; with `start`, as a half-step of the fit does, from these factors."""
+        settings = settings_of(state.params) if start is not None else settings_of(state.params, solver="exact")
         with naming(ids):
-            return fixed.solve(transformed(rows, settings.objective), settings, n_threads)
+            return fixed.solve(transformed(rows, settings.objective), settings, n_threads, start)
 
     def _raw_rows(self, name: str, rows: Any, state: State, n_threads: int, *, by_item: bool = False) -> Csr:
         csr = super()._raw_rows(name, rows, state, n_threads, by_item=by_item)
         return entries_of(name, csr, settings_of(state.params).objective, n_threads)
-
-    def update_users(self, ids: Any, rows: Any, n_threads: int | None = None) -> None:
-        """Replace the values of some users and compute their factors again. Unknown ids become new users.
-
-        Use it between fits, when users have new events. Factors, seen items and ids change together; if an argument is
-        wrong, nothing changes.
-
-        Parameters
-        ----------
-        ids : id or array_like of ids
-            Each id only once. In a model without ids, new users get the next row numbers.
-        rows : scipy sparse, shape (m, n_items)
-            All raw values of these users, old and new, with items in the model's row order.
-        n_threads : int, optional
-        """
-        with self._writing:
-            state, n = self._with_interactions(), self._threads(n_threads)
-            assert state.seen is not None
-            rows = self._raw_rows("rows", rows, state, n)
-            users, at = updates.placed(state.users, "ids", ids, rows.shape[0])
-            solved = self._solve(state, rows, state.item_side(n), Ids(users.what, at.size, users.of(at)), n)
-            x = updates.with_rows(state.x, at, user_rows(solved, state.mean), users.n)
-            seen = updates.with_seen(state.seen, at, rows, users.n, n)
-            self.replace_state(state.changed(x=x, users=users, seen=seen))
-
-    def update_items(self, ids: Any, rows: Any, n_threads: int | None = None) -> None:
-        """Replace the values of some items and compute their factors again. Unknown ids become new items.
-
-        Use it between fits, when items are new or have new events.
-
-        Parameters
-        ----------
-        ids : id or array_like of ids
-            Each id only once. In a model without ids, new items get the next row numbers.
-        rows : scipy sparse, shape (m, n_users)
-            All raw values of these items, old and new, with users in the model's row order.
-        n_threads : int, optional
-        """
-        with self._writing:
-            state, n = self._with_interactions(), self._threads(n_threads)
-            rows = self._raw_rows("rows", rows, state, n, by_item=True)
-            items, at = updates.placed(state.items, "ids", ids, rows.shape[0])
-            solved = self._solve(state, rows, state.user_side(n), Ids(items.what, at.size, items.of(at)), n)
-            y = updates.with_rows(state.y, at, item_rows(solved, state.mean), items.n)
-            seen = updates.with_seen(state.seen_by_item(n), at, rows, items.n, n)
-            names = state.names
-            if names is not None:
-                names = np.concatenate([names, np.full(items.n - names.size, None, dtype=object)])
-            self.replace_state(state.changed(y=y, items=items, names=names, seen=seen.transposed(n)))
 
     def explain(self, user: Any, item: Any, n: int | None = 10) -> Explanation:
         """How much each item of a user's history contributes to the score of an item: the reasons for a recommendation.

@@ -62,13 +62,15 @@ class State:
         assert self.fit is not None
         return self.fit.params
 
-    def solved_users(self) -> NDArray[Any]:
-        """The users' rows in the layout of a half-step: [x, b_u], or x without biases."""
-        return self.x if self.mean is None else np.delete(self.x, -1, axis=1)
+    def solved_users(self, rows: NDArray[np.int64] | None = None) -> NDArray[Any]:
+        """The users' rows in the layout of a half-step: [x, b_u], or x without biases. By default of all users."""
+        x = self.x if rows is None else self.x[rows]
+        return x if self.mean is None else np.delete(x, -1, axis=1)
 
-    def solved_items(self) -> NDArray[Any]:
-        """The items' rows in the layout of a half-step: [y, b_i], or y without biases."""
-        return self.y if self.mean is None else np.delete(self.y, -2, axis=1)
+    def solved_items(self, rows: NDArray[np.int64] | None = None) -> NDArray[Any]:
+        """The items' rows in the layout of a half-step: [y, b_i], or y without biases. By default of all items."""
+        y = self.y if rows is None else self.y[rows]
+        return y if self.mean is None else np.delete(y, -2, axis=1)
 
     @cached_property
     def user_factors(self) -> NDArray[Any]:
@@ -112,6 +114,11 @@ class State:
         assert self.seen is not None
         seen = self.seen
         return self._seen_by_item(lambda: seen.owned().transposed(n_threads))
+
+    def with_seen_by_item(self, by_item: Csr) -> Self:
+        """This state, which caches a transpose of `seen` that the caller has computed already."""
+        self._seen_by_item(lambda: by_item)
+        return self
 
     def user_side(self, n_threads: int) -> FixedSide:
         """The users as the fixed side, for solving items."""

@@ -32,9 +32,15 @@ class FixedSide:
         rotate(fixed, vectors, n_threads)
         return cls(fixed, spectrum, vectors, offsets)
 
-    def solve(self, rows: Csr, settings: Settings, n_threads: int) -> NDArray[Any]:
-        """Solve each row, and return the solutions in the model's basis, shape (m, f)."""
+    def solve(self, rows: Csr, settings: Settings, n_threads: int, start: NDArray[Any] | None = None) -> NDArray[Any]:
+        """Solve each row, and return the solutions in the model's basis, shape (m, f).
+
+        Conjugate gradients start from `start`, which has the same shape, or from 0.
+        """
         solved = np.zeros((rows.shape[0], self.rotated.shape[1]), self.rotated.dtype)
+        if start is not None:
+            solved[:] = start
+            rotate(solved, self.vectors, n_threads)
         rows = subtract_offsets(rows, self.offsets)
         objective = settings.objective
         # `_solve_one` reads only those rows of the fixed side for which the row to solve has an entry. Without unobserved

@@ -1,0 +1,92 @@
+"""Merges changes into a sparse matrix: adds or replaces values, and inserts entries."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .csr import Csr
+
+
+def resized(csr: Csr, shape: tuple[int, int]) -> Csr:
+    """The same entries in a matrix with at least as many rows and columns."""
+    indptr = np.concatenate([csr.indptr, np.full(shape[0] - csr.shape[0], csr.nnz)])
+    return Csr(indptr, csr.indices, csr.data, shape)
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the changes are in the arrays of a merged matrix."""
+
+    old: NDArray[np.int64]  # the position of each change in the old arrays, or where it is inserted
+    new: NDArray[np.bool_]  # whether the change is inserted
+
+    def after(self) -> NDArray[np.int64]:
+        """The position of each change in the merged arrays."""
+        return self.old + np.cumsum(self.new) - self.new
+
+    def latest(self, times: NDArray[Any], changed: NDArray[Any]) -> NDArray[Any]:
+        """The times of the merged entries, from those of the old entries and of the changes: the later one of both."""
+        out = times.astype(np.result_type(times, changed))
+        at = self.old[~self.new]
+        out[at] = np.maximum(out[at], changed[~self.new])
+        return np.insert(out, self.old[self.new], changed[self.new])
+
+
+def merged(base: Csr, changes: Csr, how: str) -> tuple[Csr, Places]:
+    """`base` with the entries of `changes`, which has the same shape.
+
+    Parameters
+    ----------
+    base, changes : Csr
+    how : {"add", "replace"}
+        What happens to a pair that both have: its values are added, or the new value replaces the old one.
+
+    Returns
+    -------
+    merged : Csr
+        Zeros that result are stored.
+    places : Places
+    """
+    rows = changes.row_numbers()
+    at, found = base.find(rows, changes.indices)
+    values = changes.data.astype(np.float64)
+    if how == "add":
+        values[found] += base.data[at[found]]
+    data = base.data.astype(_dtype(base, changes, values))
+    with np.errstate(over="ignore"):
+        held = values.astype(data.dtype)
+    beyond = np.flatnonzero(~np.isfinite(held))
+    if beyond.size:
+        i = beyond[0]
+        raise ValueError(f"the values of row {rows[i]}, column {changes.indices[i]} add up to {values[i]}: too large")
+    data[at[found]] = held[found]
+    new = ~found
+    more = np.concatenate([[0], np.cumsum(np.bincount(rows[new], minlength=base.shape[0]))])
+    out = Csr(
+        base.indptr + more,
+        np.insert(base.indices, at[new], changes.indices[new]),
+        np.insert(data, at[new], held[new]),
+        base.shape,
+    )
+    return out, Places(at, new)
+
+
+def _dtype(base: Csr, changes: Csr, values: NDArray[np.float64]) -> type[np.float32] | type[np.float64]:
+    """float32, if both are float32 and no whole number is too large to be exact in it."""
+    if base.data.dtype == np.float64 or changes.data.dtype == np.float64:
+        return np.float64
+    whole = values == np.rint(values)
+    return np.float64 if np.any(whole & (np.abs(values) > 2**24)) else np.float32
+
+
+def without_rows_and_columns(csr: Csr, keep_rows: NDArray[np.bool_], keep_columns: NDArray[np.bool_]) -> Csr:
+    """The entries in rows and columns for which the masks are true. Both are renumbered."""
+    rows = csr.take(np.flatnonzero(keep_rows))
+    kept = rows.where(keep_columns[rows.indices])
+    places = np.cumsum(keep_columns) - 1
+    columns = places[kept.indices].astype(kept.indices.dtype)
+    return Csr(kept.indptr, columns, kept.data, (kept.shape[0], int(keep_columns.sum())))

@@ -1,0 +1,261 @@
+"""A fitted model that lives on: new events, changed rows, people and products that leave."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..base.checks import one_of, whole_number
+from ..data.csr import refuse_negative
+from ..data.events import Events
+from ..data.ids import Ids
+from ..data.merge import merged, resized, without_rows_and_columns
+from ..solve.start import random_rows
+from . import updates
+from .arguments import settings_of
+from .drift import REFIT_DRIFT, drift
+from .solving_model import SolvingModel
+from .state import State, item_rows, user_rows
+
+
+@dataclass(frozen=True)
+class UpdateReport:
+    """What `ALS.update` did.
+
+    Attributes
+    ----------
+    events : int
+        Number of events that were given.
+    new_users, new_items : int
+        Users and items that the model did not know before.
+    touched_users, touched_items : int
+        Users and items that were solved again, each counted once.
+    seconds : float
+        For the whole call.
+    drift : float
+        How far the factors are from a solution for the present values: the relative change of the scores if all users were
+        solved again, measured on a sample of users and items. `fit` leaves a little, too.
+    refit_due : bool
+        Whether the drift is so large that a new fit is worth its time.
+    """
+
+    events: int
+    new_users: int
+    new_items: int
+    touched_users: int
+    touched_items: int
+    seconds: float
+    drift: float
+    refit_due: bool
+
+
+class UpdatingModel(SolvingModel):
+    """The methods that change a fitted model. Each replaces the whole state at once: readers see the old or the new one."""
+
+    def update(
+        self,
+        events: Any,
+        how: str = "add",
+        sweeps: int = 1,
+        *,
+        user: str = "user",
+        item: str = "item",
+        value: str | None = "value",
+        n_threads: int | None = None,
+    ) -> UpdateReport:
+        """Take in new events, with new users and items among them, and solve again the rows that they touch.
+
+        Use it between fits, as often as events arrive. Factors, seen items and ids change together; if an argument is
+        wrong, nothing changes.
+
+        Parameters
+        ----------
+        events : DataFrame, Arrow stream, Interactions, or (users, items) or (users, items, values)
+            The events by id, with an element for each. Unknown ids become new users and items. In a model without ids, they
+            must be the next row numbers.
+        how : {"add", "replace"}
+            "add": values are added to those of the fit, as for plays. "replace": values replace them, as for ratings; if a
+            pair occurs several times, the last value counts. A pair whose value becomes 0 is deleted, except with objective
+            "explicit", where 0 is a rating.
+        sweeps : int
+            1: users with events are solved again, then items with events. Each further sweep also solves the users of the
+            items of the sweep before it, then the items of these users.
+        user, item, value : str
+            Names of columns, if `events` is a frame or a stream. A `value` of None counts each row as 1.
+        n_threads : int, optional
+
+        Returns
+        -------
+        UpdateReport
+
+        Examples
+        --------
+        >>> import cymbals
+        >>> plays = cymbals.Interactions.from_arrays(["ann", "ann", "bob", "cy"], ["abba", "blur", "abba", "blur"])
+        >>> model = cymbals.ALS(factors=2, random_state=0).fit(plays)
+        >>> report = model.update((["dan", "dan", "ann"], ["abba", "cure", "cure"]))
+        >>> report.new_users, report.new_items, report.touched_users, report.touched_items
+        (1, 1, 2, 2)
+        >>> model.recommend("dan", n=1)[0].tolist()
+        ['blur']
+        """
+        began = time.perf_counter()
+        one_of("how", how, ("add", "replace"))
+        sweeps, n = whole_number("sweeps", sweeps, 1), self._threads(n_threads)
+        given = Events.of(events, user, item, value)
+        with self._writing:
+            state = self._with_interactions()
+            after, at_users, at_items = self._merged(state, given, how, n)
+            touched = [np.empty(0, np.int64)] * 2
+            for _ in range(sweeps):
+                touched = [np.union1d(touched[0], at_users), np.union1d(touched[1], at_items)]
+                after = self._swept(after, touched[0], touched[1], n)
+                assert after.seen is not None
+                at_users = np.unique(after.seen_by_item(n).take(touched[1]).indices).astype(np.int64)
+                at_items = np.unique(after.seen.take(np.union1d(touched[0], at_users)).indices).astype(np.int64)
+            self.replace_state(after)
+        moved = drift(after, settings_of(after.params, solver="exact"), n)
+        return UpdateReport(
+            events=given.users.size,
+            new_users=after.users.n - state.users.n,
+            new_items=after.items.n - state.items.n,
+            touched_users=touched[0].size,
+            touched_items=touched[1].size,
+            seconds=time.perf_counter() - began,
+            drift=moved,
+            refit_due=moved > REFIT_DRIFT,
+        )
+
+    def _merged(
+        self, state: State, events: Events, how: str, n_threads: int
+    ) -> tuple[State, NDArray[np.int64], NDArray[np.int64]]:
+        """The state with the events' users, items and values, and the rows of the users and items with events.
+
+        New items start with small random factors, as in a fit: a user who has new items only could not be solved from
+        factors of 0.
+        """
+        assert state.seen is not None
+        users, items, rows, cols = events.rows_among(state.users, state.items)
+        shape = (users.n, items.n)
+        changes = events.matrix(rows, cols, shape, how, n_threads)
+        seen, places = merged(resized(state.seen, shape), changes, how)
+        by_item, _ = merged(resized(state.seen_by_item(n_threads), shape[::-1]), changes.transposed(n_threads), how)
+        kind = settings_of(state.params).objective.kind
+        if kind == "ials":
+            refuse_negative("events", seen, "objective 'ials' takes no negative values", n_threads)
+        if kind != "explicit" and (seen.data[places.after()] == 0).any():
+            seen, by_item = seen.without_zeros(), by_item.without_zeros()
+        names = updates.with_names(state.names, items.n)
+        rank, dtype, n_new = state.params["factors"], state.x.dtype, items.n - state.items.n
+        noise = random_rows(np.random.default_rng(state.items.n), n_new, rank, dtype, state.mean is not None)
+        x = updates.longer(state.x, user_rows(np.zeros((users.n - state.users.n, noise.shape[1]), dtype), state.mean))
+        y = updates.longer(state.y, item_rows(noise, state.mean))
+        after = state.changed(x=x, y=y, users=users, items=items, names=names, seen=seen).with_seen_by_item(by_item)
+        return after, np.unique(rows).astype(np.int64), np.unique(cols).astype(np.int64)
+
+    def _swept(self, state: State, users: NDArray[np.int64], items: NDArray[np.int64], n_threads: int) -> State:
+        """Solve these users, then these items, with the fit's own solver, from their old factors."""
+        assert state.seen is not None
+        solved = self._solve(
+            state,
+            state.seen.take(users),
+            state.item_side(n_threads),
+            Ids(state.users.what, users.size, state.users.of(users)),
+            n_threads,
+            start=state.solved_users(users),
+        )
+        state = state.changed(x=updates.with_rows(state.x, users, user_rows(solved, state.mean), state.users.n))
+        solved = self._solve(
+            state,
+            state.seen_by_item(n_threads).take(items),
+            state.user_side(n_threads),
+            Ids(state.items.what, items.size, state.items.of(items)),
+            n_threads,
+            start=state.solved_items(items),
+        )
+        return state.changed(y=updates.with_rows(state.y, items, item_rows(solved, state.mean), state.items.n))
+
+    def remove(self, users: Any = None, items: Any = None) -> None:
+        """Forget people who leave and products that are no longer sold.
+
+        Their rows and their entries leave the model. All other factors stay as they are until the next fit or update.
+
+        Parameters
+        ----------
+        users, items : id or array_like of ids, optional
+            In a model without ids, rows behind a removed one move up, because the ids are the row numbers.
+
+        Raises
+        ------
+        KeyError
+            The model does not know an id. Nothing is removed then.
+        """
+        if users is None and items is None:
+            raise TypeError("remove takes users, items, or both")
+        with self._writing:
+            state = self.state_
+            keep = state.users.kept("users", users), state.items.kept("items", items)
+            kept = [np.flatnonzero(mask) for mask in keep]
+            seen = None if state.seen is None else without_rows_and_columns(state.seen, *keep)
+            names = None if state.names is None else state.names[keep[1]]
+            self.replace_state(
+                state.changed(
+                    x=state.x[keep[0]],
+                    y=state.y[keep[1]],
+                    users=state.users.taken(kept[0]),
+                    items=state.items.taken(kept[1]),
+                    names=names,
+                    seen=seen,
+                )
+            )
+
+    def update_users(self, ids: Any, rows: Any, n_threads: int | None = None) -> None:
+        """Replace the values of some users and compute their factors again. Unknown ids become new users.
+
+        Use it between fits, when users have new events. Factors, seen items and ids change together; if an argument is
+        wrong, nothing changes.
+
+        Parameters
+        ----------
+        ids : id or array_like of ids
+            Each id only once. In a model without ids, new users get the next row numbers.
+        rows : scipy sparse, shape (m, n_items)
+            All raw values of these users, old and new, with items in the model's row order.
+        n_threads : int, optional
+        """
+        with self._writing:
+            state, n = self._with_interactions(), self._threads(n_threads)
+            assert state.seen is not None
+            rows = self._raw_rows("rows", rows, state, n)
+            users, at = updates.placed(state.users, "ids", ids, rows.shape[0])
+            solved = self._solve(state, rows, state.item_side(n), Ids(users.what, at.size, users.of(at)), n)
+            x = updates.with_rows(state.x, at, user_rows(solved, state.mean), users.n)
+            seen = updates.with_seen(state.seen, at, rows, users.n, n)
+            self.replace_state(state.changed(x=x, users=users, seen=seen))
+
+    def update_items(self, ids: Any, rows: Any, n_threads: int | None = None) -> None:
+        """Replace the values of some items and compute their factors again. Unknown ids become new items.
+
+        Use it between fits, when items are new or have new events.
+
+        Parameters
+        ----------
+        ids : id or array_like of ids
+            Each id only once. In a model without ids, new items get the next row numbers.
+        rows : scipy sparse, shape (m, n_users)
+            All raw values of these items, old and new, with users in the model's row order.
+        n_threads : int, optional
+        """
+        with self._writing:
+            state, n = self._with_interactions(), self._threads(n_threads)
+            rows = self._raw_rows("rows", rows, state, n, by_item=True)
+            items, at = updates.placed(state.items, "ids", ids, rows.shape[0])
+            solved = self._solve(state, rows, state.user_side(n), Ids(items.what, at.size, items.of(at)), n)
+            y = updates.with_rows(state.y, at, item_rows(solved, state.mean), items.n)
+            seen = updates.with_seen(state.seen_by_item(n), at, rows, items.n, n)
+            names = updates.with_names(state.names, items.n)
+            self.replace_state(state.changed(y=y, items=items, names=names, seen=seen.transposed(n)))

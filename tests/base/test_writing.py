@@ -19,7 +19,7 @@ def test_a_forked_child_can_write_even_if_a_thread_of_its_parent_was_writing():
             inside.set()
             leave.wait()
 
-    thread = threading.Thread(target=hold)
+    thread = threading.Thread(target=hold, daemon=True)  # so that a failure does not make the tests hang
     thread.start()
     inside.wait()
     child = os.fork()

@@ -1,5 +1,7 @@
 """Updating and adding users and items of a fitted model."""
 
+import threading
+
 import numpy as np
 import pytest
 import reference
@@ -7,7 +9,8 @@ import scipy.sparse as sp
 from bad_input import MASKED, TEN, broken_csr, check_refused, masked, poked
 from conftest import SMALL, dense_of, random_matrix
 
-from cymbals import ALS
+import cymbals
+from cymbals import ALS, Interactions
 
 
 def test_update_users_and_items(model, matrix, data):
@@ -72,3 +75,209 @@ def test_is_refused(name, small_model):
     state = small_model._state
     check_refused(lambda: CASES[name](small_model))
     assert small_model._state is state
+
+
+# -- events ------------------------------------------------------------------------------------------------------------
+
+
+PLAYS = random_matrix((40, 25), 0.3, seed=3, values=(1, 9))
+
+
+def fitted(ids=True, **settings):
+    names = {"user_ids": [f"u{k}" for k in range(40)], "item_ids": [10 * k for k in range(25)]} if ids else {}
+    data = Interactions.from_csr(PLAYS, **names)
+    return ALS(**{"factors": 6, "solver": "exact", "dtype": "float64", "random_state": 0} | settings).fit(data)
+
+
+def dense_seen(model):
+    """The stored values of a model as a dense matrix; 0 where nothing is stored."""
+    return model.state_.seen.to_scipy().toarray()
+
+
+EVENTS = (["u3", "new", "u7", "u3", "u3"], [50, 50, 999, 10, 50], [2.0, 3.0, 1.0, 4.0, 5.0])
+
+
+def expected(how):
+    """The values after EVENTS, with the new user and the new item in the last row and column."""
+    out = np.zeros((41, 26))
+    out[:40, :25] = PLAYS.toarray()
+    for user, item, value in zip(*EVENTS, strict=True):
+        at = 40 if user == "new" else int(user[1:]), 25 if item == 999 else item // 10
+        out[at] = value + (out[at] if how == "add" else 0)
+    return out
+
+
+def forms(events):
+    users, items, values = events
+    yield "arrays", (users, items, values)
+    yield "interactions", Interactions.from_arrays(users, items, values)
+    pd = pytest.importorskip("pandas", reason="pandas is not installed")
+    frame = pd.DataFrame({"user": users, "item": items, "value": values})
+    yield "pandas", frame
+    pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    yield "arrow", pa.Table.from_pandas(frame)
+
+
+@pytest.mark.parametrize("form", ["arrays", "interactions", "pandas", "arrow"])
+@pytest.mark.parametrize("how", ["add", "replace"])
+def test_update_merges_values_and_solves_the_rows_touched(how, form):
+    model = fitted()
+    before = model.state_
+    events = dict(forms(EVENTS))[form]
+    report = model.update(events, how)
+    want = expected(how)
+    if form == "interactions" and how == "replace":  # they were added before
+        want[3, 5] = 7
+    np.testing.assert_array_equal(dense_seen(model), want)
+    np.testing.assert_array_equal(model.state_.seen_by_item(1).to_scipy().toarray(), want.T)
+    assert model.user_ids_.tolist() == [*before.users.all(), "new"]
+    assert model.item_ids_.tolist() == [*before.items.all(), 999]
+    assert (report.new_users, report.new_items, report.touched_users, report.touched_items) == (1, 1, 3, 3)
+    # touched users against the old items (the new one is 0 until then), then touched items
+    stored = np.where(want == 0, np.nan, want)
+    y = np.concatenate([before.y, np.zeros((1, 6))])
+    x = reference.solve(stored, y, "hu", 0.01)[[3, 7, 40]]
+    near = {"rtol": 1e-6, "atol": 1e-9}
+    np.testing.assert_allclose(model.user_factors_[[3, 7, 40]] @ before.y.T, x @ before.y.T, **near)
+    others = np.setdiff1d(np.arange(40), [3, 7])
+    assert np.array_equal(model.user_factors_[others], before.x[others])
+    items = reference.solve(stored.T, model.user_factors_, "hu", 0.01)[[1, 5, 25]]
+    np.testing.assert_allclose(
+        model.item_factors_[[1, 5, 25]] @ model.user_factors_.T, items @ model.user_factors_.T, **near
+    )
+    rest = np.setdiff1d(np.arange(25), [1, 5])
+    assert np.array_equal(model.item_factors_[rest], before.y[rest])
+
+
+@pytest.mark.parametrize("settings", [{}, {"objective": "ials", "unobserved_weight": 0.1}, {"objective": "explicit"},
+                                      {"objective": "explicit", "biases": True}, {"solver": "auto"}, {"solver": "cg"},
+                                      {"nu": 1.0}, {"confidence": np.log1p}, {"dtype": "float32"}])  # fmt: skip
+def test_update_is_update_users_then_update_items(settings):
+    """With whole rows of known users and items, the old methods do the same, up to the accuracy of the solver."""
+    one, two = fitted(regularization=0.5, **settings), fitted(regularization=0.5, **settings)
+    one.update((["u3", "u7"], [50, 200], [2.0, 3.0]), "replace")
+    after = PLAYS.toarray()
+    after[3, 5], after[7, 20] = 2, 3
+    two.update_users(["u3", "u7"], sp.csr_array(after[[3, 7]]))
+    two.update_items([50, 200], sp.csr_array(after.T[[5, 20]]))
+    near = {"rtol": 0.05, "atol": 0.02} if one.solver != "exact" else {"rtol": 1e-3, "atol": 1e-4}
+    for a, b in zip(scores_of(one), scores_of(two), strict=True):
+        np.testing.assert_allclose(a, b, **near)
+
+
+def scores_of(model):
+    state = model.state_
+    return state.x @ state.scored_items.T
+
+
+def test_more_sweeps_reach_the_neighbours():
+    models = [fitted() for _ in range(3)]
+    reports = [model.update((["u3"], [50], [2.0]), sweeps=sweeps) for model, sweeps in zip(models, (1, 2, 3), strict=True)]
+    assert reports[0].touched_users == 1 < reports[1].touched_users <= reports[2].touched_users
+    assert reports[1].touched_users == np.count_nonzero(dense_seen(models[1])[:, 5])
+
+
+def test_a_value_that_becomes_0_is_deleted():
+    for how, value in (("add", -PLAYS[2, 12]), ("replace", 0.0)):
+        model = fitted()
+        assert dense_seen(model)[2, 12] > 0
+        model.update((["u2"], [120], [value]), how)
+        assert model.state_.seen.nnz == PLAYS.nnz - 1
+        assert model.state_.seen_by_item(1).nnz == PLAYS.nnz - 1
+    explicit = fitted(objective="explicit")
+    explicit.update((["u2"], [120], [0.0]), "replace")
+    assert explicit.state_.seen.nnz == PLAYS.nnz
+
+
+def test_an_update_that_is_refused_changes_nothing(model):
+    state = model.state_
+    for call, message in (
+        (lambda: model.update((["u1"], [10], [np.nan])), "must be finite"),
+        (lambda: model.update((["u1"], [10], [1.0]), how="set"), "how must be one of 'add', 'replace'"),
+        (lambda: model.update((["u1"], [10], [1.0]), sweeps=0), "sweeps must be from 1"),
+        (lambda: model.update((["u1"], [10, 20])), "same length"),
+        (lambda: model.update(5), "events must be a frame"),
+        (lambda: model.update((["u1"],)), "got 1 parts"),
+        (lambda: model.update(([5], [10])), "user ids are strings"),
+        (lambda: model.update((["u1"], [10], [1e39])), "too large for the factors' type"),
+    ):
+        with pytest.raises((ArithmeticError, ValueError, TypeError), match=message):
+            call()
+        assert model.state_ is state
+    dislikes = fitted(objective="ials")
+    before = dislikes.state_
+    with pytest.raises(ValueError, match="takes no negative values"):
+        dislikes.update((["u1"], [10], [-50.0]))
+    assert dislikes.state_ is before
+
+
+def test_updates_of_a_model_without_ids():
+    model = fitted(ids=False)
+    model.update(([3, 40], [5, 25]))
+    assert model.user_factors_.shape[0] == 41
+    with pytest.raises(KeyError, match="next row numbers"):
+        model.update(([50], [5]))
+
+
+def test_drift_grows_with_the_events_and_a_refit_ends_it():
+    model = fitted(iterations=20)
+    small = model.update((["u3"], [50], [1.0])).drift
+    rng = np.random.default_rng(0)
+    users = [f"u{k}" for k in rng.integers(0, 40, 300)]
+    large = model.update((users, 10 * rng.integers(0, 25, 300), rng.integers(1, 20, 300)))
+    assert large.drift > 2 * small
+    assert not fitted(iterations=20).update((["u3"], [50], [1.0])).refit_due
+
+
+def test_a_reader_sees_the_old_model_or_the_new_one():
+    model = fitted()
+    broken, done = [], threading.Event()
+
+    def read():
+        while not done.is_set():
+            state = model.state_
+            sizes = {state.users.n, state.x.shape[0], state.seen.shape[0]}, {state.items.n, state.y.shape[0]}
+            if any(len(size) > 1 for size in sizes):
+                broken.append(sizes)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for k in range(20):
+        model.update(([f"new{k}"], [10_000 + k]))
+    done.set()
+    reader.join()
+    assert not broken
+
+
+def test_remove_forgets_users_and_items(tmp_path):
+    model = fitted()
+    before = model.state_
+    model.remove(users=["u3", "u39"], items=50)
+    users, items = np.setdiff1d(np.arange(40), [3, 39]), np.setdiff1d(np.arange(25), [5])
+    assert np.array_equal(model.user_factors_, before.x[users])
+    assert np.array_equal(model.item_factors_, before.y[items])
+    np.testing.assert_array_equal(dense_seen(model), PLAYS.toarray()[users][:, items])
+    assert "u3" not in model.user_ids_
+    with pytest.raises(KeyError, match="u3"):
+        model.recommend("u3")
+    assert 50 not in model.recommend("u4", 24)[0]
+    model.save(tmp_path / "m")
+    assert cymbals.load(tmp_path / "m").recommend("u4")[0].tolist() == model.recommend("u4")[0].tolist()
+    state = model.state_
+    with pytest.raises(KeyError, match="u3"):
+        model.remove(users=["u4", "u3"])
+    with pytest.raises(TypeError, match="users, items, or both"):
+        model.remove()
+    assert model.state_ is state
+    without = cymbals.load(tmp_path / "m")
+    without.replace_state(without.state_.changed(seen=None))
+    without.remove(items=[10])
+    assert without.item_factors_.shape[0] == 23
+
+
+def test_a_mapped_model_can_be_updated(tmp_path):
+    fitted().save(tmp_path / "m")
+    mapped, loaded = (cymbals.load(tmp_path / "m", mmap=mmap) for mmap in (True, False))
+    for model in (mapped, loaded):
+        model.update((["u3"], [50]))
+    assert np.array_equal(mapped.user_factors_, loaded.user_factors_)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -34,9 +35,14 @@ def with_rows(factors: NDArray[Any], at: NDArray[np.int64], rows: NDArray[Any], 
     return out
 
 
-def longer(factors: NDArray[Any], new: NDArray[Any]) -> NDArray[Any]:
-    """The factors, followed by new rows."""
-    return np.concatenate([factors, new]) if new.shape[0] else factors
+def longer(
+    factors: NDArray[Any], n: int, layout: Callable[[NDArray[Any], float | None], NDArray[Any]], mean: float | None
+) -> NDArray[Any]:
+    """The factors, followed by rows for a solution of 0 up to `n` rows. `layout` is `user_rows` or `item_rows`."""
+    if factors.shape[0] == n:
+        return factors
+    solved = np.zeros((n - factors.shape[0], factors.shape[1] - (mean is not None)), factors.dtype)
+    return np.concatenate([factors, layout(solved, mean)])
 
 
 def with_names(names: NDArray[Any] | None, n: int) -> NDArray[Any] | None:

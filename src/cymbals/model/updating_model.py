@@ -14,7 +14,6 @@ from ..data.csr import refuse_negative
 from ..data.events import Events
 from ..data.ids import Ids
 from ..data.merge import merged, resized, without_rows_and_columns
-from ..solve.start import random_rows
 from . import updates
 from .arguments import settings_of
 from .drift import REFIT_DRIFT, drift
@@ -135,8 +134,7 @@ class UpdatingModel(SolvingModel):
     ) -> tuple[State, NDArray[np.int64], NDArray[np.int64]]:
         """The state with the events' users, items and values, and the rows of the users and items with events.
 
-        New items start with small random factors, as in a fit: a user who has new items only could not be solved from
-        factors of 0.
+        New rows of factors are 0. So a new item has no effect on its users until it is solved itself.
         """
         assert state.seen is not None
         users, items, rows, cols = events.rows_among(state.users, state.items)
@@ -150,10 +148,8 @@ class UpdatingModel(SolvingModel):
         if kind != "explicit" and (seen.data[places.after()] == 0).any():
             seen, by_item = seen.without_zeros(), by_item.without_zeros()
         names = updates.with_names(state.names, items.n)
-        rank, dtype, n_new = state.params["factors"], state.x.dtype, items.n - state.items.n
-        noise = random_rows(np.random.default_rng(state.items.n), n_new, rank, dtype, state.mean is not None)
-        x = updates.longer(state.x, user_rows(np.zeros((users.n - state.users.n, noise.shape[1]), dtype), state.mean))
-        y = updates.longer(state.y, item_rows(noise, state.mean))
+        x = updates.longer(state.x, users.n, user_rows, state.mean)
+        y = updates.longer(state.y, items.n, item_rows, state.mean)
         after = state.changed(x=x, y=y, users=users, items=items, names=names, seen=seen).with_seen_by_item(by_item)
         return after, np.unique(rows).astype(np.int64), np.unique(cols).astype(np.int64)
 

@@ -44,7 +44,7 @@ def start(
     -------
     x, y : ndarray, shape (n_users, rank) and (n_items, rank); with `biases`, rank + 1 columns
     """
-    x, y = (random_rows(rng, n, rank, dtype, biases) for n in data.shape)
+    x, y = (_noise(rng, n, rank, dtype, biases) for n in data.shape)
     if init is None:
         return x, y
     if isinstance(init, FittedFactors):
@@ -93,7 +93,7 @@ def _array(name: str, side: Any) -> NDArray[Any]:
         ) from None
 
 
-def random_rows(rng: Any, n: int, rank: int, dtype: Any, biases: bool) -> NDArray[Any]:
+def _noise(rng: Any, n: int, rank: int, dtype: Any, biases: bool) -> NDArray[Any]:
     """Random factors from N(0, (0.1 / sqrt(rank))^2), and biases of 0. Draws in float64, a block of rows at a time."""
     out = np.zeros((n, rank + biases), dtype)
     step = max(1, 2**20 // rank)

@@ -259,3 +259,86 @@ CASES |= {
 @pytest.mark.parametrize("name", CASES)
 def test_is_refused(name):
     check_refused(*CASES[name])
+
+
+# -- append and remove -------------------------------------------------------------------------------------------------
+
+
+def triplets_as_dict(data):
+    """The value of each (user id, item id) pair."""
+    coo = data.user_items.tocoo()
+    users, items = data.user_ids[coo.coords[0]].tolist(), data.item_ids[coo.coords[1]].tolist()
+    return dict(zip(zip(users, items, strict=True), coo.data.tolist(), strict=True))
+
+
+@pytest.mark.parametrize("how", ["add", "replace"])
+@pytest.mark.parametrize("kind", ["numbers", "strings"])
+def test_append_against_a_dict(kind, how):
+    rng = np.random.default_rng(0)
+    for trial in range(20):
+        sizes = rng.integers(0 if trial else 1, 60, 2)
+        made = [(rng.integers(0, 12, n), rng.integers(0, 9, n), rng.integers(1, 6, n).astype(float)) for n in sizes]
+        if kind == "strings":
+            made = [(np.char.add("u", u.astype(str)), np.char.add("i", i.astype(str)), v) for u, i, v in made]
+        first, second = (Interactions.from_arrays(*events) for events in (made[0], made[1]))
+        want = triplets_as_dict(first)
+        for user, item, value in zip(*(part.tolist() for part in made[1]), strict=True):
+            want[user, item] = value + (want.get((user, item), 0) if how == "add" else 0)
+        got = first.append(tuple(made[1]), how)
+        assert triplets_as_dict(got) == want
+        assert got.user_ids.tolist()[: first.shape[0]] == first.user_ids.tolist()
+        assert set(got.item_ids.tolist()) == set(first.item_ids.tolist()) | set(second.item_ids.tolist())
+        assert got.user_items.has_canonical_format
+        assert all(np.all(np.diff(got.csr.row(r)[0]) > 0) for r in range(got.shape[0]))
+        assert got.by_item().to_scipy().toarray().T.tolist() == got.user_items.toarray().tolist()
+
+
+def test_append_keeps_names_and_the_latest_times():
+    first = Interactions.from_arrays([1, 1, 2], [5, 6, 5], item_names={5: "five"}, times=[10, 20, 30])
+    second = Interactions.from_arrays([1, 2, 3], [5, 5, 7], times=[15, 25, 40])
+    both = first.append(second)
+    assert both.item_names.tolist() == ["five", None, None]
+    assert both.times.tolist() == [15, 20, 30, 40]
+    assert both.user_items.toarray().tolist() == [[2, 1, 0], [2, 0, 0], [0, 0, 1]]
+    assert first.append(([9], [5])).times is None
+    frame = pd.DataFrame({"who": [1], "what": [6], "when": [99]})
+    assert first.append(frame, user="who", item="what", value=None, time="when").times.tolist() == [10, 99, 30]
+
+
+def test_append_sums_whole_numbers_exactly():
+    first = Interactions.from_arrays([1], [1], [2**24])
+    assert first.csr.data.dtype == np.float32
+    more = first.append(([1], [1], [1]))
+    assert more.csr.data.tolist() == [2**24 + 1]
+    assert more.csr.data.dtype == np.float64
+
+
+def test_append_refuses_other_kinds_of_ids():
+    with pytest.raises(TypeError, match="user ids are whole numbers, got 'ann'"):
+        Interactions.from_arrays([1], [1]).append((["ann"], [1]))
+    with pytest.raises(KeyError, match="next row numbers"):
+        Interactions.from_csr(sp.eye_array(3)).append(([7], [0]))
+    with pytest.raises(ValueError, match="how must be one of"):
+        Interactions.from_arrays([1], [1]).append(([1], [1]), "max")
+
+
+def test_remove_users_items_and_pairs():
+    data = Interactions.from_arrays(
+        list("aabbc"), [1, 2, 2, 3, 3], [1, 2, 3, 4, 5], item_names={2: "two"}, times=[1, 2, 3, 4, 5]
+    )
+    left = data.remove(users="c", items=[3])
+    assert triplets_as_dict(left) == {("a", 1): 1, ("a", 2): 2, ("b", 2): 3}
+    assert left.user_ids.tolist() == ["a", "b"]
+    assert left.item_ids.tolist() == [1, 2]
+    assert left.item_names.tolist() == [None, "two"]
+    assert left.times.tolist() == [1, 2, 3]
+    fewer = data.remove(pairs=(["a", "a", "c"], [1, 3, 3]))  # ("a", 3) has no entry
+    assert triplets_as_dict(fewer) == {("a", 2): 2, ("b", 2): 3, ("b", 3): 4}
+    assert fewer.shape == data.shape
+    assert fewer.times.tolist() == [2, 3, 4]
+    assert triplets_as_dict(data.remove()) == triplets_as_dict(data)
+    with pytest.raises(KeyError, match="no user 'z'"):
+        data.remove(users=["a", "z"])
+    with pytest.raises(ValueError, match="as many users as items"):
+        data.remove(pairs=(["a"], [1, 2]))
+    assert data.nnz == 5

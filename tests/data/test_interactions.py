@@ -342,3 +342,51 @@ def test_remove_users_items_and_pairs():
     with pytest.raises(ValueError, match="as many users as items"):
         data.remove(pairs=(["a"], [1, 2]))
     assert data.nnz == 5
+
+
+# -- in the order of a model ---------------------------------------------------------------------------------------------
+
+
+def test_like_uses_the_rows_of_a_model_or_of_other_interactions():
+    train = Interactions.from_arrays(list("cab"), [30, 10, 20], item_names={10: "ten"})
+    model = ALS(factors=2, iterations=1, random_state=0).fit(train)
+    frame = pd.DataFrame({"user": list("bbzc"), "item": [10, 10, 10, 99], "value": [1, 2, 4, 8], "time": [1, 2, 3, 4]})
+    for like in (model, train):
+        with pytest.warns(UserWarning, match="2 of 4 entries are left out, because 1 users and 1 items are unknown"):
+            test = Interactions.from_frame(frame, time="time", like=like)
+        assert test.users.same_as(train.users)
+        assert test.items.same_as(train.items)
+        assert test.user_items.toarray().tolist() == [[0, 0, 0], [3, 0, 0], [0, 0, 0]]
+        assert test.item_names.tolist() == ["ten", None, None]
+        assert test.times.tolist() == [2]
+        assert test.report == {"rows": 4, "unknown": 2, "pairs": 1}
+    same = Interactions.from_arrays(list("ab"), [10, 20], like=train)
+    assert same.shape == (3, 3)
+    for call, message in (
+        (lambda: Interactions.from_arrays([1], [10], like=train), "users has user ids that are whole numbers, like 1"),
+        (lambda: Interactions.from_arrays(["z"], [10], like=train), "no event of a known user with a known item"),
+        (lambda: Interactions.from_arrays([0], [0], shape=(3, 3), like=train), "either shape or like"),
+        (lambda: Interactions.from_frame(frame, like=frame), "like must be a fitted model or Interactions"),
+    ):
+        with pytest.raises((TypeError, ValueError), match=message):
+            call()
+
+
+def test_evaluate_and_loss_align_by_id():
+    matrix = random_matrix((40, 30), 0.3, seed=5)
+    ids = {"user_ids": [f"u{k}" for k in range(40)], "item_ids": [f"i{k}" for k in range(30)]}
+    data = Interactions.from_csr(matrix, **ids)
+    train, test = cymbals.split.random(data, 0.3, seed=0)
+    model = ALS(factors=4, random_state=0).fit(train)
+    coo = test.user_items.tocoo()
+    users, items = test.user_ids[coo.coords[0]], test.item_ids[coo.coords[1]]
+    apart = Interactions.from_arrays(users, items, coo.data)  # its own, sorted order, without users who have no entry
+    assert apart.shape != test.shape
+    assert cymbals.evaluate(model, train, apart) == cymbals.evaluate(model, train, test)
+    more = Interactions.from_arrays([*users, "new"], [*items, "i3"], [*coo.data, 1])
+    with pytest.warns(UserWarning, match=rf"test: 1 of {coo.nnz + 1} entries are left out, because 1 users and 0 items"):
+        assert cymbals.evaluate(model, train, more) == cymbals.evaluate(model, train, test)
+    turned = Interactions.from_csr(matrix[::-1], user_ids=ids["user_ids"][::-1], item_ids=ids["item_ids"])
+    assert model.loss(turned) == pytest.approx(model.loss(data), rel=1e-12)
+    with pytest.raises(TypeError, match="user ids that are whole numbers"):
+        cymbals.evaluate(model, train, Interactions.from_arrays([1], ["i1"]))

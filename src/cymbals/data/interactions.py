@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ..base.checks import instance, is_missing, one_of, whole_number
 from ..base.optional import frame
 from ..base.threads import resolve
+from .align import aligned, ids_of, placed, warn_of_unknown
 from .csr import MOST_ROWS, Csr, from_scipy, index_type, own, summed
 from .events import Events, checked_values
 from .ids import Ids, distinct, id_array, listed
@@ -80,6 +81,7 @@ class Interactions:
         value: str | None = "value",
         time: str | None = None,
         item_names: Any = None,
+        like: Any = None,
     ) -> Interactions:
         """Make interactions from a data frame with a row for each event.
 
@@ -98,11 +100,14 @@ class Interactions:
             pair is kept.
         item_names : mapping or Series, optional
             Maps item ids to names.
+        like : ALS or Interactions, optional
+            Use the users and items of this model or of these interactions, in their order. Use it for next week's events,
+            which are to be compared with a model. Events of other users and items are left out, with a warning.
 
         Returns
         -------
         Interactions
-            Rows and columns are in rising order of the ids.
+            Rows and columns are in rising order of the ids, or in the order of `like`.
 
         Raises
         ------
@@ -118,7 +123,7 @@ class Interactions:
         >>> cymbals.Interactions.from_frame(df, user="userID", item="artistID", value="weight").nnz
         2
         """
-        return cls._of(Events.of_frame(df, user, item, value, time), item_names)
+        return cls._of(Events.of_frame(df, user, item, value, time), item_names, like)
 
     @classmethod
     def from_arrow(
@@ -129,6 +134,7 @@ class Interactions:
         value: str | None = "value",
         time: str | None = None,
         item_names: Any = None,
+        like: Any = None,
     ) -> Interactions:
         """Make interactions from an Arrow stream with a row for each event.
 
@@ -140,7 +146,7 @@ class Interactions:
         stream : object with ``__arrow_c_stream__``
             It is read once, batch by batch. Columns that are not named here are skipped. Timestamps with a time zone become
             UTC.
-        user, item, value, time, item_names
+        user, item, value, time, item_names, like
             As in `from_frame`.
 
         Returns
@@ -159,7 +165,7 @@ class Interactions:
         >>> cymbals.Interactions.from_arrow(events, "who", "what", "plays")
         <Interactions: 2 users x 1 items, 2 entries>
         """
-        return cls._of(Events.of_stream(stream, user, item, value, time), item_names)
+        return cls._of(Events.of_stream(stream, user, item, value, time), item_names, like)
 
     @classmethod
     def from_arrays(
@@ -170,6 +176,7 @@ class Interactions:
         shape: tuple[int, int] | None = None,
         item_names: Any = None,
         times: Any = None,
+        like: Any = None,
     ) -> Interactions:
         """Make interactions from arrays of the same length, with an element for each event.
 
@@ -187,6 +194,8 @@ class Interactions:
             Maps item ids to names.
         times : array_like, optional
             Numbers or datetime64. The latest time of each (user, item) pair is kept.
+        like : ALS or Interactions, optional
+            As in `from_frame`. Not together with `shape`.
 
         Returns
         -------
@@ -199,7 +208,9 @@ class Interactions:
         (5, 3)
         """
         if shape is None:
-            return cls._of(Events.of_arrays(users, items, values, times), item_names)
+            return cls._of(Events.of_arrays(users, items, values, times), item_names, like)
+        if like is not None:
+            raise TypeError("from_arrays takes either shape or like, not both")
         if np.ndim(shape) != 1 or len(shape) != 2:
             raise TypeError(f"shape must be (users, items), got {shape!r}")
         n_users, n_items = (whole_number("shape", n, 0, MOST_ROWS) for n in shape)
@@ -243,8 +254,10 @@ class Interactions:
         return cls(csr, users, items, names_of(item_names, items), {"pairs": csr.nnz})
 
     @classmethod
-    def _of(cls, events: Events, names: Any) -> Interactions:
+    def _of(cls, events: Events, names: Any, like: Any) -> Interactions:
         n_threads = resolve(None)
+        if like is not None:
+            return cls._alike(events, names, like, n_threads)
         user_ids, rows = distinct(events.users, n_threads)
         item_ids, cols = distinct(events.items, n_threads)
         csr = summed(rows, cols, events.values, (user_ids.size, item_ids.size), n_threads)
@@ -252,6 +265,26 @@ class Interactions:
         report = {"rows": events.users.size, "pairs": csr.nnz}
         users_map, last = Ids("user", user_ids.size, user_ids), latest(rows, cols, events.times)
         return cls(csr, users_map, item_map, names_of(names, item_map), report, last)
+
+    @classmethod
+    def _alike(cls, events: Events, names: Any, like: Any, n_threads: int) -> Interactions:
+        """Interactions with the users and items of `like`."""
+        users, items = ids_of(like)
+        given, user_of = distinct(events.users, n_threads)
+        rows, no_users = placed("users", users, given, user_of)
+        given, item_of = distinct(events.items, n_threads)
+        cols, no_items = placed("items", items, given, item_of)
+        known = (rows >= 0) & (cols >= 0)
+        warn_of_unknown("the events", known, no_users, no_items)
+        rows, cols = rows[known], cols[known]
+        csr = summed(rows, cols, events.values[known], (users.n, items.n), n_threads)
+        report = {"rows": events.users.size, "unknown": int(known.size - np.count_nonzero(known)), "pairs": csr.nnz}
+        if names is None:
+            own_names = like.item_names_ if hasattr(like, "item_names_") else like.item_names
+        else:
+            own_names = names_of(names, items)
+        last = None if events.times is None else latest(rows, cols, events.times[known])
+        return cls(csr, users, items, own_names, report, last)
 
     def as_events(self) -> Events:
         """One event for each entry."""
@@ -467,6 +500,26 @@ class Interactions:
 
     def __repr__(self) -> str:
         return f"<Interactions: {self.shape[0]:,} users x {self.shape[1]:,} items, {self.nnz:,} entries>"
+
+
+def in_order(name: str, data: Any, users: Ids, items: Ids, n_threads: int) -> Csr:
+    """The entries of `data` in the order of a model's users and items.
+
+    If both have ids, entries of other ids are left out, with a warning. Otherwise the shape and the ids must be the same.
+    """
+    part, shape = as_interactions(name, data, n_threads), (users.n, items.n)
+    if part.users.same_as(users) and part.items.same_as(items):
+        return part.csr
+    if all(side.array is not None for side in (part.users, part.items, users, items)):
+        return aligned(name, part.csr, (part.users, users), (part.items, items))
+    if part.shape != shape:
+        flipped = " (it looks transposed: users go in rows)" if part.shape == shape[::-1] else ""
+        raise ValueError(f"{name} must have the model's shape {shape}, got {part.shape}{flipped}")
+    if isinstance(data, Interactions):
+        raise ValueError(
+            f"{name} has other user or item ids than the model; split one data set, and fit the model on its train part"
+        )
+    return part.csr
 
 
 def as_interactions(name: str, data: Any, n_threads: int) -> Interactions:

@@ -16,7 +16,7 @@ from ..base.optional import frame
 from ..base.threads import resolve
 from ..data.csr import Csr
 from ..data.ids import listed
-from ..data.interactions import Interactions, as_interactions
+from ..data.interactions import in_order
 from ..metrics.errors import errors
 from ..metrics.ranking import mean_of_defined, ranking
 from ..model.factor_model import FactorModel
@@ -121,7 +121,8 @@ def evaluate(
     model : ALS
         A fitted model.
     train, test : Interactions or scipy sparse, shape (n_users, n_items)
-        With users and items in the model's row order. Interactions with other ids are refused.
+        Interactions with ids are brought into the model's row order; entries of users and items that the model does not
+        have are left out, with a warning. Matrices must have the model's shape and order.
     k : int or sequence of int
         Cut-offs, each at least 1.
     users : array_like, optional
@@ -195,15 +196,6 @@ def _cutoffs(k: Any) -> NDArray[np.int64]:
 
 
 def aligned(name: str, data: Any, model: Any, n_threads: int) -> Csr:
-    """The entries of `data`. Refuses data with another shape than the model's or, if it has ids, with other ids."""
-    shape = (model.state_.x.shape[0], model.state_.y.shape[0])
-    part = as_interactions(name, data, n_threads)
-    if part.shape != shape:
-        flipped = " (it looks transposed: users go in rows)" if part.shape == shape[::-1] else ""
-        raise ValueError(f"{name} must have the model's shape {shape}, got {part.shape}{flipped}")
-    if isinstance(data, Interactions) and not (part.users.same_as(model.users_) and part.items.same_as(model.items_)):
-        raise ValueError(
-            f"{name} has other user or item ids than the model; split one data set, and fit the model on its train part"
-        )
-    entries: Csr = model.entries(part.csr)
+    """The entries of `data` that count, in the model's row order."""
+    entries: Csr = model.entries(in_order(name, data, model.users_, model.items_, n_threads))
     return entries

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..base.checks import whole_number
 from ..data.csr import Csr, random_mask, refuse_negative
 from ..data.ids import Ids, one_row
-from ..data.interactions import as_interactions
+from ..data.interactions import in_order
 from ..metrics.errors import errors
 from ..metrics.loss import loss
 from ..metrics.ranking import mean_of_defined, ranking
@@ -62,7 +62,7 @@ class SolvingModel(FactorModel):
         Parameters
         ----------
         data : Interactions or scipy sparse, shape (n_users, n_items)
-            With users and items in the model's row order.
+            Interactions with ids are brought into the model's row order. A matrix must have this order.
         n_threads : int, optional
 
         Returns
@@ -71,9 +71,7 @@ class SolvingModel(FactorModel):
         """
         state, n = self.state_, self._threads(n_threads)
         settings = settings_of(state.params)
-        csr = as_interactions("data", data, n).csr
-        if csr.shape != (state.x.shape[0], state.y.shape[0]):
-            raise ValueError(f"data must have the model's shape {(state.x.shape[0], state.y.shape[0])}, got {csr.shape}")
+        csr = in_order("data", data, state.users, state.items, n)
         rows = transformed(entries_of("data", csr, settings.objective, n), settings.objective)
         indptr = np.concatenate(([0], np.cumsum(np.bincount(rows.indices, minlength=csr.shape[1]))))
         return loss(rows, state.solved_users(), state.solved_items(), settings.objective, indptr, n, state.mean)

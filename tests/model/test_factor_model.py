@@ -269,7 +269,6 @@ CASES = {
     "model n text": lambda model: model.recommend(0, "3"),
     "model n huge": lambda model: model.recommend(0, 10**9),
     "model users a set": lambda model: model.recommend({0, 1}),
-    "model exclude a set": lambda model: model.recommend(0, exclude={0, 1}),
     "model popular n huge": lambda model: model.popular(2**31 - 1),
     "model user -1": lambda model: model.recommend(-1),
     "model user 20": lambda model: model.recommend(20),
@@ -315,3 +314,139 @@ def test_is_refused(name, small_model):
     state = small_model._state
     check_refused(lambda: CASES[name](small_model))
     assert small_model._state is state
+
+
+# -- requests as people have them --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module", params=["float32", "float64"])
+def named_model(request, matrix):
+    data = Interactions.from_csr(
+        matrix,
+        user_ids=[100 + k for k in range(60)],
+        item_ids=[f"i{k:02}" for k in range(40)],
+        item_names={"i03": "three", "i07": "seven"},
+    )
+    return ALS(factors=6, random_state=0, dtype=request.param).fit(data)
+
+
+def test_history_is_the_same_as_a_sparse_row(named_model, matrix):
+    def row(*values):
+        out = np.zeros((1, 40), np.float32)
+        for item, value in values:
+            out[0, item] += value
+        return sp.csr_array(out)
+
+    cases = [
+        (["i05", "i03"], row((5, 1), (3, 1))),
+        (("i05", "i03", "i05"), row((5, 2), (3, 1))),
+        ({"i05", "i03"}, row((5, 1), (3, 1))),
+        (np.array(["i05", "i03"]), row((5, 1), (3, 1))),
+        ({"i05": 4, "i03": 2.5}, row((5, 4), (3, 2.5))),
+        ([], row()),
+        ({}, row()),
+        ({"i05": -1.0}, row((5, -1))),
+    ]
+    for history, sparse in cases:
+        ids, scores = named_model.recommend(history=history, n=7)
+        want = named_model.recommend(rows=sparse, n=7)
+        assert ids.shape == scores.shape == (7,)
+        assert ids.tolist() == want[0][0].tolist()
+        np.testing.assert_allclose(scores, want[1][0], rtol=1e-6)
+    together = named_model.recommend(history=[history for history, _ in cases], n=7)
+    assert together[0].shape == (8, 7)
+    for i, (history, _) in enumerate(cases):
+        assert together[0][i].tolist() == named_model.recommend(history=history, n=7)[0].tolist()
+    assert named_model.recommend(history=[["i05"]], n=3)[0].shape == (1, 3)
+    assert named_model.recommend(history=[[], ["i05"]], n=3)[0].shape == (2, 3)
+    kept = named_model.recommend(history=["i05"], n=40, exclude_seen=False)[0].tolist()
+    assert "i05" in kept
+    assert "i05" not in named_model.recommend(history=["i05"], n=40)[0].tolist()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda m: m.recommend(history=["i05", "ix"]), "history: no item 'ix'"),
+        (lambda m: m.recommend(history=[["i05"], ["iy", "iz"]]), "history: 2 unknown item ids: 'iy', 'iz'"),
+        (lambda m: m.recommend(history="i05"), "history must be a list of item ids"),
+        (lambda m: m.recommend(history=5), "history must be a list of item ids"),
+        (lambda m: m.recommend(history=[["i05"], "i03"]), "history holds 'i03' among histories"),
+        (lambda m: m.recommend(history={"i05": np.nan}), "item 'i05' has the value nan"),
+        (lambda m: m.recommend(history={"i05": "many"}), "history must hold numbers"),
+        (lambda m: m.recommend(history=[1, 2]), "history"),
+        (lambda m: m.recommend(100, history=["i05"]), "exactly one of users, rows and history"),
+        (lambda m: m.recommend(), "exactly one of users, rows and history"),
+        (lambda m: m.recommend(100, unknown="drop"), "unknown must be one of"),
+        (lambda m: m.recommend(100, candidates=np.ones(39, bool)), "candidates is a mask of shape .39,."),
+        (lambda m: m.recommend(100, exclude=["ix"]), "exclude: no item 'ix'"),
+        (lambda m: m.similar_items("i03", exclude=["ix"]), "exclude: no item 'ix'"),
+        (lambda m: m.similar_users(100, candidates=[7]), "candidates: no user 7"),
+        (lambda m: m.recommend(100, to_frame=1), "to_frame must be True or False"),
+    ],
+)
+def test_a_request_that_is_refused_names_what_is_wrong(named_model, call, message):
+    with pytest.raises((KeyError, TypeError, ValueError), match=message):
+        call(named_model)
+
+
+def test_limits_may_be_ids_sets_or_masks(named_model):
+    chosen = ["i01", "i09", "i20", "i30"]
+    mask = np.isin(np.arange(40), [1, 9, 20, 30])
+    for name in ("exclude", "candidates"):
+        want = named_model.recommend(105, 10, **{name: chosen})
+        for form in (set(chosen), np.array(chosen), mask, mask.tolist()):
+            got = named_model.recommend(105, 10, **{name: form})
+            assert got[0].tolist() == want[0].tolist()
+
+
+def test_similar_with_limits(named_model):
+    ids, scores = named_model.similar_items(["i03", "i09"], 39)
+    chosen = ["i01", "i09", "i20"]
+    for query in range(2):
+        order = dict(zip(ids[query].tolist(), scores[query].tolist(), strict=True))
+        got = named_model.similar_items(["i03", "i09"], 5, candidates=chosen)
+        want = sorted((i for i in chosen if order.get(i, -np.inf) > -np.inf), key=lambda i: -order[i])
+        assert got[0][query].tolist() == want + [None] * (5 - len(want))
+        got = named_model.similar_items(["i03", "i09"], 5, exclude=set(chosen))
+        want = [i for i in ids[query].tolist() if i is not None and i not in chosen][:5]
+        assert got[0][query].tolist() == want
+    users = named_model.similar_users(100, 3, candidates=np.arange(60) % 2 == 0)[0]
+    assert all(user % 2 == 0 for user in users)
+
+
+def test_unknown_users(named_model):
+    popular = named_model.popular(4)
+    known = named_model.recommend([100, 105], 4)
+    ids, scores = named_model.recommend([100, 999, 105, 998], 4, unknown="popular")
+    assert ids[[0, 2]].tolist() == known[0].tolist()
+    assert ids[1].tolist() == ids[3].tolist() == popular[0].tolist()
+    np.testing.assert_array_equal(scores[1], popular[1])
+    ids, scores = named_model.recommend([100, 999, 105], 4, unknown="skip")
+    assert ids[[0, 2]].tolist() == known[0].tolist()
+    assert ids[1].tolist() == [None] * 4
+    assert np.isneginf(scores[1]).all()
+    assert named_model.recommend(999, 4, unknown="popular")[0].shape == (4,)
+    assert named_model.recommend("ann", 4, unknown="skip")[0].tolist() == [None] * 4
+    with pytest.raises(KeyError, match="999"):
+        named_model.recommend([100, 999])
+
+
+def test_answers_as_frames(named_model):
+    pytest.importorskip("pandas", reason="pandas is not installed")
+    ids, scores = named_model.recommend([105, 100], 3)
+    table = named_model.recommend([105, 100], 3, to_frame=True)
+    assert table.columns.tolist() == ["user", "rank", "item", "name", "score"]
+    assert table["user"].tolist() == [105] * 3 + [100] * 3
+    assert table["rank"].tolist() == [1, 2, 3] * 2
+    assert table["item"].tolist() == ids.ravel().tolist()
+    np.testing.assert_array_equal(table["score"], scores.ravel())
+    few = named_model.recommend(105, 40, candidates=["i03", "i07", "i09"], exclude_seen=False, to_frame=True)
+    assert len(few) == 3  # places that are not filled have no row
+    names = dict(zip(few["item"], few["name"], strict=True))
+    assert (names["i03"], names["i07"]) == ("three", "seven")
+    assert named_model.recommend(history=[["i03"], ["i07"]], n=2, to_frame=True)["user"].tolist() == [0, 0, 1, 1]
+    assert len(named_model.recommend([999], to_frame=True, unknown="skip")) == 0
+    similar = named_model.similar_items(["i03"], 2, to_frame=True)
+    assert similar.columns.tolist() == ["item", "rank", "similar", "name", "score"]
+    assert named_model.similar_users(100, 2, to_frame=True).columns.tolist() == ["user", "rank", "similar", "score"]

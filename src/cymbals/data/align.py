@@ -28,7 +28,9 @@ def placed(name: str, ids: Ids, given: NDArray[Any], of_event: NDArray[Any]) -> 
     """
     if given.size and ids.n and ids.whole != (given.dtype.kind == "i"):
         kinds = ("whole numbers", "strings") if ids.whole else ("strings", "whole numbers")
-        raise TypeError(f"{name} has {ids.what} ids that are {kinds[1]}, like {given.tolist()[0]!r}; they must be {kinds[0]}")
+        raise TypeError(
+            f"{name} has {ids.what} ids that are {kinds[1]}, like {given.tolist()[0]!r}; they must be {kinds[0]}"
+        )
     rows = ids.find(given).astype(np.int64)
     return rows[of_event], int(np.count_nonzero(rows < 0))
 

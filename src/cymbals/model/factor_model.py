@@ -15,13 +15,14 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ..base.checks import boolean, instance, whole_number
+from ..base.checks import boolean, instance, one_of, whole_number
 from ..base.threads import resolve
 from ..base.writing import Writing
 from ..data.csr import Csr, from_scipy
-from ..data.ids import Ids, is_one, listed, one_row
+from ..data.ids import Ids, id_array, is_one, listed, one_row
 from ..metrics.errors import pair_scores
 from . import retrieval
+from .queries import answer_frame, histories, rows_of
 from .state import State
 
 
@@ -34,6 +35,8 @@ class _Queries:
     """The users of one call of `recommend`. The functions `factors` and `seen` take an array of positions in this list."""
 
     one: bool  # whether the caller passed a single user; the results then have shape (n,), not (m, n)
+    ids: NDArray[Any]  # what the caller calls each user
+    strangers: NDArray[np.bool_]  # whether the model does not know the user's id
     history: NDArray[np.int64]  # the number of entries of each user
     factors: Callable[[NDArray[np.int64]], NDArray[Any]]
     seen: Callable[[NDArray[np.int64]], Csr]
@@ -181,11 +184,14 @@ class FactorModel:
         n: int = 10,
         *,
         rows: Any = None,
+        history: Any = None,
         exclude_seen: bool = True,
         exclude: Any = None,
         candidates: Any = None,
+        unknown: str = "raise",
+        to_frame: bool = False,
         n_threads: int | None = None,
-    ) -> tuple[NDArray[Any], NDArray[Any]]:
+    ) -> Any:
         """The items with the highest scores for each user.
 
         Beyond the result, a call needs only a few dozen megabytes, for any number of users. For calls with few users, the
@@ -199,12 +205,21 @@ class FactorModel:
             Number of items for each user.
         rows : scipy sparse, shape (m, n_items), optional
             Raw values of users that the model does not know, instead of `users`. They are folded in.
+        history : list of item ids, dict of item id to value, or a list of these, optional
+            What people have whom the model does not know, instead of `users`. They are folded in. An item without a value
+            has the value 1. A list whose first element is a list, tuple, set, dict or array holds several histories.
         exclude_seen : bool
-            Leave out the items of the user's training row (or of `rows`).
-        exclude : array_like of item ids, or scipy sparse of shape (m, n_items), optional
-            Items to leave out for all users, or a sparse matrix with the items to leave out for each user.
-        candidates : array_like of item ids, optional
+            Leave out the items of the user's training row (or of `rows` or `history`).
+        exclude : array_like of item ids, boolean mask, or scipy sparse of shape (m, n_items), optional
+            Items to leave out for all users, by id or as an array with an element for each item. Or a sparse matrix with
+            the items to leave out for each user.
+        candidates : array_like of item ids, or boolean mask, optional
             Recommend only these items. Duplicates count once.
+        unknown : {"raise", "popular", "skip"}
+            What happens to ids in `users` that the model does not know. "popular": they get the most popular items. "skip":
+            they get no items.
+        to_frame : bool
+            Return a data frame.
         n_threads : int, optional
 
         Returns
@@ -214,6 +229,9 @@ class FactorModel:
             Scores have the model's dtype. If fewer than n items remain, the last ids are -1 (None if ids are strings) and
             their scores -inf. A user without history gets the most popular items. The score of an item is then the number
             of users who have it.
+        DataFrame
+            With `to_frame`: a row for each recommendation, with the columns "user", "rank" (from 1), "item", "name" if the
+            model has names, and "score". For `rows` and `history`, "user" is the position, from 0.
 
         Raises
         ------
@@ -227,15 +245,21 @@ class FactorModel:
         >>> ids, scores = model.recommend(0, n=3)
         >>> ids.shape, scores.shape
         ((3,), (3,))
+        >>> model.recommend(history=[4, 7], n=2)[0].shape
+        (2,)
         """
         state, k = self.state_, _checked_n(n)
         threads_used, exclude_seen = self._threads(n_threads), boolean("exclude_seen", exclude_seen)
-        if (users is None) == (rows is None):
-            raise TypeError("recommend takes either users or rows, not " + ("both" if rows is not None else "neither"))
+        one_of("unknown", unknown, ("raise", "popular", "skip"))
+        if (users is not None) + (rows is not None) + (history is not None) != 1:
+            raise TypeError("recommend takes exactly one of users, rows and history")
         if rows is not None:
-            queries = self._new_users(state, rows, threads_used)
+            queries = self._new_users(rows, getattr(rows, "ndim", 2) == 1, state, threads_used)
+        elif history is not None:
+            one, given = histories("history", history, state.items)
+            queries = self._new_users(given, one, state, threads_used)
         else:
-            queries = self._known_users(state, users, exclude_seen)
+            queries = self._known_users(state, users, exclude_seen, unknown)
         n_queries = queries.history.size
         mask, competing = self._limits(state, exclude, candidates, n_queries, threads_used)
 
@@ -261,31 +285,47 @@ class FactorModel:
                 None if skipping is None else lambda block: skip(newcomers[block]),
                 competing,
             )
+        if unknown == "skip":
+            best[queries.strangers], scores[queries.strangers] = -1, -np.inf
         ids = state.items.of(best)
+        if boolean("to_frame", to_frame):
+            return answer_frame(("user", queries.ids), ("item", ids, scores), state.names, state.items)
         return (ids[0], scores[0]) if queries.one else (ids, scores)
 
-    def _known_users(self, state: State, users: Any, exclude_seen: bool) -> _Queries:
+    def _known_users(self, state: State, users: Any, exclude_seen: bool, unknown: str) -> _Queries:
         one, seen = is_one(users), state.seen
-        at = state.users.rows("users", [users] if one else users)
-        if seen is None and exclude_seen:
+        wanted = id_array("users", [users] if one else users)
+        at = state.users.rows("users", wanted) if unknown == "raise" else state.users.find(wanted).astype(np.int64)
+        if seen is None and (exclude_seen or unknown == "popular"):
             raise ValueError(
                 "this model was saved without interactions, so it does not know which items users have seen: pass "
                 "exclude_seen=False, or rows"
             )
+        strangers = at < 0
+        at = np.maximum(at, 0)  # the row of a stranger is not used
         # If the model has no interactions, the histories are unknown: every user is treated as one with history.
         history = np.ones(at.size, np.int64) if seen is None else np.diff(seen.indptr)[at]
+        history[strangers] = 0
 
         def seen_by(block: NDArray[np.int64]) -> Csr:
             assert seen is not None  # not called without `exclude_seen`
-            return seen.take(at[block])
+            rows = seen.take(at[block])
+            if not strangers.any():
+                return rows
+            return rows.where(np.repeat(~strangers[block], np.diff(rows.indptr)))
 
-        return _Queries(one, history, lambda block: state.x[at[block]], seen_by)
+        return _Queries(one, wanted, strangers, history, lambda block: state.x[at[block]], seen_by)
 
-    def _new_users(self, state: State, rows: Any, n_threads: int) -> _Queries:
+    def _new_users(self, rows: Any, one: bool, state: State, n_threads: int) -> _Queries:
         given = self._raw_rows("rows", rows, state, n_threads)
-        one, history = getattr(rows, "ndim", 2) == 1, np.diff(given.indptr)
+        positions = np.arange(given.shape[0])
         return _Queries(
-            one, history, lambda block: self._fold_in(state, given.take(block), n_threads), lambda block: given.take(block)
+            one,
+            positions,
+            np.zeros(positions.size, bool),
+            np.diff(given.indptr),
+            lambda block: self._fold_in(state, given.take(block), n_threads),
+            lambda block: given.take(block),
         )
 
     def _limits(
@@ -296,7 +336,7 @@ class FactorModel:
         The second result is None if all items are to be ranked. If `exclude` is a list of ids, it leaves out the rows of
         these items.
         """
-        competing = None if candidates is None else np.unique(state.items.rows("candidates", listed(candidates)))
+        competing = None if candidates is None else rows_of(state.items, "candidates", candidates)
         if exclude is None:
             return None, competing
         if hasattr(exclude, "tocsr"):
@@ -304,7 +344,7 @@ class FactorModel:
             if mask.shape != (n_queries, state.y.shape[0]):
                 raise ValueError(f"exclude must have shape {(n_queries, state.y.shape[0])}, got {mask.shape}")
             return mask.without_zeros(), competing
-        unwanted = np.unique(state.items.rows("exclude", listed(exclude)))
+        unwanted = rows_of(state.items, "exclude", exclude)
         everything = np.arange(state.y.shape[0]) if competing is None else competing
         return None, np.setdiff1d(everything, unwanted, assume_unique=True)
 
@@ -326,7 +366,16 @@ class FactorModel:
         rows, scores = retrieval.topk(lambda _: one, state.audience, 1, k, 1)
         return state.items.of(rows[0]), scores[0]
 
-    def similar_items(self, items: Any, n: int = 10, n_threads: int | None = None) -> tuple[NDArray[Any], NDArray[Any]]:
+    def similar_items(
+        self,
+        items: Any,
+        n: int = 10,
+        n_threads: int | None = None,
+        *,
+        exclude: Any = None,
+        candidates: Any = None,
+        to_frame: bool = False,
+    ) -> Any:
         """The items most similar to each given item, by the cosine of their factors. Use it for "more like this" lists.
 
         Parameters
@@ -335,6 +384,12 @@ class FactorModel:
         n : int
             Number of similar items for each.
         n_threads : int, optional
+        exclude : array_like of item ids, or boolean mask, optional
+            Items to leave out.
+        candidates : array_like of item ids, or boolean mask, optional
+            Rank only these items.
+        to_frame : bool
+            Return a data frame.
 
         Returns
         -------
@@ -342,11 +397,22 @@ class FactorModel:
             Scores are cosines, best first. The item itself is left out. So are items without entries, because their
             factors are zero. If fewer than n items remain, the last ids are -1 (None if ids are strings) and their scores
             -inf.
+        DataFrame
+            With `to_frame`: the columns "item", "rank" (from 1), "similar", "name" if the model has names, and "score".
         """
         state = self.state_
-        return self._similar("items", items, n, n_threads, state.item_directions, state.items)
+        return self._similar("item", items, n, n_threads, state, state.item_directions, (exclude, candidates), to_frame)
 
-    def similar_users(self, users: Any, n: int = 10, n_threads: int | None = None) -> tuple[NDArray[Any], NDArray[Any]]:
+    def similar_users(
+        self,
+        users: Any,
+        n: int = 10,
+        n_threads: int | None = None,
+        *,
+        exclude: Any = None,
+        candidates: Any = None,
+        to_frame: bool = False,
+    ) -> Any:
         """The users most similar to each given user, by the cosine of their factors. Works like `similar_items`.
 
         Parameters
@@ -355,20 +421,38 @@ class FactorModel:
         n : int
             Number of similar users for each.
         n_threads : int, optional
+        exclude, candidates : array_like of user ids, or boolean mask, optional
+        to_frame : bool
 
         Returns
         -------
         ids, scores : ndarray, shape (n,) or (m, n)
+        DataFrame
+            With `to_frame`.
         """
         state = self.state_
-        return self._similar("users", users, n, n_threads, state.user_directions, state.users)
+        return self._similar("user", users, n, n_threads, state, state.user_directions, (exclude, candidates), to_frame)
 
     def _similar(
-        self, name: str, wanted: Any, n: Any, n_threads: Any, directions: tuple[NDArray[Any], NDArray[Any]], ids: Ids
-    ) -> tuple[NDArray[Any], NDArray[Any]]:
-        factors, inverse = directions
+        self,
+        what: str,
+        wanted: Any,
+        n: Any,
+        n_threads: Any,
+        state: State,
+        directions: tuple[NDArray[Any], NDArray[Any]],
+        limits: tuple[Any, Any],
+        to_frame: bool,
+    ) -> Any:
+        ids, (factors, inverse) = state.items if what == "item" else state.users, directions
         k, one, n_threads = _checked_n(n), is_one(wanted), self._threads(n_threads)
-        at = ids.rows(name, [wanted] if one else wanted)
+        at = ids.rows(f"{what}s", [wanted] if one else wanted)
+        competing = inverse != 0  # rows of zeros have no cosine
+        for name, limit in zip(("exclude", "candidates"), limits, strict=True):
+            if limit is not None:
+                chosen = np.zeros(ids.n, bool)
+                chosen[rows_of(ids, name, limit)] = True
+                competing &= chosen if name == "candidates" else ~chosen
 
         def itself(block: NDArray[np.int64]) -> Csr:
             ones = np.ones(block.size, np.float32)
@@ -381,12 +465,15 @@ class FactorModel:
             k,
             n_threads,
             itself,
-            None if inverse.all() else np.flatnonzero(inverse),  # rows of zeros have no cosine
+            None if competing.all() else np.flatnonzero(competing),
             inverse,
         )
         empty = inverse[at] == 0
         rows[empty], scores[empty] = -1, -np.inf
         found = ids.of(rows)
+        if boolean("to_frame", to_frame):
+            names = state.names if what == "item" else None
+            return answer_frame((what, ids.of(at)), ("similar", found, scores), names, ids)
         return (found[0], scores[0]) if one else (found, scores)
 
     def rank_items(self, user: Any, items: Any) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -443,7 +530,7 @@ class FactorModel:
 
     def _raw_rows(self, name: str, rows: Any, state: State, n_threads: int, *, by_item: bool = False) -> Csr:
         """The given rows of raw values as a Csr. Refuses a matrix whose number of columns is not the model's."""
-        csr = from_scipy(name, rows, n_threads)
+        csr = rows if isinstance(rows, Csr) else from_scipy(name, rows, n_threads)
         width, what = (state.x.shape[0], "users") if by_item else (state.y.shape[0], "items")
         if csr.shape[1] != width:
             flipped = " (it looks transposed)" if csr.shape[0] == width else ""

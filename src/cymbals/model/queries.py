@@ -1,0 +1,114 @@
+"""What callers ask a model for: histories of people it does not know, ids or masks of rows, and answers as frames."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..base.checks import shown
+from ..base.optional import frame
+from ..data.csr import Csr, values_array
+from ..data.ids import Ids, listed
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def rows_of(ids: Ids, name: str, wanted: Any) -> NDArray[np.int64]:
+    """The distinct rows, in rising order, that a caller names by ids or by a boolean mask with an element for each row."""
+    if isinstance(wanted, (set, frozenset)):
+        wanted = list(wanted)
+    array = np.asarray(wanted)
+    if array.dtype != bool or array.ndim == 0:
+        return np.unique(ids.rows(name, listed(wanted)))
+    if array.shape != (ids.n,):
+        raise ValueError(f"{name} is a mask of shape {array.shape}; a mask needs an element for each {ids.what}, {ids.n}")
+    return np.flatnonzero(array)
+
+
+def histories(name: str, given: Any, items: Ids) -> tuple[bool, Csr]:
+    """Histories of people as rows of values.
+
+    Parameters
+    ----------
+    name : str
+        The caller's argument, for messages.
+    given : list of ids, dict of id to value, or a list of these
+        An id without a value has the value 1. The values of an id that occurs several times are added.
+    items : Ids
+
+    Returns
+    -------
+    one : bool
+        Whether it was a single history.
+    rows : Csr, shape (n_histories, n_items)
+    """
+    several = isinstance(given, (list, tuple)) and bool(given) and _is_history(given[0])
+    if not several and not _is_history(given):
+        raise TypeError(
+            f"{name} must be a list of item ids, a dict of item ids to values, or a list of these; got {shown(given)}"
+        )
+    rows = [_row(name, history, items) for history in (given if several else [given])]
+    indptr = np.cumsum([0, *(at.size for at, _ in rows)])
+    if len(rows) == 1:
+        (indices, data), shape = rows[0], (1, items.n)
+        return not several, Csr(indptr, indices, data, shape)
+    dtype = np.result_type(*(values for _, values in rows))
+    data = np.concatenate([values.astype(dtype, copy=False) for _, values in rows])
+    return False, Csr(indptr, np.concatenate([at for at, _ in rows]), data, (len(rows), items.n))
+
+
+def _is_history(value: Any) -> bool:
+    return isinstance(value, (list, tuple, set, frozenset, Mapping)) or getattr(value, "ndim", 0) > 0
+
+
+def _row(name: str, history: Any, items: Ids) -> tuple[NDArray[np.int64], NDArray[Any]]:
+    """The rows of a history's items, in rising order, and their values."""
+    if isinstance(history, Mapping):
+        ids, values = list(history), values_array(name, list(history.values()))
+    else:
+        if not _is_history(history):
+            raise TypeError(f"{name} holds {shown(history)} among histories; each must be a list of item ids or a dict")
+        ids = list(history) if isinstance(history, (set, frozenset)) else history
+        values = np.ones(len(ids), np.float32)
+    rows = items.rows(name, ids) if len(ids) else np.empty(0, np.int64)
+    bad = np.flatnonzero(~np.isfinite(values))
+    if bad.size:
+        raise ValueError(f"{name}: item {ids[bad[0]]!r} has the value {values[bad[0]]}; values must be finite")
+    order = np.argsort(rows, kind="stable")
+    rows, values = rows[order], values[order]
+    first = np.ones(rows.size, bool)
+    first[1:] = rows[1:] != rows[:-1]
+    if first.all():
+        return rows, values
+    return rows[first], np.add.reduceat(values, np.flatnonzero(first))
+
+
+def answer_frame(
+    askers: tuple[str, NDArray[Any]],
+    found: tuple[str, NDArray[Any], NDArray[Any]],
+    names: NDArray[Any] | None,
+    ids: Ids,
+) -> pd.DataFrame:
+    """Answers as a data frame with a row for each place that is filled.
+
+    Parameters
+    ----------
+    askers : (str, ndarray)
+        The name of the first column, and the id of each query.
+    found : (str, ndarray, ndarray)
+        The name of the column of results, their ids and their scores, both of shape (n_queries, k).
+    names : ndarray, optional
+        The name of each row of `ids`, for a column "name".
+    ids : Ids
+    """
+    column, results, scores = found
+    filled = scores > -np.inf
+    query, rank = np.nonzero(filled)
+    columns = {askers[0]: askers[1][query], "rank": rank + 1, column: results[filled]}
+    if names is not None:
+        columns["name"] = names[ids.rows(column, results[filled])] if filled.any() else np.empty(0, object)
+    return frame(columns | {"score": scores[filled]})

@@ -248,7 +248,7 @@ class FactorModel:
         >>> model.recommend(history=[4, 7], n=2)[0].shape
         (2,)
         """
-        state, k = self.state_, _checked_n(n)
+        state, k = self.state_, checked_n(n)
         threads_used, exclude_seen = self._threads(n_threads), boolean("exclude_seen", exclude_seen)
         one_of("unknown", unknown, ("raise", "popular", "skip"))
         if (users is not None) + (rows is not None) + (history is not None) != 1:
@@ -260,20 +260,33 @@ class FactorModel:
             queries = self._new_users(given, one, state, threads_used)
         else:
             queries = self._known_users(state, users, exclude_seen, unknown)
-        n_queries = queries.history.size
-        mask, competing = self._limits(state, exclude, candidates, n_queries, threads_used)
+        best, scores = self._ranked(state, queries, k, exclude_seen, exclude, candidates, threads_used)
+        if unknown == "skip":
+            best[queries.strangers], scores[queries.strangers] = -1, -np.inf
+        ids = state.items.of(best)
+        if boolean("to_frame", to_frame):
+            return answer_frame(("user", queries.ids), ("item", ids, scores), state.names, state.items)
+        return (ids[0], scores[0]) if queries.one else (ids, scores)
+
+    def _ranked(
+        self, state: State, queries: _Queries, k: int, exclude_seen: bool, exclude: Any, candidates: Any, n_threads: int
+    ) -> tuple[NDArray[np.int64], NDArray[Any]]:
+        """The rows of the k best items of each user, or -1, and their scores."""
+        n_queries, index = queries.history.size, None
+        mask, competing = self._limits(state, exclude, candidates, n_queries, n_threads)
 
         def skip(block: NDArray[np.int64]) -> Csr:
             parts = [mask.take(block)] if mask is not None else []
             if exclude_seen:
                 parts.append(queries.seen(block))
-            return parts[0] if len(parts) == 1 else retrieval.union(parts[0], parts[1], threads_used)
+            return parts[0] if len(parts) == 1 else retrieval.union(parts[0], parts[1], n_threads)
 
         skipping = skip if mask is not None or exclude_seen else None
         few = n_queries < retrieval.FEW_QUERIES and k <= state.y.shape[0] // retrieval.MIN_ITEMS_PER_RESULT
-        index = state.item_index(threads_used) if few and competing is None else None
+        if few and competing is None:
+            index = state.item_index(n_threads)
         items = state.scored_items
-        best, scores = retrieval.topk(queries.factors, items, n_queries, k, threads_used, skipping, competing, index=index)
+        best, scores = retrieval.topk(queries.factors, items, n_queries, k, n_threads, skipping, competing, index=index)
         newcomers = np.flatnonzero(queries.history == 0)
         if newcomers.size and state.seen is not None:
             best[newcomers], scores[newcomers] = retrieval.topk(
@@ -281,16 +294,11 @@ class FactorModel:
                 state.audience,
                 newcomers.size,
                 k,
-                threads_used,
+                n_threads,
                 None if skipping is None else lambda block: skip(newcomers[block]),
                 competing,
             )
-        if unknown == "skip":
-            best[queries.strangers], scores[queries.strangers] = -1, -np.inf
-        ids = state.items.of(best)
-        if boolean("to_frame", to_frame):
-            return answer_frame(("user", queries.ids), ("item", ids, scores), state.names, state.items)
-        return (ids[0], scores[0]) if queries.one else (ids, scores)
+        return best, scores
 
     def _known_users(self, state: State, users: Any, exclude_seen: bool, unknown: str) -> _Queries:
         one, seen = is_one(users), state.seen
@@ -361,7 +369,7 @@ class FactorModel:
         ids, scores : ndarray, shape (n,)
             The score of an item is the number of its users.
         """
-        state, k = self._with_interactions(), _checked_n(n)
+        state, k = self._with_interactions(), checked_n(n)
         one = np.ones((1, 1), state.y.dtype)
         rows, scores = retrieval.topk(lambda _: one, state.audience, 1, k, 1)
         return state.items.of(rows[0]), scores[0]
@@ -445,7 +453,7 @@ class FactorModel:
         to_frame: bool,
     ) -> Any:
         ids, (factors, inverse) = state.items if what == "item" else state.users, directions
-        k, one, n_threads = _checked_n(n), is_one(wanted), self._threads(n_threads)
+        k, one, n_threads = checked_n(n), is_one(wanted), self._threads(n_threads)
         at = ids.rows(f"{what}s", [wanted] if one else wanted)
         competing = inverse != 0  # rows of zeros have no cosine
         for name, limit in zip(("exclude", "candidates"), limits, strict=True):
@@ -551,5 +559,5 @@ class FactorModel:
         return resolve(self.n_threads if n_threads is None else n_threads)
 
 
-def _checked_n(n: Any) -> int:
+def checked_n(n: Any) -> int:
     return whole_number("n", n, 1, retrieval.MAX_N)

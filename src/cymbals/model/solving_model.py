@@ -18,7 +18,7 @@ from ..metrics.ranking import mean_of_defined, ranking
 from ..solve.fold_in import FixedSide
 from ..solve.objective import Objective
 from .arguments import settings_of
-from .factor_model import FactorModel
+from .exporting_model import ExportingModel
 from .naming import naming
 from .state import State, user_rows
 
@@ -41,7 +41,7 @@ class Explanation:
     contributions: list[tuple[Any, float]]
 
 
-class SolvingModel(FactorModel):
+class SolvingModel(ExportingModel):
     """The methods of a model that need its objective: solving rows, loss, explanations."""
 
     @property

@@ -158,7 +158,8 @@ def compare_spark() -> None:
 
     from cymbals.compat import spark as ours_of_spark
 
-    session = SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false").getOrCreate()
+    settings = {"spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false", "spark.sql.parquet.compression.codec": "gzip"}  # gzip needs no native library
+    session = SparkSession.builder.master("local[2]").config(map=settings).getOrCreate()
     session.sparkContext.setLogLevel("ERROR")
     entries = sp.coo_matrix(counts())
     rows = [(int(u), int(i), float(r)) for u, i, r in zip(entries.row, entries.col, entries.data, strict=True)]

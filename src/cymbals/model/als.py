@@ -212,6 +212,8 @@ class ALS(Exchange, UpdatingModel):
     def fit(
         self,
         train: Any,
+        y: None = None,
+        *,
         init: Any = None,
         callback: Callable[[ALS, int], Any] | None = None,
         compute_loss: bool = False,
@@ -227,6 +229,8 @@ class ALS(Exchange, UpdatingModel):
         ----------
         train : Interactions or scipy sparse matrix or array, shape (n_users, n_items)
             With Interactions, all methods of the model take and return their ids. With a matrix, ids are row numbers.
+        y : None
+            Ignored; scikit-learn passes it.
         init : (X0, Y0) or fitted ALS, optional
             Starting factors, shapes (n_users, f) and (n_items, f): NumPy arrays, or arrays that support DLPack. Or a
             fitted model, whose rows are matched by id; users and items that it does not know start at random. Biases start

@@ -7,6 +7,7 @@ updates the model meanwhile.
 from __future__ import annotations
 
 import copy
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import EllipsisType
@@ -27,7 +28,16 @@ from .state import State
 
 
 class NotFittedError(ValueError, AttributeError):
-    """The model has not been fitted, so it has no factors yet."""
+    """The model has not been fitted, so it has no factors yet.
+
+    If scikit-learn is loaded, the error is also an instance of its class of this name.
+    """
+
+
+def _not_fitted(message: str) -> NotFittedError:
+    theirs = getattr(sys.modules.get("sklearn.exceptions"), "NotFittedError", None)
+    kind: type[NotFittedError] = NotFittedError if theirs is None else type("NotFittedError", (NotFittedError, theirs), {})
+    return kind(message)
 
 
 @dataclass(frozen=True)
@@ -65,7 +75,7 @@ class FactorModel:
     def state_(self) -> State:
         """The fitted state: factors, ids, seen items. Raises NotFittedError before the first fit."""
         if self._state is None:
-            raise NotFittedError(f"this {type(self).__name__} is not fitted yet; call fit first")
+            raise _not_fitted(f"this {type(self).__name__} is not fitted yet; call fit first")
         return self._state
 
     def replace_state(self, state: State | None, *, only_if: State | EllipsisType | None = ...) -> None:

@@ -17,7 +17,6 @@ from ..metrics.loss import loss
 from ..metrics.ranking import mean_of_defined, ranking
 from ..solve.fold_in import FixedSide
 from ..solve.objective import Objective
-from .arguments import settings_of
 from .exporting_model import ExportingModel
 from .naming import naming
 from .state import State, user_rows
@@ -70,7 +69,7 @@ class SolvingModel(ExportingModel):
         float
         """
         state, n = self.state_, self._threads(n_threads)
-        settings = settings_of(state.params)
+        settings = state.settings
         csr = in_order("data", data, state.users, state.items, n)
         rows = transformed(entries_of("data", csr, settings.objective, n), settings.objective)
         indptr = np.concatenate(([0], np.cumsum(np.bincount(rows.indices, minlength=csr.shape[1]))))
@@ -144,13 +143,13 @@ class SolvingModel(ExportingModel):
         self, state: State, rows: Csr, fixed: FixedSide, ids: Ids, n_threads: int, start: NDArray[Any] | None = None
     ) -> NDArray[Any]:
         """Solve rows exactly; with `start`, as a half-step of the fit does, from these factors."""
-        settings = settings_of(state.params) if start is not None else settings_of(state.params, solver="exact")
+        settings = state.settings if start is not None else state.exact
         with naming(ids):
             return fixed.solve(transformed(rows, settings.objective), settings, n_threads, start)
 
     def _raw_rows(self, name: str, rows: Any, state: State, n_threads: int, *, by_item: bool = False) -> Csr:
         csr = super()._raw_rows(name, rows, state, n_threads, by_item=by_item)
-        return entries_of(name, csr, settings_of(state.params).objective, n_threads)
+        return entries_of(name, csr, state.settings.objective, n_threads)
 
     def explain(self, user: Any, item: Any, n: int | None = 10) -> Explanation:
         """How much each item of a user's history contributes to the score of an item: the reasons for a recommendation.
@@ -173,7 +172,7 @@ class SolvingModel(ExportingModel):
         """
         state = self._with_interactions()
         assert state.seen is not None
-        settings, threads = settings_of(state.params), self._threads(None)
+        settings, threads = state.settings, self._threads(None)
         u, i = one_row(state.users, "user", user), one_row(state.items, "item", item)
         k = None if n is None else whole_number("n", n, 1)
         row = state.seen.take(np.array([u]))

@@ -17,7 +17,9 @@ from ..data.ids import Ids
 from ..profiling.profile import Profile
 from ..solve.explanation import Explainer
 from ..solve.fold_in import FixedSide
+from ..solve.half_step import Settings
 from . import retrieval
+from .arguments import settings_of
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,16 @@ class State:
         """The items' rows in the layout of a half-step: [y, b_i], or y without biases. By default of all items."""
         y = self.y if rows is None else self.y[rows]
         return y if self.mean is None else np.delete(y, -2, axis=1)
+
+    @cached_property
+    def settings(self) -> Settings:
+        """How the fit solved rows."""
+        return settings_of(self.params)
+
+    @cached_property
+    def exact(self) -> Settings:
+        """`settings`, but with exact solutions."""
+        return replace(self.settings, solver="exact")
 
     @cached_property
     def user_factors(self) -> NDArray[Any]:
@@ -150,6 +162,7 @@ _CACHES_OF = {  # source field: the caches that are computed from it
     "x": ("user_factors", "user_directions", "_user_side"),
     "y": ("item_factors", "item_directions", "scored_items", "_item_side", "_item_explainer", "_item_index"),
     "seen": ("audience", "_seen_by_item"),
+    "fit": ("settings", "exact"),
 }
 
 

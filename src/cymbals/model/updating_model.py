@@ -15,7 +15,6 @@ from ..data.events import Events
 from ..data.ids import Ids
 from ..data.merge import merged, resized, without_rows_and_columns
 from . import updates
-from .arguments import settings_of
 from .drift import REFIT_DRIFT, drift
 from .solving_model import SolvingModel
 from .state import State, item_rows, user_rows
@@ -117,7 +116,7 @@ class UpdatingModel(SolvingModel):
                 at_users = np.unique(after.seen_by_item(n).take(touched[1]).indices).astype(np.int64)
                 at_items = np.unique(after.seen.take(np.union1d(touched[0], at_users)).indices).astype(np.int64)
             self.replace_state(after)
-        moved = drift(after, settings_of(after.params, solver="exact"), n)
+        moved = drift(after, after.exact, n)
         return UpdateReport(
             events=given.users.size,
             new_users=after.users.n - state.users.n,
@@ -142,7 +141,7 @@ class UpdatingModel(SolvingModel):
         changes = events.matrix(rows, cols, shape, how, n_threads)
         seen, places = merged(resized(state.seen, shape), changes, how)
         by_item, _ = merged(resized(state.seen_by_item(n_threads), shape[::-1]), changes.transposed(n_threads), how)
-        kind = settings_of(state.params).objective.kind
+        kind = state.settings.objective.kind
         if kind == "ials":
             refuse_negative("events", seen, "objective 'ials' takes no negative values", n_threads)
         if kind != "explicit" and (seen.data[places.after()] == 0).any():

@@ -17,7 +17,7 @@ from ..data import datasets
 from ..data.audioscrobbler import RawEvents
 from ..data.interactions import Interactions
 from ..model.als import ALS
-from ..solve.objective import CONFIDENCES, OBJECTIVES
+from ..solve.objective import CONFIDENCES, OBJECTIVES, ROW_SIZES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -101,6 +101,7 @@ def _parameters(default: Callable[[Any], Any]) -> Callable[[Any], Any]:
         option("--objective", type=click.Choice(OBJECTIVES), help="hu and ials are for counts, explicit is for ratings."),
         option("--confidence", type=click.Choice(CONFIDENCES), help="How confidence grows with counts."),
         option("--nu", type=float, help="Exponent of frequency-scaled regularization."),
+        option("--row-size", type=click.Choice(ROW_SIZES), help="The size of a row for --nu."),
         option("--biases", is_flag=True, help="Fit the mean and biases of users and items; needs --objective explicit."),
         option("--solver", type=click.Choice(("auto", "cg", "exact")), help="How rows are solved."),
         option("--iterations", type=click.IntRange(1), help="Number of iterations."),

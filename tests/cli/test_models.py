@@ -79,3 +79,37 @@ def test_an_id_comes_before_an_equal_name(tmp_path):
     cymbals.ALS(2, random_state=0).fit(data).save(tmp_path / "m")
     assert "like Blur" in cymbals_cli("similar", tmp_path / "m", "--item", "19").stdout
     assert "like Blur" in cymbals_cli("similar", tmp_path / "m", "--item", "Blur").stdout
+
+
+def test_recommendations_to_somebody_with_a_history(tmp_path):
+    names = {1: "Radiohead", 2: "Portishead", 3: "Blur"}
+    data = cymbals.Interactions.from_arrays([1, 1, 2, 2, 3, 4, 4], [1, 2, 2, 3, 1, 1, 3], item_names=names)
+    model = cymbals.ALS(2, random_state=0).fit(data)
+    model.save(tmp_path / "m")
+    found = json.loads(cymbals_cli("recommend", tmp_path / "m", "--history", "Blur", "--history", 1, "--json").stdout)
+    ids, _ = model.recommend(history=[3, 1])
+    assert [row["item"] for row in found["Blur and Radiohead"]] == [2] == ids[:1].tolist()
+    assert "for somebody with Blur" in cymbals_cli("recommend", tmp_path / "m", "--history", "Blur").stdout
+    assert "Did you mean 'Blur'?" in cymbals_cli("recommend", tmp_path / "m", "--history", "blurr", code=1).output
+    both = cymbals_cli("recommend", tmp_path / "m", "--history", "Blur", "--user", 1, code=2)
+    assert "--history ITEM" in both.output
+
+
+def test_evaluate_a_saved_model(tmp_path, table):
+    frame = pd.read_csv(table).drop_duplicates(["user", "item"])
+    frame["user"], frame["item"] = "u" + frame["user"].astype(str), "i" + frame["item"].astype(str)
+    train, test = frame[::2], frame[1::2]
+    test.to_csv(tmp_path / "test.csv", index=False)
+    data = cymbals.Interactions.from_frame(train)
+    model = cymbals.ALS(4, random_state=0).fit(data)
+    model.save(tmp_path / "m")
+    args = ("evaluate", tmp_path / "test.csv", "--model", tmp_path / "m", "-k", 5)
+    found = json.loads(cymbals_cli(*args, "--json").stdout)
+    held_out = cymbals.Interactions.from_frame(test, like=model)
+    assert found["ALS"] == pytest.approx(dict(cymbals.evaluate(model, data, held_out, k=5)))
+    assert set(found) == {"ALS", "popularity", "random"}
+    assert "--split is for a fit or a split" in cymbals_cli(*args, "--split", "random", code=2).output
+    assert "--factors is for a fit or a split" in cymbals_cli(*args, "--factors", 3, code=2).output
+    model.save(tmp_path / "small", include_interactions=False)
+    args = ("evaluate", tmp_path / "test.csv", "--model", tmp_path / "small")
+    assert "saved without interactions" in cymbals_cli(*args, code=2).output

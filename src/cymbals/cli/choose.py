@@ -20,7 +20,7 @@ from ..evaluation.baselines import contenders
 from ..evaluation.evaluate import Metrics
 from ..evaluation.evaluate import evaluate as score
 from ..lab.report import report as write_report
-from ..model.als import ALS
+from ..model.als import ALS, load
 from . import options
 from .group import cli
 from .models import lists, save, show_lists
@@ -49,6 +49,12 @@ from .terminal import console, echo, print_json, show_tables
     show_default=True,
     help="Length of the lists that are evaluated; may be given several times.",
 )
+@click.option(
+    "--model",
+    "path",
+    type=click.Path(exists=True, dir_okay=False),
+    help="Evaluate this model file on DATA, which has the held-out entries. Nothing is split or fitted.",
+)
 @options.seed
 @options.threads
 @options.as_json
@@ -59,15 +65,21 @@ def evaluate(
     leave: int,
     folds: int,
     k: tuple[int, ...],
+    path: str | None,
     seed: int,
     threads: int | None,
     as_json: bool,
     **params: Any,
 ) -> None:
     """Hold out entries, fit on the rest, and compare the ranking with a popularity ranking and a random one."""
+    fitted = None if path is None else _stored(path)
     data = source.load()
     parts: Iterable[tuple[Interactions, Interactions]]
-    if split == "k-fold":
+    if fitted is not None:
+        state = fitted.state_
+        assert state.seen is not None
+        parts = [(Interactions(state.seen, state.users, state.items, state.names), data)]
+    elif split == "k-fold":
         parts = splits.k_fold(data, folds, seed)
     elif split == "leave-k-out":
         parts = [splits.leave_k_out(data, leave, seed)]
@@ -79,7 +91,7 @@ def evaluate(
             raise ValueError(
                 f"--split {split} of {data.nnz:,} entries leaves the test part empty: hold out another number or share"
             )
-        model = ALS(random_state=seed, n_threads=threads, **params).fit(train, progress=True)
+        model = fitted or ALS(random_state=seed, n_threads=threads, **params).fit(train, progress=True)
         for name, contender in contenders(model, train, seed).items():
             found.setdefault(name, []).append(score(contender, train, test, k, n_threads=threads))
     means = {name: {m: float(np.mean([f[m] for f in folded])) for m in folded[0]} for name, folded in found.items()}
@@ -92,6 +104,20 @@ def evaluate(
         low, high = validation.interval(found["ALS"][0], "auc", seed=seed)
         click.echo(f"AUC of ALS: 95 % confidence interval over users {low:.4f} to {high:.4f}")
         click.echo(f"ALS minus popularity: {validation.compare(found['ALS'][0], found['popularity'][0], 'auc', seed=seed)}")
+
+
+def _stored(path: str) -> ALS:
+    """The model of --model. Refuses options that describe a fit or a split, and a model without interactions."""
+    context = click.get_current_context()
+    allowed = ("source", "data", "user", "item", "value", "time", "k", "path", "seed", "threads", "as_json")
+    for option in context.command.params:
+        given = context.get_parameter_source(option.name or "")
+        if option.name not in allowed and given is click.core.ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"{option.opts[0]} is for a fit or a split; leave it out with --model")
+    model = load(path, mmap=True)
+    if model.state_.seen is None:
+        raise click.UsageError(f"{path} was saved without interactions, so it does not know what to leave out")
+    return model
 
 
 @cli.command()

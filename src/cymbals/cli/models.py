@@ -9,8 +9,6 @@ from typing import Any
 import click
 import numpy as np
 
-from ..base.files import beside
-from ..data.ids import Ids
 from ..model.als import ALS, load
 from ..model.retrieval import MAX_N
 from . import options
@@ -45,17 +43,25 @@ def fit(source: options.Source, output: str, seed: int, threads: int | None, as_
 @cli.command()
 @click.argument("model", type=click.Path(exists=True, dir_okay=False))
 @click.option("--user", multiple=True, help="User id; may be given several times.")
+@click.option("--history", multiple=True, help="Item id, or exact name, that a new person has; may be given several times.")
 @click.option("--all", "everyone", is_flag=True, help="Recommend to all users, and write a table to the file of -o.")
 @click.option("-n", type=click.IntRange(1, MAX_N), default=10, show_default=True, help="Items for each user.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False), help="With --all: .parquet or .csv file to write.")
 @options.threads
 @options.as_json
 def recommend(
-    model: str, user: tuple[str, ...], everyone: bool, n: int, output: str | None, threads: int | None, as_json: bool
+    model: str,
+    user: tuple[str, ...],
+    history: tuple[str, ...],
+    everyone: bool,
+    n: int,
+    output: str | None,
+    threads: int | None,
+    as_json: bool,
 ) -> None:
     """Recommend items that users have not seen yet."""
-    if everyone == bool(user):
-        raise click.UsageError("give --user ID, or --all with -o FILE")
+    if bool(user) + bool(history) + everyone != 1:
+        raise click.UsageError("give --user ID, or --history ITEM, or --all with -o FILE")
     if everyone and (not output or Path(output).suffix not in (".parquet", ".csv")):
         raise click.UsageError("--all needs -o with a name that ends in .parquet or .csv")
     if output and not everyone:
@@ -63,6 +69,12 @@ def recommend(
     fitted = load(model, mmap=True)
     if everyone and output:
         _stream(fitted, model, n, output, threads)
+        return
+    if history:
+        items = [_item(fitted, i) for i in history]
+        ids, scores = fitted.recommend(history=[items], n=n, n_threads=threads)
+        title = " and ".join(fitted.name_of(i) for i in items)
+        show_lists(fitted, "history", [title], ids, scores, as_json)
         return
     users = [options.one_id(fitted.users_.whole, u) for u in user]
     ids, scores = fitted.recommend(users, n, n_threads=threads)
@@ -137,46 +149,19 @@ def show_lists(model: ALS, what: str, asked: list[Any], ids: Any, scores: Any, a
     if as_json:
         print_json(rows_of)
         return
+    titles = {"user": "user {}", "history": "for somebody with {}"}
     for one, found in rows_of.items():
         rows = found if model.item_names_ is not None else [{k: v for k, v in row.items() if k != "name"} for row in found]
-        show_tables(console(), {f"user {one}" if what == "user" else f"like {model.name_of(one)}": rows})
+        title = titles[what].format(one) if what in titles else f"like {model.name_of(one)}"
+        show_tables(console(), {title: rows})
 
 
 def _stream(model: ALS, path: str, n: int, output: str, threads: int | None) -> None:
-    """Write recommendations for all users to a table, a block of users at a time.
-
-    The table is first written to a temporary file, which is then renamed to `output`.
-    """
-    import pyarrow as pa
-    import pyarrow.csv
-    import pyarrow.parquet
-
+    """Write recommendations for all users to a table."""
     options.check_writable(output, path)
-    for side in (model.users_, model.items_):
-        _check_storable(side)
-    users = model.users_.all()
-    kinds = [pa.int64() if ids.whole else pa.string() for ids in (model.users_, model.items_)]
-    schema = pa.schema([("user", kinds[0]), ("rank", pa.int32()), ("item", kinds[1]), ("score", pa.float64())])
-    open_writer = pyarrow.parquet.ParquetWriter if output.endswith(".parquet") else pyarrow.csv.CSVWriter
-    # Pass an open file: pyarrow refuses file names that are not UTF-8.
-    with beside(output) as unfinished, open(unfinished, "wb") as file, open_writer(file, schema) as writer:
-        for begin in range(0, users.size, 8192):
-            block = users[begin : begin + 8192]
-            ids, scores = model.recommend(block, n, n_threads=threads)
-            kept = scores.reshape(-1) != -np.inf
-            columns = (np.repeat(block, n), np.tile(np.arange(1, n + 1, dtype=np.int32), block.size), ids, scores)
-            arrays = [pa.array(c.reshape(-1)[kept], t) for c, t in zip(columns, schema.types, strict=True)]
-            writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
-    echo(f"wrote {output}: {users.size:,} users", err=True)
-
-
-def _check_storable(ids: Ids) -> None:
-    """Refuse ids that a table cannot store, because they are not valid UTF-8."""
-    for one in [] if ids.whole else ids.all():
-        try:
-            one.encode()
-        except UnicodeEncodeError:
-            raise ValueError(
-                f"the {ids.what} id {one!r} contains half of a surrogate pair, which a table cannot store; use --user and "
-                "--json instead"
-            ) from None
+    stream = model.recommend_all(n, n_threads=threads)
+    if output.endswith(".parquet"):
+        stream.to_parquet(output)
+    else:
+        stream.to_csv(output)
+    echo(f"wrote {output}: {model.users_.n:,} users", err=True)

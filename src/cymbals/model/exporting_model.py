@@ -55,8 +55,26 @@ class Recommendations:
         int
             Number of rows.
         """
-        parquet, n_rows = optional("pyarrow.parquet"), 0
-        with beside(file_path("path", path)) as part, parquet.ParquetWriter(part, self.schema) as writer:
+        return self._write(path, optional("pyarrow.parquet", "to_parquet").ParquetWriter)
+
+    def to_csv(self, path: str | os.PathLike[str]) -> int:
+        """Write them to a CSV file with a header. An existing file is replaced at the end, as a whole.
+
+        Parameters
+        ----------
+        path : path-like
+
+        Returns
+        -------
+        int
+            Number of rows.
+        """
+        return self._write(path, optional("pyarrow.csv", "to_csv").CSVWriter)
+
+    def _write(self, path: str | os.PathLike[str], open_writer: Any) -> int:
+        n_rows = 0
+        # Pass an open file: pyarrow refuses file names that are not UTF-8.
+        with beside(file_path("path", path)) as part, open(part, "wb") as file, open_writer(file, self.schema) as writer:
             for batch in self:
                 writer.write_batch(batch)
                 n_rows += batch.num_rows
@@ -115,19 +133,18 @@ class ExportingModel(FactorModel):
         if exclude_seen:
             self._with_interactions()
         item_ids = _ids(pa, state.items)
-        user_type = pa.string() if wanted.dtype == object else pa.int64()
+        user_ids = _ids(pa, Ids("user", wanted.size, wanted))
         score = pa.float32() if state.y.dtype == np.float32 else pa.float64()
-        fields = [("user", user_type), ("rank", pa.int32()), ("item", item_ids.type), ("score", score)]
+        fields = [("user", user_ids.type), ("rank", pa.int32()), ("item", item_ids.type), ("score", score)]
         schema = pa.schema(fields)
 
         def batches() -> Iterator[Any]:
             for begin in range(0, wanted.size, _USERS):
-                asked = wanted[begin : begin + _USERS]
-                queries = self._known_users(state, asked, exclude_seen, "raise")
+                queries = self._known_users(state, wanted[begin : begin + _USERS], exclude_seen, "raise")
                 rows, scores = self._ranked(state, queries, k, exclude_seen, exclude, candidates, threads_used)
                 query, place = np.nonzero(rows >= 0)
-                users_of, items_of = pa.array(asked, user_type).take(pa.array(query)), pa.array(rows[query, place])
-                columns = [users_of, pa.array((place + 1).astype(np.int32)), item_ids.take(items_of)]
+                users_of, items_of = user_ids.take(pa.array(begin + query)), item_ids.take(pa.array(rows[query, place]))
+                columns = [users_of, pa.array((place + 1).astype(np.int32)), items_of]
                 yield pa.record_batch([*columns, pa.array(scores[query, place])], schema=schema)
 
         return Recommendations(schema, batches)
@@ -169,7 +186,7 @@ class ExportingModel(FactorModel):
         ids = state.items if side == "items" else state.users
         columns: dict[str, Any] = {"id": _ids(pa, ids)}
         if side == "items" and state.names is not None:
-            columns["name"] = pa.array(state.names, pa.string())
+            columns["name"] = _texts(pa, "item name", state.names)
         flat = pa.array(np.ascontiguousarray(vectors).reshape(-1))
         return pa.table(columns | {"vector": pa.FixedSizeListArray.from_arrays(flat, vectors.shape[1])})
 
@@ -188,4 +205,15 @@ def exported(state: State, side: str, normalize: bool, augment: bool) -> NDArray
 
 
 def _ids(pa: Any, ids: Ids) -> Any:
-    return pa.array(ids.all(), pa.int64() if ids.whole else pa.string())
+    """Ids as an Arrow array."""
+    return pa.array(ids.all()) if ids.whole else _texts(pa, f"{ids.what} id", ids.all())
+
+
+def _texts(pa: Any, what: str, texts: NDArray[Any]) -> Any:
+    """Texts as an Arrow array. Raises ValueError for a text that is not valid UTF-8, which Arrow cannot hold."""
+    try:
+        return pa.array(texts, pa.string())
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"the {what} {error.object!r} contains half of a surrogate pair, which Arrow cannot hold; use recommend instead"
+        ) from None

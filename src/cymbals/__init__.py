@@ -17,7 +17,7 @@ from .lab.describe import describe
 from .lab.report import report
 from .model.als import ALS, load
 from .model.container import ModelFileError
-from .model.factor_model import NotFittedError
+from .model.fitted_model import NotFittedError
 from .model.solving_model import Explanation
 from .profiling.doctor import doctor, simd
 from .profiling.profile import Profile

@@ -188,7 +188,7 @@ def test_with_biases_ties_are_those_of_the_scores_returned():
 
 
 def test_n_threads_of_the_model_is_the_default_of_its_methods(matrix, monkeypatch):
-    from cymbals.model import factor_model as module
+    from cymbals.model import fitted_model as module
 
     model = ALS(factors=4, n_threads=3, random_state=0).fit(matrix)
     asked = []

@@ -210,8 +210,7 @@ def similar_items(model: ALS, train: Interactions) -> Section:
     """The nearest neighbours of the most popular items."""
     section, tables = Section("similar", "Similar items"), []
     for item in model.popular(min(_SIMILAR_TO, train.shape[1]))[0].tolist():
-        ids, cosines = model.similar_items(item, _SIMILAR)
-        near = _named(model, ids, cosines, "cosine")
+        near = _named(model, *model.similar_items(item, _SIMILAR), "cosine")
         if len(near):
             tables.append(Table(f"like {model.name_of(item)}", near))
     if tables:

@@ -1,43 +1,27 @@
-"""A model of two factor matrices, and the methods that read them: recommendations, similarities, scores.
-
-Methods that read are thread-safe. Each takes the current immutable `State` once and uses only that, even if another thread
-updates the model meanwhile.
-"""
+"""A model of two factor matrices, and the methods that read them: recommendations, similarities, scores."""
 
 from __future__ import annotations
 
-import copy
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import EllipsisType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..base.checks import boolean, instance, one_of, whole_number
-from ..base.threads import resolve
-from ..base.writing import Writing
+from ..base.checks import boolean, one_of, whole_number
 from ..data.csr import Csr, from_scipy
-from ..data.ids import Ids, id_array, is_one, listed, one_row
+from ..data.ids import id_array, is_one, listed, one_row
 from ..metrics.errors import pair_scores
 from . import retrieval
+from .fitted_model import FittedModel
 from .queries import answer_frame, histories, rows_of
 from .state import State
 
+if TYPE_CHECKING:
+    import pandas as pd
 
-class NotFittedError(ValueError, AttributeError):
-    """The model has not been fitted, so it has no factors yet.
-
-    If scikit-learn is loaded, the error is also an instance of its class of this name.
-    """
-
-
-def _not_fitted(message: str) -> NotFittedError:
-    theirs = getattr(sys.modules.get("sklearn.exceptions"), "NotFittedError", None)
-    kind: type[NotFittedError] = NotFittedError if theirs is None else type("NotFittedError", (NotFittedError, theirs), {})
-    return kind(message)
+Lists = tuple[NDArray[Any], NDArray[Any]]  # ids and scores
 
 
 @dataclass(frozen=True)
@@ -52,142 +36,39 @@ class _Queries:
     seen: Callable[[NDArray[np.int64]], Csr]
 
 
-class FactorModel:
+class FactorModel(FittedModel):
     """A model of two factor matrices: the base class of `ALS` and of the baselines."""
 
-    _state: State | None = None
-    _writing: Writing  # held while the state is replaced
-    n_threads: int | None = None
-
-    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        model = super().__new__(cls)
-        model._writing = Writing()
-        return model
-
-    def __getstate__(self) -> dict[str, Any]:
-        # Copies and pickles get a lock of their own.
-        return {name: value for name, value in vars(self).items() if name != "_writing"}
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return self._state is not None
-
-    @property
-    def state_(self) -> State:
-        """The fitted state: factors, ids, seen items. Raises NotFittedError before the first fit."""
-        if self._state is None:
-            raise _not_fitted(f"this {type(self).__name__} is not fitted yet; call fit first")
-        return self._state
-
-    def replace_state(self, state: State | None, *, only_if: State | EllipsisType | None = ...) -> None:
-        """Give the model another state. Use it in a callback that keeps the best state and then stops the fit.
-
-        Parameters
-        ----------
-        state : State, or None
-            The new state: an earlier value of `state_`. None: the model is then not fitted.
-        only_if : State, or None, optional
-            The state that the model must still have. If it has another, the call changes nothing.
-        """
-        if state is not None:
-            instance("state", state, State)
-        with self._writing:
-            if only_if is ... or self._state is only_if:
-                self._state = state
-
-    def snapshot(self) -> Self:
-        """A copy of this model with its present state. Use it where later updates must not have an effect.
-
-        Returns
-        -------
-        model
-            It shares the factors with this model, so making it is cheap.
-        """
-        return copy.copy(self)
-
-    @property
-    def user_factors_(self) -> NDArray[Any]:
-        """User factors, shape (n_users, factors)."""
-        return self.state_.user_factors
-
-    @property
-    def item_factors_(self) -> NDArray[Any]:
-        """Item factors, shape (n_items, factors)."""
-        return self.state_.item_factors
-
-    @property
-    def global_mean_(self) -> float:
-        """The mean of the fitted values. Only for models with biases."""
-        return self._with_biases("global_mean_")[1]
-
-    @property
-    def user_biases_(self) -> NDArray[Any]:
-        """The bias that each user adds to a score, shape (n_users,). 0 for users without entries. Needs ``biases=True``."""
-        return self._with_biases("user_biases_")[0].x[:, -2].copy()
-
-    @property
-    def item_biases_(self) -> NDArray[Any]:
-        """The bias that each item adds to a score, shape (n_items,). 0 for items without entries. Needs ``biases=True``."""
-        return self._with_biases("item_biases_")[0].y[:, -1].copy()
-
-    def _with_biases(self, name: str) -> tuple[State, float]:
-        state = self.state_
-        if state.mean is None:
-            raise AttributeError(f"{name}: this model has biases=False; fit ALS(objective='explicit', biases=True)")
-        return state, state.mean
-
-    @property
-    def predicts_values(self) -> bool:
-        """Whether a score is an estimate of the entry's value. In models of ratings it is."""
-        return False
-
-    @property
-    def users_(self) -> Ids:
-        """The users' ids, for conversion between ids and rows."""
-        return self.state_.users
-
-    @property
-    def items_(self) -> Ids:
-        """The items' ids, for conversion between ids and rows."""
-        return self.state_.items
-
-    @property
-    def user_ids_(self) -> NDArray[Any]:
-        """The ids of users in row order, shape (n_users,)."""
-        return self.state_.users.all()
-
-    @property
-    def item_ids_(self) -> NDArray[Any]:
-        """The ids of items in row order, shape (n_items,)."""
-        return self.state_.items.all()
-
-    @property
-    def item_names_(self) -> NDArray[Any] | None:
-        """The name of each item, or None for items without one. None if the data had no names at all."""
-        return self.state_.names
-
-    def name_of(self, item: Any) -> str:
-        """The name of an item, or its id as text if it has no name. Use it to print recommendations.
-
-        Parameters
-        ----------
-        item : id
-
-        Returns
-        -------
-        str
-
-        Raises
-        ------
-        KeyError
-            The model does not know the id.
-        """
-        state = self.state_
-        row = one_row(state.items, "item", item)
-        name = None if state.names is None else state.names[row]
-        return str(item) if name is None else str(name)
-
-    # -- recommending ------------------------------------------------------------------------------------------------
-
+    @overload
+    def recommend(
+        self,
+        users: Any = ...,
+        n: int = ...,
+        *,
+        rows: Any = ...,
+        history: Any = ...,
+        exclude_seen: bool = ...,
+        exclude: Any = ...,
+        candidates: Any = ...,
+        unknown: str = ...,
+        to_frame: Literal[False] = ...,
+        n_threads: int | None = ...,
+    ) -> Lists: ...
+    @overload
+    def recommend(
+        self,
+        users: Any = ...,
+        n: int = ...,
+        *,
+        rows: Any = ...,
+        history: Any = ...,
+        exclude_seen: bool = ...,
+        exclude: Any = ...,
+        candidates: Any = ...,
+        unknown: str = ...,
+        to_frame: Literal[True],
+        n_threads: int | None = ...,
+    ) -> pd.DataFrame: ...
     def recommend(
         self,
         users: Any = None,
@@ -201,7 +82,7 @@ class FactorModel:
         unknown: str = "raise",
         to_frame: bool = False,
         n_threads: int | None = None,
-    ) -> Any:
+    ) -> Lists | pd.DataFrame:
         """The items with the highest scores for each user.
 
         Beyond the result, a call needs only a few dozen megabytes, for any number of users. For calls with few users, the
@@ -384,6 +265,28 @@ class FactorModel:
         rows, scores = retrieval.topk(lambda _: one, state.audience, 1, k, 1)
         return state.items.of(rows[0]), scores[0]
 
+    @overload
+    def similar_items(
+        self,
+        items: Any,
+        n: int = ...,
+        n_threads: int | None = ...,
+        *,
+        exclude: Any = ...,
+        candidates: Any = ...,
+        to_frame: Literal[False] = ...,
+    ) -> Lists: ...
+    @overload
+    def similar_items(
+        self,
+        items: Any,
+        n: int = ...,
+        n_threads: int | None = ...,
+        *,
+        exclude: Any = ...,
+        candidates: Any = ...,
+        to_frame: Literal[True],
+    ) -> pd.DataFrame: ...
     def similar_items(
         self,
         items: Any,
@@ -393,7 +296,7 @@ class FactorModel:
         exclude: Any = None,
         candidates: Any = None,
         to_frame: bool = False,
-    ) -> Any:
+    ) -> Lists | pd.DataFrame:
         """The items most similar to each given item, by the cosine of their factors. Use it for "more like this" lists.
 
         Parameters
@@ -421,6 +324,28 @@ class FactorModel:
         state = self.state_
         return self._similar("item", items, n, n_threads, state, state.item_directions, (exclude, candidates), to_frame)
 
+    @overload
+    def similar_users(
+        self,
+        users: Any,
+        n: int = ...,
+        n_threads: int | None = ...,
+        *,
+        exclude: Any = ...,
+        candidates: Any = ...,
+        to_frame: Literal[False] = ...,
+    ) -> Lists: ...
+    @overload
+    def similar_users(
+        self,
+        users: Any,
+        n: int = ...,
+        n_threads: int | None = ...,
+        *,
+        exclude: Any = ...,
+        candidates: Any = ...,
+        to_frame: Literal[True],
+    ) -> pd.DataFrame: ...
     def similar_users(
         self,
         users: Any,
@@ -430,7 +355,7 @@ class FactorModel:
         exclude: Any = None,
         candidates: Any = None,
         to_frame: bool = False,
-    ) -> Any:
+    ) -> Lists | pd.DataFrame:
         """The users most similar to each given user, by the cosine of their factors. Works like `similar_items`.
 
         Parameters
@@ -461,7 +386,7 @@ class FactorModel:
         directions: tuple[NDArray[Any], NDArray[Any]],
         limits: tuple[Any, Any],
         to_frame: bool,
-    ) -> Any:
+    ) -> Lists | pd.DataFrame:
         ids, (factors, inverse) = state.items if what == "item" else state.users, directions
         k, one, n_threads = checked_n(n), is_one(wanted), self._threads(n_threads)
         at = ids.rows(f"{what}s", [wanted] if one else wanted)
@@ -535,17 +460,6 @@ class FactorModel:
             raise ValueError(f"users and items must have the same length, got {u.size} and {i.size}")
         return pair_scores(state.x, state.scored_items, u, i)
 
-    # -- shared with the estimator ------------------------------------------------------------------------------------
-
-    def _with_interactions(self) -> State:
-        state = self.state_
-        if state.seen is None:
-            raise ValueError(
-                "this model was saved without interactions, but this method needs them; save the model with "
-                "include_interactions=True"
-            )
-        return state
-
     def _raw_rows(self, name: str, rows: Any, state: State, n_threads: int, *, by_item: bool = False) -> Csr:
         """The given rows of raw values as a Csr. Refuses a matrix whose number of columns is not the model's."""
         csr = rows if isinstance(rows, Csr) else from_scipy(name, rows, n_threads)
@@ -560,13 +474,6 @@ class FactorModel:
     def _fold_in(self, state: State, rows: Csr, n_threads: int) -> NDArray[Any]:
         """Solve rows of users that the model does not know. Returns them as rows of `State.x`."""
         raise NotImplementedError
-
-    def entries(self, csr: Csr) -> Csr:
-        """The entries of a matrix that count as seen. Stored zeros do not."""
-        return csr.without_zeros()
-
-    def _threads(self, n_threads: int | None) -> int:
-        return resolve(self.n_threads if n_threads is None else n_threads)
 
 
 def checked_n(n: Any) -> int:

@@ -84,9 +84,8 @@ class ALS(Exchange, UpdatingModel):
     compact : bool
         For float32 models. A half-step solves one side while the factors of the other side stay fixed. True: conjugate
         gradients read the fixed factors from a 16-bit copy (bfloat16). This halves memory traffic; the loss changed by less
-        than 0.02 % in every trial. False: they always read float32. The copy is not used in these cases: the fixed factors
-        take less than 2 MB; `solver` is "cg" and `cg_steps` is above 8; the row is solved exactly; the row has an entry of
-        so large a weight that the rounding to 16 bits would show in the solution.
+        than 0.02 % in every trial. The copy is not used if the fixed factors take less than 2 MB, if `solver` is "cg" and
+        `cg_steps` above 8, or for a row with so large a weight that rounding to 16 bits would show.
     relaxation : float or None
         1 is plain alternating least squares: each half-step moves the factors to their least-squares solution. With a
         value between 1 and 2, the factors move this many times as far, in all iterations but the first and the last. The

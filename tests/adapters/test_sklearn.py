@@ -1,5 +1,6 @@
 """scikit-learn's own checks, pipelines and searches."""
 
+import pickle
 import warnings
 
 import numpy as np
@@ -68,6 +69,9 @@ def test_fit_ignores_y_and_takes_the_rest_by_name():
     assert np.array_equal(model.fit(M, np.arange(90)).item_factors_, clone(model).fit(M).item_factors_)
     with pytest.raises(TypeError, match="positional"):
         model.fit(M, None, (1, 2))
+    for init in (model, (np.ones((90, 2)), np.ones((40, 2)))):
+        with pytest.raises(TypeError, match="not init: write init="):
+            model.fit(M, init)
 
 
 def test_the_error_of_an_unfitted_model_is_scikit_learns_too():
@@ -76,3 +80,8 @@ def test_the_error_of_an_unfitted_model_is_scikit_learns_too():
             call()
         assert isinstance(caught.value, cymbals.NotFittedError)
         assert isinstance(caught.value, ValueError)
+        again = pickle.loads(pickle.dumps(caught.value))
+        assert isinstance(again, NotFittedError)
+        assert str(again) == str(caught.value)
+    with pytest.raises(NotFittedError):
+        Factorizer().components_  # noqa: B018

@@ -52,7 +52,7 @@ def test_stored_zeros_are_dropped_with_a_warning():
     with_zeros.data[:50] = 0
     without = with_zeros.copy()
     without.eliminate_zeros()
-    with pytest.warns(Warning, match="50 zeros") as caught:
+    with pytest.warns(Warning, match="50 entries whose confidence") as caught:
         model, _ = exact(ours, matrix=with_zeros)
     assert [warning.category.__name__ for warning in caught] == ["ParameterWarning"]
     assert caught[0].filename == exact.__code__.co_filename  # the caller's line, not a line of cymbals
@@ -354,3 +354,74 @@ def test_no_warning_without_a_reason():
         warnings.simplefilter("error")
         model, matrix = exact(ours, alpha=40.0)
         model.recommend(np.arange(10), matrix[:10], recalculate_user=True)
+
+
+def test_a_test_part_with_fewer_items_than_the_model():
+    implicit = theirs()
+    found = []
+    for library in (implicit, ours):
+        model, matrix = exact(library)
+        for K in (3, 30):
+            found.append(library.evaluation.ranking_metrics_at_k(model, matrix, matrix[:, :20], K=K, show_progress=False))
+    assert found[2:] == [pytest.approx(one) for one in found[:2]]
+
+
+def test_explain_treats_entries_as_recalculating_does():
+    model, _ = exact(ours)
+    odd = sp.csr_matrix((np.array([3.0, 0, 2, 2]), [4, 9, 11, 11], [0, 4]), shape=(1, 40))
+    total, parts, _ = model.explain(0, odd, 7)
+    with pytest.warns(Warning, match="1 entries whose confidence"):
+        score = model.recalculate_user(0, odd) @ model.item_factors[7]
+    assert total == pytest.approx(score)
+    assert sorted(item for item, _ in parts) == [4, 11]
+
+
+def test_paths_get_the_ending_where_implicit_gives_it(tmp_path):
+    model, _ = exact(ours)
+    model.save(tmp_path / "model.dat")
+    (tmp_path / "model.dat.npz").rename(tmp_path / "model.dat")
+    assert ours.AlternatingLeastSquares.load(tmp_path / "model.dat").factors == 8
+
+
+def test_a_file_says_which_dtype_the_factors_have(tmp_path):
+    model = ours.AlternatingLeastSquares(factors=8)
+    model.user_factors, model.item_factors = (side.astype(np.float64) for side in (np.ones((3, 8)), np.ones((4, 8))))
+    model.save(tmp_path / "m")
+    assert ours.AlternatingLeastSquares.load(tmp_path / "m.npz").dtype == np.float64
+
+
+def test_ctrl_c_leaves_both_sides_in_one_basis(monkeypatch):
+    """It arrives between two rotations of a half-step, and is delivered after the half-step."""
+    import signal
+
+    from cymbals.solve import half_step as module
+
+    model, matrix = exact(ours, 2)
+    items, rotate, calls = model.item_factors.copy(), module.rotate, []
+
+    def rotate_and_interrupt(*arguments):
+        rotate(*arguments)
+        calls.append(1)
+        if len(calls) == 1:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(module, "rotate", rotate_and_interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(matrix, show_progress=False)
+    assert len(calls) == 2
+    monkeypatch.undo()
+    users = dense_step(matrix.toarray(), items, 0.1)  # the users are solved, the items are not
+    np.testing.assert_allclose(scores_of(model), users @ items.T, rtol=1e-6, atol=1e-9)
+
+
+def test_other_models_are_named_in_the_error():
+    for name in ("bpr", "lmf", "datasets"):
+        with pytest.raises(AttributeError, match=f"cymbals has no implicit.{name}"):
+            getattr(ours, name)
+
+
+def test_factors_that_are_not_finite():
+    model, _ = exact(ours)
+    model.item_factors[3] = np.nan
+    with pytest.raises(ValueError, match="not finite"):
+        model.similar_items(3)

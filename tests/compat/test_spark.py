@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+import cymbals
 from cymbals.compat import spark
 
 pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
@@ -58,3 +59,11 @@ def test_folders_that_hold_no_model(tmp_path):
         spark.load(write(tmp_path / "good"), regPram=0.1)
     with pytest.raises(TypeError, match="path must be the path of a file"):
         spark.load(5)
+
+
+def test_the_ratings_are_matched_by_id(tmp_path):
+    ratings = cymbals.Interactions.from_arrays([40, 0, 0, 99], [7, 21, 0, 7], [1.0, 2.0, 3.0, 4.0])
+    with pytest.warns(UserWarning, match="1 of 4 entries are left out"):
+        model = spark.load(write(tmp_path / "model"), ratings, implicitPrefs=True)
+    assert model.state_.seen.to_scipy().toarray()[0].tolist() == [3, 0, 0, 2]
+    assert set(model.recommend(0, 4)[0].tolist()) == {7, 14, -1}

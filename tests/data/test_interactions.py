@@ -305,6 +305,13 @@ def test_append_keeps_names_and_the_latest_times():
     assert first.append(frame, user="who", item="what", value=None, time="when").times.tolist() == [10, 99, 30]
 
 
+def test_append_refuses_times_of_another_type():
+    first = Interactions.from_arrays([1], [5], times=[10])
+    for times in ([10.5], np.array(["2020-01-01"], "datetime64[ns]")):
+        with pytest.raises(TypeError, match="time: the data have times of the type int64"):
+            first.append(Interactions.from_arrays([1], [5], times=times))
+
+
 def test_append_sums_whole_numbers_exactly():
     first = Interactions.from_arrays([1], [1], [2**24])
     assert first.csr.data.dtype == np.float32
@@ -336,7 +343,11 @@ def test_remove_users_items_and_pairs():
     assert triplets_as_dict(fewer) == {("a", 2): 2, ("b", 2): 3, ("b", 3): 4}
     assert fewer.shape == data.shape
     assert fewer.times.tolist() == [2, 3, 4]
-    assert triplets_as_dict(data.remove()) == triplets_as_dict(data)
+    for pairs in ([("a", 1), ("a", 2)], {"a": 1, "b": 2}, 5, ("a",)):
+        with pytest.raises(TypeError, match="pairs must be a tuple of two arrays"):
+            data.remove(pairs=pairs)
+    with pytest.raises(TypeError, match="users, items or pairs"):
+        data.remove()
     with pytest.raises(KeyError, match="no user 'z'"):
         data.remove(users=["a", "z"])
     with pytest.raises(ValueError, match="as many users as items"):
@@ -352,7 +363,7 @@ def test_like_uses_the_rows_of_a_model_or_of_other_interactions():
     model = ALS(factors=2, iterations=1, random_state=0).fit(train)
     frame = pd.DataFrame({"user": list("bbzc"), "item": [10, 10, 10, 99], "value": [1, 2, 4, 8], "time": [1, 2, 3, 4]})
     for like in (model, train):
-        with pytest.warns(UserWarning, match="2 of 4 entries are left out, because 1 users and 1 items are unknown"):
+        with pytest.warns(UserWarning, match="2 of 4 entries are left out, .*unknown users: 1, unknown items: 1"):
             test = Interactions.from_frame(frame, time="time", like=like)
         assert test.users.same_as(train.users)
         assert test.items.same_as(train.items)
@@ -363,8 +374,8 @@ def test_like_uses_the_rows_of_a_model_or_of_other_interactions():
     same = Interactions.from_arrays(list("ab"), [10, 20], like=train)
     assert same.shape == (3, 3)
     for call, message in (
-        (lambda: Interactions.from_arrays([1], [10], like=train), "users has user ids that are whole numbers, like 1"),
-        (lambda: Interactions.from_arrays(["z"], [10], like=train), "no event of a known user with a known item"),
+        (lambda: Interactions.from_arrays([1], [10], like=train), "the user ids are whole numbers, like 1"),
+        (lambda: Interactions.from_arrays(["z"], [10], like=train), "no entry has a known user and a known item"),
         (lambda: Interactions.from_arrays([0], [0], shape=(3, 3), like=train), "either shape or like"),
         (lambda: Interactions.from_frame(frame, like=frame), "like must be a fitted model or Interactions"),
     ):
@@ -384,9 +395,9 @@ def test_evaluate_and_loss_align_by_id():
     assert apart.shape != test.shape
     assert cymbals.evaluate(model, train, apart) == cymbals.evaluate(model, train, test)
     more = Interactions.from_arrays([*users, "new"], [*items, "i3"], [*coo.data, 1])
-    with pytest.warns(UserWarning, match=rf"test: 1 of {coo.nnz + 1} entries are left out, because 1 users and 0 items"):
+    with pytest.warns(UserWarning, match=rf"test: 1 of {coo.nnz + 1} entries are left out"):
         assert cymbals.evaluate(model, train, more) == cymbals.evaluate(model, train, test)
     turned = Interactions.from_csr(matrix[::-1], user_ids=ids["user_ids"][::-1], item_ids=ids["item_ids"])
     assert model.loss(turned) == pytest.approx(model.loss(data), rel=1e-12)
-    with pytest.raises(TypeError, match="user ids that are whole numbers"):
+    with pytest.raises(TypeError, match="user ids are whole numbers"):
         cymbals.evaluate(model, train, Interactions.from_arrays([1], ["i1"]))

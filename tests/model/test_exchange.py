@@ -173,7 +173,7 @@ def test_to_convention_says_what_cannot_be_expressed(name):
     ("name", "settings", "message"),
     [
         ("implict", {}, "name must be one of 'implicit', 'spark'"),
-        ("spark", {"rnk": 3}, "rnk is no setting of spark .* rank, maxIter"),
+        ("spark", {"rnk": 3}, "rnk is no setting of spark that cymbals translates; these are rank, maxIter"),
         ("spark", {"nonnegative": True}, "nonnegative=True has no counterpart"),
         ("spark", {"nu": 1.0}, "nu is no setting of spark"),
         ("irspack", {"loss_type": "ORIGINAL"}, "it needs alpha0=1"),
@@ -226,7 +226,7 @@ def test_from_factors_without_data():
     ids, scores = model.recommend("b", n=4, exclude_seen=False)
     np.testing.assert_allclose(scores, np.sort(y @ x[1])[::-1])
     assert ids.tolist() == (10 * (1 + np.argsort(-(y @ x[1])))).tolist()
-    with pytest.raises(ValueError, match="without interactions"):
+    with pytest.raises(ValueError, match="has no interactions"):
         model.recommend("b")
     before = model.user_factors_.copy()
     x[:] = 0  # the arrays were copied
@@ -236,7 +236,15 @@ def test_from_factors_without_data():
 
 GOOD = {"user_factors": np.ones((3, 2)), "item_factors": np.ones((4, 2))}
 BAD = {
-    "user_factors": ([[1.0, 2.0, 3.0]] * 3, "x", np.ones(3), np.full((3, 2), np.nan), np.ones((3, 0)), None),
+    "user_factors": (
+        [[1.0, 2.0, 3.0]] * 3,
+        "x",
+        np.ones(3),
+        np.full((3, 2), np.nan),
+        np.ones((3, 0)),
+        np.ones((0, 2)),
+        None,
+    ),
     "item_factors": (np.full((4, 2), np.inf), np.ones((4, 2), bool), [["a", "b"]]),
     "data": (sp.csr_array((4, 3)), np.ones((3, 4)), "x"),
     "user_ids": ([1, 2], [1, 1, 2]),
@@ -245,6 +253,7 @@ BAD = {
     "factors": (3,),
     "user_biases": (np.ones(3), np.ones(2)),
     "global_mean": ("x", np.nan, 3.0),
+    "biases": (True,),
 }
 
 

@@ -86,6 +86,18 @@ def test_other_libraries_read_the_stream(model):
     assert polars.DataFrame(model.recommend_all(2)).rows() == polars.from_arrow(want).rows()
 
 
+def test_the_stream_keeps_no_array_of_the_caller(model):
+    users, mask = model.user_ids_[[5, 2, 60]].copy(), np.arange(40) % 2 == 0
+    stream = model.recommend_all(3, users, exclude=mask)
+    before = pa.table(stream)
+    users[:] = model.user_ids_[0]
+    mask[:] = True
+    assert pa.table(stream).equals(before)
+    empty = model.recommend_all(3, [])
+    assert empty.schema == stream.schema
+    assert "function" not in repr(empty)
+
+
 def test_recommend_all_refuses(model):
     for call, kind in (
         (lambda: model.recommend_all(0), ValueError),
@@ -97,7 +109,7 @@ def test_recommend_all_refuses(model):
             call()
     stripped = model.snapshot()
     stripped.replace_state(model.state_.changed(seen=None))
-    with pytest.raises(ValueError, match="without interactions"):
+    with pytest.raises(ValueError, match="no interactions"):
         stripped.recommend_all()
     assert sum(batch.num_rows for batch in stripped.recommend_all(1, exclude_seen=False)) == 70
 
@@ -140,6 +152,10 @@ def test_augmented_vectors_rank_by_cosine_and_by_distance(model):
 
 
 def test_normalized_vectors_have_length_1(model):
+    biased = ALS(factors=4, objective="explicit", biases=True, random_state=0).fit(M)
+    ids, cosines = biased.similar_items(4, 3)
+    found = vectors(biased.export_factors("items", normalize=True))
+    np.testing.assert_allclose(found[ids] @ found[4], cosines, rtol=1e-4)
     for side, factors in (("items", model.item_factors_), ("users", model.user_factors_)):
         found = vectors(model.export_factors(side, normalize=True))
         lengths = np.linalg.norm(factors, axis=1)

@@ -342,6 +342,7 @@ def test_history_is_the_same_as_a_sparse_row(named_model, matrix):
         (("i05", "i03", "i05"), row((5, 2), (3, 1))),
         ({"i05", "i03"}, row((5, 1), (3, 1))),
         (np.array(["i05", "i03"]), row((5, 1), (3, 1))),
+        ({"i05": 1, "i03": 1}.keys(), row((5, 1), (3, 1))),
         ({"i05": 4, "i03": 2.5}, row((5, 4), (3, 2.5))),
         ([], row()),
         ({}, row()),
@@ -354,7 +355,7 @@ def test_history_is_the_same_as_a_sparse_row(named_model, matrix):
         assert ids.tolist() == want[0][0].tolist()
         np.testing.assert_allclose(scores, want[1][0], rtol=1e-6)
     together = named_model.recommend(history=[history for history, _ in cases], n=7)
-    assert together[0].shape == (8, 7)
+    assert together[0].shape == (9, 7)
     for i, (history, _) in enumerate(cases):
         assert together[0][i].tolist() == named_model.recommend(history=history, n=7)[0].tolist()
     assert named_model.recommend(history=[["i05"]], n=3)[0].shape == (1, 3)
@@ -375,6 +376,8 @@ def test_history_is_the_same_as_a_sparse_row(named_model, matrix):
         (lambda m: m.recommend(history={"i05": np.nan}), "item 'i05' has the value nan"),
         (lambda m: m.recommend(history={"i05": "many"}), "history must hold numbers"),
         (lambda m: m.recommend(history=[1, 2]), "history"),
+        (lambda m: m.recommend(history=["i05", ["i03"]]), "history holds both ids and"),
+        (lambda m: m.recommend(["100", "101"], unknown="popular"), "users: 2 unknown user ids"),
         (lambda m: m.recommend(100, history=["i05"]), "exactly one of users, rows and history"),
         (lambda m: m.recommend(), "exactly one of users, rows and history"),
         (lambda m: m.recommend(100, unknown="drop"), "unknown must be one of"),
@@ -427,7 +430,6 @@ def test_unknown_users(named_model):
     assert ids[1].tolist() == [None] * 4
     assert np.isneginf(scores[1]).all()
     assert named_model.recommend(999, 4, unknown="popular")[0].shape == (4,)
-    assert named_model.recommend("ann", 4, unknown="skip")[0].tolist() == [None] * 4
     with pytest.raises(KeyError, match="999"):
         named_model.recommend([100, 999])
 

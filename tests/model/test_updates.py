@@ -206,7 +206,7 @@ def test_an_update_that_is_refused_changes_nothing(model):
         assert model.state_ is state
     dislikes = fitted(objective="ials")
     before = dislikes.state_
-    with pytest.raises(ValueError, match="takes no negative values"):
+    with pytest.raises(ValueError, match="the value of user 'u1' and item 10 becomes"):
         dislikes.update((["u1"], [10], [-50.0]))
     assert dislikes.state_ is before
 
@@ -281,3 +281,67 @@ def test_a_mapped_model_can_be_updated(tmp_path):
     for model in (mapped, loaded):
         model.update((["u3"], [50]))
     assert np.array_equal(mapped.user_factors_, loaded.user_factors_)
+
+
+def test_new_users_of_new_items_get_factors_or_what_is_popular():
+    model = fitted()
+    popular = model.popular(3)[0].tolist()
+    model.update((["new"], [777]))  # one user, one item, nobody else
+    assert np.isfinite(model.user_factors_).all()
+    one = fitted()
+    one.update((["new", "u1", "u2"], [777, 777, 777]))  # the item's other users are known
+    assert one.user_factors_[-1].any()
+    many = fitted()
+    rng = np.random.default_rng(0)
+    users, items = rng.integers(0, 30, 200), rng.integers(0, 20, 200)
+    items = np.where(users % 2 == 0, items // 2, 10 + items // 2)  # two groups of new users with their own new items
+    report = many.update(([f"n{k}" for k in users], (1000 + items).tolist()), sweeps=3)
+    assert report.new_users == np.unique(users).size
+    assert many.user_factors_[40:].any(axis=1).all()
+    scores = many.user_factors_[40:] @ many.item_factors_[25:].T
+    of_user = np.array([int(i[1:]) for i in many.user_ids_[40:]])
+    own = (of_user[:, None] % 2 == 1) == (many.item_ids_[25:] >= 1010)
+    assert scores[own].mean() > scores[~own].mean() + 0.2
+    silent = fitted()
+    state = silent.state_
+    x = state.x.copy()
+    x[5] = 0
+    silent.replace_state(state.changed(x=x))
+    assert silent.recommend("u5", 3, exclude_seen=False)[0].tolist() == popular
+
+
+def test_an_update_whose_drift_cannot_be_measured_is_made(small_model):
+    data = sp.csr_array(np.array([[1e30, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 1]], np.float32))
+    x, y = np.ones((3, 2), np.float32), np.array([[1, 0], [0, 2], [1, 1], [0.5, 0.5]], np.float32)
+    model = ALS.from_factors(x, y, data=data)
+    report = model.update(([1], [3]))
+    assert report.drift == np.inf
+    assert report.refit_due
+    assert model.state_.seen.to_scipy().toarray()[1].tolist() == [0, 1, 0, 1]
+
+
+def test_drift_sees_a_model_without_life():
+    model = fitted()
+    model.replace_state(model.state_.changed(x=np.zeros_like(model.state_.x), y=np.zeros_like(model.state_.y)))
+    assert model.update((["u1"], [10])).refit_due
+
+
+def test_events_without_ids_are_refused_by_a_model_with_ids():
+    model = fitted()
+    state = model.state_
+    with pytest.raises(TypeError, match="row numbers instead of user ids"):
+        model.update(Interactions.from_arrays([0, 1], [0, 1], shape=(40, 25)))
+    for events in (PLAYS, np.ones((3, 2)), "abc"):
+        with pytest.raises(TypeError, match="events must be a frame"):
+            model.update(events)
+    assert model.state_ is state
+    pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    batch = pa.record_batch({"user": ["u1", "new"], "item": [10, 10], "value": [1.0, 2.0]})
+    assert model.update(batch).new_users == 1
+
+
+def test_all_users_cannot_be_removed():
+    model = fitted()
+    with pytest.raises(ValueError, match="users: none of the 40 users"):
+        model.remove(users=model.user_ids_)
+    assert model.users_.n == 40

@@ -19,8 +19,8 @@ class Factorizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
     Parameters
     ----------
     als : ALS, optional
-        The model to fit; ``ALS()`` by default. It is cloned. Its arguments are parameters of this estimator, too:
-        ``als__factors`` and so on.
+        The model to fit; ``ALS()`` by default. It is cloned. If it is given, its arguments are parameters of this
+        estimator, too: ``als__factors`` and so on.
 
     Attributes
     ----------
@@ -80,6 +80,7 @@ class Factorizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
 
     @property
     def components_(self) -> NDArray[Any]:
+        check_is_fitted(self)
         return self.als_.item_factors_.T
 
     def score(self, X: Any, y: None = None) -> float:

@@ -87,6 +87,8 @@ def evaluate(
         parts = [splits.random(data, test_fraction, seed) if split == "random" else splits.by_time(data, test_fraction)]
     found: dict[str, list[Metrics]] = {}
     for train, test in parts:
+        if not test.nnz and path is not None:
+            raise ValueError(f"{source.path} has no entries to evaluate {path} on")
         if not test.nnz:
             raise ValueError(
                 f"--split {split} of {data.nnz:,} entries leaves the test part empty: hold out another number or share"

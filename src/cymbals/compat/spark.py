@@ -10,27 +10,32 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..base.checks import file_path
+from ..base.checks import file_path, instance
 from ..base.optional import optional
+from ..data.ids import Ids
+from ..data.interactions import Interactions, in_order
 from ..model.als import ALS
 
 
-def load(path: str | os.PathLike[str], **settings: Any) -> ALS:
+def load(path: str | os.PathLike[str], data: Any = None, **settings: Any) -> ALS:
     """A fitted `ALS` from the folder that ``pyspark.ml.recommendation.ALSModel.save`` wrote. Needs pyarrow, but no Spark.
 
     Parameters
     ----------
     path : path-like
         A folder in the local filesystem. For a model in another one, such as HDFS, copy the folder first.
+    data : Interactions, optional
+        The ratings that the model was fitted to, with Spark's ids. Spark does not store them. Without, the model does not
+        know which items a user has, so call `recommend` with ``exclude_seen=False`` or with ``history``.
     **settings
         The arguments of Spark's ALS that the model was fitted with, such as ``regParam=0.1, implicitPrefs=True, alpha=40``.
-        Spark does not store them. `fold_in`, the updates and `explain` need them.
+        Spark does not store them. Those that are left out get Spark's defaults, among them ``implicitPrefs=False``.
+        `fold_in`, the updates and `explain` need them.
 
     Returns
     -------
     ALS
-        Its users and items have Spark's ids. Spark does not store the ratings, so the model does not know which items a
-        user has: call `recommend` with ``exclude_seen=False`` or with ``rows``.
+        Its users and items have Spark's ids.
 
     Raises
     ------
@@ -49,7 +54,12 @@ def load(path: str | os.PathLike[str], **settings: Any) -> ALS:
     items, y = _side(folder / "itemFactors", rank)
     known = ALS.from_convention("spark", **{"rank": rank} | settings).get_params()
     params = {name: value for name, value in known.items() if name not in ("factors", "dtype")}
-    return ALS.from_factors(x, y, user_ids=users, item_ids=items, **params)
+    own: dict[str, Any] = {"user_ids": users, "item_ids": items}
+    if data is not None:
+        sides = Ids.checked("user", users, users.size), Ids.checked("item", items, items.size)
+        csr = in_order("data", instance("data", data, Interactions), *sides, 1)
+        own = {"data": Interactions(csr, *sides)}
+    return ALS.from_factors(x, y, **own, **params)
 
 
 def _side(folder: Path, rank: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:

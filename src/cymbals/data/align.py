@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..base.caller import warn_caller
 from .csr import Csr
 from .ids import Ids
 
@@ -29,7 +29,8 @@ def placed(name: str, ids: Ids, given: NDArray[Any], of_event: NDArray[Any]) -> 
     if given.size and ids.n and ids.whole != (given.dtype.kind == "i"):
         kinds = ("whole numbers", "strings") if ids.whole else ("strings", "whole numbers")
         raise TypeError(
-            f"{name} has {ids.what} ids that are {kinds[1]}, like {given.tolist()[0]!r}; they must be {kinds[0]}"
+            f"{name}: the {ids.what} ids are {kinds[1]}, like {given.tolist()[0]!r}, "
+            f"but those to compare with are {kinds[0]}"
         )
     rows = ids.find(given).astype(np.int64)
     return rows[of_event], int(np.count_nonzero(rows < 0))
@@ -64,9 +65,8 @@ def warn_of_unknown(name: str, known: NDArray[np.bool_], no_users: int, no_items
     if not left_out:
         return
     if left_out == known.size:
-        raise ValueError(f"{name} has no event of a known user with a known item: its ids are others")
-    warnings.warn(
-        f"{name}: {left_out:,} of {known.size:,} entries are left out, because {no_users:,} users and {no_items:,} items "
-        "are unknown",
-        stacklevel=4,
+        raise ValueError(f"{name}: no entry has a known user and a known item; are these the ids of the model?")
+    warn_caller(
+        f"{name}: {left_out:,} of {known.size:,} entries are left out, because their user or their item is unknown "
+        f"(unknown users: {no_users:,}, unknown items: {no_items:,})"
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from .arrow import columns_of
@@ -22,6 +23,7 @@ class Events:
     items: NDArray[Any]
     values: NDArray[Any]
     times: NDArray[Any] | None
+    numbered: tuple[bool, bool] = (False, False)  # whether users and items are row numbers of data without ids
 
     @classmethod
     def of(cls, events: Any, user: Any, item: Any, value: Any, time: Any = None) -> Events:
@@ -35,12 +37,14 @@ class Events:
             if len(events) not in (2, 3):
                 raise TypeError(f"events must be (users, items) or (users, items, values), got {len(events)} parts")
             return cls.of_arrays(*events)
-        if hasattr(events, "__getitem__"):
+        if hasattr(events, "__getitem__") and not isinstance(events, (str, bytes, np.ndarray)) and not sp.issparse(events):
             return cls.of_frame(events, user, item, value, time)
         if hasattr(events, "__arrow_c_stream__"):
             return cls.of_stream(events, user, item, value, time)
+        fix = "; for a matrix, make Interactions with from_csr" if sp.issparse(events) else ""
         raise TypeError(
-            f"events must be a frame, an Arrow stream, Interactions, or (users, items, values); got {type(events).__name__}"
+            "events must be a frame, an Arrow stream, Interactions, or (users, items, values); "
+            f"got {type(events).__name__}{fix}"
         )
 
     @classmethod
@@ -58,7 +62,9 @@ class Events:
                 known = ", ".join(map(str, getattr(frame, "columns", [])))
                 fix = "; value=None (--value '') counts every row as 1" if argument == "value" else ""
                 raise KeyError(f"{argument}={column!r}: no such column; the table has {known}{fix}") from None
-            columns[argument] = series.to_numpy() if hasattr(series, "to_numpy") else np.asanyarray(series)
+            is_arrow = hasattr(series, "__arrow_c_array__")  # its to_numpy refuses to copy
+            as_array = hasattr(series, "to_numpy") and not is_arrow
+            columns[argument] = series.to_numpy() if as_array else np.asanyarray(series)
         names = (str(user), str(item), str(value), str(time))
         return cls._checked(columns["user"], columns["item"], columns["value"], columns["time"], names)
 
@@ -82,6 +88,11 @@ class Events:
 
     def rows_among(self, users: Ids, items: Ids) -> tuple[Ids, Ids, NDArray[np.int64], NDArray[np.int64]]:
         """The ids with those of the events appended, and the row of each event's user and of each event's item."""
+        for ids, numbered in zip((users, items), self.numbered, strict=True):
+            if numbered and ids.array is not None:
+                raise TypeError(
+                    f"the events have row numbers instead of {ids.what} ids; give them the ids of the {ids.what}s"
+                )
         users, rows = users.with_new(self.users)
         items, cols = items.with_new(self.items)
         return users, items, rows, cols

@@ -231,7 +231,7 @@ class Ids:
             if not np.array_equal(new, np.arange(self.n, n)):
                 wanted = f"{self.n}" if new.size == 1 else f"{self.n} to {n - 1}, in this order"
                 raise KeyError(
-                    f"new {self.what}s of a model without ids must be the next row numbers, {wanted}; "
+                    f"new {self.what}s of a model or of data without ids must be the next row numbers, {wanted}; "
                     f"got {first_few(new.tolist())}"
                 )
             return Ids(self.what, n)

@@ -271,9 +271,9 @@ class Interactions:
         """Interactions with the users and items of `like`."""
         users, items = ids_of(like)
         given, user_of = distinct(events.users, n_threads)
-        rows, no_users = placed("users", users, given, user_of)
+        rows, no_users = placed("the events", users, given, user_of)
         given, item_of = distinct(events.items, n_threads)
-        cols, no_items = placed("items", items, given, item_of)
+        cols, no_items = placed("the events", items, given, item_of)
         known = (rows >= 0) & (cols >= 0)
         warn_of_unknown("the events", known, no_users, no_items)
         rows, cols = rows[known], cols[known]
@@ -289,7 +289,7 @@ class Interactions:
     def as_events(self) -> Events:
         """One event for each entry."""
         users, items = self.users.all()[self.csr.row_numbers()], self.items.all()[self.csr.indices]
-        return Events(users, items, self.csr.data, self.times)
+        return Events(users, items, self.csr.data, self.times, (self.users.array is None, self.items.array is None))
 
     def append(
         self,
@@ -351,8 +351,8 @@ class Interactions:
         users, items : id or array_like of ids, optional
             They lose their rows and columns.
         pairs : (users, items), optional
-            Two arrays of ids. The pair of their first elements loses its entry, and so on. A pair without an entry is
-            ignored.
+            A tuple of two arrays of ids. The pair of their first elements loses its entry, and so on. A pair without an
+            entry is ignored.
 
         Returns
         -------
@@ -370,8 +370,12 @@ class Interactions:
         >>> plays.remove(users="bob", pairs=(["ann"], ["abba"]))
         <Interactions: 1 users x 2 items, 1 entries>
         """
+        if users is None and items is None and pairs is None:
+            raise TypeError("remove takes users, items or pairs")
         keep = np.ones(self.nnz, bool)
         if pairs is not None:
+            if not isinstance(pairs, tuple) or len(pairs) != 2:
+                raise TypeError("pairs must be a tuple of two arrays of ids: (users, items)")
             rows, cols = (
                 ids.rows("pairs", listed(side)) for ids, side in zip((self.users, self.items), pairs, strict=True)
             )

@@ -30,7 +30,11 @@ class Places:
 
     def latest(self, times: NDArray[Any], changed: NDArray[Any]) -> NDArray[Any]:
         """The times of the merged entries, from those of the old entries and of the changes: the later one of both."""
-        out = times.astype(np.result_type(times, changed))
+        if times.dtype != changed.dtype:
+            raise TypeError(
+                f"time: the data have times of the type {times.dtype}, the events {changed.dtype}; use one type"
+            )
+        out = times.copy()
         at = self.old[~self.new]
         out[at] = np.maximum(out[at], changed[~self.new])
         return np.insert(out, self.old[self.new], changed[self.new])

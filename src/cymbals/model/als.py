@@ -59,7 +59,7 @@ class ALS(Exchange, UpdatingModel):
     objective : {"hu", "ials", "explicit"}
     confidence : {"linear", "log", "binary", "total"} or callable
         g(r) for r above 0: "linear" is r, "log" is log(1 + r), "binary" is 1. A function takes the array of values and
-        returns an array of the same length with the same signs; it is called once. With "total", w is alpha abs(r) - 1,
+        returns an array of the same length with the same signs, element by element. With "total", w is alpha abs(r) - 1,
         so alpha abs(r) is the total weight of the cell; only for "hu". Not used with "explicit".
     nu : float
         Exponent of frequency-scaled regularization. 0: the same regularization for all rows. 1: proportional to the size
@@ -258,6 +258,10 @@ class ALS(Exchange, UpdatingModel):
             below `unobserved_weight`. The model then has the state from before the fit, unless a callback or another
             thread has given it another state meanwhile.
         """
+        if isinstance(y, (FactorModel, tuple)):
+            raise TypeError(
+                f"the second argument of fit is y, which is ignored, and not init: write init={type(y).__name__}"
+            )
         if not boolean("profile", profile):
             return self._fit(train, init, callback, compute_loss, progress)
         recorded, before = Profile(), self._state

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ..base.checks import one_of, real_number
+from ..base.checks import boolean, one_of, real_number
 
 Settings = dict[str, Any]
 
@@ -52,7 +52,7 @@ def _from_implicit(p: Settings) -> Settings:
         "regularization": p["regularization"],
         "alpha": p["alpha"],
         "iterations": p["iterations"],
-        "solver": "auto" if p["use_cg"] else "exact",
+        "solver": "auto" if boolean("use_cg", p["use_cg"]) else "exact",
         "confidence": "total",
     }
 
@@ -84,7 +84,7 @@ def _to_implicit(p: Settings) -> Settings:
 def _from_spark(p: Settings) -> Settings:
     _only(p, "cymbals has no non-negative factors", nonnegative=False)
     common = {"factors": p["rank"], "regularization": p["regParam"], "iterations": p["maxIter"], "nu": 1.0}
-    if not p["implicitPrefs"]:
+    if not boolean("implicitPrefs", p["implicitPrefs"]):
         return common | {"objective": "explicit", "row_size": "entries"}
     return common | {"alpha": p["alpha"], "row_size": "entries"}
 
@@ -211,7 +211,7 @@ def _from_lenskit(p: Settings) -> Settings:
         "regularization": p["regularization"],
         "alpha": p["weight"],
         "iterations": p["epochs"],
-        "confidence": "linear" if p["use_ratings"] else "binary",
+        "confidence": "linear" if boolean("use_ratings", p["use_ratings"]) else "binary",
     }
 
 
@@ -278,7 +278,7 @@ def from_theirs(name: str, settings: Settings, own: tuple[str, ...]) -> Settings
     for key in ours:
         if key not in own:
             raise ValueError(
-                f"{key} is no setting of {name} that changes the model; these are {', '.join(convention.defaults)}. "
+                f"{key} is no setting of {name} that cymbals translates; these are {', '.join(convention.defaults)}. "
                 f"Settings of ALS that can be added: {', '.join(own)}"
             )
     return convention.ours(convention.defaults | given) | ours

@@ -2,32 +2,48 @@
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Any
 
-from ..solve.half_step import Settings
+import numpy as np
+from numpy.typing import NDArray
+
+from .._core import SolveError
+from ..data.csr import Csr
+from ..solve.fold_in import FixedSide
 from .solving_model import transformed
 from .state import State
 
-_SAMPLE = 200  # users that are solved again
+_SAMPLE = 200  # rows of each side that are solved again
 REFIT_DRIFT = 0.2
 
 
-def drift(state: State, settings: Settings, n_threads: int) -> float:
-    """The relative change of the scores of a random sample of users, if they were solved again exactly.
+def drift(state: State, n_threads: int) -> float:
+    """The relative change of the scores if one side were solved again exactly, users or items: the larger of both.
 
-    It is the square root of sum (s' - s)^2 / sum s'^2, over all scores s of the users in the sample, where s' are the
-    scores after solving again. 0 if no user has entries.
+    It is the square root of sum (s' - s)^2 / sum s'^2, over all scores s of a random sample of rows with entries, where s'
+    are the scores after solving again. 0 if there are no entries. Infinity if a row cannot be solved, or if all s' are 0.
     """
     assert state.seen is not None
-    with_entries = np.flatnonzero(np.diff(state.seen.indptr))
-    if not with_entries.size:
-        return 0.0
-    rng = np.random.default_rng(0)
-    users = np.sort(rng.choice(with_entries, min(_SAMPLE, with_entries.size), replace=False))
-    side = state.item_side(n_threads)
-    rows = transformed(state.seen.take(users), settings.objective)
-    again = side.solve(rows, settings, n_threads) @ side.vectors
-    moved = again - state.solved_users(users) @ side.vectors
-    # the squared scores of a row z are z' diag(spectrum) z, because the rotated items have the Gramian diag(spectrum)
-    changed, after = (np.sum(part.astype(np.float64) ** 2 * side.spectrum) for part in (moved, again))
-    return float(np.sqrt(changed / after)) if after > 0 else 0.0
+    sides = (
+        (state.seen, state.item_side(n_threads), state.solved_users),
+        (state.seen_by_item(n_threads), state.user_side(n_threads), state.solved_items),
+    )
+    changes = []
+    for entries, fixed, solved in sides:
+        with_entries = np.flatnonzero(np.diff(entries.indptr))
+        if with_entries.size:
+            rng = np.random.default_rng(0)
+            rows = np.sort(rng.choice(with_entries, min(_SAMPLE, with_entries.size), replace=False))
+            changes.append(_change(state, entries.take(rows), fixed, solved(rows), n_threads))
+    return max(changes, default=0.0)
+
+
+def _change(state: State, rows: Csr, fixed: FixedSide, solved: NDArray[Any], n_threads: int) -> float:
+    try:
+        again = fixed.solve(transformed(rows, state.settings.objective), state.exact, n_threads) @ fixed.vectors
+    except SolveError:
+        return float("inf")
+    moved = again - solved @ fixed.vectors
+    # the squared scores of a row z are z' diag(spectrum) z, because the rotated fixed side has the Gramian diag(spectrum)
+    changed, after = (np.sum(part.astype(np.float64) ** 2 * fixed.spectrum) for part in (moved, again))
+    return float(np.sqrt(changed / after)) if after > 0 else float("inf")

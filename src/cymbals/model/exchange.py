@@ -145,7 +145,12 @@ class Exchange(Params):
             )
         dtype = np.result_type(x, y)
         own = {"factors": x.shape[1], "dtype": params.get("dtype", dtype.name)}
+        for name, side in (("user_factors", x), ("item_factors", y)):
+            if not side.shape[0]:
+                raise ValueError(f"{name} has no rows; a model needs at least one user and one item")
         biases = [user_biases, item_biases, global_mean]
+        if params.get("biases") and all(part is None for part in biases):
+            raise ValueError("biases=True needs user_biases, item_biases and global_mean")
         if any(part is not None for part in biases):
             own |= {"biases": True, "objective": "explicit"}
         for key, value in own.items():
@@ -160,6 +165,8 @@ class Exchange(Params):
             if any(part is None for part in biases):
                 raise ValueError("user_biases, item_biases and global_mean belong together: give all three, or none")
             mean = real_number("global_mean", global_mean, least=-np.inf)
+            if abs(mean) > np.finfo(own["dtype"]).max:
+                raise ValueError(f"global_mean must be within the range of {own['dtype']}, got {mean}")
             x = np.column_stack([x, _biases("user_biases", user_biases, x.shape[0])])
             y = np.column_stack([y, _biases("item_biases", item_biases, y.shape[0])])
         known = _interactions(data, (x.shape[0], y.shape[0]), user_ids, item_ids, item_names)
@@ -202,5 +209,5 @@ def _interactions(data: Any, shape: tuple[int, int], user_ids: Any, item_ids: An
         return Interactions(known.csr, users, items, names_of(item_names, items))
     for name, given in (("user_ids", user_ids), ("item_ids", item_ids), ("item_names", item_names)):
         if given is not None:
-            raise ValueError(f"{name} is for data without ids; leave it out: the ids and names of `data` are used")
+            raise ValueError(f"{name} is for factors without Interactions; leave it out: `data` has its own ids and names")
     return known

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -34,7 +34,7 @@ class Recommendations:
     """
 
     schema: Any
-    _batches: Any  # a function that returns an iterator over record batches
+    _batches: Callable[[], Iterator[Any]] = field(repr=False)
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self._batches())
@@ -127,13 +127,13 @@ class ExportingModel(FactorModel):
             raise TypeError(
                 "recommend_all takes exclude as item ids or a mask, not as a matrix: use recommend for some users"
             )
-        wanted = state.users.all() if users is None else id_array("users", listed(users))
+        wanted = state.users.all() if users is None else id_array("users", listed(users)).copy()
         state.users.rows("users", wanted)
-        self._limits(state, exclude, candidates, 0, threads_used)  # raises now what would be raised while reading
+        limits = self._limits(state, exclude, candidates, 0, threads_used)
         if exclude_seen:
             self._with_interactions()
         item_ids = _ids(pa, state.items)
-        user_ids = _ids(pa, Ids("user", wanted.size, wanted))
+        user_ids = _ids(pa, Ids("user", wanted.size, wanted)) if wanted.size else _ids(pa, state.users).slice(0, 0)
         score = pa.float32() if state.y.dtype == np.float32 else pa.float64()
         fields = [("user", user_ids.type), ("rank", pa.int32()), ("item", item_ids.type), ("score", score)]
         schema = pa.schema(fields)
@@ -141,7 +141,7 @@ class ExportingModel(FactorModel):
         def batches() -> Iterator[Any]:
             for begin in range(0, wanted.size, _USERS):
                 queries = self._known_users(state, wanted[begin : begin + _USERS], exclude_seen, "raise")
-                rows, scores = self._ranked(state, queries, k, exclude_seen, exclude, candidates, threads_used)
+                rows, scores = self._ranked(state, queries, k, exclude_seen, limits, threads_used)
                 query, place = np.nonzero(rows >= 0)
                 users_of, items_of = user_ids.take(pa.array(begin + query)), item_ids.take(pa.array(rows[query, place]))
                 columns = [users_of, pa.array((place + 1).astype(np.int32)), items_of]
@@ -152,15 +152,15 @@ class ExportingModel(FactorModel):
     def export_factors(self, side: str, *, normalize: bool = False, augment: bool = False) -> Any:
         """The factors with ids and names, for a search engine or a vector database.
 
-        The inner product of a user's vector and an item's vector is the score. In a model with biases, the vectors have two
-        more dimensions for them.
+        The inner product of a user's vector and an item's vector is the score, unless `normalize` is true. In a model with
+        biases, the vectors have two more dimensions for them.
 
         Parameters
         ----------
         side : {"items", "users"}
         normalize : bool
             Divide each vector by its length, for engines that want unit vectors. The inner product of two items is then
-            their cosine, as in `similar_items`.
+            their cosine, as in `similar_items`; for this, biases are left out unless `augment` is true.
         augment : bool
             Add a dimension that gives all items the same length, for engines that search only by cosine or by Euclidean
             distance. The nearest items of an augmented user are then those with the highest scores (Bachrach et al. 2014).
@@ -194,6 +194,8 @@ class ExportingModel(FactorModel):
 def exported(state: State, side: str, normalize: bool, augment: bool) -> NDArray[Any]:
     """The vectors of one side, shape (n, f); more dimensions with biases or with `augment`."""
     vectors = state.scored_items if side == "items" else state.x
+    if normalize and not augment:
+        vectors = state.item_factors if side == "items" else state.user_factors
     if augment:
         squared = np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64)
         extra = np.sqrt(np.maximum(squared.max(initial=0) - squared, 0)) if side == "items" else np.zeros(len(vectors))

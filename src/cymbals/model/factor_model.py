@@ -118,8 +118,8 @@ class FactorModel(FittedModel):
         ids, scores : ndarray
             Shape (n,) for one user, (m, n) for several, best first. If items have equal scores, the lower row comes first.
             Scores have the model's dtype. If fewer than n items remain, the last ids are -1 (None if ids are strings) and
-            their scores -inf. A user without history gets the most popular items. The score of an item is then the number
-            of users who have it.
+            their scores -inf. A user without history gets the most popular items, if the model has its interactions. The
+            score of an item is then the number of users who have it.
         DataFrame
             With `to_frame`: a row for each recommendation, with the columns "user", "rank" (from 1), "item", "name" if the
             model has names, and "score". For `rows` and `history`, "user" is the position, from 0.
@@ -145,13 +145,14 @@ class FactorModel(FittedModel):
         if (users is not None) + (rows is not None) + (history is not None) != 1:
             raise TypeError("recommend takes exactly one of users, rows and history")
         if rows is not None:
-            queries = self._new_users(rows, getattr(rows, "ndim", 2) == 1, state, threads_used)
+            queries = self._new_users("rows", rows, getattr(rows, "ndim", 2) == 1, state, threads_used)
         elif history is not None:
             one, given = histories("history", history, state.items)
-            queries = self._new_users(given, one, state, threads_used)
+            queries = self._new_users("history", given, one, state, threads_used)
         else:
             queries = self._known_users(state, users, exclude_seen, unknown)
-        best, scores = self._ranked(state, queries, k, exclude_seen, exclude, candidates, threads_used)
+        limits = self._limits(state, exclude, candidates, queries.history.size, threads_used)
+        best, scores = self._ranked(state, queries, k, exclude_seen, limits, threads_used)
         if unknown == "skip":
             best[queries.strangers], scores[queries.strangers] = -1, -np.inf
         ids = state.items.of(best)
@@ -160,11 +161,17 @@ class FactorModel(FittedModel):
         return (ids[0], scores[0]) if queries.one else (ids, scores)
 
     def _ranked(
-        self, state: State, queries: _Queries, k: int, exclude_seen: bool, exclude: Any, candidates: Any, n_threads: int
+        self,
+        state: State,
+        queries: _Queries,
+        k: int,
+        exclude_seen: bool,
+        limits: tuple[Csr | None, NDArray[np.int64] | None],
+        n_threads: int,
     ) -> tuple[NDArray[np.int64], NDArray[Any]]:
-        """The rows of the k best items of each user, or -1, and their scores."""
+        """The rows of the k best items of each user, or -1, and their scores. `limits` is a result of `_limits`."""
         n_queries, index = queries.history.size, None
-        mask, competing = self._limits(state, exclude, candidates, n_queries, n_threads)
+        mask, competing = limits
 
         def skip(block: NDArray[np.int64]) -> Csr:
             parts = [mask.take(block)] if mask is not None else []
@@ -194,17 +201,24 @@ class FactorModel(FittedModel):
     def _known_users(self, state: State, users: Any, exclude_seen: bool, unknown: str) -> _Queries:
         one, seen = is_one(users), state.seen
         wanted = id_array("users", [users] if one else users)
-        at = state.users.rows("users", wanted) if unknown == "raise" else state.users.find(wanted).astype(np.int64)
-        if seen is None and (exclude_seen or unknown == "popular"):
+        other_kind = wanted.size and state.users.whole != (wanted.dtype.kind == "i")
+        strict = unknown == "raise" or other_kind  # ids of another kind are a mistake, not unknown users
+        at = state.users.rows("users", wanted) if strict else state.users.find(wanted).astype(np.int64)
+        if seen is None and exclude_seen:
             raise ValueError(
-                "this model was saved without interactions, so it does not know which items users have seen: pass "
-                "exclude_seen=False, or rows"
+                "this model has no interactions, so it does not know which items users have seen: pass exclude_seen=False, "
+                "or rows or history"
             )
+        if seen is None and unknown == "popular":
+            raise ValueError("this model has no interactions, so it does not know what is popular: pass unknown='skip'")
         strangers = at < 0
         at = np.maximum(at, 0)  # the row of a stranger is not used
         # If the model has no interactions, the histories are unknown: every user is treated as one with history.
         history = np.ones(at.size, np.int64) if seen is None else np.diff(seen.indptr)[at]
         history[strangers] = 0
+        if seen is not None:  # a user whose items were all new when the model was updated can have factors of 0
+            silent = np.flatnonzero(state.x[at, 0] == 0)
+            history[silent[~state.x[at[silent]].any(axis=1)]] = 0
 
         def seen_by(block: NDArray[np.int64]) -> Csr:
             assert seen is not None  # not called without `exclude_seen`
@@ -215,8 +229,8 @@ class FactorModel(FittedModel):
 
         return _Queries(one, wanted, strangers, history, lambda block: state.x[at[block]], seen_by)
 
-    def _new_users(self, rows: Any, one: bool, state: State, n_threads: int) -> _Queries:
-        given = self._raw_rows("rows", rows, state, n_threads)
+    def _new_users(self, name: str, rows: Any, one: bool, state: State, n_threads: int) -> _Queries:
+        given = self._raw_rows(name, rows, state, n_threads)
         positions = np.arange(given.shape[0])
         return _Queries(
             one,

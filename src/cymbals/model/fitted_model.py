@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import sys
+from collections.abc import Callable
 from types import EllipsisType
 from typing import Any, Self
 
@@ -27,8 +28,12 @@ class NotFittedError(ValueError, AttributeError):
     If scikit-learn is loaded, the error is also an instance of its class of this name.
     """
 
+    def __reduce__(self) -> tuple[Callable[[str], NotFittedError], tuple[Any, ...]]:
+        return not_fitted, self.args  # the class that is scikit-learn's too cannot be pickled by name
 
-def _not_fitted(message: str) -> NotFittedError:
+
+def not_fitted(message: str) -> NotFittedError:
+    """A NotFittedError, which is scikit-learn's too if that is loaded."""
     theirs = getattr(sys.modules.get("sklearn.exceptions"), "NotFittedError", None)
     kind: type[NotFittedError] = NotFittedError if theirs is None else type("NotFittedError", (NotFittedError, theirs), {})
     return kind(message)
@@ -57,7 +62,7 @@ class FittedModel:
     def state_(self) -> State:
         """The fitted state: factors, ids, seen items. Raises NotFittedError before the first fit."""
         if self._state is None:
-            raise _not_fitted(f"this {type(self).__name__} is not fitted yet; call fit first")
+            raise not_fitted(f"this {type(self).__name__} is not fitted yet; call fit first")
         return self._state
 
     def replace_state(self, state: State | None, *, only_if: State | EllipsisType | None = ...) -> None:
@@ -174,8 +179,8 @@ class FittedModel:
         state = self.state_
         if state.seen is None:
             raise ValueError(
-                "this model was saved without interactions, but this method needs them; save the model with "
-                "include_interactions=True"
+                "this model has no interactions, but this method needs them: save it with include_interactions=True, or "
+                "give data to ALS.from_factors"
             )
         return state
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -62,18 +62,22 @@ def histories(name: str, given: Any, items: Ids) -> tuple[bool, Csr]:
 
 
 def _is_history(value: Any) -> bool:
-    return isinstance(value, (list, tuple, set, frozenset, Mapping)) or getattr(value, "ndim", 0) > 0
+    return isinstance(value, Iterable) and not isinstance(value, (str, bytes)) and getattr(value, "ndim", 1) > 0
 
 
 def _row(name: str, history: Any, items: Ids) -> tuple[NDArray[np.int64], NDArray[Any]]:
     """The rows of a history's items, in rising order, and their values."""
     if isinstance(history, Mapping):
-        ids, values = list(history), values_array(name, list(history.values()))
+        ids: Any = list(history)
+        values = values_array(name, list(history.values()))
     else:
         if not _is_history(history):
             raise TypeError(f"{name} holds {shown(history)} among histories; each must be a list of item ids or a dict")
-        ids = list(history) if isinstance(history, (set, frozenset)) else history
+        ids = history if isinstance(history, np.ndarray) else list(history)
         values = np.ones(len(ids), np.float32)
+    for one in ids if isinstance(ids, list) else ():
+        if isinstance(one, (list, tuple, set, dict, np.ndarray)):
+            raise TypeError(f"{name} holds both ids and {shown(one)}; give a list of ids, or a list of histories")
     rows = items.rows(name, ids) if len(ids) else np.empty(0, np.int64)
     bad = np.flatnonzero(~np.isfinite(values))
     if bad.size:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..base.checks import one_of, whole_number
-from ..data.csr import refuse_negative
+from ..data.csr import Csr
 from ..data.events import Events
 from ..data.ids import Ids
 from ..data.merge import merged, resized, without_rows_and_columns
@@ -35,8 +35,9 @@ class UpdateReport:
     seconds : float
         For the whole call.
     drift : float
-        How far the factors are from a solution for the present values: the relative change of the scores if all users were
-        solved again, measured on a sample of users and items. `fit` leaves a little, too.
+        How far the factors are from a solution for the present values: the relative change of the scores if one side were
+        solved again, users or items, whichever is larger. It is measured on a sample of both. It is not 0 after a fit,
+        because a fit stops before the factors have converged. Infinity if a row of the sample cannot be solved.
     refit_due : bool
         Whether the drift is so large that a new fit is worth its time.
     """
@@ -80,8 +81,8 @@ class UpdatingModel(SolvingModel):
             pair occurs several times, the last value counts. A pair whose value becomes 0 is deleted, except with objective
             "explicit", where 0 is a rating.
         sweeps : int
-            1: users with events are solved again, then items with events. Each further sweep also solves the users of the
-            items of the sweep before it, then the items of these users.
+            1: users with events are solved again, then items with events. A second sweep goes one step further: it also
+            solves all users who have one of these items, then all items that one of these users has; and so on.
         user, item, value : str
             Names of columns, if `events` is a frame or a stream. A `value` of None counts each row as 1.
         n_threads : int, optional
@@ -109,14 +110,15 @@ class UpdatingModel(SolvingModel):
             state = self._with_interactions()
             after, at_users, at_items = self._merged(state, given, how, n)
             touched = [np.empty(0, np.int64)] * 2
+            after = self._seeded(after, state, n)
             for _ in range(sweeps):
                 touched = [np.union1d(touched[0], at_users), np.union1d(touched[1], at_items)]
                 after = self._swept(after, touched[0], touched[1], n)
                 assert after.seen is not None
                 at_users = np.unique(after.seen_by_item(n).take(touched[1]).indices).astype(np.int64)
                 at_items = np.unique(after.seen.take(np.union1d(touched[0], at_users)).indices).astype(np.int64)
+            moved = drift(after, n)
             self.replace_state(after)
-        moved = drift(after, after.exact, n)
         return UpdateReport(
             events=given.users.size,
             new_users=after.users.n - state.users.n,
@@ -143,7 +145,7 @@ class UpdatingModel(SolvingModel):
         by_item, _ = merged(resized(state.seen_by_item(n_threads), shape[::-1]), changes.transposed(n_threads), how)
         kind = state.settings.objective.kind
         if kind == "ials":
-            refuse_negative("events", seen, "objective 'ials' takes no negative values", n_threads)
+            _refuse_negative(seen, places.after(), users, items)
         if kind != "explicit" and (seen.data[places.after()] == 0).any():
             seen, by_item = seen.without_zeros(), by_item.without_zeros()
         names = updates.with_names(state.names, items.n)
@@ -152,8 +154,47 @@ class UpdatingModel(SolvingModel):
         after = state.changed(x=x, y=y, users=users, items=items, names=names, seen=seen).with_seen_by_item(by_item)
         return after, np.unique(rows).astype(np.int64), np.unique(cols).astype(np.int64)
 
+    def _seeded(self, state: State, before: State, n_threads: int) -> State:
+        """Give new items small random factors if only new users have them, and these users have no other items.
+
+        Such users and items would be solved from factors of 0, and stay 0.
+        """
+        assert state.seen is not None
+        n_users, n_items = before.users.n, before.items.n
+        if state.users.n == n_users or state.items.n == n_items:
+            return state
+        new_users = state.seen.take(np.arange(n_users, state.users.n))
+        only_new = np.ones(state.users.n, bool)
+        only_new[:n_users] = False
+        only_new[n_users + new_users.row_numbers()[new_users.indices < n_items]] = False
+        new_items = state.seen_by_item(n_threads).take(np.arange(n_items, state.items.n))
+        alone = np.ones(state.items.n - n_items, bool)
+        alone[new_items.row_numbers()[~only_new[new_items.indices]]] = False
+        rows, rank = n_items + np.flatnonzero(alone), state.item_factors.shape[1]
+        noise = np.random.default_rng(n_items).standard_normal((rows.size, rank)) * (0.1 / np.sqrt(rank))
+        solved = np.zeros((rows.size, rank + (state.mean is not None)), state.y.dtype)
+        solved[:, :rank] = noise
+        return state.changed(y=updates.with_rows(state.y, rows, item_rows(solved, state.mean), state.items.n))
+
     def _swept(self, state: State, users: NDArray[np.int64], items: NDArray[np.int64], n_threads: int) -> State:
-        """Solve these users, then these items, with the fit's own solver, from their old factors."""
+        """Solve these users, then these items, with the fit's own solver, from their old factors.
+
+        Users who had only new items come out as 0 at first. They are solved once more, after their items.
+        """
+        state = self._with_users_solved(state, users, n_threads)
+        solved = self._solve(
+            state,
+            state.seen_by_item(n_threads).take(items),
+            state.user_side(n_threads),
+            Ids(state.items.what, items.size, state.items.of(items)),
+            n_threads,
+            start=state.solved_items(items),
+        )
+        state = state.changed(y=updates.with_rows(state.y, items, item_rows(solved, state.mean), state.items.n))
+        silent = users[~state.x[users, : state.item_factors.shape[1]].any(axis=1)]
+        return self._with_users_solved(state, silent, n_threads) if silent.size else state
+
+    def _with_users_solved(self, state: State, users: NDArray[np.int64], n_threads: int) -> State:
         assert state.seen is not None
         solved = self._solve(
             state,
@@ -163,16 +204,7 @@ class UpdatingModel(SolvingModel):
             n_threads,
             start=state.solved_users(users),
         )
-        state = state.changed(x=updates.with_rows(state.x, users, user_rows(solved, state.mean), state.users.n))
-        solved = self._solve(
-            state,
-            state.seen_by_item(n_threads).take(items),
-            state.user_side(n_threads),
-            Ids(state.items.what, items.size, state.items.of(items)),
-            n_threads,
-            start=state.solved_items(items),
-        )
-        return state.changed(y=updates.with_rows(state.y, items, item_rows(solved, state.mean), state.items.n))
+        return state.changed(x=updates.with_rows(state.x, users, user_rows(solved, state.mean), state.users.n))
 
     def remove(self, users: Any = None, items: Any = None) -> None:
         """Forget people who leave and products that are no longer sold.
@@ -188,12 +220,17 @@ class UpdatingModel(SolvingModel):
         ------
         KeyError
             The model does not know an id. Nothing is removed then.
+        ValueError
+            No user, or no item, would be left.
         """
         if users is None and items is None:
             raise TypeError("remove takes users, items, or both")
         with self._writing:
             state = self.state_
             keep = state.users.kept("users", users), state.items.kept("items", items)
+            for name, mask in zip(("users", "items"), keep, strict=True):
+                if not mask.any():
+                    raise ValueError(f"{name}: none of the {mask.size} {name} of the model would be left")
             kept = [np.flatnonzero(mask) for mask in keep]
             seen = None if state.seen is None else without_rows_and_columns(state.seen, *keep)
             names = None if state.names is None else state.names[keep[1]]
@@ -254,3 +291,17 @@ class UpdatingModel(SolvingModel):
             seen = updates.with_seen(state.seen_by_item(n), at, rows, items.n, n)
             names = updates.with_names(state.names, items.n)
             self.replace_state(state.changed(y=y, items=items, names=names, seen=seen.transposed(n)))
+
+
+def _refuse_negative(seen: Csr, places: NDArray[np.int64], users: Ids, items: Ids) -> None:
+    """Refuse events after which a value is below 0, which objective "ials" cannot use. The message names the pair."""
+    negative = places[seen.data[places] < 0]
+    if not negative.size:
+        return
+    at = negative[0]
+    row = int(np.searchsorted(seen.indptr, at, side="right")) - 1
+    user, item = users.of(np.array([row])).tolist()[0], items.of(seen.indices[at : at + 1].astype(np.int64)).tolist()[0]
+    raise ValueError(
+        f"events: the value of user {user!r} and item {item!r} becomes {seen.data[at]}; objective 'ials' takes no negative "
+        "values: drop these events, or use objective 'hu' (negative feedback)"
+    )

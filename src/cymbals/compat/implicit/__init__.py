@@ -10,6 +10,13 @@ from .als import AlternatingLeastSquares
 
 __version__ = "0.7.3"  # the version of implicit whose behaviour this is
 
+
+def __getattr__(name: str) -> object:
+    if name in ("ann", "approximate_als", "bpr", "datasets", "lmf"):
+        raise AttributeError(f"cymbals has no implicit.{name}: it fits ALS on the CPU only; use implicit for the rest")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
 __all__ = [
     "AlternatingLeastSquares",
     "__version__",

@@ -49,6 +49,9 @@ def best(
     if queries.ndim != 2:
         raise ValueError(f"ids must be one id or a list of ids, got an array of {queries.ndim - 1} dimensions")
     queries = np.ascontiguousarray(queries, dtype=factors.dtype)
+    if not np.isfinite(queries).all():
+        raise ValueError("the factors of a query are not finite, so nothing can be ranked: fit the model again")
+    n = int(n)
     n_items, n_threads = factors.shape[0], n_threads_of(num_threads)
     ids = np.zeros((queries.shape[0], n), np.int32)
     scores = np.zeros((queries.shape[0], n), queries.dtype)
@@ -70,7 +73,7 @@ def best(
     for query in np.flatnonzero(rows[:, -1] < 0):
         left = np.flatnonzero(rows[query] < 0)
         hidden = unwanted if skip is None else np.union1d(unwanted, skip.row(int(query))[0])
-        # implicit's heap keeps the filtered items among the first `places` items, and of these the last ones
+        # implicit fills these places with filtered items: with the last ones among the first `places` items
         rows[query, left] = hidden[hidden < places][::-1][: left.size]
         found[query, left] = -np.finfo(found.dtype).max
     ids[:, :places], scores[:, :places] = rows, found

@@ -1,10 +1,9 @@
 """implicit's objective as an objective of cymbals.
 
 A value r gives the confidence c = alpha r. In implicit, a cell with c > 0 has weight c and target 1, a cell with c < 0 has
-weight -c and target 0, and all other cells have weight 1 and target 0. Objective "hu" gives an entry the weight 1 + |v| for
-a stored value v, so it cannot express a weight below 1. So the whole objective is divided by k, the smallest weight: with
-v = |c| / k - 1, the sign of c, unobserved weight 1 / k and regularization / k, all weights are at least 1, and the minimum
-is at the same factors.
+weight -c and target 0, and all other cells have weight 1 and target 0. Objective "hu" with confidence "linear" gives an
+entry the weight 1 + |v| for a stored value v. The whole objective is divided by k, the smallest weight if that is below 1:
+with v = |c| / k - 1, the sign of c, unobserved weight 1 / k and regularization / k, the minimum is at the same factors.
 """
 
 from __future__ import annotations
@@ -86,8 +85,9 @@ def given_confidences(name: str, matrix: Any, alpha: float, n_threads: int) -> C
     c = checked.without_zeros()
     if c.nnz < checked.nnz:
         warn_of_parameter(
-            f"{name} stores {checked.nnz - c.nnz:,} zeros, and they are dropped: implicit gives such cells the weight 0, "
-            "which cymbals cannot express; remove them with eliminate_zeros()"
+            f"{name} has {checked.nnz - c.nnz:,} entries whose confidence, alpha times the value, is 0. They are dropped, "
+            "so these cells get the weight 1 of cells without an entry, where implicit gives them the weight 0. "
+            "eliminate_zeros() removes stored zeros"
         )
     return c
 

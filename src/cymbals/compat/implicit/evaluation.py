@@ -165,13 +165,15 @@ def ranking_metrics_at_k(
         raise ValueError(f"K must be at least 1, got {K}")
     n_liked = np.diff(test.indptr)
     users = np.flatnonzero(n_liked)
-    hits = np.zeros((users.size, min(K, n_items)), bool)
+    factors = getattr(model, "item_factors", None)
+    n_ranked = n_items if factors is None else max(n_items, factors.shape[0])
+    hits = np.zeros((users.size, min(K, n_ranked)), bool)
     starts = range(0, users.size, _BATCH)
     with progress_bar(bool(show_progress), len(starts), "evaluate") as advance:
         for i, start in enumerate(starts):
             batch = users[start : start + _BATCH]
             ids = model.recommend(batch.astype(np.int32), train[batch], N=K)[0][:, : hits.shape[1]]
-            hits[start : start + _BATCH] = _are_in(test, batch, ids)
+            hits[start : start + _BATCH, : ids.shape[1]] = _are_in(test, batch, ids)
             advance({"iteration": i + 1})
     return _metrics(hits, n_liked[users], n_items, K)
 
@@ -188,7 +190,8 @@ def _are_in(test: Any, users: NDArray[Any], ids: NDArray[Any]) -> NDArray[np.boo
     rows = test[users].tocoo()
     keys = rows.row.astype(np.int64) * test.shape[1] + rows.col
     wanted = np.arange(users.size)[:, None] * test.shape[1] + ids.astype(np.int64)
-    return np.isin(wanted, keys) & (ids >= 0)
+    found: NDArray[np.bool_] = np.isin(wanted, keys) & (ids >= 0) & (ids < test.shape[1])
+    return found
 
 
 def _metrics(hits: NDArray[np.bool_], n_liked: NDArray[Any], n_items: int, K: int) -> dict[str, float]:

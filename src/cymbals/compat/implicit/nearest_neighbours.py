@@ -37,7 +37,7 @@ def bm25_weight(X: Any, K1: float = 100, B: float = 0.8) -> Any:
     ----------
     X : scipy sparse matrix or array, shape (n, m)
     K1 : float
-        How late a value stops to count for more: with 0, all values of a column count the same.
+        The larger it is, the longer the weight goes on growing with the value. With 0, all values of a column count alike.
     B : float
         How much the row's sum counts, from 0 (not at all) to 1.
 

@@ -31,7 +31,7 @@ def write(model: Any, fileobj_or_path: Any) -> None:
     values = {name: getattr(model, name) for name in ("user_factors", "item_factors", *_STORED)}
     if not isinstance(model.random_state, (int, np.integer)):
         values["random_state"] = None  # such a file cannot hold a generator, and a fitted model does not need it
-    values = {name: value for name, value in values.items() if value is not None} | {"dtype": model.dtype.name}
+    values = {name: value for name, value in values.items() if value is not None} | {"dtype": _dtype(model)}
     if hasattr(fileobj_or_path, "write"):
         np.savez(fileobj_or_path, **values)
         return
@@ -44,7 +44,10 @@ def read(model: Any, fileobj_or_path: Any) -> None:
     if hasattr(fileobj_or_path, "read"):
         _read(model, fileobj_or_path, "the file")
         return
-    path = _with_ending(fileobj_or_path)
+    # implicit adds the ending to texts only
+    path = (
+        _with_ending(fileobj_or_path) if isinstance(fileobj_or_path, str) else file_path("fileobj_or_path", fileobj_or_path)
+    )
     with open(path, "rb") as file:
         _read(model, file, path)
 
@@ -79,6 +82,12 @@ def _readable(stored: Any, name: str) -> bool:
         return bool(stored[name].dtype.kind in "iu")
     except ValueError:
         return False
+
+
+def _dtype(model: Any) -> str:
+    """The dtype of the factors. Factors that were assigned can have another one than the constructor was given."""
+    factors = model.item_factors
+    return str(model.dtype.name if factors is None else factors.dtype.name)
 
 
 def _with_ending(path: Any) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from ...base.caller import warn_caller
 from ...base.threads import resolve
 
 
@@ -25,10 +25,7 @@ def warn_of_parameter(message: str) -> None:
     If implicit is loaded, the warning has implicit's own class, so that a program's filters for this class keep working.
     """
     theirs = getattr(sys.modules.get("implicit.utils"), "ParameterWarning", ParameterWarning)
-    frame, level = sys._getframe(1), 2
-    while frame.f_back is not None and str(frame.f_globals.get("__name__")).startswith("cymbals."):
-        frame, level = frame.f_back, level + 1
-    warnings.warn(message, theirs, stacklevel=level)
+    warn_caller(message, theirs)
 
 
 def check_csr(user_items: Any) -> Any:

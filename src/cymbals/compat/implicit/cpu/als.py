@@ -15,6 +15,7 @@ import scipy.linalg
 from numpy.typing import NDArray
 
 from ...._core import SolveError, Workspace
+from ....base.interrupt import interruptible
 from ....base.progress import progress_bar
 from ....solve.fold_in import FixedSide
 from ....solve.loop import FitLoop, FitState, Schedule
@@ -161,13 +162,17 @@ class AlternatingLeastSquares(MatrixFactorizationBase):
         loop = FitLoop(given.csr, columns, settings, Schedule(), from_noise, Workspace(n_threads))
         state = FitState(x, y, int(self.iterations))
         self.user_factors, self.item_factors = x, y
-        training_loss = None
-        with progress_bar(bool(show_progress), state.n_iterations, "fit") as advance:
+        training_loss, start = None, time.perf_counter()
+        # A half-step changes both sides in place, so Ctrl-C must wait for its end.
+        with interruptible() as interrupted, progress_bar(bool(show_progress), state.n_iterations, "fit") as advance:
             while not state.finished:
-                start = time.perf_counter()
                 with self._failing():
-                    state = loop.step(loop.step(state))
+                    state = loop.step(state)
                 self.user_factors, self.item_factors = state.x, state.y
+                if interrupted():
+                    interrupted.deliver()
+                if not state.between_iterations:
+                    continue
                 entry: dict[str, Any] = {"iteration": state.iteration}
                 if self.calculate_training_loss:
                     training_loss = loss_of(given, state.x, state.y, self.regularization, loop.workspace)
@@ -178,6 +183,7 @@ class AlternatingLeastSquares(MatrixFactorizationBase):
                 callback = callback or self.fit_callback
                 if callback:
                     callback(state.iteration - 1, time.perf_counter() - start, training_loss)
+                start = time.perf_counter()
         if training_loss is not None:
             log.info("Final training loss %.4f", training_loss)
         self._check_fit_errors()
@@ -330,13 +336,16 @@ class AlternatingLeastSquares(MatrixFactorizationBase):
         """
         csr = check_csr(user_items)
         part = slice(csr.indptr[userid], csr.indptr[userid + 1])
-        items, c = csr.indices[part], csr.data[part] * self.alpha
+        items, entry_of = np.unique(csr.indices[part], return_inverse=True)  # as `fit` does: entries of an item are added,
+        c = np.zeros(items.size, csr.data.dtype if csr.data.dtype.kind == "f" else np.float64)
+        np.add.at(c, entry_of, csr.data[part] * self.alpha)
+        items, c = items[c != 0], c[c != 0]  # and zeros are dropped
         own = self.item_factors[items].astype(np.float64)
         if user_weights is None:
             system = self.YtY + float(self.regularization) * np.eye(own.shape[1])
             system += own.T @ ((np.abs(c) - 1)[:, None] * own)
             user_weights = scipy.linalg.cho_factor(system)
-        liked = c >= 0
+        liked = c > 0
         items, c, own = items[liked], c[liked], own[liked]
         parts = c * (own @ scipy.linalg.cho_solve(user_weights, self.item_factors[itemid].astype(np.float64)))
         largest = np.lexsort((items, parts))[::-1][: max(0, N)]

@@ -263,7 +263,7 @@ def _lengths(factors: Any) -> Any:
 
 
 def _only_one(name: str, filtered: Any, other: str) -> None:
-    if filtered is not None and len(filtered):
+    if filtered is not None and np.size(filtered):
         raise ValueError(f"Can't set both {name} and {other}")
 
 
@@ -278,10 +278,9 @@ def _taken(factors: Any, rows: NDArray[Any], name: str) -> Any:
 
 
 def _at_positions(items: NDArray[Any], liked: Any) -> sp.csr_matrix:
-    """The entries of `liked` whose columns are in `items`, which are sorted, with their positions in it as columns."""
+    """The entries of `liked` whose columns are in `items`, which are sorted, with their first position there as columns."""
     entries = liked.tocoo()
-    first, last = np.searchsorted(items, entries.col, "left"), np.searchsorted(items, entries.col, "right")
-    times = last - first  # an item that was given twice is filtered twice
-    columns = np.repeat(first, times) + np.arange(times.sum()) - np.repeat(np.cumsum(times) - times, times)
-    rows = np.repeat(entries.row, times)
+    places = np.minimum(np.searchsorted(items, entries.col), items.size - 1)
+    among = items[places] == entries.col
+    rows, columns = entries.row[among], places[among]
     return sp.csr_matrix((np.ones(rows.size, np.float32), (rows, columns)), shape=(liked.shape[0], items.size))

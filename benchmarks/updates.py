@@ -4,8 +4,8 @@
     python benchmarks/updates.py --scale 0.1 --factors 64
 
 The new events are a random share of the entries. Among them are all entries of some users and of some items, which are new
-to the model. The refit gets all events as arrays of ids, so that its seconds include building the data, as the update's do. An
-iteration's seconds are those of the refit divided by its iterations. NDCG@10 is that of held-out entries.
+to the model. The refit gets all events as arrays of ids, so that its seconds include building the data, as the update's do.
+An iteration's seconds are those of the refit divided by its iterations. NDCG@10 is that of held-out entries.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
+import warnings
 
 import numpy as np
 import shapes
@@ -57,8 +58,6 @@ def main() -> None:
         known = judged[np.isin(judged, model.user_ids_)]
         return cymbals.evaluate(model, seen, held, k=10, users=known)["ndcg@10"]
 
-    import warnings
-
     warnings.simplefilter("ignore")  # held-out events of new users and items
     print(cymbals.doctor(), flush=True)
     share, n = 0.01, arguments.updates
@@ -75,8 +74,8 @@ def main() -> None:
             costs[part].append(report.seconds)
             print(f"  {part:.2%}: {report}", flush=True)
     for part, seconds in costs.items():
-        ratio = statistics.median(seconds) / statistics.median(iteration)
-        print(f"update of {part:.2%}: {statistics.median(seconds):.3f} s, {ratio:.2f} of an iteration's {statistics.median(iteration):.3f} s")
+        taken, one = statistics.median(seconds), statistics.median(iteration)
+        print(f"update of {part:.2%}: {taken:.3f} s, {taken / one:.2f} of an iteration's {one:.3f} s")
     print(f"NDCG@10 after an update of {share:.0%}: {ndcg(model):.4f}, after a refit: {ndcg(refitted):.4f}", flush=True)
     model = base.snapshot()
     for k in range(n, 0, -1):

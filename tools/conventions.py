@@ -158,8 +158,12 @@ def compare_spark() -> None:
 
     from cymbals.compat import spark as ours_of_spark
 
-    settings = {"spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false", "spark.sql.parquet.compression.codec": "gzip"}  # gzip needs no native library
-    session = SparkSession.builder.master("local[2]").config(map=settings).getOrCreate()
+    config = {
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.sql.parquet.compression.codec": "gzip",  # it needs no native library
+    }
+    session = SparkSession.builder.master("local[2]").config(map=config).getOrCreate()
     session.sparkContext.setLogLevel("ERROR")
     entries = sp.coo_matrix(counts())
     rows = [(int(u), int(i), float(r)) for u, i, r in zip(entries.row, entries.col, entries.data, strict=True)]

@@ -29,8 +29,11 @@ def placed(ids: Ids, name: str, wanted: Any, n_rows: int) -> tuple[Ids, NDArray[
 
 def with_rows(factors: NDArray[Any], at: NDArray[np.int64], rows: NDArray[Any], n: int) -> NDArray[Any]:
     """A copy of `factors` with `n` rows. Row at[i] of the copy is rows[i]; it can be an old row or a new one."""
-    out = np.zeros((n, factors.shape[1]), factors.dtype)
-    out[: factors.shape[0]] = factors
+    if n == factors.shape[0]:
+        out = factors.copy()
+    else:
+        out = np.zeros((n, factors.shape[1]), factors.dtype)
+        out[: factors.shape[0]] = factors
     out[at] = rows
     return out
 

@@ -50,7 +50,7 @@ def test_save_without_interactions(tmp_path, model, matrix):
         lambda: back.explain("u7", 10),
         lambda: back.update_users(["u7"], matrix[[3]]),
     ):
-        with pytest.raises(ValueError, match="without interactions"):
+        with pytest.raises(ValueError, match="no interactions"):
             call()
 
 

@@ -13,7 +13,7 @@ from ..solve.fold_in import FixedSide
 from .solving_model import transformed
 from .state import State
 
-_SAMPLE = 200  # rows of each side that are solved again
+_SAMPLE = 64  # rows of each side that are solved again
 REFIT_DRIFT = 0.2
 
 

@@ -109,22 +109,20 @@ class UpdatingModel(SolvingModel):
         with self._writing:
             state = self._with_interactions()
             after, at_users, at_items = self._merged(state, given, how, n)
-            touched = [np.empty(0, np.int64)] * 2
-            after = self._seeded(after, state, n)
-            for _ in range(sweeps):
-                touched = [np.union1d(touched[0], at_users), np.union1d(touched[1], at_items)]
-                after = self._swept(after, touched[0], touched[1], n)
+            after = self._swept(self._seeded(after, state, n), at_users, at_items, n)
+            for _ in range(1, sweeps):
                 assert after.seen is not None
-                at_users = np.unique(after.seen_by_item(n).take(touched[1]).indices).astype(np.int64)
-                at_items = np.unique(after.seen.take(np.union1d(touched[0], at_users)).indices).astype(np.int64)
+                at_users = np.union1d(at_users, after.seen_by_item(n).take(at_items).indices)
+                at_items = np.union1d(at_items, after.seen.take(at_users).indices)
+                after = self._swept(after, at_users, at_items, n)
             moved = drift(after, n)
             self.replace_state(after)
         return UpdateReport(
             events=given.users.size,
             new_users=after.users.n - state.users.n,
             new_items=after.items.n - state.items.n,
-            touched_users=touched[0].size,
-            touched_items=touched[1].size,
+            touched_users=at_users.size,
+            touched_items=at_items.size,
             seconds=time.perf_counter() - began,
             drift=moved,
             refit_due=moved > REFIT_DRIFT,

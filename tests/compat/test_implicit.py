@@ -406,8 +406,12 @@ def test_ctrl_c_leaves_both_sides_in_one_basis(monkeypatch):
             signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr(module, "rotate", rotate_and_interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        model.fit(matrix, show_progress=False)
+    usual = signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores the signal
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            model.fit(matrix, show_progress=False)
+    finally:
+        signal.signal(signal.SIGINT, usual)
     assert len(calls) == 2
     monkeypatch.undo()
     users = dense_step(matrix.toarray(), items, 0.1)  # the users are solved, the items are not

@@ -10,9 +10,12 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from .arrow import columns_of
-from .csr import Csr, own, summed, values_array
+from .csr import Csr, exact, own, summed, values_array
 from .ids import Ids, id_array
+from .merge import csr_of_sorted
 from .times import checked as checked_times
+
+_FEW = 200_000  # events; for more, the kernel that makes matrices is faster than sorting
 
 
 @dataclass(frozen=True)
@@ -99,13 +102,19 @@ class Events:
 
     def matrix(self, rows: NDArray[Any], cols: NDArray[Any], shape: tuple[int, int], how: str, n_threads: int) -> Csr:
         """A matrix of the values. With "add", values of the same pair are added; with "replace", the last one counts."""
-        if how == "add":
+        if how == "add" and rows.size > _FEW:
             return summed(rows, cols, self.values, shape, n_threads)
         order = np.lexsort((np.arange(rows.size), cols, rows))
+        rows, cols, values = rows[order], cols[order], self.values[order]
         last = np.ones(rows.size, bool)
-        last[:-1] = (np.diff(rows[order]) != 0) | (np.diff(cols[order]) != 0)
-        kept = order[last]
-        return Csr.from_triplets(rows[kept], cols[kept], self.values[kept], shape, n_threads)
+        last[:-1] = (np.diff(rows) != 0) | (np.diff(cols) != 0)
+        if how == "add" and not last.all():
+            first = np.flatnonzero(np.append(True, last[:-1]))
+            sums = np.add.reduceat(values.astype(np.float64), first)
+            values = exact(sums) if values.dtype == np.float32 else sums
+        else:
+            values = values[last]
+        return csr_of_sorted(rows[last], cols[last], values, shape)
 
 
 def checked_values(name: str, values: Any, users: NDArray[Any], items: NDArray[Any]) -> NDArray[Any]:

@@ -13,7 +13,7 @@ from ..base.checks import one_of, whole_number
 from ..data.csr import Csr
 from ..data.events import Events
 from ..data.ids import Ids
-from ..data.merge import merged, resized, without_rows_and_columns
+from ..data.merge import merged, resized, transposed_by_sorting, without_rows_and_columns
 from . import updates
 from .drift import REFIT_DRIFT, drift
 from .solving_model import SolvingModel
@@ -140,7 +140,7 @@ class UpdatingModel(SolvingModel):
         shape = (users.n, items.n)
         changes = events.matrix(rows, cols, shape, how, n_threads)
         seen, places = merged(resized(state.seen, shape), changes, how)
-        by_item, _ = merged(resized(state.seen_by_item(n_threads), shape[::-1]), changes.transposed(n_threads), how)
+        by_item, _ = merged(resized(state.seen_by_item(n_threads), shape[::-1]), transposed_by_sorting(changes), how)
         kind = state.settings.objective.kind
         if kind == "ials":
             _refuse_negative(seen, places.after(), users, items)

@@ -103,10 +103,12 @@ case $what in
 prepare)
     mkdir -p "$folder"
     compiler
-    CXX=$folder/c++ python3 "$checkout/csrc/compile.py" "$folder/c"
     python
     ;;
-c) python3 "$checkout/packaging/c_programs.py" "$folder/c" --cc "$folder/cc" ;;
+c)
+    CXX=$folder/c++ python3 "$checkout/csrc/compile.py" "$folder/c"
+    python3 "$checkout/packaging/c_programs.py" "$folder/c" --cc "$folder/cc"
+    ;;
 wheel) wheel ;;
 test) cd "$folder/tests" && CC=$folder/cc "$folder/python/bin/python3" -m pytest -q -p no:cacheprovider "$@" ;;
 demo) "$folder/python/bin/python3" -m cymbals demo ;;

@@ -14,7 +14,10 @@ from cymbals.compat.implicit.cpu.als import calculate_loss, least_squares
 from cymbals.compat.implicit.recommender_base import ModelFitError
 from cymbals.compat.implicit.utils import ParameterWarning, augment_inner_product_matrix, check_random_state, nonzeros
 
-pytestmark = pytest.mark.filterwarnings("ignore:OpenBLAS is configured")  # by implicit
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:OpenBLAS is configured"),  # by implicit
+    pytest.mark.filterwarnings("ignore:.* encountered in (dot|matmul):RuntimeWarning"),  # from emulated processors
+]
 
 
 def theirs():

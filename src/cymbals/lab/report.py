@@ -26,9 +26,7 @@ from ..data.interactions import Interactions
 from ..evaluation.baselines import contenders
 from ..evaluation.evaluate import evaluate
 from ..model.als import ALS
-from . import scores, sections
 from .describe import describe
-from .page import template
 
 
 def report(
@@ -86,6 +84,9 @@ def report(
     >>> data = cymbals.datasets.load("profiledata/")  # doctest: +SKIP
     >>> cymbals.report(data, "report.html", factors=50)  # doctest: +SKIP
     """
+    from . import scores, sections  # here, because `import cymbals` would take longer
+    from .page import template
+
     fraction, n_users = share("test_fraction", test_fraction), whole_number("n_users", n_users, 1)
     page = template()
     fixed = _with_confidence(als, spaces.checked("grid", grid) | spaces.checked("random", random))

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from ..base.checks import real_number, refuse_masked
 from ..data.ids import Ids
 from ..data.interactions import Interactions, as_interactions, names_of
-from . import conventions
 from .arguments import settings_of
 from .params import Params
 from .solving_model import entries_of
@@ -64,6 +63,8 @@ class Exchange(Params):
         >>> cymbals.ALS.from_convention("spark", rank=32, regParam=0.05, implicitPrefs=True, alpha=40.0, random_state=0)
         ALS(factors=32, regularization=0.05, alpha=40.0, nu=1.0, iterations=10, random_state=0, row_size='entries')
         """
+        from . import conventions  # here, because few programs need it
+
         return cls(**conventions.from_theirs(name, settings, _OWN))
 
     def to_convention(self, name: str) -> dict[str, Any]:
@@ -89,6 +90,8 @@ class Exchange(Params):
         >>> cymbals.ALS(factors=32, objective="ials", unobserved_weight=0.1, nu=1).to_convention("irspack")["alpha0"]
         0.1
         """
+        from . import conventions
+
         return conventions.to_theirs(name, self.get_params())
 
     @classmethod

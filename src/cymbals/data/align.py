@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ..base.caller import warn_caller
 from .csr import Csr
 from .ids import Ids
+from .merge import csr_of_sorted
 
 
 def ids_of(like: Any) -> tuple[Ids, Ids]:
@@ -54,9 +55,7 @@ def aligned(name: str, csr: Csr, users: tuple[Ids, Ids], items: tuple[Ids, Ids])
     warn_of_unknown(name, known, no_users, no_items)
     kept = np.flatnonzero(known)
     order = kept[np.lexsort((cols[kept], rows[kept]))]
-    shape = (users[1].n, items[1].n)
-    indptr = np.concatenate([[0], np.cumsum(np.bincount(rows[order], minlength=shape[0]))])
-    return Csr(indptr, cols[order].astype(csr.indices.dtype), csr.data[order], shape)
+    return csr_of_sorted(rows[order], cols[order], csr.data[order], (users[1].n, items[1].n))
 
 
 def warn_of_unknown(name: str, known: NDArray[np.bool_], no_users: int, no_items: int) -> None:

@@ -334,9 +334,7 @@ class Interactions:
         shape = (users.n, items.n)
         changes = given.matrix(rows, cols, shape, how, n)
         csr, places = merged(resized(self.csr, shape), changes, how)
-        names, times = self.item_names, None
-        if names is not None:
-            names = np.concatenate([names, np.full(items.n - names.size, None, dtype=object)])
+        names, times = with_names(self.item_names, items.n), None
         if self.times is not None and given.times is not None:
             changed = latest(rows, cols, given.times)
             assert changed is not None
@@ -555,6 +553,11 @@ def _row_numbers(name: str, rows: Any, n: int, index: Any) -> NDArray[Any]:
     if bad.size:
         raise ValueError(f"{name}: entry {bad[0]} is {array[bad[0]]}, outside [0, {n})")
     return array.astype(index, copy=False)
+
+
+def with_names(names: NDArray[Any] | None, n: int) -> NDArray[Any] | None:
+    """The names of `n` items. New items have none."""
+    return None if names is None else np.concatenate([names, np.full(n - names.size, None, dtype=object)])
 
 
 def names_of(names: Any, items: Ids) -> NDArray[Any] | None:

@@ -48,11 +48,6 @@ def longer(
     return np.concatenate([factors, layout(solved, mean)])
 
 
-def with_names(names: NDArray[Any] | None, n: int) -> NDArray[Any] | None:
-    """The names of `n` items. New items have none."""
-    return None if names is None else np.concatenate([names, np.full(n - names.size, None, dtype=object)])
-
-
 def with_seen(seen: Csr, at: NDArray[np.int64], rows: Csr, n: int, n_threads: int) -> Csr:
     """A copy of `seen` with `n` rows. Row at[i] of the copy is row i of `rows`; it can be an old row or a new one."""
     old_rows = seen.row_numbers()

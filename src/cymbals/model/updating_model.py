@@ -13,6 +13,7 @@ from ..base.checks import one_of, whole_number
 from ..data.csr import Csr
 from ..data.events import Events
 from ..data.ids import Ids
+from ..data.interactions import with_names
 from ..data.merge import merged, resized, transposed_by_sorting, without_rows_and_columns
 from . import updates
 from .drift import REFIT_DRIFT, drift
@@ -146,7 +147,7 @@ class UpdatingModel(SolvingModel):
             _refuse_negative(seen, places.after(), users, items)
         if kind != "explicit" and (seen.data[places.after()] == 0).any():
             seen, by_item = seen.without_zeros(), by_item.without_zeros()
-        names = updates.with_names(state.names, items.n)
+        names = with_names(state.names, items.n)
         x = updates.longer(state.x, users.n, user_rows, state.mean)
         y = updates.longer(state.y, items.n, item_rows, state.mean)
         after = state.changed(x=x, y=y, users=users, items=items, names=names, seen=seen).with_seen_by_item(by_item)
@@ -287,7 +288,7 @@ class UpdatingModel(SolvingModel):
             solved = self._solve(state, rows, state.user_side(n), Ids(items.what, at.size, items.of(at)), n)
             y = updates.with_rows(state.y, at, item_rows(solved, state.mean), items.n)
             seen = updates.with_seen(state.seen_by_item(n), at, rows, items.n, n)
-            names = updates.with_names(state.names, items.n)
+            names = with_names(state.names, items.n)
             self.replace_state(state.changed(y=y, items=items, names=names, seen=seen.transposed(n)))
 
 

@@ -1,5 +1,6 @@
 // Gives each id a number: its position among the distinct ids. Nothing is sorted. The first function marks the ids in a
 // table over their range, and numbers the marked entries. The second one looks up the number of each id in the table.
+// The third one does so for codes, such as those of categories, and marks the codes that occur.
 
 #include <algorithm>
 #include <atomic>
@@ -66,4 +67,33 @@ extern "C" int32_t cymbals_look_up_ids(cymbals_workspace *workspace, int64_t n, 
         places[i] = at < (uint64_t)range ? table[at] : -1;
     }
     return CYMBALS_OK;
+}
+
+extern "C" int32_t cymbals_renumber(cymbals_workspace *workspace, int64_t n, const void *codes, int32_t code_type,
+                                    int64_t range, const int32_t *table, int32_t *places, uint8_t *used) {
+    using namespace cymbals;
+    static_assert(sizeof(std::atomic<uint8_t>) == sizeof(uint8_t), "the marks are written by several threads");
+    ApiCall call(workspace, CYMBALS_PHASE_OTHER);
+    if (!call.ready() || !call.between("n", n, 0) ||
+        !call.between("code_type", code_type, CYMBALS_INT32, CYMBALS_INT64) || !call.between("range", range, 0) ||
+        !call.require(n == 0 || (codes && places), "codes or places is null") ||
+        !call.require(range == 0 || (table && used), "table or used is null"))
+        return CYMBALS_BAD_ARGUMENT;
+    std::fill_n(used, range, uint8_t(0));
+    bool inside = true;
+    with_index(code_type, [&](auto type) {
+        const auto *code = static_cast<const decltype(type) *>(codes);
+#pragma omp parallel for schedule(static) num_threads(call.threads()) reduction(&& : inside)
+        for (int64_t i = 0; i < n; i++) {
+            const uint64_t at = (uint64_t)code[i];
+            if (at < (uint64_t)range) {
+                reinterpret_cast<std::atomic<uint8_t> *>(used)[at].store(1, std::memory_order_relaxed);
+                places[i] = table[at];
+            } else {
+                inside = false;
+            }
+        }
+        return 0;
+    });
+    return call.end(call.require(inside, "codes: one is outside [0, range)") ? CYMBALS_OK : CYMBALS_BAD_ARGUMENT);
 }

@@ -1,6 +1,9 @@
-// Makes a CSR matrix of (row, column, value) triplets. The triplets are sorted by row, and each row by column. The
-// values of triplets with the same row and column are added in input order.
+// Makes a CSR matrix of (row, column, value) triplets. The triplets are first divided into groups of consecutive rows,
+// most of which fit in a core's cache. Then each group is sorted by row and column. The values of triplets with the
+// same row and column are added in input order.
 
+#include <array>
+#include <type_traits>
 #include <utility>
 
 #include "bucket.h"
@@ -8,51 +11,81 @@
 namespace cymbals {
 namespace {
 
-template <class I, class V>
+// The key is the row's number within its group, followed by the bits of the column.
+template <class K, class V>
 struct Entry {
-    I col;
+    K key;
     V value;
 };
 
-constexpr int64_t kShort = 48;     // rows of at most this many entries are sorted by insertion
-constexpr int64_t kMostDigit = 8;  // bits of a digit in a radix sort
+constexpr int64_t kShort = 48;                    // groups of at most this many entries are sorted by insertion
+constexpr int64_t kEntries = 1 << 14;             // entries of a group, on average
+constexpr int64_t kMostGroups = 1 << 11;          // to divide triplets into more groups takes longer
+constexpr int kDigit = 8, kDigits = 1 << kDigit;  // bits of a digit in the radix sort, and how many digits there are
 
-// Sorts a row by column, stably. Long rows are sorted by radix, which divides the `bits` of a column number into digits
-// of the same length. `other` is scratch memory of n entries.
-template <class I, class V>
-void sort_row(Entry<I, V> *row, int64_t n, Entry<I, V> *other, int bits) {
-    const auto before = [](const Entry<I, V> &a, const Entry<I, V> &b) { return a.col < b.col; };
-    if (std::is_sorted(row, row + n, before)) return;
-    if (n <= kShort) {
-        for (int64_t i = 1; i < n; i++) {
-            const Entry<I, V> entry = row[i];
-            int64_t to = i;
-            for (; to > 0 && before(entry, row[to - 1]); to--) row[to] = row[to - 1];
-            row[to] = entry;
-        }
-        return;
-    }
-    const int passes = (int)((bits + kMostDigit - 1) / kMostDigit), digit = (bits + passes - 1) / passes;
-    const uint64_t mask = ((uint64_t)1 << digit) - 1;
-    Entry<I, V> *from = row, *to = other;
-    for (int pass = 0; pass < passes; pass++, std::swap(from, to)) {
-        int64_t next[(1 << kMostDigit) + 1] = {};
-        for (int64_t i = 0; i < n; i++) next[((uint64_t)from[i].col >> pass * digit & mask) + 1]++;
-        for (uint64_t d = 1; d <= mask; d++) next[d] += next[d - 1];
-        for (int64_t i = 0; i < n; i++) to[next[(uint64_t)from[i].col >> pass * digit & mask]++] = from[i];
-    }
-    if (from != row) std::copy_n(from, n, row);
+// How many bits the numbers 0 .. n - 1 need.
+int bits_of(int64_t n) {
+    int bits = 0;
+    while (bits < 63 && (n - 1) >> bits > 0) bits++;
+    return bits;
 }
 
-// Adds up the values of equal columns in a sorted row, in place; returns the number of entries that are left.
-template <class I, class V>
-int64_t merge(Entry<I, V> *row, int64_t n) {
+// How the bits of a key are divided.
+struct Bits {
+    int row, column;
+};
+
+// The bits of keys of `width` bits. Groups have about kEntries entries, or fewer if their rows' numbers need too many
+// bits.
+Bits bits_of_keys(int64_t n, int64_t n_rows, int64_t n_cols, int width) {
+    int64_t groups = 1;
+    while (groups < kMostGroups && groups * kEntries < n) groups *= 2;
+    const int column = bits_of(n_cols);
+    return {std::min(std::max(0, bits_of(n_rows) - bits_of(groups)), width - column), column};
+}
+
+// Sorts entries by the low `bits` of their keys, stably. Returns the sorted entries: `entries`, or `other`, which has
+// room for n entries.
+template <class K, class V>
+const Entry<K, V> *sorted(Entry<K, V> *entries, int64_t n, Entry<K, V> *other, int bits) {
+    const auto before = [](const Entry<K, V> &a, const Entry<K, V> &b) { return a.key < b.key; };
+    if (std::is_sorted(entries, entries + n, before)) return entries;
+    if (n <= kShort) {
+        for (int64_t i = 1; i < n; i++) {
+            const Entry<K, V> entry = entries[i];
+            int64_t to = i;
+            for (; to > 0 && before(entry, entries[to - 1]); to--) entries[to] = entries[to - 1];
+            entries[to] = entry;
+        }
+        return entries;
+    }
+    const int passes = (bits + kDigit - 1) / kDigit;
+    std::array<std::array<int64_t, kDigits>, sizeof(K) * 8 / kDigit> counts = {};
+    for (int64_t i = 0; i < n; i++)
+        for (int pass = 0; pass < passes; pass++) counts[pass][entries[i].key >> pass * kDigit & (kDigits - 1)]++;
+    for (int pass = 0; pass < passes; pass++) {
+        std::array<int64_t, kDigits> &next = counts[pass];
+        int64_t total = 0;
+        for (int64_t &count : next) total += std::exchange(count, total);
+        for (int64_t i = 0; i < n; i++) other[next[entries[i].key >> pass * kDigit & (kDigits - 1)]++] = entries[i];
+        std::swap(entries, other);
+    }
+    return entries;
+}
+
+// Writes the columns and values of sorted entries, and adds up the values of equal keys. Adds the number of entries
+// written to `lengths` of each row. Returns how many there are in all.
+template <class K, class I, class V>
+int64_t merge(const Entry<K, V> *entries, int64_t n, Bits bits, I *indices, V *values, int64_t *lengths) {
+    const K column = (K)(((uint64_t)1 << bits.column) - 1);
     int64_t kept = 0;
-    for (int64_t i = 0; i < n;) {
-        const I col = row[i].col;
-        double total = 0;
-        for (; i < n && row[i].col == col; i++) total += row[i].value;
-        row[kept++] = {col, (V)total};
+    for (int64_t i = 0; i < n; kept++) {
+        const K key = entries[i].key;
+        double total = entries[i].value;
+        for (i++; i < n && entries[i].key == key; i++) total += entries[i].value;
+        indices[kept] = (I)(key & column);
+        values[kept] = (V)total;
+        lengths[(uint64_t)key >> bits.column]++;
     }
     return kept;
 }
@@ -60,41 +93,45 @@ int64_t merge(Entry<I, V> *row, int64_t n) {
 template <class I, class V>
 int32_t from_triplets(int64_t n, const I *rows, const I *cols, const V *values, int64_t n_rows, int64_t n_cols,
                       int64_t *indptr, I *indices, V *out, ApiCall &call) {
+    using K = std::make_unsigned_t<I>;
     const int32_t n_threads = call.threads();
-    Buffer<Entry<I, V>> entries = buffer<Entry<I, V>>(n);
-    Buffer<int64_t> begin = buffer<int64_t>(n_rows + 1);
-    if (!entries || !begin) return CYMBALS_NO_MEMORY;
+    const Bits bits = bits_of_keys(n, n_rows, n_cols, 8 * sizeof(K));
+    const int64_t n_groups = n_rows == 0 ? 0 : ((n_rows - 1) >> bits.row) + 1;
+    const K row_in_group = (K)(((uint64_t)1 << bits.row) - 1);
+    Buffer<int64_t> begin = buffer<int64_t>(n_groups + 1), kept = buffer<int64_t>(n_groups);
+    if (!begin || !kept) return CYMBALS_NO_MEMORY;
     const int32_t status = bucket_sort(
-        n, n_rows, begin.get(), call, 3.0 * sizeof(I) + sizeof(V) + sizeof(Entry<I, V>),
-        [=](int64_t i) { return rows[i]; },
-        [&](int64_t from, int64_t to) { entries[to] = {cols[from], values[from]}; });
+        n, n_groups, begin.get(), call, 5.0 * sizeof(I) + 2.0 * sizeof(V),
+        [=](int64_t i) { return (int64_t)rows[i] >> bits.row; },
+        [=](int64_t from, int64_t to) {
+            indices[to] = (I)((K)(((K)rows[from] & row_in_group) << bits.column) | (K)cols[from]);
+            out[to] = values[from];
+        });
     if (status != CYMBALS_OK) return status;
-    int64_t longest = 0;
-    for (int64_t r = 0; r < n_rows; r++) longest = std::max(longest, begin[r + 1] - begin[r]);
-    int bits = 1;
-    while (bits < 63 && n_cols >> bits > 0) bits++;
+    int64_t largest = 0;
+    for (int64_t g = 0; g < n_groups; g++) largest = std::max(largest, begin[g + 1] - begin[g]);
     bool enough = true;
-    indptr[0] = 0;
+    std::fill_n(indptr, n_rows + 1, int64_t(0));
 #pragma omp parallel num_threads(n_threads) reduction(&& : enough)
     {
-        Buffer<Entry<I, V>> other = buffer<Entry<I, V>>(longest);
-        enough = bool(other);
-#pragma omp for schedule(dynamic, 64)
-        for (int64_t r = 0; r < n_rows; r++) {
+        Buffer<Entry<K, V>> entries = buffer<Entry<K, V>>(largest), other = buffer<Entry<K, V>>(largest);
+        enough = entries && other;
+#pragma omp for schedule(dynamic, 1)
+        for (int64_t g = 0; g < n_groups; g++) {
             if (!enough) continue;
-            sort_row(entries.get() + begin[r], begin[r + 1] - begin[r], other.get(), bits);
-            indptr[r + 1] = merge(entries.get() + begin[r], begin[r + 1] - begin[r]);
+            const int64_t first = begin[g], size = begin[g + 1] - first;
+            for (int64_t i = 0; i < size; i++) entries[i] = {(K)indices[first + i], out[first + i]};
+            const Entry<K, V> *in_order = sorted(entries.get(), size, other.get(), bits.row + bits.column);
+            kept[g] = merge(in_order, size, bits, indices + first, out + first, indptr + 1 + (g << bits.row));
         }
     }
     if (!enough) return CYMBALS_NO_MEMORY;
     for (int64_t r = 0; r < n_rows; r++) indptr[r + 1] += indptr[r];
-#pragma omp parallel for schedule(static) num_threads(n_threads)
-    for (int64_t r = 0; r < n_rows; r++) {
-        const Entry<I, V> *row = entries.get() + begin[r];
-        for (int64_t i = indptr[r]; i < indptr[r + 1]; i++, row++) {
-            indices[i] = row->col;
-            out[i] = row->value;
-        }
+    int64_t to = 0;
+    for (int64_t g = 0; g < n_groups; to += kept[g++]) {  // closes the gaps that merged entries have left
+        if (to == begin[g]) continue;
+        std::copy_n(indices + begin[g], kept[g], indices + to);
+        std::copy_n(out + begin[g], kept[g], out + to);
     }
     return CYMBALS_OK;
 }

@@ -544,3 +544,15 @@ def look_up_ids(ids, int64_t lowest, table, places, workspace):
         status = cymbals_look_up_ids(w.c, i.size(), <const int64_t *>i.view.buf, lowest, t.size(),
                                      <const int32_t *>t.view.buf, <int32_t *>p.view.buf)
     w.end(status)
+
+
+def renumber(codes, table, places, used, workspace):
+    """Fills places (int32) with table[codes], and used (uint8) with 1 for each code that occurs, else 0."""
+    cdef Workspace w = workspace_for(workspace)
+    cdef Buffer c = Buffer(codes, "iq", 1), t = Buffer(table, "i", 1)
+    cdef Buffer p = Buffer(places, "i", 1, True).need(c.size()), u = Buffer(used, "B", 1, True).need(t.size())
+    cdef int32_t status
+    with nogil:
+        status = cymbals_renumber(w.c, c.size(), c.view.buf, c.type, t.size(), <const int32_t *>t.view.buf,
+                                  <int32_t *>p.view.buf, <uint8_t *>u.view.buf)
+    w.end(status)

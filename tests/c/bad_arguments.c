@@ -434,6 +434,19 @@ static void test_files(void) {
     REFUSED(cymbals_look_up_ids(workspace, 2, ids, 5, -1, table, out.small), "range");
     REFUSED(cymbals_look_up_ids(workspace, 2, ids, 5, 5, NULL, out.small), "table");
     REFUSED(cymbals_look_up_ids(workspace, 2, ids, 5, 5, table, NULL), "places");
+    const int64_t codes[2] = {1, 4};
+    uint8_t marks[5]; /* undefined after the last calls */
+    REFUSED(cymbals_renumber(workspace, -1, codes, CYMBALS_INT64, 5, table, out.small, marks), "n is -1");
+    REFUSED(cymbals_renumber(workspace, 2, codes, CYMBALS_FLOAT32, 5, table, out.small, marks), "code_type");
+    REFUSED(cymbals_renumber(workspace, 2, NULL, CYMBALS_INT64, 5, table, out.small, marks), "codes");
+    REFUSED(cymbals_renumber(workspace, 2, codes, CYMBALS_INT64, 5, table, NULL, marks), "places");
+    REFUSED(cymbals_renumber(workspace, 2, codes, CYMBALS_INT64, -1, table, out.small, marks), "range");
+    REFUSED(cymbals_renumber(workspace, 2, codes, CYMBALS_INT64, 5, NULL, out.small, marks), "table");
+    REFUSED(cymbals_renumber(workspace, 2, codes, CYMBALS_INT64, 5, table, out.small, NULL), "used");
+    int32_t places[2];
+    REFUSED(cymbals_renumber(workspace, 2, codes, CYMBALS_INT64, 4, table, places, marks), "codes");
+    const int64_t negative[2] = {1, -1};
+    REFUSED(cymbals_renumber(workspace, 2, negative, CYMBALS_INT64, 5, table, places, marks), "codes");
 }
 
 static void test_profiles(void) {
@@ -478,6 +491,7 @@ static void test_no_workspace(void) {
     REFUSED(cymbals_parse_names(NULL, "", 0, w, NULL, NULL, NULL, NULL), "workspace");
     REFUSED(cymbals_number_ids(NULL, 0, NULL, 0, 0, NULL, w), "workspace");
     REFUSED(cymbals_look_up_ids(NULL, 0, NULL, 0, 0, NULL, NULL), "workspace");
+    REFUSED(cymbals_renumber(NULL, 0, NULL, CYMBALS_INT32, 0, NULL, NULL, NULL), "workspace");
     REFUSED(cymbals_measure_peaks(NULL, NULL), "workspace");
     REFUSED(cymbals_workspace_spans(NULL, &spans, w, w), "workspace");
     REFUSED(cymbals_workspace_row_classes(NULL, &classes, w), "workspace");

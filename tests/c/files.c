@@ -1,4 +1,4 @@
-/* cymbals_parse_numbers, cymbals_parse_names, cymbals_number_ids and cymbals_look_up_ids. */
+/* cymbals_parse_numbers, cymbals_parse_names, cymbals_number_ids, cymbals_look_up_ids and cymbals_renumber. */
 #include <cymbals/cymbals.h>
 
 #include "check.h"
@@ -94,6 +94,23 @@ static void test_ids(cymbals_workspace *workspace) {
     CHECK_OK(cymbals_look_up_ids(workspace, 0, NULL, 0, 0, NULL, NULL));
 }
 
+static void test_codes(cymbals_workspace *workspace) {
+    const int32_t table[] = {7, 5, 3, 1}, wanted[] = {1, 7, 1, 3};
+    const int64_t long_codes[] = {3, 0, 3, 2};
+    int32_t codes[] = {3, 0, 3, 2}, places[4];
+    const uint8_t marks[] = {1, 0, 1, 1};
+    uint8_t used[] = {9, 9, 9, 9};
+    CHECK_OK(cymbals_renumber(workspace, 4, long_codes, CYMBALS_INT64, 4, table, places, used));
+    CHECK_SAME(places, wanted, sizeof wanted);
+    CHECK_SAME(used, marks, sizeof marks);
+    CHECK_OK(cymbals_renumber(workspace, 4, codes, CYMBALS_INT32, 4, table, codes, used)); /* in place */
+    CHECK_SAME(codes, wanted, sizeof wanted);
+    CHECK_SAME(used, marks, sizeof marks);
+    CHECK_OK(cymbals_renumber(workspace, 0, NULL, CYMBALS_INT32, 4, table, NULL, used));
+    for (int i = 0; i < 4; i++) CHECK_EQUAL(used[i], 0);
+    CHECK_OK(cymbals_renumber(workspace, 0, NULL, CYMBALS_INT64, 0, NULL, NULL, NULL));
+}
+
 /* Ids that are spread over several blocks of the table. */
 static void test_many_ids(cymbals_workspace *workspace) {
     enum { RANGE = 300000, STEP = 7 };
@@ -113,6 +130,7 @@ int main(void) {
         test_numbers(workspace);
         test_names(workspace);
         test_ids(workspace);
+        test_codes(workspace);
         if (n_threads <= 2) test_many_ids(workspace);
         cymbals_workspace_destroy(workspace);
     }

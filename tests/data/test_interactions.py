@@ -9,7 +9,7 @@ from conftest import SMALL, random_matrix
 
 import cymbals
 from cymbals import ALS, Interactions
-from cymbals.data import interactions, merge
+from cymbals.data import coded, interactions, merge
 
 M = random_matrix((30, 20), 0.3)
 
@@ -75,13 +75,13 @@ def test_ids_are_copied_before_they_are_numbered(monkeypatch):
     """Another thread may write to the arrays of ids while they are numbered, first the users', then the items'."""
     users, items = np.arange(40) % 7, np.arange(40) % 5
     want = Interactions.from_arrays(users.copy(), items.copy()).user_items.toarray()
-    number, sides = interactions.distinct, [users, items]
+    number, sides = coded.distinct, [users, items]
 
     def write_and_number(ids, n_threads):
         sides.pop(0)[:] = 10**6
         return number(ids, n_threads)
 
-    monkeypatch.setattr(interactions, "distinct", write_and_number)
+    monkeypatch.setattr(coded, "distinct", write_and_number)
     got = Interactions.from_arrays(users, items)
     assert np.array_equal(got.user_items.toarray(), want)
     assert got.user_ids.tolist() == list(range(7))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +15,18 @@ from ..base.format import first_few
 
 
 def id_array(name: str, ids: Any) -> NDArray[Any]:
-    """Ids as a one-dimensional array of int64 or of str objects. Raises an error that names the first wrong id."""
+    """Ids as a one-dimensional array of int64 or of str objects. Raises an error that names the first wrong id.
+
+    UUIDs become their usual text, and bytes become the text that they hold in UTF-8.
+    """
     if isinstance(ids, (set, frozenset)):
         raise TypeError(f"{name} is a set, which has no order; pass a list")
     refuse_masked(name, ids)
-    array = np.asarray(ids)
+    if isinstance(ids, (list, tuple)) and ids and isinstance(ids[0], (str, bytes, UUID)):
+        array = np.empty(len(ids), object)  # numpy would make all strings as long as the longest one
+        array[:] = ids
+    else:
+        array = np.asarray(ids)
     if array.dtype.kind == "U" and not isinstance(ids, np.ndarray):
         array = np.array(list(ids), dtype=object)  # numpy turns the numbers of a mixed list into strings
     if array.ndim != 1:
@@ -41,15 +49,37 @@ def id_array(name: str, ids: Any) -> NDArray[Any]:
                 "represent whole numbers exactly only below 2^53: use an integer type or strings"
             )
         return array.astype(np.int64)
-    if array.dtype.kind in "UT" or array.dtype.kind == "O":
-        objects = array.astype(object)
-        if objects.size and isinstance(objects[0], (int, np.integer)) and not isinstance(objects[0], bool):
-            return _whole_numbers(name, objects)
-        for row, value in enumerate(objects):
-            if not isinstance(value, str):
-                raise _not_an_id(name, row, value)
-        return objects
+    if array.dtype.kind in "UTSO":
+        return _of_objects(name, array.astype(object))
     raise TypeError(f"{name} must hold whole numbers or strings, got {array.dtype}")
+
+
+def _of_objects(name: str, objects: NDArray[Any]) -> NDArray[Any]:
+    kinds = set(map(type, objects))
+    if kinds <= {str}:
+        return objects
+    if isinstance(objects[0], (int, np.integer)) and not isinstance(objects[0], bool):
+        return _whole_numbers(name, objects)
+    if kinds == {UUID}:
+        return np.array([str(value) for value in objects], object)
+    if kinds <= {bytes, np.bytes_}:
+        return _decoded(name, objects)
+    for row, value in enumerate(objects):
+        if not isinstance(value, str):
+            raise _not_an_id(name, row, value)
+    return objects
+
+
+def _decoded(name: str, objects: NDArray[Any]) -> NDArray[Any]:
+    out = np.empty(objects.size, object)
+    for row, value in enumerate(objects):
+        try:
+            out[row] = value.decode()
+        except UnicodeDecodeError:
+            raise ValueError(
+                f"{name}: row {row} holds {shown(value)}, which is not text in UTF-8; use value.hex() or numbers as ids"
+            ) from None
+    return out
 
 
 def _whole_numbers(name: str, objects: NDArray[Any]) -> NDArray[np.int64]:
@@ -122,7 +152,9 @@ def table_over(ids: NDArray[Any], most: int) -> tuple[int, NDArray[np.int32]] | 
 def _not_an_id(name: str, row: int, value: Any) -> Exception:
     if is_missing(value):
         return ValueError(f"{name}: row {row} has no id ({value}); drop such rows")
-    return TypeError(f"{name}: row {row} holds {shown(value)}; ids must be all whole numbers or all strings")
+    return TypeError(
+        f"{name}: row {row} holds {shown(value)}; ids must be all whole numbers, or all strings, bytes or UUIDs"
+    )
 
 
 class Ids:
@@ -244,14 +276,13 @@ class Ids:
         return Ids(self.what, rows.size, None if self.array is None else self.array[rows])
 
     def with_new(self, wanted: NDArray[Any]) -> tuple[Ids, NDArray[np.int64]]:
-        """These ids with the unknown ones of `wanted` appended in rising order, and the row of each wanted id."""
+        """These ids with the unknown ones of `wanted` appended, and the row of each wanted id. `wanted` are distinct."""
         rows = self.find(wanted).astype(np.int64)
         unknown = rows < 0
         if not unknown.any():
             return self, rows
-        new, places = np.unique(wanted[unknown], return_inverse=True)
-        rows[unknown] = self.n + places
-        return self.extended(new), rows
+        rows[unknown] = self.n + np.arange(np.count_nonzero(unknown))
+        return self.extended(wanted[unknown]), rows
 
     def kept(self, name: str, unwanted: Any) -> NDArray[np.bool_]:
         """A mask of the rows that stay if `unwanted` ids are removed; None removes none."""

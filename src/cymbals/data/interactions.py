@@ -14,9 +14,10 @@ from ..base.checks import instance, is_missing, one_of, whole_number
 from ..base.optional import frame
 from ..base.threads import resolve
 from .align import aligned, ids_of, placed, warn_of_unknown
+from .coded import Coded
 from .csr import MOST_ROWS, Csr, from_scipy, index_type, own, summed
 from .events import Events, checked_values
-from .ids import Ids, distinct, id_array, listed
+from .ids import Ids, id_array, listed
 from .merge import merged, resized, without_rows_and_columns
 from .times import checked as times_of_events
 from .times import latest
@@ -165,7 +166,9 @@ class Interactions:
         >>> cymbals.Interactions.from_arrow(events, "who", "what", "plays")
         <Interactions: 2 users x 1 items, 2 entries>
         """
-        return cls._of(Events.of_stream(stream, user, item, value, time), item_names, like)
+        if not hasattr(stream, "__arrow_c_stream__"):
+            raise TypeError(f"stream must have __arrow_c_stream__, as a pyarrow Table has; got {type(stream).__name__}")
+        return cls._of(Events.of_frame(stream, user, item, value, time), item_names, like)
 
     @classmethod
     def from_arrays(
@@ -216,7 +219,10 @@ class Interactions:
         n_users, n_items = (whole_number("shape", n, 0, MOST_ROWS) for n in shape)
         index = index_type(max(n_users, n_items))
         rows, cols = _row_numbers("users", users, n_users, index), _row_numbers("items", items, n_items, index)
-        checked, when = checked_values("values", values, rows, cols), times_of_events("times", times, rows.size)
+        if rows.size != cols.size:
+            raise ValueError(f"users and items must have the same length, got {rows.size} and {cols.size}")
+        checked = checked_values("values", values, rows.size, lambda at: f"user {rows[at]}, item {cols[at]}")
+        when = times_of_events("times", times, rows.size)
         csr = summed(rows, cols, checked, (n_users, n_items), resolve(None))
         item_map = Ids("item", n_items)
         report = {"rows": rows.size, "pairs": csr.nnz}
@@ -258,22 +264,18 @@ class Interactions:
         n_threads = resolve(None)
         if like is not None:
             return cls._alike(events, names, like, n_threads)
-        user_ids, rows = distinct(events.users, n_threads)
-        item_ids, cols = distinct(events.items, n_threads)
-        csr = summed(rows, cols, events.values, (user_ids.size, item_ids.size), n_threads)
-        item_map = Ids("item", item_ids.size, item_ids)
-        report = {"rows": events.users.size, "pairs": csr.nnz}
-        users_map, last = Ids("user", user_ids.size, user_ids), latest(rows, cols, events.times)
-        return cls(csr, users_map, item_map, names_of(names, item_map), report, last)
+        users, items = (Ids(what, c.ids.size, c.ids) for what, c in (("user", events.users), ("item", events.items)))
+        rows, cols = events.users.places, events.items.places
+        csr = summed(rows, cols, events.values, (users.n, items.n), n_threads)
+        report = {"rows": rows.size, "pairs": csr.nnz}
+        return cls(csr, users, items, names_of(names, items), report, latest(rows, cols, events.times))
 
     @classmethod
     def _alike(cls, events: Events, names: Any, like: Any, n_threads: int) -> Interactions:
         """Interactions with the users and items of `like`."""
         users, items = ids_of(like)
-        given, user_of = distinct(events.users, n_threads)
-        rows, no_users = placed("the events", users, given, user_of)
-        given, item_of = distinct(events.items, n_threads)
-        cols, no_items = placed("the events", items, given, item_of)
+        rows, no_users = placed("the events", users, events.users.ids, events.users.places)
+        cols, no_items = placed("the events", items, events.items.ids, events.items.places)
         known = (rows >= 0) & (cols >= 0)
         warn_of_unknown("the events", known, no_users, no_items)
         rows, cols = rows[known], cols[known]
@@ -288,7 +290,8 @@ class Interactions:
 
     def as_events(self) -> Events:
         """One event for each entry."""
-        users, items = self.users.all()[self.csr.row_numbers()], self.items.all()[self.csr.indices]
+        users = Coded(self.users.all(), self.csr.row_numbers())
+        items = Coded(self.items.all(), self.csr.indices)
         return Events(users, items, self.csr.data, self.times, (self.users.array is None, self.items.array is None))
 
     def append(

@@ -324,6 +324,11 @@ CYMBALS_API int32_t cymbals_number_ids(cymbals_workspace *workspace, int64_t n, 
 /* Sets places[i] to table[ids[i] - lowest], or to -1 if ids[i] is outside the table. */
 CYMBALS_API int32_t cymbals_look_up_ids(cymbals_workspace *workspace, int64_t n, const int64_t *ids, int64_t lowest,
                                         int64_t range, const int32_t *table, int32_t *places);
+/* For codes, such as those of categories: sets places[i] to table[codes[i]], and used[c] (range) to 1 if the code c
+ * occurs, else to 0. code_type is CYMBALS_INT32 or CYMBALS_INT64; places may be codes, if these are int32. BAD_ARGUMENT
+ * if a code is outside [0, range); the contents of places and used are then undefined. */
+CYMBALS_API int32_t cymbals_renumber(cymbals_workspace *workspace, int64_t n, const void *codes, int32_t code_type,
+                                     int64_t range, const int32_t *table, int32_t *places, uint8_t *used);
 
 /* -- Profiles ----------------------------------------------------------------------------------------------------- */
 
@@ -404,7 +409,7 @@ CYMBALS_API int32_t cymbals_workspace_threads(const cymbals_workspace *workspace
     X(half_step_bytes) X(solve_row) X(loss) X(transpose) X(from_triplets) X(check_csr) X(topk) X(index_create) \
     X(index_destroy) X(index_bytes) X(index_topk) X(rank_metrics) X(parse_numbers) X(parse_names) X(number_ids) \
     X(look_up_ids) X(measure_peaks) X(workspace_spans) X(workspace_row_classes) X(workspace_forget) \
-    X(workspace_threads)
+    X(workspace_threads) X(renumber)
 /* clang-format on */
 #define CYMBALS_POINTER(name) __typeof__(cymbals_##name) *name;
 typedef struct cymbals_api {
@@ -462,6 +467,7 @@ static inline int cymbals_import(void) {
 #define cymbals_workspace_row_classes (*cymbals_table->workspace_row_classes)
 #define cymbals_workspace_forget (*cymbals_table->workspace_forget)
 #define cymbals_workspace_threads (*cymbals_table->workspace_threads)
+#define cymbals_renumber (*cymbals_table->renumber)
 #endif
 
 #ifdef __cplusplus

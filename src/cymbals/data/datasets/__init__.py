@@ -1,4 +1,7 @@
-"""Readers of data files. `load` recognises the format; `synthetic` writes made-up files for demonstrations."""
+"""Readers of data files. `load` recognises the format; `synthetic` writes made-up files for demonstrations.
+
+`fetch` and the functions whose names begin with ``fetch_`` download public data sets.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,31 @@ from pathlib import Path
 
 from .. import audioscrobbler
 from ..interactions import Interactions
-from . import hetrec, synthetic, tables
+from . import hetrec, lightgcn, movielens, rows, synthetic, tables
+from .fetching import (
+    LAYOUTS,
+    fetch,
+    fetch_audioscrobbler,
+    fetch_hetrec,
+    fetch_lastfm_360k,
+    fetch_lightgcn,
+    fetch_movielens,
+    fetch_taste_profile,
+)
 
-__all__ = ["hetrec", "load", "synthetic", "tables"]
+__all__ = [
+    "fetch",
+    "fetch_audioscrobbler",
+    "fetch_hetrec",
+    "fetch_lastfm_360k",
+    "fetch_lightgcn",
+    "fetch_movielens",
+    "fetch_taste_profile",
+    "hetrec",
+    "load",
+    "synthetic",
+    "tables",
+]
 
 
 def load(
@@ -27,8 +52,9 @@ def load(
     Parameters
     ----------
     path : path-like
-        A folder with the files of Audioscrobbler or HetRec, or a .csv, .tsv, .csv.gz, .tsv.gz, .parquet or .npz file. An
-        .npz file must hold a sparse matrix that ``scipy.sparse.save_npz`` wrote, users in rows.
+        A folder with the files of Audioscrobbler, HetRec, MovieLens or another data set of `fetch`, or a .csv, .tsv,
+        .csv.gz, .tsv.gz, .parquet or .npz file. An .npz file must hold a sparse matrix that ``scipy.sparse.save_npz``
+        wrote, users in rows. LightGCN's splits are two files: pass the path of ``train.txt`` or ``test.txt``.
     user, item : str
         Names of the columns with ids, in a .csv, .tsv or .parquet file.
     value : str or None
@@ -66,6 +92,8 @@ def read(
     """Like `load`, but returns Audioscrobbler's files as `RawEvents`, before cleaning."""
     place = Path(path)
     if place.is_file():
+        if place.name in (lightgcn.TRAIN, lightgcn.TEST):
+            return lightgcn.load_part(place)
         return tables.load(place, user, item, value, time)
     if not place.is_dir():
         raise FileNotFoundError(f"{place}: no such file or folder")
@@ -73,7 +101,13 @@ def read(
         return audioscrobbler.read(place)
     if (place / hetrec.PLAYS).is_file():
         return hetrec.load(place)
+    if movielens.recognised(place):
+        return movielens.load(place)
+    for name, layout in LAYOUTS.items():
+        if (place / name).is_file():
+            return rows.load(place / name, layout)
     raise FileNotFoundError(
-        f"{place}: holds neither Audioscrobbler's {audioscrobbler.PLAYS}.txt nor HetRec's {hetrec.PLAYS}; "
-        "for a table, pass the path of the .csv, .tsv, .parquet or .npz file itself"
+        f"{place}: holds neither Audioscrobbler's {audioscrobbler.PLAYS}.txt nor HetRec's {hetrec.PLAYS} nor MovieLens' "
+        f"files; for a table, pass the path of the .csv, .tsv, .parquet or .npz file itself, and for LightGCN's split that "
+        f"of {lightgcn.TRAIN}"
     )

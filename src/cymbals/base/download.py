@@ -24,7 +24,7 @@ from .progress import progress_bar
 _TRIES = 5  # tries in a row that bring no new byte
 _SECONDS_BEFORE_NEXT_TRY = 0.5  # doubled after each try that brings no new byte
 _TIMEOUTS = (10, 60)  # seconds to connect, and between two pieces
-_PIECE = 1 << 18
+_PIECE = 1 << 14  # bytes; what has arrived of a piece is lost if the connection ends
 _MEGABYTE = 1_000_000
 _BUSY = (408, 425, 429, 500, 502, 503, 504)  # status codes after which another try can succeed
 

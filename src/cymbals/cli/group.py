@@ -54,6 +54,6 @@ def _print_note(text: object) -> None:
 def cli() -> None:
     """Recommend items from play counts or ratings, by alternating least squares.
 
-    DATA is a folder with the files of Audioscrobbler or HetRec, or a .csv, .tsv (also
-    with .gz), .parquet or .npz file.
+    DATA is a folder with the files of Audioscrobbler, HetRec or MovieLens, or another one
+    that `fetch` made, or a .csv, .tsv (also with .gz), .parquet or .npz file.
     """

@@ -10,9 +10,8 @@ from pathlib import Path
 
 from .. import audioscrobbler
 from ..interactions import Interactions
-from . import hetrec, lightgcn, movielens, rows, synthetic, tables
+from . import hetrec, lightgcn, listening, movielens, synthetic, tables
 from .fetching import (
-    LAYOUTS,
     fetch,
     fetch_audioscrobbler,
     fetch_hetrec,
@@ -103,11 +102,10 @@ def read(
         return hetrec.load(place)
     if movielens.recognised(place):
         return movielens.load(place)
-    for name, layout in LAYOUTS.items():
-        if (place / name).is_file():
-            return rows.load(place / name, layout)
+    if listening.recognised(place):
+        return listening.load(place)
     raise FileNotFoundError(
         f"{place}: holds neither Audioscrobbler's {audioscrobbler.PLAYS}.txt nor HetRec's {hetrec.PLAYS} nor MovieLens' "
-        f"files; for a table, pass the path of the .csv, .tsv, .parquet or .npz file itself, and for LightGCN's split that "
+        "files; for a table, pass the path of the .csv, .tsv, .parquet or .npz file itself, and for LightGCN's split that "
         f"of {lightgcn.TRAIN}"
     )

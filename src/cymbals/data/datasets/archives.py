@@ -1,25 +1,28 @@
 """Copies single files out of zip and tar.gz archives.
 
 The caller names each file and where to write it. Paths in the archive are only compared with these names, so no archive can
-write elsewhere.
+write elsewhere. All checksums of an archive are compared: a damaged archive leaves no files.
 """
 
 from __future__ import annotations
 
+import errno
 import gzip
 import shutil
+import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
 from ...base.files import beside
 from ...base.format import first_few
 
-_Opener = Callable[[str], IO[bytes]]
+_PIECE = 1 << 20
+# RuntimeError: damage has set the bit for a password, or the number of an unknown method
+_DAMAGE = (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error, struct.error, RuntimeError)
 
 
 def copy_out(archive: Path, targets: Mapping[str, Path]) -> None:
@@ -38,29 +41,46 @@ def copy_out(archive: Path, targets: Mapping[str, Path]) -> None:
         The archive is damaged, or lacks one of the files.
     """
     try:
-        with _opened(archive) as open_member:
-            for name, target in targets.items():
-                with open_member(name) as source, beside(target) as part, open(part, "wb") as file:
-                    shutil.copyfileobj(source, file, 1 << 20)
-    except (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise ValueError(f"{archive}: the archive is damaged: {error}") from error
+        (_from_zip if archive.suffix == ".zip" else _from_tar)(archive, targets)
+    except BaseException as error:
+        for target in targets.values():
+            target.unlink(missing_ok=True)
+        impossible_position = isinstance(error, OSError) and error.errno == errno.EINVAL
+        if isinstance(error, _DAMAGE) or impossible_position:
+            raise ValueError(f"{archive}: the archive is damaged: {error}") from error
+        raise
 
 
-@contextmanager
-def _opened(archive: Path) -> Iterator[_Opener]:
-    """A function that opens a file of the archive by its name."""
-    with ExitStack() as stack:
-        if archive.suffix == ".zip":
-            packed = stack.enter_context(zipfile.ZipFile(archive))
-            yield lambda name: packed.open(_known(archive, name, packed.namelist()))
-        else:
-            tar = stack.enter_context(tarfile.open(archive, "r:gz"))
-            # Only regular files: a link can point to any file of this machine.
-            files = {member.name.removeprefix("./"): member for member in tar if member.isreg()}
-            yield lambda name: tar.extractfile(files[_known(archive, name, list(files))])  # type: ignore[return-value]
+def _from_zip(archive: Path, targets: Mapping[str, Path]) -> None:
+    with zipfile.ZipFile(archive) as packed:
+        _check_names(archive, targets, packed.namelist())
+        for name, target in targets.items():
+            with packed.open(name) as source:
+                _write(source, target)
 
 
-def _known(archive: Path, name: str, names: list[str]) -> str:
-    if name not in names:
-        raise ValueError(f"{archive}: the archive has no file {name}; it has {first_few(names)}")
-    return name
+def _from_tar(archive: Path, targets: Mapping[str, Path]) -> None:
+    names = []
+    with gzip.open(archive) as unpacked:
+        with tarfile.open(fileobj=unpacked, mode="r|") as tar:
+            for member in tar:
+                source = tar.extractfile(member) if member.isreg() else None  # a link could point to any file
+                if source is None:
+                    continue
+                names.append(member.name)
+                if member.name in targets:
+                    _write(source, targets[member.name])
+        while unpacked.read(_PIECE):  # the checksum is behind the last byte
+            pass
+    _check_names(archive, targets, names)
+
+
+def _write(source: IO[bytes], target: Path) -> None:
+    with beside(target) as part, open(part, "wb") as file:
+        shutil.copyfileobj(source, file, _PIECE)
+
+
+def _check_names(archive: Path, wanted: Mapping[str, Path], names: list[str]) -> None:
+    for name in wanted:
+        if name not in names:
+            raise ValueError(f"{archive}: the archive has no file {name}; it has {first_few(names)}")

@@ -54,7 +54,9 @@ def _root(folder: str | os.PathLike[str] | None) -> Path:
     """The folder of all data sets: the argument, or else the environment variable, or else the usual place for caches."""
     chosen = folder if folder is not None else os.environ.get(FOLDER)
     if chosen is not None and not os.fspath(chosen):
-        raise ValueError(f"{'folder' if folder is not None else FOLDER} is empty; give the path of a folder, or leave it out")
+        raise ValueError(
+            f"{'folder' if folder is not None else FOLDER} is empty; give the path of a folder, or leave it out"
+        )
     if chosen:
         return Path(chosen).expanduser().absolute()
     return Path(_pooch().os_cache("cymbals"), "datasets")
@@ -106,9 +108,12 @@ def _alone(path: Path, show: bool, notice: str) -> Iterator[None]:
     with ExitStack() as stack:
         stack.callback(os.close, file)
         with suppress(OSError):
-            if not stack.enter_context(locked(file, None, wait=False)):
+            for wait in (False, True):
+                with ExitStack() as lock:
+                    if lock.enter_context(locked(file, None, wait)):
+                        stack.enter_context(lock.pop_all())
+                        break
                 _say(show, notice)
-                stack.enter_context(locked(file, None, wait=True))
         yield
 
 
@@ -155,8 +160,8 @@ def _fetch(download: Download, url: str, place: Path, earlier: str | None, show:
             f"{url}: the file has changed since an earlier download: its SHA-256 is {found}, and was {earlier}; remove "
             f"{place}.json to accept the new file"
         )
-    verdict = f"MD5 {md5}, as its publisher gives it" if md5 else f"unverified: its publisher gives no checksum; SHA-256 {found}"
-    _say(show, f"{download.name}: {verdict}")
+    verdict = f"MD5 {md5}, as its publisher gives it" if md5 else "unverified, because its publisher gives no checksum"
+    _say(show, f"{download.name}: {verdict}; SHA-256 {found}")
     return {"url": url, "sha256": found, "checksum": verdict}
 
 

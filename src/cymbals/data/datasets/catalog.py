@@ -61,14 +61,16 @@ class Dataset:
         return tuple(name for download in self.downloads for name in download.files)
 
 
-def _movielens(size: str, title: str, megabytes: float, folder: str, files: tuple[str, str], redistribution: str) -> Dataset:
+def _movielens(
+    size: str, title: str, megabytes: float, folder: str, files: tuple[str, str], redistribution: str
+) -> Dataset:
     address = f"{_MOVIELENS}ml-{size}.zip"
     members = {f"{folder}/{name}": name for name in files}
     return Dataset(
         name=f"movielens-{size}",
         title=f"MovieLens {title} with times and titles",
         size=f"{megabytes:g} MB",
-        terms=f"for research; commercial use only with GroupLens' permission; {redistribution}; cite Harper and Konstan 2015",
+        terms=f"for research; commercial use only with GroupLens' permission; {redistribution}; cite Harper, Konstan 2015",
         page=f"https://grouplens.org/datasets/movielens/{size.removesuffix('-small')}/",
         downloads=(Download(address, members, md5_beside=True),),
     )
@@ -79,7 +81,7 @@ def _lightgcn(name: str, title: str) -> Dataset:
         name=name,
         title=f"{title}, split into train and test as in the LightGCN paper",
         size="a few MB" if name != "amazon-book" else "about 20 MB",
-        terms="the repository that holds the split names no licence for it; cite He et al. 2020 and the source of the data",
+        terms="no licence of the split is known to cymbals; cite He et al. 2020 and the source of the data",
         page="https://github.com/gusye1234/LightGCN-PyTorch",
         downloads=tuple(Download(f"{_LIGHTGCN}{name}/{part}.txt") for part in ("train", "test")),
     )

@@ -8,15 +8,9 @@ from pathlib import Path
 from ...base.checks import boolean, one_of
 from .. import audioscrobbler
 from ..interactions import Interactions
-from . import cache, hetrec, lightgcn, movielens, rows
+from . import cache, hetrec, lightgcn, listening, movielens
 from .catalog import CATALOG
 
-LASTFM_360K = "usersha1-artmbid-artname-plays.tsv"
-TASTE_PROFILE = "train_triplets.txt"
-LAYOUTS = {
-    LASTFM_360K: rows.Layout(("user", "mbid", "item", "value"), "\t", texts=True),
-    TASTE_PROFILE: rows.Layout(("user", "item", "value"), "\t", texts=True),
-}
 _SIZES = ("latest-small", "100k", "1m", "10m", "20m", "25m", "32m")
 _SPLITS = ("gowalla", "yelp2018", "amazon-book")
 
@@ -168,8 +162,7 @@ def fetch_lastfm_360k(
     >>> import cymbals
     >>> data = cymbals.datasets.fetch_lastfm_360k()  # doctest: +SKIP
     """
-    place = fetch("lastfm-360k", folder=folder, mirror=mirror, progress=progress)
-    return rows.load(place / LASTFM_360K, LAYOUTS[LASTFM_360K])
+    return listening.load(fetch("lastfm-360k", folder=folder, mirror=mirror, progress=progress))
 
 
 def fetch_taste_profile(
@@ -199,8 +192,7 @@ def fetch_taste_profile(
     >>> import cymbals
     >>> data = cymbals.datasets.fetch_taste_profile()  # doctest: +SKIP
     """
-    place = fetch("taste-profile", folder=folder, mirror=mirror, progress=progress)
-    return rows.load(place / TASTE_PROFILE, LAYOUTS[TASTE_PROFILE])
+    return listening.load(fetch("taste-profile", folder=folder, mirror=mirror, progress=progress))
 
 
 def fetch_movielens(

@@ -52,9 +52,8 @@ def _pairs(path: Path) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         for number, line in enumerate(file, 1):
             fields = line.split()
             if not all(field.isdigit() and len(field) <= 10 and int(field) < 2**31 for field in fields):
-                raise ValueError(
-                    f"{path}: line {number}: must hold whole numbers below 2^31, a user and items; got {shown(line[:60])[1:]}"
-                )
+                start = shown(line[:60])[1:]
+                raise ValueError(f"{path}: line {number}: must be a user and items, numbers below 2^31; got {start}")
             if fields:
                 users.append(int(fields[0]))
                 counts.append(len(fields) - 1)

@@ -1,7 +1,6 @@
 """Reads large text tables without quotes: a line for each event, whose fields have fixed places.
 
-pyarrow parses them. It does not say in which line of the file a field is wrong, so the file is then read a second time, line
-by line.
+pyarrow parses them. It does not say in which line a field is wrong, so the file is then read a second time, line by line.
 """
 
 from __future__ import annotations
@@ -87,8 +86,8 @@ def load(path: str | os.PathLike[str], layout: Layout, item_names: Any = None) -
     rejected += int(good.size - np.count_nonzero(good))
     if rejected:
         _report(place, layout, rejected, not good.any())
-    values = columns["value"].to_numpy()[good]
-    times = columns["time"].to_numpy()[good].astype("int64").astype("datetime64[s]") if "time" in columns else None
+    values = _numbers(columns["value"])[good]
+    times = _numbers(columns["time"])[good].astype("datetime64[s]") if "time" in columns else None
     data = _interactions(columns["user"], columns["item"], good, values, times, item_names, layout.texts)
     data.report["lines_rejected"] = rejected
     return data
@@ -136,6 +135,12 @@ def _empty(column: Any) -> NDArray[np.bool_]:
     return np.equal(texts, "")[codes] if texts.size else np.zeros(codes.size, bool)
 
 
+def _numbers(column: Any) -> NDArray[Any]:
+    """The numbers of a column, with 0 for empty fields: without it, whole numbers would become floats."""
+    out: NDArray[Any] = column.fill_null(0).to_numpy()
+    return out
+
+
 def _codes(column: Any) -> tuple[NDArray[np.int32], NDArray[Any]]:
     """The distinct texts of a column, and the position of each field among them."""
     if column.num_chunks == 0:
@@ -150,9 +155,7 @@ def _interactions(
     """Interactions of the good lines, with their distinct ids in rising order."""
     values = values.astype(np.float32) if np.array_equal(values, values.astype(np.float32)) else values
     if not texts:
-        return Interactions.from_arrays(
-            users.to_numpy()[good].astype(np.int64), items.to_numpy()[good].astype(np.int64), values, None, names, times
-        )
+        return Interactions.from_arrays(_numbers(users)[good], _numbers(items)[good], values, item_names=names, times=times)
     rows, user_ids = _ranked(users, good)
     cols, item_ids = _ranked(items, good)
     data = Interactions.from_arrays(rows, cols, values, (user_ids.size, item_ids.size), times=times)

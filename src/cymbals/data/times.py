@@ -53,10 +53,11 @@ def latest(rows: NDArray[Any], cols: NDArray[Any], times: NDArray[Any] | None) -
     """The latest time of each distinct (row, column) pair, in the order of the entries of a CSR matrix."""
     if times is None or not times.size:
         return times
-    order = np.lexsort((times, cols, rows))
-    rows, cols = rows[order], cols[order]
-    last = np.append((rows[1:] != rows[:-1]) | (cols[1:] != cols[:-1]), True)
-    out: NDArray[Any] = times[order[last]]
+    pairs = rows.astype(np.int64) * (int(cols.max()) + 1) + cols  # one number for each pair sorts faster than two
+    order = np.argsort(pairs, kind="stable")
+    pairs = pairs[order]
+    first = np.flatnonzero(np.append(True, pairs[1:] != pairs[:-1]))
+    out: NDArray[Any] = np.maximum.reduceat(times[order], first)
     return out
 
 

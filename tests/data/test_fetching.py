@@ -285,7 +285,7 @@ def test_pooch_is_optional(tmp_path, monkeypatch):
 
 def test_all_data_sets(server, options):
     """Each function fetches and reads a small set of the same format, and `load` recognises the folder."""
-    titles = "movieId,title,genres\n10,Heat (1995),Action\n20,\"Misérables, Les (1995)\",Drama\n"
+    titles = 'movieId,title,genres\n10,Heat (1995),Action\n20,"Misérables, Les (1995)",Drama\n'
     csv = "userId,movieId,rating,timestamp\n1,10,5.0,978300760\n1,20,3.0,978300761\n2,10,4.0,978300762\n"
     for size in ("latest-small", "20m", "25m", "32m"):
         put(server, f"movielens-{size}", zipped(**{f"ml-{size}/ratings.csv": csv, f"ml-{size}/movies.csv": titles}))

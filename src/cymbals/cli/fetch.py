@@ -31,7 +31,9 @@ def fetch(name: str | None, listed: bool, folder: str | None, mirror: str | None
     if listed == (name is not None):
         raise click.UsageError("give the NAME of a data set, or --list")
     if listed:
-        rows = [{"name": d.name, "what": d.title, "size": d.size, "terms": d.terms, "page": d.page} for d in CATALOG.values()]
+        rows = [
+            {"name": d.name, "what": d.title, "size": d.size, "terms": d.terms, "page": d.page} for d in CATALOG.values()
+        ]
         if as_json:
             print_json(rows)
         else:

@@ -119,10 +119,8 @@ def _parsed(place: Path, layout: Layout) -> tuple[Any, int]:
             csv.ConvertOptions(column_types=types, include_columns=layout.wanted, null_values=[""]),
         )
     except pa.ArrowInvalid as error:
-        for line, wrong in _wrong_lines(place, layout):
-            if wrong:
-                raise ValueError(f"{place}: line {line}: {wrong}") from None
-        raise ValueError(f"{place}: cannot be read: {error}") from error
+        wrong = _wrong_field(place, layout)
+        raise ValueError(f"{place}: {wrong or f'cannot be read: {error}'}") from None
     return table.unify_dictionaries(), len(short)
 
 
@@ -176,32 +174,44 @@ def _ranked(column: Any, good: NDArray[np.bool_]) -> tuple[NDArray[np.int64], ND
 
 def _report(place: Path, layout: Layout, rejected: int, all_of_them: bool) -> None:
     """Warns of rejected lines. Raises ValueError if all lines were rejected."""
-    lines = [line for line, wrong in islice(_wrong_lines(place, layout), 6) if not wrong]
-    shown_lines = first_few(lines[:5]) + (f" and {rejected - 5:,} more" if rejected > 5 else "")
+    first = list(islice(_rejected_lines(place, layout), min(rejected, 5)))
+    lines = first_few(first) + (f" and {rejected - 5:,} more" if rejected > 5 else "")
     need = f"a line must have {len(layout.fields)} fields, {', '.join(layout.fields)}"
     if all_of_them:
-        raise ValueError(f"{place}: every line was rejected: {need}; rejected: lines {shown_lines}")
+        raise ValueError(f"{place}: every line was rejected: {need}; rejected: lines {lines}")
     what = "1 line" if rejected == 1 else f"{rejected:,} lines"
-    warn_caller(f"{place}: {what} rejected: {need}, and none of those read may be empty; rejected: {shown_lines}")
+    warn_caller(f"{place}: {what} rejected: {need}, and none of those read may be empty; rejected: {lines}")
 
 
-def _wrong_lines(place: Path, layout: Layout) -> Iterator[tuple[int, str]]:
-    """The numbers of all bad lines, with what is wrong in a field; an empty text for lines that are only rejected."""
+def _lines(place: Path, layout: Layout) -> Iterator[tuple[int, list[bytes]]]:
+    """The number and the fields of each line, without the header and blank lines."""
     separator = layout.separator.encode()
-    checks = {layout.fields.index(name): _check_of(name, layout.texts) for name in layout.wanted}
     with open(place, "rb") as file:
         for number, text in enumerate(file, 1):
-            fields = text.rstrip(b"\r\n").split(separator)
-            if (number == 1 and layout.header) or fields == [b""]:
-                continue
-            if len(fields) != len(layout.fields) or not all(fields[at] for at in checks):
-                yield number, ""
-                continue
-            for at, check in checks.items():
-                if not check(fields[at]):
-                    name = layout.fields[at]
-                    kind = "UTF-8" if check is _is_utf8 else "a number" if name == "value" else "a whole number"
-                    yield number, f"the {name} is not {kind}: {shown(fields[at])[1:]}"
+            line = text.rstrip(b"\r\n")
+            if line and not (number == 1 and layout.header):
+                yield number, line.split(separator)
+
+
+def _rejected_lines(place: Path, layout: Layout) -> Iterator[int]:
+    """The numbers of the lines with more or fewer fields than the layout, or with an empty field that is wanted."""
+    n_fields, places = len(layout.fields), [layout.fields.index(name) for name in layout.wanted]
+    for number, fields in _lines(place, layout):
+        if len(fields) != n_fields or not all([fields[at] for at in places]):
+            yield number
+
+
+def _wrong_field(place: Path, layout: Layout) -> str | None:
+    """Where the first field is that is not a number, or not UTF-8, but should be; None if there is none."""
+    checks = [(layout.fields.index(name), name, _check_of(name, layout.texts)) for name in layout.wanted]
+    for number, fields in _lines(place, layout):
+        if len(fields) != len(layout.fields):
+            continue
+        for at, name, check in checks:
+            if fields[at] and not check(fields[at]):
+                kind = "UTF-8" if check is _is_utf8 else "a number" if name == "value" else "a whole number"
+                return f"line {number}: the {name} is not {kind}: {shown(fields[at])[1:]}"
+    return None
 
 
 def _check_of(name: str, texts: bool) -> Callable[[bytes], Any]:

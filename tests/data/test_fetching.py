@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from conftest import run_python
+from conftest import ROOT, run_python
 from faulty_server import serving
 
 pytest.importorskip("pooch", reason="pooch is not installed")
@@ -274,6 +274,14 @@ def test_bad_arguments(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="CYMBALS_MIRROR must be"):
         datasets.fetch("gowalla", folder=tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_all_names_are_documented():
+    page = ROOT / "docs" / "datasets.md"
+    if not page.is_file():
+        pytest.skip("not a checkout: the docs are not here")
+    text = page.read_text(encoding="utf-8")
+    assert [name for name in CATALOG if f"`{name}`" not in text or f'"{name}"' not in datasets.fetch.__doc__] == []
 
 
 def test_pooch_is_optional(tmp_path, monkeypatch):

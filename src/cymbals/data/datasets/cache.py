@@ -1,7 +1,7 @@
 """Keeps the files of data sets in a folder: downloads them once, and checks their checksums whenever they are used.
 
-The folder has a subfolder for each data set, and beside it a record: where the files came from, and their checksums. The
-record is written last, so files without a record are not complete. If nothing is missing, nothing is written.
+Each data set has a subfolder and, beside it, a record: where its files came from, and their checksums. The record is written
+last, so a data set without a record is not complete. If no file is missing, nothing is written.
 """
 
 from __future__ import annotations
@@ -141,18 +141,16 @@ def _fetch(download: Download, url: str, place: Path, earlier: str | None, show:
     """Download one file and compare its checksum: with its publisher's and with that of an earlier download."""
     pooch = _pooch()
     md5 = _published_md5(f"{url}.md5") if download.md5_beside else download.md5
-    expected = f"md5:{md5}" if md5 else earlier
     target = place / download.name
     target.unlink(missing_ok=True)  # pooch would take an unknown file for a download
     downloader = Downloader(place / f"{download.name}.partial", show)
     try:
         with _quiet(pooch.get_logger()):
-            pooch.retrieve(url, expected, fname=download.name, path=place, downloader=downloader)
+            pooch.retrieve(url, md5 and f"md5:{md5}", fname=download.name, path=place, downloader=downloader)
     except ValueError as error:
         if isinstance(error, OSError):  # some errors of requests are both
             raise
-        whose = "its publisher gives" if md5 else "an earlier download had"
-        raise ValueError(f"{url}: the file does not have the checksum that {whose}: {error}") from None
+        raise ValueError(f"{url}: the file does not have the checksum that its publisher gives: {error}") from None
     found = _digest(target, "sha256")
     if earlier and found != earlier:
         target.unlink()

@@ -98,7 +98,7 @@ _ALL = (
         page="https://github.com/sryza/aas",
         downloads=(
             Download(
-                # A copy by the authors of "Advanced Analytics with Spark"; the publisher's own address is gone.
+                # a copy by the authors of "Advanced Analytics with Spark"; cymbals knows no address of the publisher
                 "https://storage.googleapis.com/aas-data-sets/profiledata_06-May-2005.tar.gz",
                 {
                     f"profiledata_06-May-2005/{name}.txt": f"{name}.txt"
@@ -130,7 +130,8 @@ _ALL = (
             Download(
                 "https://zenodo.org/records/6090214/files/lastfm-dataset-360K.tar.gz",
                 {"lastfm-dataset-360K/usersha1-artmbid-artname-plays.tsv": "usersha1-artmbid-artname-plays.tsv"},
-                md5="635e6ed3fc873aa4ba33aba0ebce02b1",  # in the list of files of the record at Zenodo, see `page`
+                # the MD5 of the record at Zenodo (see `page`), as several projects that use the file quote it
+                md5="635e6ed3fc873aa4ba33aba0ebce02b1",
             ),
         ),
     ),

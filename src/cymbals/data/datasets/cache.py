@@ -1,7 +1,7 @@
 """Keeps the files of data sets in a folder: downloads them once, and checks their checksums whenever they are used.
 
-Each data set has a subfolder and, beside it, a record: where its files came from, and their checksums. The record is written
-last, so a data set without a record is not complete. If no file is missing, nothing is written.
+Each data set has a subfolder and, beside it, a record: where its files came from, and their checksums. The record is
+written last, so a data set without a record is not complete. If no file is missing, nothing is written.
 """
 
 from __future__ import annotations

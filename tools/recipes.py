@@ -48,10 +48,11 @@ def listings() -> dict[str, list[tuple[str, str]]]:
     return {name.lower(): pattern.findall(text) for name, text in zip(sections[::2], sections[1::2], strict=True)}
 
 
-def run(engine: str, augment: bool = False) -> dict[str, Any]:
+def run(engine: str, augment: bool = False, only_files: bool = False) -> dict[str, Any]:
     """Run an engine's listings in the working directory, which has model.cymbals. Returns the names that they define.
 
-    Shell commands run only for pgvector, whose server this program starts.
+    Shell commands run only for pgvector, whose server this program starts. With `only_files`, only the first listing runs,
+    which writes the files that a server loads.
     """
     found = listings()
     (shared,) = (text for _, text in found[SHARED])
@@ -59,7 +60,7 @@ def run(engine: str, augment: bool = False) -> dict[str, Any]:
         shared = re.sub(r'exported\("(\w+)"\)', r'exported("\1", augment=True)', shared)
     names: dict[str, Any] = {}
     exec(shared, names)
-    for language, text in found[engine]:
+    for language, text in found[engine][: 1 if only_files else None]:
         if language == "python":
             exec(text, names)
         elif engine == "pgvector":

@@ -3,8 +3,8 @@
     python benchmarks/batch.py                                          # 138,000 users, 27,000 items, f 128
     python benchmarks/batch.py --scale 0.1 --factors 32 --rounds 3      # a trial of a few seconds
 
-The kernel is one call of the C function for top-k, with all users and with their seen items left out. It returns row
-numbers. `recommend_all` adds ids, ranks, Arrow batches and the file. Both take turns. The file's items must be the kernel's.
+The kernel is one call of the C function for top-k, with all users and without their seen items. It returns row numbers.
+`recommend_all` adds ids, ranks, Arrow batches and the file. Both take turns. The file must have the kernel's items.
 """
 
 from __future__ import annotations

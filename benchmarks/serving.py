@@ -3,9 +3,9 @@
     python benchmarks/serving.py                                # the dense shape, f 128
     python benchmarks/serving.py --scale 0.1 --factors 32       # a trial of a few seconds
 
-Each process answers 1,000 users one after another, and then waits until all have answered. Linux reports the memory of each:
-a page that several processes share counts in equal parts. The memory of as many processes that only imported cymbals is
-subtracted.
+Each process answers 1,000 users one after another, and then waits until all have answered. Linux reports the memory of each
+(Pss): a page that several processes share counts in equal parts. The memory of as many processes that only imported cymbals
+is subtracted.
 """
 
 from __future__ import annotations
@@ -39,10 +39,8 @@ def main() -> None:
             model.save(path, include_interactions=with_interactions)
             cases = ((False, 1), (True, 1), (True, args.workers))
             read, mapped, shared = (_memory(path, mmap, n) - idle[n] for mmap, n in cases)
-            print(
-                f"{name}: file {path.stat().st_size / 1e6:.0f} MB; a process that reads it {read / 1e6:.0f} MB, that maps it "
-                f"{mapped / 1e6:.0f} MB; {args.workers} that map it {shared / 1e6:.0f} MB in all"
-            )
+            print(f"{name}: file {path.stat().st_size / 1e6:.0f} MB; a process that reads it {read / 1e6:.0f} MB, ", end="")
+            print(f"that maps it {mapped / 1e6:.0f} MB; {args.workers} that map it {shared / 1e6:.0f} MB in all")
     print(f"a process that only imported cymbals: {idle[1] / 1e6:.0f} MB")
 
 

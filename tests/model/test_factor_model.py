@@ -1,6 +1,7 @@
 """Reading a fitted model: recommend, similar, rank_items, predict, popular; ids, ties, masks, padding."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 from bad_input import MASKED, TEN, broken_csr, check_refused, masked, poked
@@ -452,3 +453,18 @@ def test_answers_as_frames(named_model):
     similar = named_model.similar_items(["i03"], 2, to_frame=True)
     assert similar.columns.tolist() == ["item", "rank", "similar", "name", "score"]
     assert named_model.similar_users(100, 2, to_frame=True).columns.tolist() == ["user", "rank", "similar", "score"]
+
+
+def test_frames_of_other_libraries(named_model):
+    """The library of the ids, or one by name."""
+    polars, pa = pytest.importorskip("polars"), pytest.importorskip("pyarrow")
+    want = named_model.recommend([105, 100], 3, to_frame=True)
+    for users in (polars.Series([105, 100]), pa.array([105, 100])):
+        got = named_model.recommend(users, 3, to_frame=True)
+        assert type(got) is (polars.DataFrame if isinstance(users, polars.Series) else pa.Table)
+        assert got.to_pandas().equals(want)
+    similar = named_model.similar_items(["i03"], 2, to_frame="polars")
+    assert similar.columns == ["item", "rank", "similar", "name", "score"]
+    assert isinstance(named_model.recommend(polars.Series([105]), to_frame="pandas"), pd.DataFrame)
+    with pytest.raises(ValueError, match=r"to_frame must be .*'spark'"):
+        named_model.recommend(105, to_frame="spark")

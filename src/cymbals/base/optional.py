@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-_NOT_IN_LAB = ("optuna",)  # "pip install cymbals[lab]" does not install these
+_NOT_IN_LAB = ("optuna", "polars")  # "pip install cymbals[lab]" does not install these
 _PACKAGES = {"sklearn": "scikit-learn"}  # modules whose package has another name
 
 

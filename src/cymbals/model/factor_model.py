@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import Any, Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +15,8 @@ from ..data.ids import id_array, is_one, listed, one_row
 from ..metrics.errors import pair_scores
 from . import retrieval
 from .fitted_model import FittedModel
-from .queries import answer_frame, histories, rows_of
+from .queries import answer_frame, frame_library, histories, rows_of
 from .state import State
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Lists = tuple[NDArray[Any], NDArray[Any]]  # ids and scores
 
@@ -66,9 +63,9 @@ class FactorModel(FittedModel):
         exclude: Any = ...,
         candidates: Any = ...,
         unknown: str = ...,
-        to_frame: Literal[True],
+        to_frame: Literal[True] | str,
         n_threads: int | None = ...,
-    ) -> pd.DataFrame: ...
+    ) -> Any: ...
     def recommend(
         self,
         users: Any = None,
@@ -80,9 +77,9 @@ class FactorModel(FittedModel):
         exclude: Any = None,
         candidates: Any = None,
         unknown: str = "raise",
-        to_frame: bool = False,
+        to_frame: bool | str = False,
         n_threads: int | None = None,
-    ) -> Lists | pd.DataFrame:
+    ) -> Any:
         """The items with the highest scores for each user.
 
         Beyond the result, a call needs only a few dozen megabytes, for any number of users. For calls with few users, the
@@ -109,8 +106,9 @@ class FactorModel(FittedModel):
         unknown : {"raise", "popular", "skip"}
             What happens to ids in `users` that the model does not know. "popular": they get the most popular items. "skip":
             they get no items.
-        to_frame : bool
-            Return a data frame.
+        to_frame : bool or {"pandas", "polars", "pyarrow"}
+            Return a data frame of this library. True: of the library of `users`, or of pandas if they are in neither of the
+            other two.
         n_threads : int, optional
 
         Returns
@@ -142,6 +140,7 @@ class FactorModel(FittedModel):
         state, k = self.state_, checked_n(n)
         threads_used, exclude_seen = self._threads(n_threads), boolean("exclude_seen", exclude_seen)
         one_of("unknown", unknown, ("raise", "popular", "skip"))
+        library = frame_library(to_frame, users)
         if (users is not None) + (rows is not None) + (history is not None) != 1:
             raise TypeError("recommend takes exactly one of users, rows and history")
         if rows is not None:
@@ -156,8 +155,8 @@ class FactorModel(FittedModel):
         if unknown == "skip":
             best[queries.strangers], scores[queries.strangers] = -1, -np.inf
         ids = state.items.of(best)
-        if boolean("to_frame", to_frame):
-            return answer_frame(("user", queries.ids), ("item", ids, scores), state.names, state.items)
+        if library is not None:
+            return answer_frame(library, ("user", queries.ids), ("item", ids, scores), state.names, state.items)
         return (ids[0], scores[0]) if queries.one else (ids, scores)
 
     def _ranked(
@@ -299,8 +298,8 @@ class FactorModel(FittedModel):
         *,
         exclude: Any = ...,
         candidates: Any = ...,
-        to_frame: Literal[True],
-    ) -> pd.DataFrame: ...
+        to_frame: Literal[True] | str,
+    ) -> Any: ...
     def similar_items(
         self,
         items: Any,
@@ -309,8 +308,8 @@ class FactorModel(FittedModel):
         *,
         exclude: Any = None,
         candidates: Any = None,
-        to_frame: bool = False,
-    ) -> Lists | pd.DataFrame:
+        to_frame: bool | str = False,
+    ) -> Any:
         """The items most similar to each given item, by the cosine of their factors. Use it for "more like this" lists.
 
         Parameters
@@ -323,8 +322,8 @@ class FactorModel(FittedModel):
             Items to leave out.
         candidates : array_like of item ids, or boolean mask, optional
             Rank only these items.
-        to_frame : bool
-            Return a data frame.
+        to_frame : bool or {"pandas", "polars", "pyarrow"}
+            As in `recommend`.
 
         Returns
         -------
@@ -358,8 +357,8 @@ class FactorModel(FittedModel):
         *,
         exclude: Any = ...,
         candidates: Any = ...,
-        to_frame: Literal[True],
-    ) -> pd.DataFrame: ...
+        to_frame: Literal[True] | str,
+    ) -> Any: ...
     def similar_users(
         self,
         users: Any,
@@ -368,8 +367,8 @@ class FactorModel(FittedModel):
         *,
         exclude: Any = None,
         candidates: Any = None,
-        to_frame: bool = False,
-    ) -> Lists | pd.DataFrame:
+        to_frame: bool | str = False,
+    ) -> Any:
         """The users most similar to each given user, by the cosine of their factors. Works like `similar_items`.
 
         Parameters
@@ -399,10 +398,11 @@ class FactorModel(FittedModel):
         state: State,
         directions: tuple[NDArray[Any], NDArray[Any]],
         limits: tuple[Any, Any],
-        to_frame: bool,
-    ) -> Lists | pd.DataFrame:
+        to_frame: bool | str,
+    ) -> Any:
         ids, (factors, inverse) = state.items if what == "item" else state.users, directions
         k, one, n_threads = checked_n(n), is_one(wanted), self._threads(n_threads)
+        library = frame_library(to_frame, wanted)
         at = ids.rows(f"{what}s", [wanted] if one else wanted)
         competing = inverse != 0  # rows of zeros have no cosine
         for name, limit in zip(("exclude", "candidates"), limits, strict=True):
@@ -428,9 +428,9 @@ class FactorModel(FittedModel):
         empty = inverse[at] == 0
         rows[empty], scores[empty] = -1, -np.inf
         found = ids.of(rows)
-        if boolean("to_frame", to_frame):
+        if library is not None:
             names = state.names if what == "item" else None
-            return answer_frame((what, ids.of(at)), ("similar", found, scores), names, ids)
+            return answer_frame(library, (what, ids.of(at)), ("similar", found, scores), names, ids)
         return (found[0], scores[0]) if one else (found, scores)
 
     def rank_items(self, user: Any, items: Any) -> tuple[NDArray[Any], NDArray[Any]]:

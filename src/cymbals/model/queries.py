@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..base.checks import shown
-from ..base.optional import frame
+from ..base.checks import boolean, one_of, shown
+from ..base.optional import frame, optional
 from ..data.csr import Csr, values_array
 from ..data.ids import Ids, listed
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 def rows_of(ids: Ids, name: str, wanted: Any) -> NDArray[np.int64]:
@@ -91,16 +88,32 @@ def _row(name: str, history: Any, items: Ids) -> tuple[NDArray[np.int64], NDArra
     return rows[first], np.add.reduceat(values, np.flatnonzero(first))
 
 
+FRAMES = ("pandas", "polars", "pyarrow")
+
+
+def frame_library(to_frame: Any, ids: Any) -> str | None:
+    """The library whose frame a caller wants who passed `ids`; None if they want arrays."""
+    if isinstance(to_frame, str):
+        return one_of("to_frame", to_frame, FRAMES)
+    if not boolean("to_frame", to_frame):
+        return None
+    library = type(ids).__module__.partition(".")[0]
+    return library if library in FRAMES else "pandas"
+
+
 def answer_frame(
+    library: str,
     askers: tuple[str, NDArray[Any]],
     found: tuple[str, NDArray[Any], NDArray[Any]],
     names: NDArray[Any] | None,
     ids: Ids,
-) -> pd.DataFrame:
+) -> Any:
     """Answers as a data frame with a row for each place that is filled.
 
     Parameters
     ----------
+    library : str
+        One of FRAMES.
     askers : (str, ndarray)
         The name of the first column, and the id of each query.
     found : (str, ndarray, ndarray)
@@ -115,4 +128,7 @@ def answer_frame(
     columns = {askers[0]: askers[1][query], "rank": rank + 1, column: results[filled]}
     if names is not None:
         columns["name"] = names[ids.rows(column, results[filled])] if filled.any() else np.empty(0, object)
-    return frame(columns | {"score": scores[filled]})
+    columns["score"] = scores[filled]
+    if library == "polars":
+        return optional("polars", "to_frame").DataFrame(columns)
+    return optional("pyarrow", "to_frame").table(columns) if library == "pyarrow" else frame(columns)

@@ -14,6 +14,9 @@ from ..data.csr import Csr, values_array
 from ..data.ids import Ids, listed
 
 
+_CONTAINERS = (list, tuple, set, dict, np.ndarray)
+
+
 def rows_of(ids: Ids, name: str, wanted: Any) -> NDArray[np.int64]:
     """The distinct rows, in rising order, that a caller names by ids or by a boolean mask with an element for each row."""
     if isinstance(wanted, (set, frozenset)):
@@ -72,9 +75,9 @@ def _row(name: str, history: Any, items: Ids) -> tuple[NDArray[np.int64], NDArra
             raise TypeError(f"{name} holds {shown(history)} among histories; each must be a list of item ids or a dict")
         ids = history if isinstance(history, np.ndarray) else list(history)
         values = np.ones(len(ids), np.float32)
-    for one in ids if isinstance(ids, list) else ():
-        if isinstance(one, (list, tuple, set, dict, np.ndarray)):
-            raise TypeError(f"{name} holds both ids and {shown(one)}; give a list of ids, or a list of histories")
+    if any(issubclass(kind, _CONTAINERS) for kind in set(map(type, ids if isinstance(ids, list) else ()))):
+        one = next(one for one in ids if isinstance(one, _CONTAINERS))
+        raise TypeError(f"{name} holds both ids and {shown(one)}; give a list of ids, or a list of histories")
     rows = items.rows(name, ids) if len(ids) else np.empty(0, np.int64)
     bad = np.flatnonzero(~np.isfinite(values))
     if bad.size:

@@ -11,6 +11,8 @@ from conftest import SMALL, dense_of, random_matrix
 
 import cymbals
 from cymbals import ALS, Interactions
+from cymbals.data.csr import Csr
+from cymbals.model.updates import moved
 
 
 def test_update_users_and_items(model, matrix, data):
@@ -345,3 +347,57 @@ def test_all_users_cannot_be_removed():
     with pytest.raises(ValueError, match="users: none of the 40 users"):
         model.remove(users=model.user_ids_)
     assert model.users_.n == 40
+
+
+def many_users(n=3000):
+    """All users have the first item, a third the second one, few any other."""
+    rng = np.random.default_rng(5)
+    users = np.concatenate([np.arange(n), np.arange(0, n, 3), rng.integers(0, n, 4 * n)])
+    items = np.concatenate([np.zeros(n, int), np.ones(n // 3, int), rng.integers(2, 60, 4 * n)])
+    return Interactions.from_arrays(users, items, rng.integers(1, 6, users.size))
+
+
+@pytest.mark.parametrize("settings", [{}, {"objective": "ials"}, {"objective": "explicit", "biases": True}])
+def test_small_updates_in_a_row_do_as_well_as_with_new_bases(monkeypatch, settings):
+    """A small update keeps the bases of both sides, whose Gramians are then no longer quite diagonal."""
+    base = ALS(factors=6, random_state=0, regularization=0.1, **settings).fit(many_users())
+    kept, anew, same_basis = base.snapshot(), base.snapshot(), 0
+    rng = np.random.default_rng(1)
+    for k in range(12):
+        events = (np.append(rng.integers(0, 3000, 5), 3000 + k), np.append(rng.integers(0, 60, 5), 60 + k), np.ones(6))
+        kept.update(events)
+        with monkeypatch.context() as patch:
+            patch.setattr("cymbals.model.state._few", lambda rows, factors: False)
+            anew.update(events)
+        same_basis += "value" not in kept.state_._user_side._cache
+    assert same_basis > 3
+    close = np.abs(scores_of(kept) - scores_of(anew)).max() / np.abs(scores_of(anew)).max()
+    assert close < 0.01
+    losses = [model.loss(model.state_.seen.to_scipy()) for model in (kept, anew)]
+    assert abs(losses[0] / losses[1] - 1) < 1e-3
+
+
+def test_a_long_row_waits_until_it_has_grown():
+    model = ALS(factors=4, random_state=0).fit(many_users())
+    before = model.item_factors_.copy()
+    report = model.update(([5], [0]))  # a second play of the first item, which 3,000 users have
+    assert (report.touched_users, report.touched_items, report.deferred) == (1, 1, 1)
+    assert np.array_equal(model.item_factors_[0], before[0])
+    assert not np.array_equal(model.user_factors_[5], ALS(factors=4, random_state=0).fit(many_users()).user_factors_[5])
+    deferred = [model.update((np.arange(k, k + 5), np.zeros(5, int))).deferred for k in range(0, 60, 5)]
+    assert 2 <= deferred.count(0) <= 6  # 60 plays are 2 %, in steps of 0.4 %
+    assert not np.array_equal(model.item_factors_[0], before[0])
+    assert model.update(([3000], [0])).deferred == 0 or model.update(([3000], [0]), sweeps=2).deferred == 0
+
+
+def test_which_rows_have_moved():
+    before = Csr(
+        np.array([0, 1100, 2200, 2203]), np.tile(np.arange(1100), 3)[:2203].astype(np.int32), np.ones(2203), (3, 1100)
+    )
+    values = before.data.copy()
+    values[0], values[1100] = 2, 400
+    after = Csr(before.indptr, before.indices, values, before.shape)
+    assert moved(before, after, np.arange(3)).tolist() == [False, True, True]
+    values = np.where(np.arange(2203) < 1100, -1, 1)
+    negative = Csr(before.indptr, before.indices, values.astype(float), before.shape)
+    assert moved(negative, negative, np.arange(3)).tolist() == [True, False, True]

@@ -8,6 +8,11 @@ from conftest import dense_of, random_matrix
 
 import cymbals
 from cymbals import ALS
+from cymbals.data.csr import from_scipy
+from cymbals.model.arguments import settings_of
+from cymbals.solve.basis import beside_diagonal
+from cymbals.solve.fold_in import FixedSide
+from cymbals.solve.half_step import without_biases
 
 
 @pytest.mark.parametrize("kind", ["hu", "ials", "explicit"])
@@ -50,3 +55,41 @@ def test_recommend_for_rows_equals_fold_in(model, matrix):
     assert np.array_equal(ids, model.items_.array[np.argsort(-want, axis=1, kind="stable")[:, :4]])
     assert scores == pytest.approx(-np.sort(-want, axis=1)[:, :4])
     assert model.recommend(rows=matrix.tocsr()[5:6].tocoo().reshape(50), n=4)[0].shape == (4,)
+
+
+@pytest.mark.parametrize("mean", [None, 3.5])
+def test_a_side_whose_rows_change_stays_in_its_basis_while_the_gramian_is_nearly_diagonal(mean):
+    rng = np.random.default_rng(0)
+    factors = rng.standard_normal((4000, 6)) * np.arange(1, 7)
+    side = FixedSide.of(factors, 2, mean)
+    changed = np.concatenate([factors, rng.standard_normal((2, 6))])
+    changed[7] *= 1.5
+    at = np.array([7, 4000, 4001])
+    got, want = side.with_rows(changed, at, 2, mean), FixedSide.of(changed, 2, mean)
+    assert got.vectors is side.vectors
+    assert beside_diagonal(got.gram) > beside_diagonal(want.gram)
+    fixed = without_biases(changed, mean)[0]
+    assert np.allclose(got.rotated @ side.vectors.T, fixed)
+    assert np.allclose(got.gram, side.vectors.T @ fixed.T @ fixed @ side.vectors)
+    rows = from_scipy("rows", random_matrix((20, 4002), density=0.01), 1)
+    settings = settings_of(ALS(regularization=0.1, solver="exact").get_params())
+    assert np.allclose(got.solve(rows, settings, 2), want.solve(rows, settings, 2), rtol=0.01, atol=1e-3)
+    changed[:2000] *= 3
+    assert side.with_rows(changed, np.arange(4002), 2, mean) is None
+    nothing = FixedSide.of(np.zeros((30, 3)), 1)
+    assert nothing.with_rows(np.ones((30, 3)), np.arange(30), 1) is None
+
+
+def test_a_side_that_is_diagonal_already_is_not_copied():
+    """So are the users after a fit, whose last half-step is in their basis."""
+    matrix = random_matrix((300, 100), density=0.1)
+    model = ALS(factors=5, random_state=0).fit(matrix)
+    side = FixedSide.of(model.user_factors_, 2)
+    assert side.vectors is None
+    assert np.shares_memory(side.rotated, model.user_factors_)
+    changed = model.user_factors_.copy()
+    changed[3] *= 1.001
+    assert side.with_rows(changed, np.array([3]), 2).rotated is changed
+    turn = np.linalg.qr(np.random.default_rng(0).standard_normal((5, 5)))[0].astype(np.float32)
+    turned = FixedSide.of(model.user_factors_ @ turn, 2)
+    assert np.allclose(side.spectrum, turned.spectrum, rtol=1e-4)

@@ -25,8 +25,8 @@ def drift(state: State, n_threads: int) -> float:
     """
     assert state.seen is not None
     sides = (
-        (state.seen, state.item_side(n_threads), state.solved_users),
-        (state.seen_by_item(n_threads), state.user_side(n_threads), state.solved_items),
+        (state.seen, state.near_item_side(n_threads), state.solved_users),
+        (state.seen_by_item(n_threads), state.near_user_side(n_threads), state.solved_items),
     )
     changes = []
     for entries, fixed, solved in sides:
@@ -40,10 +40,11 @@ def drift(state: State, n_threads: int) -> float:
 
 def _change(state: State, rows: Csr, fixed: FixedSide, solved: NDArray[Any], n_threads: int) -> float:
     try:
-        again = fixed.solve(transformed(rows, state.settings.objective), state.exact, n_threads) @ fixed.vectors
+        again = fixed.solve(transformed(rows, state.settings.objective), state.exact, n_threads)
     except SolveError:
         return float("inf")
-    moved = again - solved @ fixed.vectors
     # the squared scores of a row z are z' diag(spectrum) z, because the rotated fixed side has the Gramian diag(spectrum)
-    changed, after = (np.sum(part.astype(np.float64) ** 2 * fixed.spectrum) for part in (moved, again))
+    changed, after = (
+        np.sum(fixed.into(part, n_threads).astype(np.float64) ** 2 * fixed.spectrum) for part in (again - solved, again)
+    )
     return float(np.sqrt(changed / after)) if after > 0 else float("inf")

@@ -13,7 +13,6 @@ from ..base.optional import frame, optional
 from ..data.csr import Csr, values_array
 from ..data.ids import Ids, listed
 
-
 _CONTAINERS = (list, tuple, set, dict, np.ndarray)
 
 

@@ -55,6 +55,8 @@ class State:
     _seen_by_item: Once[Csr] = field(default_factory=Once, init=False, repr=False, compare=False)
     _user_side: Once[FixedSide] = field(default_factory=Once, init=False, repr=False, compare=False)
     _item_side: Once[FixedSide] = field(default_factory=Once, init=False, repr=False, compare=False)
+    _near_user_side: Once[FixedSide] = field(default_factory=Once, init=False, repr=False, compare=False)
+    _near_item_side: Once[FixedSide] = field(default_factory=Once, init=False, repr=False, compare=False)
     _item_explainer: Once[Explainer] = field(default_factory=Once, init=False, repr=False, compare=False)
     _item_index: Once[Index] = field(default_factory=Once, init=False, repr=False, compare=False)
 
@@ -140,6 +142,32 @@ class State:
         """The items as the fixed side, for solving users."""
         return self._item_side(lambda: FixedSide.of(self.solved_items(), n_threads, self.mean))
 
+    def near_user_side(self, n_threads: int) -> FixedSide:
+        """As `user_side`, but after an update possibly in a basis in which the Gramian is only close to diagonal."""
+        return self._near_user_side(lambda: self.user_side(n_threads))
+
+    def near_item_side(self, n_threads: int) -> FixedSide:
+        """As `item_side`, but after an update possibly in a basis in which the Gramian is only close to diagonal."""
+        return self._near_item_side(lambda: self.item_side(n_threads))
+
+    def with_users(self, x: NDArray[Any], at: NDArray[np.int64], n_threads: int) -> Self:
+        """This state with other users' factors, which differ only in the rows `at`."""
+        after = self.changed(x=x)
+        if _few(at, x):
+            side = self.near_user_side(n_threads).with_rows(after.solved_users(), at, n_threads, self.mean)
+            if side is not None:
+                after._near_user_side(lambda: side)
+        return after
+
+    def with_items(self, y: NDArray[Any], at: NDArray[np.int64], n_threads: int) -> Self:
+        """This state with other items' factors, which differ only in the rows `at`."""
+        after = self.changed(y=y)
+        if _few(at, y):
+            side = self.near_item_side(n_threads).with_rows(after.solved_items(), at, n_threads, self.mean)
+            if side is not None:
+                after._near_item_side(lambda: side)
+        return after
+
     def item_explainer(self, n_threads: int) -> Explainer:
         return self._item_explainer(lambda: Explainer.of(self.solved_items(), self.mean, n_threads))
 
@@ -150,7 +178,7 @@ class State:
         """A copy of this state with some fields replaced. It keeps the caches whose source fields stay the same."""
         state = replace(self, **changes)
         for source, caches in _CACHES_OF.items():
-            if source not in changes:
+            if source not in changes or changes[source] is getattr(self, source):
                 vars(state).update({name: vars(self)[name] for name in caches if name in vars(self)})
         return state
 
@@ -159,11 +187,24 @@ class State:
 
 
 _CACHES_OF = {  # source field: the caches that are computed from it
-    "x": ("user_factors", "user_directions", "_user_side"),
-    "y": ("item_factors", "item_directions", "scored_items", "_item_side", "_item_explainer", "_item_index"),
+    "x": ("user_factors", "user_directions", "_user_side", "_near_user_side"),
+    "y": (
+        "item_factors",
+        "item_directions",
+        "scored_items",
+        "_item_side",
+        "_near_item_side",
+        "_item_explainer",
+        "_item_index",
+    ),
     "seen": ("audience", "_seen_by_item"),
     "fit": ("settings", "exact"),
 }
+
+
+def _few(rows: NDArray[np.int64], factors: NDArray[Any]) -> bool:
+    """Whether so few rows change that the Gramian can stay close to diagonal."""
+    return bool(rows.size <= factors.shape[0] // 16)
 
 
 def user_rows(solved: NDArray[Any], mean: float | None) -> NDArray[Any]:

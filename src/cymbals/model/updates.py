@@ -42,8 +42,6 @@ def longer(
     factors: NDArray[Any], n: int, layout: Callable[[NDArray[Any], float | None], NDArray[Any]], mean: float | None
 ) -> NDArray[Any]:
     """The factors, followed by rows for a solution of 0 up to `n` rows. `layout` is `user_rows` or `item_rows`."""
-    if factors.shape[0] == n:
-        return factors
     solved = np.zeros((n - factors.shape[0], factors.shape[1] - (mean is not None)), factors.dtype)
     return np.concatenate([factors, layout(solved, mean)])
 
@@ -59,3 +57,33 @@ def with_seen(seen: Csr, at: NDArray[np.int64], rows: Csr, n: int, n_threads: in
         (n, seen.shape[1]),
         n_threads,
     )
+
+
+_LONG = 1000  # entries of a row
+_STEP = 1 / 256  # relative growth of a long row between two solutions
+
+
+def moved(before: Csr, after: Csr, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether each of these rows, which have events, is worth solving again: all but long rows that have hardly changed.
+
+    One event in a row of thousands changes its solution by less than the tolerance of conjugate gradients, and long rows
+    hold most entries. A long row is solved again each time when its number of entries, or the sum of its values, has
+    passed the next power of 1 + _STEP. So it is never further from its last solution than such a step.
+
+    Parameters
+    ----------
+    before, after : Csr
+        The same matrix without the events, possibly with fewer rows, and with them.
+    rows : ndarray
+    """
+    lengths = np.diff(after.indptr)[rows]
+    out = (lengths <= _LONG) | (rows >= before.shape[0])
+    for i in np.flatnonzero(~out):
+        old, new = before.row(rows[i])[1], after.row(rows[i])[1]
+        out[i] = _power(old.size) != _power(new.size) or _power(old.sum()) != _power(new.sum())
+    return out
+
+
+def _power(size: float) -> float:
+    """The largest power of 1 + _STEP that is not above `size`. NaN, which equals nothing, if `size` is not above 0."""
+    return np.floor(np.log(size) / np.log1p(_STEP)) if size > 0 else np.nan

@@ -61,3 +61,16 @@ def eigenbasis(gram: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[
     spectrum, basis = np.empty_like(values), np.empty_like(gram)
     sort_basis(values, np.ascontiguousarray(vectors.T), 1.0, spectrum, basis)
     return spectrum, basis
+
+
+def beside_diagonal(gram: NDArray[np.float64]) -> float:
+    """How far a Gramian is from diagonal: the Frobenius norm of its entries beside the diagonal.
+
+    Each entry is divided by the square root of the two diagonal entries in its row and its column. Infinity if one of these
+    is 0 and the entry is not.
+    """
+    rest = gram - np.diag(np.diag(gram))
+    scale = np.sqrt(np.maximum(np.diag(gram), 0))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = np.where(rest == 0, 0, rest / scale[:, None] / scale)
+    return float(np.sqrt(np.sum(share**2)))

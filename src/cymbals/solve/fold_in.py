@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -10,37 +10,89 @@ from numpy.typing import NDArray
 
 from .._core import rotate, solve_row
 from ..data.csr import Csr
-from .basis import eigenbasis, gramian
-from .half_step import SOLVERS, Settings, solve_rows, subtract_offsets, without_biases
+from .basis import beside_diagonal, eigenbasis, gramian
+from .half_step import CG_TOLERANCE, NEVER, SOLVERS, Settings, solve_rows, subtract_offsets, without_biases
 
 
 @dataclass(frozen=True)
 class FixedSide:
-    """The factors of the fixed side, rotated into the eigenbasis of their Gramian. Solutions use the model's basis."""
+    """The factors of the fixed side, in a basis in which their Gramian is diagonal. Solutions use the model's basis.
+
+    Attributes
+    ----------
+    rotated : ndarray, shape (n, f)
+        The factors in this basis.
+    gram : ndarray of float64, shape (f, f)
+        The Gramian of `rotated`. What `of` returns has a diagonal one, but for rounding. After `with_rows` it is only close
+        to diagonal, and its entries beside the diagonal are ignored.
+    vectors : ndarray of float64, shape (f, f), or None
+        They turn rows from the model's basis into this one. None if both are the same.
+    offsets : ndarray or None
+        With biases: what each row of the fixed side adds to every score.
+    """
 
     rotated: NDArray[Any]
-    spectrum: NDArray[np.float64]
-    vectors: NDArray[np.float64]
+    gram: NDArray[np.float64]
+    vectors: NDArray[np.float64] | None
     offsets: NDArray[Any] | None
 
     @classmethod
     def of(cls, factors: NDArray[Any], n_threads: int, mean: float | None = None) -> Self:
-        """Rotate a copy of `factors`. If there is a mean, the last column of `factors` holds the biases."""
+        """Rotate a copy of `factors`. If there is a mean, the last column of `factors` holds the biases.
+
+        If their Gramian is diagonal already, as that of the users after a fit, they are not copied.
+        """
         fixed, offsets = without_biases(factors, mean)
-        spectrum, vectors = eigenbasis(gramian(fixed, n_threads))
+        gram = gramian(fixed, n_threads)
+        if beside_diagonal(gram) <= 16 * np.finfo(fixed.dtype).eps * gram.shape[0] ** 0.5:
+            return cls(fixed, gram, None, offsets)
+        spectrum, vectors = eigenbasis(gram)
         fixed = fixed.copy()
         rotate(fixed, vectors, n_threads)
-        return cls(fixed, spectrum, vectors, offsets)
+        return cls(fixed, np.diag(spectrum), vectors, offsets)
+
+    def with_rows(
+        self, factors: NDArray[Any], at: NDArray[np.int64], n_threads: int, mean: float | None = None
+    ) -> Self | None:
+        """The same side after its rows `at` have changed to those of `factors`, which can have further rows.
+
+        The basis stays, which saves the rotation of the other rows. None if the Gramian is then too far from diagonal: its
+        entries beside the diagonal would matter beside the tolerance of conjugate gradients.
+        """
+        n = self.rotated.shape[0]
+        new, offsets = without_biases(factors[at], mean)
+        new = self.into(new, n_threads)
+        gram = self.gram - gramian(self.rotated[at[at < n]], n_threads) + gramian(new, n_threads)
+        if not beside_diagonal(gram) <= CG_TOLERANCE / 4:
+            return None
+        if self.vectors is None and mean is None:
+            return type(self)(factors, gram, None, None)
+        rotated = np.empty((factors.shape[0], new.shape[1]), new.dtype)
+        rotated[:n] = self.rotated
+        rotated[at] = new
+        return type(self)(rotated, gram, self.vectors, None if offsets is None else without_biases(factors, mean)[1])
+
+    @property
+    def spectrum(self) -> NDArray[np.float64]:
+        """The diagonal of the Gramian, shape (f,)."""
+        return np.maximum(np.diag(self.gram), 0)
+
+    def into(self, rows: NDArray[Any], n_threads: int) -> NDArray[Any]:
+        """A copy of `rows` in this side's basis."""
+        rows = np.array(rows, order="C")
+        if self.vectors is not None:
+            rotate(rows, self.vectors, n_threads)
+        return rows
 
     def solve(self, rows: Csr, settings: Settings, n_threads: int, start: NDArray[Any] | None = None) -> NDArray[Any]:
         """Solve each row, and return the solutions in the model's basis, shape (m, f).
 
         Conjugate gradients start from `start`, which has the same shape, or from 0.
         """
-        solved = np.zeros((rows.shape[0], self.rotated.shape[1]), self.rotated.dtype)
-        if start is not None:
-            solved[:] = start
-            rotate(solved, self.vectors, n_threads)
+        if start is None:
+            solved = np.zeros((rows.shape[0], self.rotated.shape[1]), self.rotated.dtype)
+        else:
+            solved = self.into(start, n_threads)
         rows = subtract_offsets(rows, self.offsets)
         objective = settings.objective
         # `_solve_one` reads only those rows of the fixed side for which the row to solve has an entry. Without unobserved
@@ -49,8 +101,11 @@ class FixedSide:
         if rows.shape[0] == 1 and (objective.unobserved_weight > 0 or objective.regularization > 0):
             self._solve_one(rows, solved[0], settings, n_threads)
         else:
+            if rows.nnz < self.rotated.shape[0]:  # a compact copy of the fixed side would take longer than it saves
+                settings = replace(settings, compact=NEVER)
             solve_rows(rows, self.rotated, self.spectrum, solved, settings, n_threads)
-        rotate(solved, np.ascontiguousarray(self.vectors.T), n_threads)
+        if self.vectors is not None:
+            rotate(solved, np.ascontiguousarray(self.vectors.T), n_threads)
         return solved
 
     def _solve_one(self, row: Csr, solved: NDArray[Any], settings: Settings, n_threads: int) -> None:

@@ -85,6 +85,38 @@ def test_transpose_and_triplets(index, n_threads):
             assert np.array_equal(csr.transposed(n_threads).to_scipy().toarray(), want.T)
 
 
+@pytest.mark.parametrize("n_threads", [1, 3])
+@pytest.mark.parametrize(
+    ("shape", "n", "repeats"),
+    [
+        ((100_000, 3000), 200_000, 1),  # many groups of rows
+        ((100_000, 3000), 200_000, 4),  # each pair occurs four times
+        ((3, 2**31 - 1), 100_000, 2),  # the columns need so many bits that a group is a single row
+        ((200_000, 2**31 - 1), 50_000, 2),
+        ((200_000, 2**40), 50_000, 2),  # 64-bit keys
+        ((2**20, 2), 5, 1),  # far more rows than entries
+        ((1, 70_000), 100_000, 2),  # all in one row
+    ],
+)
+def test_triplets_of_every_size(shape, n, repeats, n_threads):
+    """Compared with sorting by NumPy. Half of the entries are in a tenth of the rows."""
+    rng = np.random.default_rng(1)
+    rows = np.where(rng.random(n) < 0.5, rng.integers(0, -(-shape[0] // 10), n), rng.integers(0, shape[0], n))
+    rows, cols = np.tile(rows, repeats), np.tile(rng.integers(0, shape[1], n), repeats)
+    shuffled = rng.permutation(rows.size)
+    rows, cols, values = rows[shuffled], cols[shuffled], rng.standard_normal(rows.size)
+    order = np.lexsort((cols, rows))
+    first = np.append(True, (np.diff(rows[order]) != 0) | (np.diff(cols[order]) != 0))
+    begins = np.flatnonzero(first)
+    got = Csr.from_triplets(rows, cols, values, shape, n_threads)
+    assert np.array_equal(got.row_numbers(), rows[order][first])
+    assert np.array_equal(got.indices, cols[order][first])
+    np.testing.assert_allclose(got.data, np.add.reduceat(values[order], begins), rtol=1e-12, atol=1e-12)
+    in_order = Csr.from_triplets(got.row_numbers(), got.indices, got.data, shape, n_threads)  # sorted already
+    assert np.array_equal(in_order.indices, got.indices)
+    assert np.array_equal(in_order.data, got.data)
+
+
 def test_check_csr_reports_the_worst_defect_first():
     def report(indptr, indices, data, n_cols=4):
         csr = Csr(np.array(indptr), np.array(indices, np.int32), np.array(data, np.float32), (len(indptr) - 1, n_cols))

@@ -401,3 +401,17 @@ def test_which_rows_have_moved():
     values = np.where(np.arange(2203) < 1100, -1, 1)
     negative = Csr(before.indptr, before.indices, values.astype(float), before.shape)
     assert moved(negative, negative, np.arange(3)).tolist() == [True, False, True]
+
+
+def test_a_model_gives_back_its_interactions(tmp_path):
+    data = Interactions.from_arrays(["ann", "bob"], [7, 9], [2, 3], item_names={7: "seven"})
+    model = ALS(factors=2, random_state=0).fit(data)
+    model.update((["cy"], [7]))
+    held = model.interactions_
+    assert held.user_ids.tolist() == ["ann", "bob", "cy"]
+    assert held.item_names.tolist() == ["seven", None]
+    assert held.user_items.toarray().tolist() == [[2, 0], [0, 3], [1, 0]]
+    model.fit(held, init=model)
+    model.save(tmp_path / "m", interactions=False)
+    with pytest.raises(ValueError, match="interactions"):
+        _ = cymbals.load(tmp_path / "m").interactions_

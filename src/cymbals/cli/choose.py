@@ -76,9 +76,7 @@ def evaluate(
     data = source.load()
     parts: Iterable[tuple[Interactions, Interactions]]
     if fitted is not None:
-        state = fitted.state_
-        assert state.seen is not None
-        parts = [(Interactions(state.seen, state.users, state.items, state.names), data)]
+        parts = [(fitted.interactions_, data)]
     elif split == "k-fold":
         parts = splits.k_fold(data, folds, seed)
     elif split == "leave-k-out":

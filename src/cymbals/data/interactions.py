@@ -86,14 +86,17 @@ class Interactions:
     ) -> Interactions:
         """Make interactions from a data frame with a row for each event.
 
-        Use it for events in pandas or a similar library. The values of rows with the same user and item are summed.
+        The values of rows with the same user and item are summed.
 
         Parameters
         ----------
         df : DataFrame
-            A pandas DataFrame, or any object whose ``df[column]`` is an array or has ``to_numpy()``.
+            A frame of pandas, Polars (lazy ones too), pyarrow or DuckDB, or any object with ``__arrow_c_stream__``. All but
+            pandas need pyarrow. Or a mapping of names to arrays.
         user, item : str
-            Names of the columns with ids: whole numbers or strings.
+            Names of the columns with ids: whole numbers, strings, UUIDs, or bytes that hold text in UTF-8. Columns of
+            categories and dictionaries are the fastest, because their codes are used. Categories without events make no
+            rows.
         value : str or None
             Name of the column with counts or ratings; None counts each row as 1.
         time : str, optional
@@ -139,8 +142,7 @@ class Interactions:
     ) -> Interactions:
         """Make interactions from an Arrow stream with a row for each event.
 
-        Use it for a pyarrow table or reader, a Polars frame, a DuckDB result or any other object with Arrow's stream
-        interface. It needs pyarrow.
+        `from_frame` takes such objects too. This method refuses all others, and needs pyarrow.
 
         Parameters
         ----------

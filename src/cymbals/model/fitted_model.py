@@ -19,6 +19,7 @@ from ..base.threads import resolve
 from ..base.writing import Writing
 from ..data.csr import Csr
 from ..data.ids import Ids, one_row
+from ..data.interactions import Interactions
 from .state import State
 
 
@@ -151,6 +152,16 @@ class FittedModel:
     def item_names_(self) -> NDArray[Any] | None:
         """The name of each item, or None for items without one. None if the data had no names at all."""
         return self.state_.names
+
+    @property
+    def interactions_(self) -> Interactions:
+        """All interactions that the model holds, those of updates too, with ids and names. They have no times.
+
+        Use it to evaluate a loaded model, or to fit it again after updates: ``model.fit(model.interactions_, init=model)``.
+        """
+        state = self._with_interactions()
+        assert state.seen is not None
+        return Interactions(state.seen, state.users, state.items, state.names)
 
     def name_of(self, item: Any) -> str:
         """The name of an item, or its id as text if it has no name. Use it to print recommendations.

@@ -412,6 +412,6 @@ def test_a_model_gives_back_its_interactions(tmp_path):
     assert held.item_names.tolist() == ["seven", None]
     assert held.user_items.toarray().tolist() == [[2, 0], [0, 3], [1, 0]]
     model.fit(held, init=model)
-    model.save(tmp_path / "m", interactions=False)
+    model.save(tmp_path / "m", include_interactions=False)
     with pytest.raises(ValueError, match="interactions"):
         _ = cymbals.load(tmp_path / "m").interactions_

@@ -336,12 +336,9 @@ def test_all_data_sets(server, options):
     assert datasets.load(options["folder"] / "gowalla" / "train.txt").nnz == 3
 
 
-def test_the_checksum_in_the_catalog_is_compared(server, options):
-    """A file that is not Last.fm 360K is refused."""
-    packed = tarred({"lastfm-dataset-360K/usersha1-artmbid-artname-plays.tsv": b"a\t\tabba\t7\n"})
-    put(server, "lastfm-360k", packed)
-    with pytest.raises(ValueError, match="635e6ed3fc873aa4ba33aba0ebce02b1"):
-        datasets.fetch_lastfm_360k(**options)
+def test_lastfm_360k_is_read_from_its_archive(server, options):
+    put(server, "lastfm-360k", tarred({"lastfm-dataset-360K/usersha1-artmbid-artname-plays.tsv": b"a\t\tabba\t7\n"}))
+    assert datasets.fetch_lastfm_360k(**options).item_ids.tolist() == ["abba"]
 
 
 def test_real_files_by_way_of_a_server(server, options, data_folder):

@@ -140,7 +140,7 @@ def _download(dataset: Dataset, root: Path, record: Path, mirror: str, show: boo
 def _fetch(download: Download, url: str, place: Path, earlier: str | None, show: bool) -> dict[str, str]:
     """Download one file and compare its checksum: with its publisher's and with that of an earlier download."""
     pooch = _pooch()
-    md5 = _published_md5(f"{url}.md5") if download.md5_beside else download.md5
+    md5 = _published_md5(f"{url}.md5") if download.md5_beside else None
     target = place / download.name
     target.unlink(missing_ok=True)  # pooch would take an unknown file for a download
     downloader = Downloader(place / f"{download.name}.partial", show)

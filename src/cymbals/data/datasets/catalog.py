@@ -1,6 +1,6 @@
-"""The data sets that can be fetched: where their files are, on what terms, and which checksums their publishers give.
+"""The data sets that can be fetched: where their files are, on what terms, and whether their publishers give checksums.
 
-A checksum stands here only if its publisher gives it. The comment beside it says where.
+No checksum stands here, because we have seen none at its publisher's. MovieLens' are read beside its files.
 """
 
 from __future__ import annotations
@@ -22,15 +22,12 @@ class Download:
         Its address.
     members : mapping of str to str
         If the file is an archive: the files to take from it, and the names that they get. If not, it is empty.
-    md5 : str or None
-        The publisher's MD5.
     md5_beside : bool
         Whether the publisher has the MD5 at the same address with ``.md5`` appended.
     """
 
     url: str
     members: Mapping[str, str] = field(default_factory=dict)
-    md5: str | None = None
     md5_beside: bool = False
 
     @property
@@ -130,8 +127,6 @@ _ALL = (
             Download(
                 "https://zenodo.org/records/6090214/files/lastfm-dataset-360K.tar.gz",
                 {"lastfm-dataset-360K/usersha1-artmbid-artname-plays.tsv": "usersha1-artmbid-artname-plays.tsv"},
-                # the MD5 of the record at Zenodo (see `page`), as several projects that use the file quote it
-                md5="635e6ed3fc873aa4ba33aba0ebce02b1",
             ),
         ),
     ),

@@ -62,8 +62,13 @@ def _can_be_indexed(frame: Any) -> bool:
 
 def _of_stream(stream: Any, named: Mapping[str, Any], wanted: list[Any]) -> dict[Any, Any]:
     pa = optional("pyarrow")
-    reader = pa.RecordBatchReader.from_stream(stream)
+    if isinstance(stream, pa.RecordBatch):
+        stream = pa.Table.from_batches([stream])
+    is_table = isinstance(stream, pa.Table)  # is not read as a stream: pyarrow 23 crashes then if there are string views
+    reader = stream if is_table else pa.RecordBatchReader.from_stream(stream)
     _check(named, reader.schema.names)
+    if is_table:
+        return {name: stream.column(name) for name in wanted}
     parts: dict[Any, list[Any]] = {name: [] for name in wanted}
     for batch in reader:
         for name, chunks in parts.items():

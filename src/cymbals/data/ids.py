@@ -309,7 +309,9 @@ def one_row(ids: Ids, name: str, wanted: Any) -> int:
 
 def is_one(ids: Any) -> bool:
     """Whether the argument is a single id (not a list, array or set of ids)."""
-    return isinstance(ids, str) or (np.ndim(ids) == 0 and not isinstance(ids, (set, frozenset)))
+    if isinstance(ids, (list, tuple, set, frozenset)):  # numpy.ndim would make an array of a list
+        return False
+    return isinstance(ids, str) or np.ndim(ids) == 0
 
 
 def listed(ids: Any) -> Any:

@@ -30,7 +30,8 @@ def test_contents(wheel):
     about, (openmp,) = f"cymbals-{cymbals.__version__}.dist-info", (n for n in files if n.startswith("cymbals.libs/"))
     assert openmp.startswith("cymbals.libs/libgomp-")
     package = """__init__.pxd _core.abi3.so _core.pyi cmake/cymbalsConfig.cmake cmake/cymbalsConfigVersion.cmake
-    include/cymbals/cymbals.h lab/report.html libcymbals.so pkgconfig/cymbals.pc py.typed"""
+    include/cymbals/cymbals.h lab/report.html libcymbals.so pkgconfig/cymbals.pc py.typed
+    serving/page/page.css serving/page/page.html serving/page/page.js serving/page/widgets.js"""
     described = "METADATA RECORD WHEEL entry_points.txt sboms/auditwheel.cdx.json top_level.txt".split()
     licences = ["LICENSE", *(f"packaging/licenses/{name}.txt" for name in ("GCC", "LLVM", "winpthreads"))]
     wanted = {f"cymbals/{name}" for name in package.split()} | {f"{about}/licenses/{name}" for name in licences}

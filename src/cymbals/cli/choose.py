@@ -14,6 +14,7 @@ import numpy as np
 from ..choose.search import search as run_search
 from ..data import split as splits
 from ..data.audioscrobbler import RawEvents
+from ..data.ids import one_id
 from ..data.interactions import Interactions
 from ..evaluation import validation
 from ..evaluation.baselines import contenders
@@ -170,7 +171,7 @@ def search(
     fixed = options.given(params)
     searched = options.search_space(grid, n, space, fixed)
     data = source.load()
-    users = [options.one_id(data.users.whole, u) for u in listeners] or data.user_ids[:3].tolist()
+    users = [one_id(data.users.whole, u) for u in listeners] or data.user_ids[:3].tolist()
     data.users.rows("listener", users)
     found = run_search(
         data,
@@ -246,7 +247,7 @@ def report(
         test_fraction=test_fraction,
         metric=metric,
         n_users=users,
-        listeners=[options.one_id(whole, user) for user in listeners] or None,
+        listeners=[one_id(whole, user) for user in listeners] or None,
         seed=seed,
         progress=True,
         n_threads=threads,

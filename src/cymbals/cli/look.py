@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from ..data.audioscrobbler import RawEvents
+from ..data.ids import whole_id
 from ..lab.describe import describe as description_of
 from ..profiling.doctor import doctor as examine
 from . import options
@@ -34,7 +35,7 @@ def demo(listeners: int, output: str | None, seed: int, threads: int | None) -> 
 @click.option(
     "--resolve",
     multiple=True,
-    type=options.whole_id,
+    type=whole_id,
     metavar="ID",
     help="Only show which artist this id is an alias of; may be given several times.",
 )

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
 
+from ..data.ids import one_id
+from ..data.name_index import NameIndex
 from ..model.als import ALS, load
 from ..model.retrieval import MAX_N
+from ..serving.answers import listed
 from . import options
 from .group import cli
 from .terminal import console, echo, print_json, show_tables
@@ -76,7 +78,7 @@ def recommend(
         title = " and ".join(fitted.name_of(i) for i in items)
         show_lists(fitted, "history", [title], ids, scores, as_json)
         return
-    users = [options.one_id(fitted.users_.whole, u) for u in user]
+    users = [one_id(fitted.users_.whole, u) for u in user]
     ids, scores = fitted.recommend(users, n, n_threads=threads)
     show_lists(fitted, "user", users, ids, scores, as_json)
 
@@ -105,40 +107,25 @@ def _item(model: ALS, text: str) -> Any:
     """Find an item by its id or, if no item has this id, by its exact name. The error suggests similar names."""
     names = model.item_names_
     if names is None:
-        return options.one_id(model.items_.whole, text)
+        return one_id(model.items_.whole, text)
     try:
-        one = options.one_id(model.items_.whole, text)
+        one = one_id(model.items_.whole, text)
         model.items_.rows("--item", [one])
         return one
     except KeyError as error:
         rows = np.flatnonzero(names == text)
         if rows.size:
             return model.items_.of(rows[:1])[0]
-        near = _nearest(text, names)
-        if not near:
+        near = NameIndex(name or "" for name in names).find(text, 3, similarity=0.8)
+        if not near.size:
             raise
-        raise KeyError(f"{error.args[0]}. Did you mean {' or '.join(map(repr, near))}?") from None
-
-
-def _nearest(text: str, names: Any) -> list[str]:
-    """The name that differs from `text` only in upper and lower case, or else up to three similar names."""
-    folded: dict[str, str] = {}
-    for name in names:
-        if name:
-            folded.setdefault(name.casefold(), name)
-    if text.casefold() in folded:
-        return [folded[text.casefold()]]
-    return [folded[near] for near in difflib.get_close_matches(text.casefold(), folded, n=3, cutoff=0.8)]
+        raise KeyError(f"{error.args[0]}. Did you mean {' or '.join(repr(names[row]) for row in near)}?") from None
 
 
 def lists(model: ALS, asked: list[Any], ids: Any, scores: Any) -> dict[Any, list[dict[str, Any]]]:
     """For each user or item in `asked`, its list of items with ranks, names and scores. Leaves out scores of -inf."""
     return {
-        one: [
-            {"rank": rank, "item": i, "name": model.name_of(i), "score": float(v)}
-            for rank, (i, v) in enumerate(zip(row.tolist(), values.tolist(), strict=True), 1)
-            if v != -np.inf
-        ]
+        one: [{"rank": rank} | found for rank, found in enumerate(listed(model, row, values), 1)]
         for one, row, values in zip(asked, ids, scores, strict=True)
     }
 

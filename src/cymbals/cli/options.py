@@ -223,20 +223,3 @@ def save_picture(picture: Figure, path: str | Path) -> None:
     """Write a picture to a temporary file, which is then renamed to `path`."""
     with files.beside(path) as unfinished:
         picture.savefig(unfinished, format=Path(path).suffix.removeprefix("."))
-
-
-def whole_id(text: str) -> int:
-    """Parse an id of digits. Refuses "1_000", which int() would read as 1000."""
-    if "_" in text:
-        raise ValueError(text)
-    return int(text)
-
-
-def one_id(whole: bool, text: str) -> Any:
-    """Parse an id from the command line: a whole number if the model's ids are, else the text."""
-    if not whole:
-        return text
-    try:
-        return whole_id(text)
-    except ValueError:
-        raise KeyError(f"no id {text!r}; the ids are whole numbers") from None

@@ -317,3 +317,20 @@ def is_one(ids: Any) -> bool:
 def listed(ids: Any) -> Any:
     """A single id as a list of one id; several ids unchanged."""
     return [ids] if is_one(ids) else ids
+
+
+def whole_id(text: str) -> int:
+    """Parse an id of digits. Refuses "1_000", which int() would read as 1000."""
+    if "_" in text:
+        raise ValueError(text)
+    return int(text)
+
+
+def one_id(whole: bool, text: str) -> Any:
+    """Parse an id that somebody typed: a whole number if the ids of the model or data are, else the text."""
+    if not whole:
+        return text
+    try:
+        return whole_id(text)
+    except ValueError:
+        raise KeyError(f"no id {text!r}; the ids are whole numbers") from None

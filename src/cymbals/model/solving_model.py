@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..base.checks import whole_number
+from ..base.checks import shown, whole_number
 from ..data.csr import Csr, random_mask, refuse_negative
-from ..data.ids import Ids, one_row
+from ..data.ids import Ids, is_one, listed, one_row
 from ..data.interactions import in_order
 from ..metrics.errors import errors
 from ..metrics.loss import loss
@@ -19,6 +19,7 @@ from ..solve.fold_in import FixedSide
 from ..solve.objective import Objective
 from .exporting_model import ExportingModel
 from .naming import naming
+from .queries import histories
 from .state import State, user_rows
 
 
@@ -151,7 +152,7 @@ class SolvingModel(ExportingModel):
         csr = super()._raw_rows(name, rows, state, n_threads, by_item=by_item)
         return entries_of(name, csr, state.settings.objective, n_threads)
 
-    def explain(self, user: Any, item: Any, n: int | None = 10) -> Explanation:
+    def explain(self, user: Any = None, item: Any = None, n: int | None = 10, *, history: Any = None) -> Explanation:
         """How much each item of a user's history contributes to the score of an item: the reasons for a recommendation.
 
         The exact factors of a user are a sum with one term for each of their entries (Hu, Koren, Volinsky 2008, section 5).
@@ -164,23 +165,66 @@ class SolvingModel(ExportingModel):
         user, item : id
         n : int or None
             Number of contributions to list, largest first. None: all.
+        history : list of item ids, or dict of item id to value, optional
+            What somebody has whom the model does not know, instead of `user`, as in `recommend`.
 
         Returns
         -------
         Explanation
             `total` is the sum of the contributions of all items, listed or not.
+
+        Examples
+        --------
+        >>> import cymbals, scipy.sparse
+        >>> model = cymbals.ALS(factors=4, random_state=0).fit(scipy.sparse.random_array((30, 20), density=0.3, rng=1))
+        >>> why = model.explain(history=[4, 7], item=2)
+        >>> sorted(item for item, _ in why.contributions)
+        [4, 7]
         """
-        state = self._with_interactions()
-        assert state.seen is not None
-        settings, threads = state.settings, self._threads(None)
-        u, i = one_row(state.users, "user", user), one_row(state.items, "item", item)
-        k = None if n is None else whole_number("n", n, 1)
-        row = state.seen.take(np.array([u]))
-        with naming(Ids(state.users.what, 1, state.users.of(np.array([u])))):
-            parts = state.item_explainer(threads).parts(row, i, settings.objective)
-        order = np.argsort(-parts, kind="stable")[:k]
-        ids = state.items.of(row.indices[order].astype(np.int64))
-        return Explanation(float(parts.sum()), [(i, float(p)) for i, p in zip(ids.tolist(), parts[order], strict=True)])
+        if item is None or not is_one(item):
+            raise TypeError(f"item must be one id, got {shown(item)}; explain_items takes several")
+        return self.explain_items([item], n, user=user, history=history)[0]
+
+    def explain_items(self, items: Any, n: int | None = 10, *, user: Any = None, history: Any = None) -> list[Explanation]:
+        """The explanation of each of several items for one user. It is faster than a call of `explain` for each item.
+
+        Parameters
+        ----------
+        items : array_like of ids
+        n : int or None
+            Number of contributions to list for each item, largest first. None: all.
+        user : id, optional
+            A user whom the model knows.
+        history : list of item ids, or dict of item id to value, optional
+            What somebody has whom the model does not know, instead of `user`, as in `recommend`.
+
+        Returns
+        -------
+        list of Explanation
+            One for each item, in the order of `items`.
+        """
+        if (user is None) == (history is None):
+            raise TypeError("give either user or history, whose items explain the score")
+        state = self.state_ if user is None else self._with_interactions()
+        k, n_threads = None if n is None else whole_number("n", n, 1), self._threads(None)
+        at = state.items.rows("items", listed(items))
+        if user is None:
+            one, given = histories("history", history, state.items)
+            if not one:
+                raise TypeError("history must be one history: a list of item ids, or a dict of item ids to values")
+            row, who = self._raw_rows("history", given, state, n_threads), Ids("history", 1)
+        else:
+            assert state.seen is not None
+            of_user = np.array([one_row(state.users, "user", user)])
+            row, who = state.seen.take(of_user), Ids(state.users.what, 1, state.users.of(of_user))
+        with naming(who):
+            parts = state.item_explainer(n_threads).parts(row, at, state.settings.objective)
+        ids = state.items.of(row.indices.astype(np.int64)).tolist()
+        orders = np.argsort(-parts, axis=1, kind="stable")[:, :k]
+        return [
+            Explanation(float(of_item.sum()), [(ids[j], float(of_item[j])) for j in order])
+            for of_item, order in zip(parts, orders.tolist(), strict=True)
+        ]
 
 
 def entries_of(name: str, csr: Csr, objective: Objective, n_threads: int) -> Csr:

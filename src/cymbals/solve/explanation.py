@@ -1,4 +1,4 @@
-"""Explains a score: splits the score of a row's exact solution into one part for each entry of the row."""
+"""Explains scores: splits each score of a row's exact solution into one part for each entry of the row."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class Explainer:
         fixed, _ = without_biases(factors.astype(np.float64), mean)
         return cls(factors, mean, *eigenbasis(gramian(fixed, n_threads)))
 
-    def parts(self, row: Csr, item: int, objective: Objective) -> NDArray[np.float64]:
-        """The part that each entry of `row` adds to the score of `item`, shape (entries of the row,).
+    def parts(self, row: Csr, items: NDArray[np.int64], objective: Objective) -> NDArray[np.float64]:
+        """The part that each entry of `row` adds to the score of each item, shape (n_items, entries of the row).
 
         Entry j of the row has the weight a_j, the weighted target b_j, and an item with the factors y_j. The matrix of the
         row's linear system is A, and the row's solution is A^-1 sum_j b_j y_j. The score of an item with the factors y is
@@ -47,24 +47,27 @@ class Explainer:
         """
         import scipy.linalg  # here, because it loads slowly
 
-        fixed, offsets = without_biases(self.factors[np.append(row.indices, item)].astype(np.float64), self.mean)
+        n = row.indices.size
+        wanted = np.concatenate((row.indices, items))
+        fixed, offsets = without_biases(self.factors[wanted].astype(np.float64), self.mean)
         values = objective.apply(row.data).astype(np.float64)
-        a, b = objective.weights(values if offsets is None else values - offsets[:-1])
+        a, b = objective.weights(values if offsets is None else values - offsets[:n])
         ridge = float(np.atleast_1d(objective.row_regularization(row.indptr, len(self.factors)))[0])
-        rotated = fixed @ self.vectors / np.sqrt(self._diagonal(fixed[:-1], ridge, objective))
-        own, target, root = rotated[:-1], rotated[-1], np.sqrt(np.abs(a))
-        whitened = root[:, None] * own
+        rotated = fixed @ self.vectors / np.sqrt(self._diagonal(fixed[:n], ridge, objective))
+        own, targets, root = rotated[:n], rotated[n:].T, np.sqrt(np.abs(a))[:, None]
+        whitened = root * own
         if np.any(a < 0):
-            system = np.eye(target.size) + whitened.T @ (np.sign(a)[:, None] * whitened)
+            system = np.eye(len(targets)) + whitened.T @ (np.sign(a)[:, None] * whitened)
             try:
-                return np.asarray(b * (own @ scipy.linalg.cho_solve(scipy.linalg.cho_factor(system), target)))
+                return np.asarray(b * (own @ scipy.linalg.cho_solve(scipy.linalg.cho_factor(system), targets)).T)
             except np.linalg.LinAlgError:
                 raise SolveError("a row's system is not positive definite", 0) from None
         u, s, v = scipy.linalg.svd(whitened, full_matrices=False)
-        along = v @ target
-        light = own @ (target - v.T @ (s**2 / (1 + s**2) * along))
-        heavy = np.divide(u @ (s / (1 + s**2) * along), root, out=np.zeros_like(root), where=root > 0)
-        return np.asarray(b * np.where(np.einsum("ij,ij->i", whitened, whitened) > 1, heavy, light))
+        s, along = s[:, None], v @ targets
+        light = own @ (targets - v.T @ (s**2 / (1 + s**2) * along))
+        heavy = np.divide(u @ (s / (1 + s**2) * along), root, out=np.zeros_like(light), where=root > 0)
+        is_heavy = np.einsum("ij,ij->i", whitened, whitened) > 1
+        return np.asarray(b * np.where(is_heavy[:, None], heavy, light).T)
 
     def _diagonal(self, own: NDArray[np.float64], ridge: float, objective: Objective) -> NDArray[np.float64]:
         """The diagonal of the matrix D in csrc/whiten.h. It has the same lower bound as in a fold-in of this row."""

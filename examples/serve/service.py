@@ -17,36 +17,8 @@ from fastapi import FastAPI, HTTPException, Request
 from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel, Field
 
-import cymbals
-
-
-class ModelFile:
-    """The model in a file, loaded again when the file is replaced."""
-
-    def __init__(self, path: str) -> None:
-        self.path, self.error = path, ""
-        self.stamp, self.loads = self._stamp(), 1
-        self.model = self._load()
-
-    def _stamp(self) -> tuple[int, int, int]:
-        found = os.stat(self.path)
-        return found.st_ino, found.st_mtime_ns, found.st_size
-
-    def _load(self) -> cymbals.ALS:
-        model = cymbals.load(self.path, mmap=True)
-        model.set_params(n_threads=1)  # requests run side by side, each on one thread
-        model.recommend(model.user_ids_[0], 1)  # fills the caches before the first request
-        return model
-
-    def look(self) -> None:
-        """Load the file if it was replaced. A file that cannot be loaded is reported by /health, and the old one stays."""
-        try:
-            stamp = self._stamp()
-            if stamp != self.stamp:
-                self.model, self.stamp, self.error = self._load(), stamp, ""
-                self.loads += 1
-        except (OSError, ValueError) as error:
-            self.error = str(error)
+from cymbals.serving.answers import id_of, listed
+from cymbals.serving.model_file import ModelFile
 
 
 class Latencies:
@@ -94,7 +66,7 @@ served: dict[str, ModelFile] = {}
 
 @contextlib.asynccontextmanager
 async def lifespan(app: FastAPI) -> Any:
-    served["file"] = ModelFile(os.environ["MODEL"])
+    served["file"] = ModelFile(os.environ["MODEL"], n_threads=1)  # requests run side by side, each on one thread
     stop = threading.Event()
 
     def watch() -> None:
@@ -124,6 +96,11 @@ def unknown(request: Request, error: KeyError) -> PlainTextResponse:
     return PlainTextResponse(str(error.args[0]), status_code=404)
 
 
+@app.exception_handler(ValueError)
+def refused(request: Request, error: ValueError) -> PlainTextResponse:
+    return PlainTextResponse(str(error), status_code=422)
+
+
 @app.post("/recommend")
 def recommend(wanted: Wanted) -> dict[str, Any]:
     """The best items for a known user, or for somebody with a history."""
@@ -143,7 +120,7 @@ def recommend(wanted: Wanted) -> dict[str, Any]:
 def similar(item: str, n: int = 10) -> dict[str, Any]:
     """The items most similar to an item."""
     model = served["file"].model
-    ids, scores = model.similar_items(int(item) if model.items_.whole else item, n)
+    ids, scores = model.similar_items(id_of(model.items_, item), n)
     return {"items": listed(model, ids, scores)}
 
 
@@ -162,10 +139,3 @@ def health() -> dict[str, Any]:
 @app.get("/metrics")
 def metrics() -> PlainTextResponse:
     return PlainTextResponse(str(latencies))
-
-
-def listed(model: cymbals.ALS, ids: Any, scores: Any) -> list[dict[str, Any]]:
-    """Ids, names and scores of the places that are filled."""
-    filled = scores > -float("inf")
-    pairs = zip(ids[filled].tolist(), scores[filled].tolist(), strict=True)
-    return [{"item": i, "name": model.name_of(i), "score": score} for i, score in pairs]

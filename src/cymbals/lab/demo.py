@@ -63,7 +63,11 @@ def run(console: Console, n_listeners: int, seed: int, n_threads: int | None, sh
 
     console.rule("What to do next")
     if keep is None:
-        console.print("cymbals demo -o demo              keep the data set and the model in a folder", highlight=False)
+        for command, what in (
+            ("cymbals demo -o demo", "keep the data set and the model in a folder"),
+            ("cymbals explore demo/model.cymbals", "then try the model on yourself, in a browser"),
+        ):
+            console.print(f"{command:36}  {what}", highlight=False)
         return
     path = Path(keep, "model.cymbals")
     model.save(path)
@@ -72,6 +76,7 @@ def run(console: Console, n_listeners: int, seed: int, n_threads: int | None, sh
         (f"cymbals describe {keep}", "look at the data"),
         (f"cymbals search {keep} --random 10", "choose settings"),
         (f"cymbals report {keep} -o report.html", "all of it in one page"),
+        (f"cymbals explore {path}", "try the model on yourself, in a browser"),
     ):
         console.print(f"{command:56}  {what}", highlight=False, soft_wrap=True)
 

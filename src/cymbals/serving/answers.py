@@ -6,7 +6,38 @@ from typing import Any
 
 import numpy as np
 
+from ..data.ids import Ids, one_id
 from ..model.factor_model import FactorModel
+
+
+def id_of(ids: Ids, text: str) -> Any:
+    """The id that a text denotes: a whole number if the ids are whole numbers. Use it for ids in addresses and in JSON.
+
+    Parameters
+    ----------
+    ids : Ids
+        ``model.users_`` or ``model.items_``.
+    text : str
+
+    Returns
+    -------
+    int or str
+        The model may not know it.
+
+    Raises
+    ------
+    KeyError
+        The ids are whole numbers, and the text is none.
+
+    Examples
+    --------
+    >>> import cymbals, scipy.sparse
+    >>> from cymbals.serving.answers import id_of
+    >>> model = cymbals.ALS(factors=4, random_state=0).fit(scipy.sparse.random_array((30, 20), density=0.3, rng=1))
+    >>> id_of(model.items_, "7")
+    7
+    """
+    return one_id(ids.whole, text)
 
 
 def listed(model: FactorModel, ids: Any, scores: Any) -> list[dict[str, Any]]:

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from ..base.format import printable
-from ..data.ids import one_id
+from ..data.ids import Ids
 from ..data.name_index import BeginningIndex, NameIndex
 from ..model.als import ALS
-from .answers import listed
+from .answers import id_of, listed
 from .fields import Fields
 
 MOST_RESULTS = 100  # of one list
@@ -125,8 +125,8 @@ class Explorer:
         """Recommendations to somebody with a history, with reasons."""
         n, asked = fields.whole("n", MOST_RESULTS, 10), fields.history("history")
         fields.end()
-        whole = self.model.items_.whole
-        history = {one_id(whole, text): strength for text, strength in asked.items()}
+        ids = self.model.items_
+        history = {id_of(ids, text): strength for text, strength in asked.items()}
         found = listed(self.model, *self.model.recommend(history=history, n=n))
         lines = "".join(f"    {i!r}: {v!r},  # {printable(self.model.name_of(i))}\n" for i, v in history.items())
         setup = f"history = {{\n{lines}}}\n" if lines else "history = {}\n"
@@ -143,7 +143,7 @@ class Explorer:
             rows = np.arange(model.users_.n) if seen is None else np.flatnonzero(np.diff(seen.indptr))
             user = model.users_.of(np.random.default_rng().choice(rows, 1)).tolist()[0]
         else:
-            user = one_id(model.users_.whole, text)
+            user = id_of(model.users_, text)
         answer: dict[str, Any] = {"user": str(user), "name": printable(str(user)), "entries": None, "history": []}
         if seen is None:
             call = f"ids, scores = model.recommend({user!r}, n={n}, exclude_seen=False)"
@@ -161,7 +161,7 @@ class Explorer:
         """Items similar to an item."""
         n, text = fields.whole("n", MOST_RESULTS, 10), fields.text("item")
         fields.end()
-        item = one_id(self.model.items_.whole, text)
+        item = id_of(self.model.items_, text)
         found = listed(self.model, *self.model.similar_items(item, n))
         row = int(self.model.items_.rows("item", [item])[0])
         call = f"ids, scores = model.similar_items({item!r}, n={n})"
@@ -193,10 +193,10 @@ class Explorer:
         return f"import cymbals\n\nmodel = cymbals.load({self._path!r})\n{lines}\n"
 
 
-def _row(ids: Any, text: str) -> int | None:
+def _row(ids: Ids, text: str) -> int | None:
     """The row of the id that a text denotes; None if there is none."""
     try:
-        return int(ids.rows("id", [one_id(ids.whole, text)])[0])
+        return int(ids.rows("id", [id_of(ids, text)])[0])
     except (KeyError, ValueError):
         return None
 

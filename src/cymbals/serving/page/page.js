@@ -134,7 +134,6 @@ function positionOf(strength) {
 }
 
 function add(one) {
-  problem("");
   if (state.items.some((other) => other.item === one.item)) return;
   state.items = [...state.items, { item: one.item, name: one.name, strength: facts.strengths.usual }];
   history.pushState(null, "", address());
@@ -147,7 +146,6 @@ function remove(item) {
   history.pushState(null, "", address());
   showLiked();
   show();
-  at("add-input").focus();
 }
 
 function setStrength(item, strength) {
@@ -176,8 +174,11 @@ function likedLine(one) {
     setStrength(one.item, field.valueAsNumber);
   });
   const away = element("button", { type: "button", textContent: "Remove", aria: { label: `Remove ${one.name}` } });
-  away.addEventListener("click", () => remove(one.item));
-  return element("li", {}, element("bdi", { textContent: one.name }), away, element("div", { className: "strength" }, slider, field));
+  away.addEventListener("click", () => {
+    remove(one.item);
+    at("add-input").focus();
+  });
+  return element("li", {}, element("bdi", { textContent: one.name }), element("div", { className: "strength" }, slider, field, away));
 }
 
 function showLiked() {
@@ -209,7 +210,9 @@ function resultLine(one) {
 }
 
 function addButton(one) {
-  return { text: "Add", label: `Add ${one.name} to what I like`, press: () => add(one) };
+  const pressed = state.items.some((other) => other.item === one.item);
+  const label = `${one.name}: part of what I like`;
+  return { text: pressed ? "Added" : "Add", label, pressed, press: () => (pressed ? remove(one.item) : add(one)) };
 }
 
 function similarButton(one) {
@@ -217,9 +220,10 @@ function similarButton(one) {
 }
 
 function reasons(one) {
-  if (!one.reasons?.length) return [];
+  const shown = (one.reasons ?? []).filter((reason) => facts.ratings || reason.part > 0);
+  if (!shown.length) return [];
   const signed = (value) => `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(facts.ratings ? 2 : 3)}`;
-  const parts = one.reasons.flatMap((reason) => [", ", element("bdi", { textContent: reason.name }), ` ${signed(reason.part)}`]).slice(1);
+  const parts = shown.flatMap((reason) => [", ", element("bdi", { textContent: reason.name }), ` ${signed(reason.part)}`]).slice(1);
   return one.rest === null ? ["because of ", ...parts] : [`${one.rest.toFixed(2)} for everybody, `, ...parts];
 }
 

@@ -146,7 +146,7 @@ export function written(values) {
   return values.map((value) => number(value, largest >= 100 ? 0 : largest >= 1 ? 2 : 3));
 }
 
-// Lines of a list: name, number, bar, reasons, buttons. Each line is {name, number, why, buttons: [{text, label, press}]}.
+// Lines of a list: name, number, bar, reasons, buttons. Each line is {name, number, why, buttons: [{text, label, pressed, press}]}.
 export function showList(list, lines) {
   const before = [...list.querySelectorAll("button")].indexOf(document.activeElement);
   const numbers = written(lines.map((line) => line.number));
@@ -154,12 +154,14 @@ export function showList(list, lines) {
   list.replaceChildren(...lines.map((line, i) => {
     const meter = element("div", { className: "meter" });
     meter.style.setProperty("--share", Math.max(0, line.number / largest).toFixed(4));
-    const buttons = line.buttons.map(({ text, label, press }) => {
-      const button = element("button", { type: "button", textContent: text, aria: { label } });
+    const buttons = line.buttons.map(({ text, label, pressed, press }) => {
+      const aria = pressed === undefined ? { label } : { label, pressed: String(pressed) };
+      const button = element("button", { type: "button", textContent: text, aria });
       button.addEventListener("click", press);
       return button;
     });
-    return element("li", {}, element("bdi", { className: "name", textContent: line.name }),
+    const className = line.why.length ? "explained" : "";
+    return element("li", { className }, element("bdi", { className: "name", textContent: line.name }),
       element("span", { className: "number", textContent: numbers[i] }), meter,
       element("div", { className: "why" }, ...line.why), element("div", { className: "does" }, ...buttons));
   }));

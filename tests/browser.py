@@ -67,13 +67,12 @@ class Tab:
         assert "exceptionDetails" not in found, found
         return found["result"].get("value")
 
-    def until(self, expression, seconds=20):
-        """The value of an expression as soon as it is true."""
+    def until(self, expression, seconds=6):
+        """Wait until an expression is true."""
         end = time.monotonic() + seconds
         while True:
-            found = self.value(expression)
-            if found:
-                return found
+            if self.value(f"Boolean({expression})"):
+                return
             assert time.monotonic() < end, f"never true: {expression}\n{self.value('document.body.innerText')}"
             time.sleep(0.02)
 

@@ -152,7 +152,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             content = json.dumps(answer, allow_nan=False).encode()
         except KeyError as error:
             self._refuse(404, str(error.args[0]))
-        except (ArithmeticError, TypeError, ValueError) as error:  # the model refuses what it cannot use
+        except (ArithmeticError, ValueError) as error:  # the model refuses what it cannot use
             self._refuse(400, str(error))
         except Exception:
             traceback.print_exc()

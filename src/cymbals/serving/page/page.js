@@ -5,7 +5,9 @@ import { answerPlace, ask, combobox, element, newest, showList } from "./widgets
 
 const at = (id) => document.getElementById(id);
 const VIEWS = ["me", "similar", "user"];
-const N = 10;
+const N = 10; // results of a list
+const MOST_ITEMS = 1000; // of what somebody likes; this and the next number are limits of the server
+const LARGEST = 1e9; // strength
 
 let facts = null;
 let state = { view: "me", items: [], item: null, user: null }; // items: [{item, name, strength}]
@@ -42,11 +44,12 @@ async function readAddress() {
     const [name, ...rest] = part.split("=");
     return [name, rest.join("=")];
   }));
-  const items = (parts.get("items") ?? "").split(",").filter(Boolean).map((text) => {
+  const written = (parts.get("items") ?? "").split(",").filter(Boolean).map((text) => {
     const [id, strength] = text.split(":");
-    const value = strength === undefined || strength === "" ? facts.strengths.usual : Number(strength);
-    return { item: decoded(id), strength: Number.isFinite(value) ? value : facts.strengths.usual };
+    const value = strength ? Number(strength) : NaN;
+    return [decoded(id), Math.abs(value) <= LARGEST ? value : facts.strengths.usual];
   });
+  const items = [...new Map(written)].slice(0, MOST_ITEMS).map(([item, strength]) => ({ item, strength }));
   const known = items.length ? (await ask("items", { items: items.map((one) => [one.item, one.strength]) })).items : [];
   const names = new Map(known.map((one) => [one.item, one.name]));
   state = {
@@ -62,6 +65,7 @@ async function readAddress() {
 }
 
 function go(changes) {
+  problem("");
   state = { ...state, ...changes };
   history.pushState(null, "", address());
   show();
@@ -135,6 +139,7 @@ function positionOf(strength) {
 
 function add(one) {
   if (state.items.some((other) => other.item === one.item)) return;
+  problem("");
   state.items = [...state.items, { item: one.item, name: one.name, strength: facts.strengths.usual }];
   history.pushState(null, "", address());
   showLiked();
@@ -142,6 +147,7 @@ function add(one) {
 }
 
 function remove(item) {
+  problem("");
   state.items = state.items.filter((one) => one.item !== item);
   history.pushState(null, "", address());
   showLiked();
@@ -149,6 +155,7 @@ function remove(item) {
 }
 
 function setStrength(item, strength) {
+  problem("");
   state.items = state.items.map((one) => (one.item === item ? { ...one, strength } : one));
   history.replaceState(null, "", address());
   showLinks();
@@ -168,7 +175,7 @@ function likedLine(one) {
     setStrength(one.item, strength);
   });
   field.addEventListener("input", () => {
-    if (field.value === "" || !Number.isFinite(field.valueAsNumber)) return;
+    if (field.value === "" || !(Math.abs(field.valueAsNumber) <= LARGEST)) return;
     slider.value = positionOf(field.valueAsNumber);
     slider.setAttribute("aria-valuetext", field.value);
     setStrength(one.item, field.valueAsNumber);
@@ -196,7 +203,6 @@ const recommend = newest(guarded(async (items) => {
     return;
   }
   const answer = await ask("recommend", { n: N, history: items.map((one) => [one.item, one.strength]) });
-  problem("");
   const status = answer.basis === "popular"
     ? "You have added nothing yet, so these are the items with the most users."
     : `${answer.items.length} recommendations. The number is the ${facts.ratings ? "predicted rating" : "score"}.`;
@@ -235,7 +241,6 @@ const showSimilar = newest(guarded(async (item) => {
     return;
   }
   const answer = await ask("similar", { item, n: N });
-  problem("");
   const lines = answer.items.map((one) => ({ ...resultLine(one), why: [] }));
   const status = lines.length
     ? `${lines.length} items like ${answer.name}. The number is the cosine: 1 for the same direction.`
@@ -253,7 +258,6 @@ const showUser = newest(guarded(async (user) => {
     return;
   }
   const answer = await ask("user", { user, n: N });
-  problem("");
   showHistory(answer);
   const status = answer.basis === "popular"
     ? "This user has no entries, so these are the items with the most users."

@@ -67,7 +67,7 @@ class Tab:
         assert "exceptionDetails" not in found, found
         return found["result"].get("value")
 
-    def until(self, expression, seconds=6):
+    def until(self, expression, seconds=20):
         """Wait until an expression is true."""
         end = time.monotonic() + seconds
         while True:

@@ -22,11 +22,13 @@ def test_demo():
     assert share >= 0.8
     assert "wrong number of fields" in out
     assert "alias_cycles" in out
+    assert "cymbals explore demo/model.cymbals" in out
 
 
 def test_a_demo_can_be_kept(tmp_path):
     out = cymbals_cli("demo", "--listeners", 60, "-o", tmp_path / "kept").stdout
     assert "cymbals report" in out
+    assert f"cymbals explore {tmp_path}" in out
     assert cymbals.load(tmp_path / "kept" / "model.cymbals").user_ids_.size
     assert "is not empty" in cymbals_cli("demo", "-o", tmp_path / "kept", code=1).output
 

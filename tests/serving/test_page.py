@@ -196,6 +196,7 @@ def test_a_model_without_names_and_interactions(page, tmp_path):
         opened(page, server, "#view=user&user=3", "user")
         assert "not known what this user has" in page.value("document.getElementById('has-status').textContent")
         offline = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
+        page.call("Network.enable")
         page.call("Network.emulateNetworkConditions", offline=True, **offline)
         page.value("document.getElementById('any').click()")
         page.until("document.getElementById('problem').textContent.includes('does not answer')")

@@ -35,7 +35,7 @@ def explore(model: str, port: int, no_browser: bool, threads: int | None) -> Non
         ) from None
     with server:
         if server.explorer.model.item_names_ is None:
-            echo("the model has no names, so the page shows ids", err=True)
+            echo("cymbals: the model has no names, so the page shows ids", err=True)
         echo(f"exploring {model} at {server.url} (Ctrl-C ends it)")
         if not no_browser:
             # Some browsers run in the terminal until they are closed, so the server must not wait for them.

@@ -77,7 +77,7 @@ class Explorer:
         self._items = NameIndex(self._names, self._audience)
         self._users = BeginningIndex(map(str, state.users.all().tolist()))
         self._strengths = Strengths.of(model)
-        state.item_explainer(model._threads(None))  # fills the cache before the first request
+        model.explain_items(state.items.of(np.zeros(1, np.int64)), history=[])  # fills the cache before the first request
 
     def facts(self) -> dict[str, Any]:
         """What the page must know of the model."""

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._core import SolveError
+from ..base.threads import single_blas_thread
 from ..data.csr import Csr
 from .basis import eigenbasis, gramian
 from .half_step import without_biases
@@ -33,6 +34,7 @@ class Explainer:
         fixed, _ = without_biases(factors.astype(np.float64), mean)
         return cls(factors, mean, *eigenbasis(gramian(fixed, n_threads)))
 
+    @single_blas_thread()  # the matrices are small: several threads would wait for each other longer than they compute
     def parts(self, row: Csr, items: NDArray[np.int64], objective: Objective) -> NDArray[np.float64]:
         """The part that each entry of `row` adds to the score of each item, shape (n_items, entries of the row).
 
@@ -45,8 +47,6 @@ class Explainer:
         A^-1 = I - V diag(s^2 / (1 + s^2)) V'. For entries with a large weight this difference would lose precision, so they
         use the equal form W A^-1 = U diag(s / (1 + s^2)) V'.
         """
-        import scipy.linalg  # here, because it loads slowly
-
         n = row.indices.size
         wanted = np.concatenate((row.indices, items))
         fixed, offsets = without_biases(self.factors[wanted].astype(np.float64), self.mean)
@@ -59,10 +59,11 @@ class Explainer:
         if np.any(a < 0):
             system = np.eye(len(targets)) + whitened.T @ (np.sign(a)[:, None] * whitened)
             try:
-                return np.asarray(b * (own @ scipy.linalg.cho_solve(scipy.linalg.cho_factor(system), targets)).T)
+                lower = np.linalg.cholesky(system)
             except np.linalg.LinAlgError:
                 raise SolveError("a row's system is not positive definite", 0) from None
-        u, s, v = scipy.linalg.svd(whitened, full_matrices=False)
+            return np.asarray(b * (np.linalg.solve(lower, own.T).T @ np.linalg.solve(lower, targets)).T)
+        u, s, v = np.linalg.svd(whitened, full_matrices=False)
         s, along = s[:, None], v @ targets
         light = own @ (targets - v.T @ (s**2 / (1 + s**2) * along))
         heavy = np.divide(u @ (s / (1 + s**2) * along), root, out=np.zeros_like(light), where=root > 0)

@@ -3,9 +3,9 @@
     python benchmarks/explore.py --data HETREC_FOLDER    # answers of a model of HetRec's Last.fm data with 64 factors
     python benchmarks/explore.py --names 300000          # the index alone, of made-up names
 
-Times of answers are those of the header Server-Timing: from the end of the request's headers to the finished
-JSON. One connection sends the requests one after the other. Texts to complete are beginnings of names, and half of them have
-two letters exchanged.
+Times of answers are those of the header Server-Timing: from the end of the request's headers to the finished JSON. One
+connection sends the requests one after the other. Texts to complete are beginnings of names, and half of them have two
+letters exchanged.
 """
 
 from __future__ import annotations

@@ -128,7 +128,9 @@ class Explorer:
         ids = self.model.items_
         history = {id_of(ids, text): strength for text, strength in asked.items()}
         found = listed(self.model, *self.model.recommend(history=history, n=n))
-        lines = "".join(f"    {i!r}: {v!r},  # {printable(self.model.name_of(i))}\n" for i, v in history.items())
+        rows = ids.rows("history", list(history)).tolist() if history else []
+        names = [printable(self._names[row]) for row in rows]
+        lines = "".join(f"    {i!r}: {v!r},  # {name}\n" for (i, v), name in zip(history.items(), names, strict=True))
         setup = f"history = {{\n{lines}}}\n" if lines else "history = {}\n"
         return self._explained(found, history=history) | {
             "call": self._call(f"{setup}ids, scores = model.recommend(history=history, n={n})")
@@ -140,7 +142,8 @@ class Explorer:
         fields.end()
         model, seen = self.model, self.model.state_.seen
         if text is None:
-            rows = np.arange(model.users_.n) if seen is None else np.flatnonzero(np.diff(seen.indptr))
+            with_entries = np.empty(0, np.int64) if seen is None else np.flatnonzero(np.diff(seen.indptr))
+            rows = with_entries if with_entries.size else np.arange(model.users_.n)
             user = model.users_.of(np.random.default_rng().choice(rows, 1)).tolist()[0]
         else:
             user = id_of(model.users_, text)

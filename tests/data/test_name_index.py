@@ -58,6 +58,13 @@ def test_equal_names_come_first_then_heavier_ones():
     assert twins.find("gen", 1).tolist() == [2]
 
 
+def test_an_equal_name_is_found_among_many_heavier_ones():
+    names = [f"Air {i}" for i in range(500)] + ["Air", "M"] + [f"Mo {i}" for i in range(500)]
+    index = NameIndex(names, np.array([9.0] * 500 + [1.0, 1.0] + [9.0] * 500))
+    assert index.find("air", 2).tolist() == [500, 0]
+    assert index.find("m", 2).tolist() == [501, 502]
+
+
 def test_nothing_is_found():
     index = NameIndex(NAMES)
     for text in ("", " ", "\n", "qqqq", "77", "\x00", *BROKEN):

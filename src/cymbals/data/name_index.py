@@ -48,13 +48,16 @@ class NameIndex:
         first = np.ones(groups.size, bool)
         first[1:] = (groups[1:] != groups[:-1]) | (rows[1:] != rows[:-1])
         groups, self._rows = groups[first], rows[first]
+        self._lengths = np.bincount(self._rows, minlength=n)  # groups of each name
         begins = np.flatnonzero(np.diff(groups, prepend=-1))
         self._groups, self._bounds = groups[begins], np.append(begins, groups.size)
 
     @property
     def nbytes(self) -> int:
         """Memory of the arrays, in bytes; the names themselves are not counted."""
-        return sum(a.nbytes for a in (self._weights, self._below_one, self._groups, self._rows, self._bounds))
+        return sum(
+            a.nbytes for a in (self._weights, self._below_one, self._lengths, self._groups, self._rows, self._bounds)
+        )
 
     def find(self, text: str, n: int = 10, similarity: float = 0.65) -> NDArray[np.int64]:
         """The rows of the n names that fit a text best.
@@ -67,7 +70,7 @@ class NameIndex:
         text : str
         n : int
         similarity : float
-            Leave out similar names that have a lower ratio of `difflib.SequenceMatcher` than this.
+            Leave out similar names unless their ratio of `difflib.SequenceMatcher` is above this.
 
         Returns
         -------
@@ -75,14 +78,13 @@ class NameIndex:
         """
         wanted = folded([text])[0][:_MOST_LETTERS]
         candidates = self._candidates(wanted)
-        matches = {row: self._match(wanted, row) for row in candidates.tolist()}
-        fitting = [row for row, (_, difference) in matches.items() if difference <= 1 - similarity]
-
-        def place(row: int) -> tuple[int, float, float]:
-            kind, difference = matches[row]
-            return kind, round(difference, 1), -self._weights[row]  # names that are about equally similar: by weight
-
-        return np.array(sorted(fitting, key=place)[:n], np.int64)
+        matches = {row: self._match(wanted, row, similarity) for row in candidates.tolist()}
+        places = {
+            row: (kind, round(-ratio, 1), -self._weights[row])  # names that are about equally similar: by weight
+            for row, (kind, ratio) in matches.items()
+            if ratio
+        }
+        return np.array(sorted(places, key=places.__getitem__)[:n], np.int64)
 
     def _candidates(self, wanted: str) -> NDArray[np.int64]:
         """The rows that share the most groups with a folded text."""
@@ -98,29 +100,31 @@ class NameIndex:
         found = np.flatnonzero(shared)
         if found.size <= _CANDIDATES:
             return found
-        order = shared[found] + self._below_one[found]
+        # Names that share all of their groups come before longer ones that share as many, so that a name equal to the text
+        # is always a candidate.
+        order = shared[found] + (shared[found] == self._lengths[found]) + self._below_one[found]
         return found[np.argpartition(-order, _CANDIDATES)[:_CANDIDATES]]
 
-    def _match(self, wanted: str, row: int) -> tuple[int, float]:
-        """How a name fits a text: the kind of match (0 is the best), and the difference in letters, from 0 to 1."""
+    def _match(self, wanted: str, row: int, similarity: float) -> tuple[int, float]:
+        """How a name fits a text: the kind of match (0 is the best), and the share of equal letters, 0 if it does not fit."""
         name = self._names[row]
         own, letters = name.replace(" ", ""), wanted.replace(" ", "")
         if own == letters:
-            return 0, 0.0
+            return 0, 1.0
         if own.startswith(letters) or f" {wanted}" in f" {name}":
-            return 1, 0.0
+            return 1, 1.0
         if letters in own:
-            return 2, 0.0
+            return 2, 1.0
         # The text may be a part of the name. So it is compared with the name from each of its words on, and with as many
         # letters of this as the text has.
         words = name.split(" ")[-_MOST_WORDS:]
         rests = {own, *("".join(words[i:]) for i in range(len(words)))}
-        matcher, ratio = difflib.SequenceMatcher(None, b=letters, autojunk=False), 0.0
+        matcher, best = difflib.SequenceMatcher(None, b=letters, autojunk=False), similarity
         for part in rests | {rest[: len(letters)] for rest in rests}:
             matcher.set_seq1(part)
-            if matcher.real_quick_ratio() > ratio and matcher.quick_ratio() > ratio:
-                ratio = max(ratio, matcher.ratio())
-        return 3, 1 - ratio
+            if matcher.real_quick_ratio() > best and matcher.quick_ratio() > best:
+                best = max(best, matcher.ratio())
+        return 3, best if best > similarity else 0.0
 
 
 class BeginningIndex:

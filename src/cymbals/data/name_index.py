@@ -106,7 +106,7 @@ class NameIndex:
         return found[np.argpartition(-order, _CANDIDATES)[:_CANDIDATES]]
 
     def _match(self, wanted: str, row: int, similarity: float) -> tuple[int, float]:
-        """How a name fits a text: the kind of match (0 is the best), and the share of equal letters, 0 if it does not fit."""
+        """The kind of match of a name and a text (0 is the best), and the share of equal letters (0: it does not fit)."""
         name = self._names[row]
         own, letters = name.replace(" ", ""), wanted.replace(" ", "")
         if own == letters:

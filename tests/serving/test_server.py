@@ -193,7 +193,14 @@ def test_requests_from_elsewhere(server):
         assert send(server, "GET", "/", Host=host)[0] == 403, host
         assert send(server, "POST", "/find-items", fields, Host=host)[0] == 403
     assert send(server, "POST", "/find-items", fields, Host=f"LOCALHOST:{port}")[0] == 200
-    for origin in ("http://evil.example", "null", f"https://127.0.0.1:{port}", "http://127.0.0.1:1", ""):
+    for origin in (
+        "http://evil.example",
+        "null",
+        f"https://127.0.0.1:{port}",
+        "http://127.0.0.1:1",
+        f"127.0.0.1:{port}",
+        "",
+    ):
         assert send(server, "POST", "/find-items", fields, Origin=origin)[0] == 403, origin
     assert send(server, "POST", "/find-items", fields, Origin=f"http://127.0.0.1:{port}")[0] == 200
     assert send(server, "POST", "/find-items", fields, Content_Type="text/plain")[0] == 415

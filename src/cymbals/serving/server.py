@@ -97,9 +97,8 @@ class ExploreServer(http.server.ThreadingHTTPServer):
     def hosts(self) -> set[str]:
         """The names under which the page may ask."""
         port = self.server_address[1]
-        return {
-            f"{name}{end}" for name in (ADDRESS, "localhost") for end in ((f":{port}", "") if port == 80 else (f":{port}",))
-        }
+        names = {ADDRESS, "localhost"}
+        return {f"{name}:{port}" for name in names} | (names if port == 80 else set())
 
     def server_bind(self) -> None:
         """Bind without looking up the name of this machine, as `HTTPServer` does: that can take seconds."""
@@ -168,7 +167,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self._refuse(403, f"open {self.server.url}: requests for other hosts are refused")
             return False
         origin = self.headers.get("Origin")
-        if origin is not None and origin.removeprefix("http://").lower() not in self.server.hosts:
+        if origin is not None and origin.lower() not in {f"http://{host}" for host in self.server.hosts}:
             self._refuse(403, "requests from other pages are refused")
             return False
         return True

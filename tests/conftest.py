@@ -1,6 +1,7 @@
 """What the tests share: real data where it is present, random problems, small models, the wheel that users receive."""
 
 import os
+import re
 import subprocess
 import sys
 import venv
@@ -212,6 +213,23 @@ def install(wheel, folder):
     python = folder / "bin" / "python"
     run(python, "-m", "pip", "install", "--quiet", wheel)
     return python
+
+
+def run_listing(section, folder):
+    """Runs the Python listings of a section of docs/frameworks.md in a folder, as one program. Returns its names."""
+    page = ROOT / "docs" / "frameworks.md"
+    if not page.is_file():
+        pytest.skip("not a checkout: the docs are not here")
+    (text,) = re.findall(rf"^## {section}\n(.*?)(?=^## |\Z)", page.read_text(encoding="utf-8"), re.M | re.S)
+    listings = re.findall(r"^```\{code-block\} python\n(.*?)^```", text, re.M | re.S)
+    assert listings
+    names, before = {}, Path.cwd()
+    os.chdir(folder)
+    try:
+        exec("\n".join(listings), names)
+    finally:
+        os.chdir(before)
+    return names
 
 
 @pytest.fixture

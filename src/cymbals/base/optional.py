@@ -10,7 +10,14 @@ import numpy as np
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-_NOT_IN_LAB = ("optuna", "polars")  # "pip install cymbals[lab]" does not install these
+# What pip must install for modules that "cymbals[lab]" does not bring
+_ELSEWHERE = {
+    "lenskit": '"cymbals[lenskit]"',
+    "mlflow": '"cymbals[mlflow]"',
+    "optuna": "optuna",
+    "polars": "polars",
+    "rectools": '"cymbals[rectools]"',
+}
 _PACKAGES = {"sklearn": "scikit-learn"}  # modules whose package has another name
 
 
@@ -25,8 +32,7 @@ def optional(module: str, feature: str = "this") -> Any:
 def missing(module: str, feature: str) -> str:
     """Error message: `feature` needs a module that is not installed."""
     name = module.partition(".")[0]
-    package = _PACKAGES.get(name, name)
-    install = package if name in _NOT_IN_LAB else '"cymbals[lab]"'
+    package, install = _PACKAGES.get(name, name), _ELSEWHERE.get(name, '"cymbals[lab]"')
     return f"{feature} needs {package}: pip install {install}"
 
 

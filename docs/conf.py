@@ -31,6 +31,7 @@ numpydoc_xref_param_type = False
 numpydoc_show_class_members = False
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
+autodoc_mock_imports = ["lenskit", "mlflow", "pydantic", "rectools"]  # the adapters need them, the pages do not
 autosummary_generate = False
 python_use_unqualified_type_names = True
 add_module_names = False

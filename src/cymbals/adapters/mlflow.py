@@ -174,7 +174,8 @@ class _Recommender:
             asked = {"history": [_history(row) for row in requests.to_dict("records")]}
         if requests.empty:
             asked = {"users": []}
-        return self._model.recommend(**asked, **params or {}, to_frame=True)
+        recommended: pd.DataFrame = self._model.recommend(**asked, **params or {}, to_frame="pandas")
+        return recommended
 
 
 def _history(row: Mapping[Any, Any]) -> Any:

@@ -6,6 +6,7 @@ four bytes for each entry.
 
 from __future__ import annotations
 
+import mmap
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -52,6 +53,10 @@ class Csr:
         """Number of entries."""
         return int(self.indices.shape[0])
 
+    def whole(self) -> Csr:
+        """This matrix with all its entries in its arrays. An overlay, which keeps changes apart, merges them."""
+        return self
+
     def row_numbers(self) -> NDArray[np.int64]:
         """The row number of each entry."""
         return np.repeat(np.arange(self.shape[0]), np.diff(self.indptr))
@@ -60,6 +65,10 @@ class Csr:
         """Columns and values of one row."""
         part = slice(self.indptr[r], self.indptr[r + 1])
         return self.indices[part], self.data[part]
+
+    def row_sum(self, r: int) -> float:
+        """The sum of the values of one row."""
+        return float(self.row(r)[1].sum())
 
     def transposed(self, n_threads: int) -> Csr:
         """The transposed matrix."""
@@ -110,7 +119,9 @@ class Csr:
         return self if keep.all() else self.where(keep)
 
     def owned(self) -> Csr:
-        """A checked copy in memory, for a matrix whose arrays are mapped from a file that other programs can change."""
+        """The matrix, or a checked copy of it in memory if its arrays are mapped from a file that others can change."""
+        if not _mapped(self.data):
+            return self
         csr = Csr(self.indptr.copy(), self.indices.copy(), self.data.copy(), self.shape)
         if check_csr(csr, 1)[0] in (_INDPTR, _INDEX, _NAN, _UNSORTED):
             raise ValueError("the interactions in the model's file have changed since it was loaded: load the model again")
@@ -311,6 +322,13 @@ def _immutable(array: Any) -> bool:
     while isinstance(array, (np.ndarray, memoryview)):
         array = array.base if isinstance(array, np.ndarray) else array.obj
     return isinstance(array, bytes)
+
+
+def _mapped(array: Any) -> bool:
+    """Whether an array's memory is a mapped file."""
+    while isinstance(array, (np.ndarray, memoryview)):
+        array = array.base if isinstance(array, np.ndarray) else array.obj
+    return isinstance(array, mmap.mmap)
 
 
 def _check_triplets(

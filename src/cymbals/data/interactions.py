@@ -18,7 +18,7 @@ from .coded import Coded
 from .csr import MOST_ROWS, Csr, from_scipy, index_type, own, summed
 from .events import Events, checked_values
 from .ids import Ids, id_array, listed
-from .merge import merged, resized, without_rows_and_columns
+from .merge import merged, merged_with_times, resized, resolved, without_rows_and_columns
 from .times import checked as times_of_events
 from .times import latest
 
@@ -338,12 +338,14 @@ class Interactions:
         users, items, rows, cols = given.rows_among(self.users, self.items)
         shape = (users.n, items.n)
         changes = given.matrix(rows, cols, shape, how, n)
-        csr, places = merged(resized(self.csr, shape), changes, how)
-        names, times = with_names(self.item_names, items.n), None
+        before = resized(self.csr, shape)
+        changes, names, times = resolved([before], changes, how), with_names(self.item_names, items.n), None
         if self.times is not None and given.times is not None:
             changed = latest(rows, cols, given.times)
             assert changed is not None
-            times = places.latest(self.times, changed)
+            csr, times = merged_with_times(before, changes, self.times, changed)
+        else:
+            csr = merged(before, changes)
         return Interactions(csr, users, items, names, {"pairs": csr.nnz}, times)
 
     def remove(self, users: Any = None, items: Any = None, pairs: Any = None) -> Interactions:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -30,71 +29,70 @@ def resized(csr: Csr, shape: tuple[int, int]) -> Csr:
     return Csr(indptr, csr.indices, csr.data, shape)
 
 
-_FEW = 20_000  # insertions
-
-
-@dataclass(frozen=True)
-class Places:
-    """Where the changes are in the arrays of a merged matrix."""
-
-    old: NDArray[np.int64]  # the position of each change in the old arrays, or where it is inserted
-    new: NDArray[np.bool_]  # whether the change is inserted
-
-    def after(self) -> NDArray[np.int64]:
-        """The position of each change in the merged arrays."""
-        return self.old + np.cumsum(self.new) - self.new
-
-    def latest(self, times: NDArray[Any], changed: NDArray[Any]) -> NDArray[Any]:
-        """The times of the merged entries, from those of the old entries and of the changes: the later one of both."""
-        if times.dtype != changed.dtype:
-            raise TypeError(
-                f"time: the data have times of the type {times.dtype}, the events {changed.dtype}; use one type"
-            )
-        out = times.copy()
-        at = self.old[~self.new]
-        out[at] = np.maximum(out[at], changed[~self.new])
-        return np.insert(out, self.old[self.new], changed[self.new])
-
-
-def merged(base: Csr, changes: Csr, how: str) -> tuple[Csr, Places]:
-    """`base` with the entries of `changes`, which has the same shape.
+def resolved(layers: list[Csr], changes: Csr, how: str) -> Csr:
+    """`changes` with the values that its pairs get.
 
     Parameters
     ----------
-    base, changes : Csr
+    layers : list of Csr
+        The present matrix. If several layers have an entry for a pair, the last one counts. All have the shape of
+        `changes`.
+    changes : Csr
     how : {"add", "replace"}
-        What happens to a pair that both have: its values are added, or the new value replaces the old one.
+        What happens to a pair that has a value: the values are added, or the new value replaces the old one.
 
     Returns
     -------
-    merged : Csr
-        Zeros that result are stored.
-    places : Places
+    Csr
+        The entries of `changes`. Its values are float64 if those of the first layer or of `changes` are, or if a whole
+        number among them is too large for float32.
     """
-    rows = changes.row_numbers()
-    at, found = base.find(rows, changes.indices)
-    values = changes.data.astype(np.float64)
+    rows, values = changes.row_numbers(), changes.data.astype(np.float64)
     if how == "add":
-        values[found] += base.data[at[found]]
-    dtype = _dtype(base, changes, values)
+        present = np.zeros(changes.nnz)
+        for layer in layers:
+            at, found = layer.find(rows, changes.indices)
+            present[found] = layer.data[at[found]]
+        values += present
+    dtype = _dtype(layers[0], changes, values)
     with np.errstate(over="ignore"):
         held = values.astype(dtype)
     beyond = np.flatnonzero(~np.isfinite(held))
     if beyond.size:
         i = beyond[0]
         raise ValueError(f"the values of row {rows[i]}, column {changes.indices[i]} add up to {values[i]}: too large")
+    return Csr(changes.indptr, changes.indices, held, changes.shape)
+
+
+def merged(base: Csr, changes: Csr) -> Csr:
+    """`base` with the entries of `changes`, which has the same shape. For pairs in both, the value of `changes` counts."""
+    return _merge(base, changes)[0]
+
+
+def merged_with_times(base: Csr, changes: Csr, times: NDArray[Any], changed: NDArray[Any]) -> tuple[Csr, NDArray[Any]]:
+    """`merged`, and the later time of each entry: `times` are those of `base`, `changed` those of `changes`."""
+    out, at, new = _merge(base, changes)
+    if times.dtype != changed.dtype:
+        raise TypeError(f"time: the data have times of the type {times.dtype}, the events {changed.dtype}; use one type")
+    later = times.copy()
+    later[at[~new]] = np.maximum(later[at[~new]], changed[~new])
+    return out, np.insert(later, at[new], changed[new])
+
+
+def _merge(base: Csr, changes: Csr) -> tuple[Csr, NDArray[np.int64], NDArray[np.bool_]]:
+    """`merged`; where each change is in the old arrays, or would be inserted; and whether it is inserted."""
+    rows = changes.row_numbers()
+    at, found = base.find(rows, changes.indices)
     new = ~found
-    places = Places(at, new)
-    data = _inserted(base.data.astype(dtype, copy=False), at[new], held[new])
-    data[places.after()[found]] = held[found]
+    data = _inserted(base.data.astype(np.result_type(base.data, changes.data), copy=False), at[new], changes.data[new])
+    after = at + np.cumsum(new) - new  # the place of each change in the new arrays
+    data[after[found]] = changes.data[found]
     more = np.concatenate([[0], np.cumsum(np.bincount(rows[new], minlength=base.shape[0]))])
-    out = Csr(
-        base.indptr + more,
-        _inserted(base.indices, at[new], changes.indices[new]),
-        data,
-        base.shape,
-    )
-    return out, places
+    indices = _inserted(base.indices, at[new], changes.indices[new])
+    return Csr(base.indptr + more, indices, data, base.shape), at, new
+
+
+_FEW = 20_000  # insertions
 
 
 def _inserted(array: NDArray[Any], at: NDArray[np.int64], values: NDArray[Any]) -> NDArray[Any]:

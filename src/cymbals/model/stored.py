@@ -32,7 +32,7 @@ def write(path: str | os.PathLike[str], state: State, params: dict[str, Any], in
     if state.names is not None:
         arrays |= {f"names.{part}": a for part, a in container.pack_strings(state.names).items()}
     if include_interactions and state.seen is not None:
-        arrays |= {f"seen.{part}": getattr(state.seen, part) for part in ("indptr", "indices", "data")}
+        arrays |= {f"seen.{part}": getattr(state.seen.whole(), part) for part in ("indptr", "indices", "data")}
     container.write(path, facts, arrays)
 
 

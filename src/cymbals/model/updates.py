@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -38,14 +37,6 @@ def with_rows(factors: NDArray[Any], at: NDArray[np.int64], rows: NDArray[Any], 
     return out
 
 
-def longer(
-    factors: NDArray[Any], n: int, layout: Callable[[NDArray[Any], float | None], NDArray[Any]], mean: float | None
-) -> NDArray[Any]:
-    """The factors, followed by rows for a solution of 0 up to `n` rows. `layout` is `user_rows` or `item_rows`."""
-    solved = np.zeros((n - factors.shape[0], factors.shape[1] - (mean is not None)), factors.dtype)
-    return np.concatenate([factors, layout(solved, mean)])
-
-
 def with_seen(seen: Csr, at: NDArray[np.int64], rows: Csr, n: int, n_threads: int) -> Csr:
     """A copy of `seen` with `n` rows. Row at[i] of the copy is row i of `rows`; it can be an old row or a new one."""
     old_rows = seen.row_numbers()
@@ -79,8 +70,9 @@ def moved(before: Csr, after: Csr, rows: NDArray[np.int64]) -> NDArray[np.bool_]
     lengths = np.diff(after.indptr)[rows]
     out = (lengths <= _LONG) | (rows >= before.shape[0])
     for i in np.flatnonzero(~out):
-        old, new = before.row(rows[i])[1], after.row(rows[i])[1]
-        out[i] = _power(old.size) != _power(new.size) or _power(old.sum()) != _power(new.sum())
+        r = rows[i]
+        old_length, old_sum = before.indptr[r + 1] - before.indptr[r], before.row_sum(r)
+        out[i] = _power(old_length) != _power(lengths[i]) or _power(old_sum) != _power(after.row_sum(r))
     return out
 
 

@@ -14,7 +14,8 @@ from ..data.csr import Csr
 from ..data.events import Events
 from ..data.ids import Ids
 from ..data.interactions import with_names
-from ..data.merge import merged, resized, transposed_by_sorting, without_rows_and_columns
+from ..data.merge import transposed_by_sorting, without_rows_and_columns
+from ..data.overlay import with_changes
 from . import updates
 from .drift import REFIT_DRIFT, drift
 from .solving_model import SolvingModel
@@ -143,27 +144,27 @@ class UpdatingModel(SolvingModel):
     ) -> tuple[State, NDArray[np.int64], NDArray[np.int64]]:
         """The state with the events' users, items and values, and the rows of the users and items with events.
 
-        New rows of factors are 0. So a new item has no effect on its users until it is solved itself.
+        Factors of new items are 0, so a new item has no effect on its users until it is solved itself. New users get
+        factors only when they are solved.
         """
         assert state.seen is not None
         users, items, rows, cols = events.rows_among(state.users, state.items)
         shape = (users.n, items.n)
         changes = events.matrix(rows, cols, shape, how, n_threads)
-        seen, places = merged(resized(state.seen, shape), changes, how)
-        by_item, _ = merged(resized(state.seen_by_item(n_threads), shape[::-1]), transposed_by_sorting(changes), how)
+        seen, values = with_changes(state.seen, changes, how)
+        by_item, _ = with_changes(state.seen_by_item(n_threads), transposed_by_sorting(values), "replace")
         kind = state.settings.objective.kind
         if kind == "ials":
-            _refuse_negative(seen, places.after(), users, items)
-        if kind != "explicit" and (seen.data[places.after()] == 0).any():
-            seen, by_item = seen.without_zeros(), by_item.without_zeros()
+            _refuse_negative(values, users, items)
+        if kind != "explicit" and (values.data == 0).any():
+            seen, by_item = seen.whole().without_zeros(), by_item.whole().without_zeros()
         names = with_names(state.names, items.n)
         after = state.changed(users=users, items=items, names=names, seen=seen).with_seen_by_item(by_item)
-        if users.n > state.users.n:
-            x = updates.longer(state.x, users.n, user_rows, state.mean)
-            after = after.with_users(x, np.arange(state.users.n, users.n), n_threads)
         if items.n > state.items.n:
-            y = updates.longer(state.y, items.n, item_rows, state.mean)
-            after = after.with_items(y, np.arange(state.items.n, items.n), n_threads)
+            new = np.arange(state.items.n, items.n)
+            zeros = np.zeros((new.size, state.y.shape[1] - (state.mean is not None)), state.y.dtype)
+            y = updates.with_rows(state.y, new, item_rows(zeros, state.mean), items.n)
+            after = after.with_items(y, new, n_threads)
         return after, np.unique(rows).astype(np.int64), np.unique(cols).astype(np.int64)
 
     def _seeded(self, state: State, before: State, n_threads: int) -> State:
@@ -209,13 +210,16 @@ class UpdatingModel(SolvingModel):
 
     def _with_users_solved(self, state: State, users: NDArray[np.int64], n_threads: int) -> State:
         assert state.seen is not None
+        known = users < state.x.shape[0]
+        start = np.zeros((users.size, state.x.shape[1] - (state.mean is not None)), state.x.dtype)
+        start[known] = state.solved_users(users[known])
         solved = self._solve(
             state,
             state.seen.take(users),
             state.near_item_side(n_threads),
             Ids(state.users.what, users.size, state.users.of(users)),
             n_threads,
-            start=state.solved_users(users),
+            start=start,
         )
         x = updates.with_rows(state.x, users, user_rows(solved, state.mean), state.users.n)
         return state.with_users(x, users, n_threads)
@@ -246,7 +250,7 @@ class UpdatingModel(SolvingModel):
                 if not mask.any():
                     raise ValueError(f"{name}: none of the {mask.size} {name} of the model would be left")
             kept = [np.flatnonzero(mask) for mask in keep]
-            seen = None if state.seen is None else without_rows_and_columns(state.seen, *keep)
+            seen = None if state.seen is None else without_rows_and_columns(state.seen.whole(), *keep)
             names = None if state.names is None else state.names[keep[1]]
             self.replace_state(
                 state.changed(
@@ -280,7 +284,7 @@ class UpdatingModel(SolvingModel):
             users, at = updates.placed(state.users, "ids", ids, rows.shape[0])
             solved = self._solve(state, rows, state.item_side(n), Ids(users.what, at.size, users.of(at)), n)
             x = updates.with_rows(state.x, at, user_rows(solved, state.mean), users.n)
-            seen = updates.with_seen(state.seen, at, rows, users.n, n)
+            seen = updates.with_seen(state.seen.whole(), at, rows, users.n, n)
             self.replace_state(state.changed(x=x, users=users, seen=seen))
 
     def update_items(self, ids: Any, rows: Any, n_threads: int | None = None) -> None:
@@ -307,15 +311,14 @@ class UpdatingModel(SolvingModel):
             self.replace_state(state.changed(y=y, items=items, names=names, seen=seen.transposed(n)))
 
 
-def _refuse_negative(seen: Csr, places: NDArray[np.int64], users: Ids, items: Ids) -> None:
+def _refuse_negative(values: Csr, users: Ids, items: Ids) -> None:
     """Refuse events after which a value is below 0, which objective "ials" cannot use. The message names the pair."""
-    negative = places[seen.data[places] < 0]
+    negative = np.flatnonzero(values.data < 0)
     if not negative.size:
         return
-    at = negative[0]
-    row = int(np.searchsorted(seen.indptr, at, side="right")) - 1
-    user, item = users.of(np.array([row])).tolist()[0], items.of(seen.indices[at : at + 1].astype(np.int64)).tolist()[0]
+    at = negative[:1]
+    user, item = users.of(values.row_numbers()[at]).tolist()[0], items.of(values.indices[at].astype(np.int64)).tolist()[0]
     raise ValueError(
-        f"events: the value of user {user!r} and item {item!r} becomes {seen.data[at]}; objective 'ials' takes no negative "
-        "values: drop these events, or use objective 'hu' (negative feedback)"
+        f"events: the value of user {user!r} and item {item!r} becomes {values.data[at[0]]}; objective 'ials' takes no "
+        "negative values: drop these events, or use objective 'hu' (negative feedback)"
     )

@@ -1,0 +1,91 @@
+"""A sparse matrix with few changes that are kept apart from it.
+
+To insert some events into a matrix of millions, all its arrays must be copied. An overlay copies nothing: it merges the
+changes into the rows that somebody asks for, and into the whole matrix only when somebody needs all entries.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .csr import Csr
+from .merge import merged, resized, resolved
+
+_FEW = 1024  # a change of at most this share of the entries, one in _FEW, is kept apart
+_MOST = 64  # at most one in _MOST entries is kept apart
+
+
+class Overlay(Csr):
+    """A matrix `base`, and `changes` whose values replace those of `base` or are added to its entries."""
+
+    base: Csr
+    changes: Csr
+    _gained: NDArray[np.float64]
+
+    def __init__(self, base: Csr, changes: Csr) -> None:
+        rows, n_rows = changes.row_numbers(), base.shape[0]
+        at, known = base.find(rows, changes.indices)
+        indptr = base.indptr + np.concatenate([[0], np.cumsum(np.bincount(rows[~known], minlength=n_rows))])
+        indptr.flags.writeable = False
+        gains = changes.data.astype(np.float64)
+        gains[known] -= base.data[at[known]]
+        gained = np.bincount(rows, gains, n_rows)  # the change of the sum of each row
+        vars(self).update(base=base, changes=changes, indptr=indptr, shape=base.shape, _gained=gained)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("indices", "data"):
+            return getattr(self.whole(), name)
+        raise AttributeError(name)
+
+    @property
+    def nnz(self) -> int:
+        return int(self.indptr[-1])
+
+    def whole(self) -> Csr:
+        return self._merged
+
+    @cached_property
+    def _merged(self) -> Csr:
+        return merged(self.base, self.changes)
+
+    def take(self, rows: NDArray[np.int64]) -> Csr:
+        return merged(self.base.take(rows), self.changes.take(rows))
+
+    def row(self, r: int) -> tuple[NDArray[Any], NDArray[Any]]:
+        row = self.take(np.array([r]))
+        return row.indices, row.data
+
+    def row_sum(self, r: int) -> float:
+        return self.base.row_sum(r) + float(self._gained[r])
+
+
+def with_changes(csr: Csr, changes: Csr, how: str) -> tuple[Csr, Csr]:
+    """A matrix after changes. It is an overlay if the changes are few.
+
+    Parameters
+    ----------
+    csr : Csr
+        It may be an overlay.
+    changes : Csr
+        Its shape is that of the result, which can have more rows and columns than `csr`.
+    how : {"add", "replace"}
+        What happens to a pair that both have: its values are added, or the new value replaces the old one.
+
+    Returns
+    -------
+    matrix : Csr
+    resolved : Csr
+        `changes` with the values that its pairs have in `matrix`. They may be 0.
+    """
+    layers = [csr.base, csr.changes] if isinstance(csr, Overlay) else [csr]
+    layers = [resized(layer, changes.shape) for layer in layers]
+    new = resolved(layers, changes, how)
+    kept = merged(layers[1], new) if len(layers) == 2 else new
+    same_type = new.data.dtype == layers[0].data.dtype
+    if same_type and new.nnz * _FEW <= layers[0].nnz and kept.nnz * _MOST <= layers[0].nnz:
+        return Overlay(layers[0], kept), new
+    return merged(layers[0], kept), new

@@ -73,7 +73,7 @@ def main() -> None:
         iteration.append(seconds / ITERATIONS)
         warm = base.snapshot()
         firsts.append(warm.update(events(n * share - few, n * share)).seconds)
-        for k in range(1, 4):
+        for k in range(1, 6):
             report = warm.update(events((n - 1) * share + k * few, (n - 1) * share + (k + 1) * few))
             costs[few].append(report.seconds)
             print(f"  {few:.2%}: {report}", flush=True)

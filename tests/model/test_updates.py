@@ -12,6 +12,7 @@ from conftest import SMALL, dense_of, random_matrix
 import cymbals
 from cymbals import ALS, Interactions
 from cymbals.data.csr import Csr
+from cymbals.model.state import State
 from cymbals.model.updates import moved
 
 
@@ -367,7 +368,7 @@ def test_small_updates_in_a_row_do_as_well_as_with_new_bases(monkeypatch, settin
         events = (np.append(rng.integers(0, 3000, 5), 3000 + k), np.append(rng.integers(0, 60, 5), 60 + k), np.ones(6))
         kept.update(events)
         with monkeypatch.context() as patch:
-            patch.setattr("cymbals.model.state._few", lambda rows, factors: False)
+            patch.setattr(State, "_keeps_basis", lambda self, rows, factors: False)
             anew.update(events)
         same_basis += "value" not in kept.state_._user_side._cache
     assert same_basis > 3

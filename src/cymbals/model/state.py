@@ -153,7 +153,7 @@ class State:
     def with_users(self, x: NDArray[Any], at: NDArray[np.int64], n_threads: int) -> Self:
         """This state with other users' factors, which differ only in the rows `at`."""
         after = self.changed(x=x)
-        if _few(at, x):
+        if self._keeps_basis(at, x):
             side = self.near_user_side(n_threads).with_rows(after.solved_users(), at, n_threads, self.mean)
             if side is not None:
                 after._near_user_side(lambda: side)
@@ -162,11 +162,15 @@ class State:
     def with_items(self, y: NDArray[Any], at: NDArray[np.int64], n_threads: int) -> Self:
         """This state with other items' factors, which differ only in the rows `at`."""
         after = self.changed(y=y)
-        if _few(at, y):
+        if self._keeps_basis(at, y):
             side = self.near_item_side(n_threads).with_rows(after.solved_items(), at, n_threads, self.mean)
             if side is not None:
                 after._near_item_side(lambda: side)
         return after
+
+    def _keeps_basis(self, rows: NDArray[np.int64], factors: NDArray[Any]) -> bool:
+        """Whether to try: if few rows change, and the fit's solver is not exact."""
+        return rows.size * 16 <= factors.shape[0] and self.settings.solver != "exact"
 
     def item_explainer(self, n_threads: int) -> Explainer:
         return self._item_explainer(lambda: Explainer.of(self.solved_items(), self.mean, n_threads))
@@ -200,11 +204,6 @@ _CACHES_OF = {  # source field: the caches that are computed from it
     "seen": ("audience", "_seen_by_item"),
     "fit": ("settings", "exact"),
 }
-
-
-def _few(rows: NDArray[np.int64], factors: NDArray[Any]) -> bool:
-    """Whether so few rows change that the Gramian can stay close to diagonal."""
-    return bool(rows.size <= factors.shape[0] // 16)
 
 
 def user_rows(solved: NDArray[Any], mean: float | None) -> NDArray[Any]:

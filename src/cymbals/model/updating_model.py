@@ -183,11 +183,14 @@ class UpdatingModel(SolvingModel):
         new_items = state.seen_by_item(n_threads).take(np.arange(n_items, state.items.n))
         alone = np.ones(state.items.n - n_items, bool)
         alone[new_items.row_numbers()[~only_new[new_items.indices]]] = False
-        rows, rank = n_items + np.flatnonzero(alone), state.item_factors.shape[1]
+        rows, rank = n_items + np.flatnonzero(alone), state.y.shape[1] - 2 * (state.mean is not None)
+        if not rows.size:
+            return state
         noise = np.random.default_rng(n_items).standard_normal((rows.size, rank)) * (0.1 / np.sqrt(rank))
         solved = np.zeros((rows.size, rank + (state.mean is not None)), state.y.dtype)
         solved[:, :rank] = noise
-        return state.changed(y=updates.with_rows(state.y, rows, item_rows(solved, state.mean), state.items.n))
+        y = updates.with_rows(state.y, rows, item_rows(solved, state.mean), state.items.n)
+        return state.with_items(y, rows, n_threads)
 
     def _swept(self, state: State, users: NDArray[np.int64], items: NDArray[np.int64], n_threads: int) -> State:
         """Solve these users, then these items, with the fit's own solver, from their old factors.
@@ -205,7 +208,8 @@ class UpdatingModel(SolvingModel):
         )
         y = updates.with_rows(state.y, items, item_rows(solved, state.mean), state.items.n)
         state = state.with_items(y, items, n_threads)
-        silent = users[~state.x[users, : state.item_factors.shape[1]].any(axis=1)]
+        rank = state.x.shape[1] - 2 * (state.mean is not None)
+        silent = users[~state.x[users, :rank].any(axis=1)]
         return self._with_users_solved(state, silent, n_threads) if silent.size else state
 
     def _with_users_solved(self, state: State, users: NDArray[np.int64], n_threads: int) -> State:

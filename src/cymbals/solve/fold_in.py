@@ -56,14 +56,14 @@ class FixedSide:
     ) -> Self | None:
         """The same side after its rows `at` have changed to those of `factors`, which can have further rows.
 
-        The basis stays, which saves the rotation of the other rows. None if the Gramian is then too far from diagonal: its
-        entries beside the diagonal would matter beside the tolerance of conjugate gradients.
+        The basis stays, which saves the rotation of the other rows. None if the Gramian is then too far from diagonal: to
+        ignore its entries beside the diagonal could change a solution by more than the tolerance of conjugate gradients.
         """
         n = self.rotated.shape[0]
         new, offsets = without_biases(factors[at], mean)
         new = self.into(new, n_threads)
         gram = self.gram - gramian(self.rotated[at[at < n]], n_threads) + gramian(new, n_threads)
-        if not beside_diagonal(gram) <= CG_TOLERANCE / 4:
+        if not beside_diagonal(gram) <= CG_TOLERANCE:
             return None
         if self.vectors is None and mean is None:
             return type(self)(factors, gram, None, None)

@@ -53,7 +53,8 @@ def resolved(layers: list[Csr], changes: Csr, how: str) -> Csr:
         for layer in layers:
             at, found = layer.find(rows, changes.indices)
             present[found] = layer.data[at[found]]
-        values += present
+        with np.errstate(over="ignore"):  # an infinity is refused below
+            values += present
     dtype = _dtype(layers[0], changes, values)
     with np.errstate(over="ignore"):
         held = values.astype(dtype)

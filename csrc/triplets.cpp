@@ -19,7 +19,7 @@ struct Entry {
 };
 
 constexpr int64_t kShort = 48;                    // groups of at most this many entries are sorted by insertion
-constexpr int64_t kEntries = 1 << 14;             // entries of a group, on average
+constexpr int64_t kEntries = 1 << 15;             // entries of a group, on average
 constexpr int64_t kMostGroups = 1 << 11;          // to divide triplets into more groups takes longer
 constexpr int kDigit = 8, kDigits = 1 << kDigit;  // bits of a digit in the radix sort, and how many digits there are
 

@@ -84,6 +84,9 @@ def _of_arrow(name: str, column: Any) -> Coded:
         kind = pa.large_string() if pa.types.is_string_view(kind) else pa.large_binary()
         column = column.cast(kind)
     if _is_text(kind):
+        if not is_uuid and _is_rising(column, pc):  # as categories usually are
+            ids = id_array(name, column.to_numpy())
+            return Coded(ids, np.arange(ids.size, dtype=index_type(ids.size)))
         column = column.dictionary_encode()
     elif not pa.types.is_dictionary(kind):
         return coded(name, column.to_numpy())
@@ -98,6 +101,11 @@ def _of_arrow(name: str, column: Any) -> Coded:
         categories = Coded(in_order.ids, np.empty_like(in_order.places))
         categories.places[order] = in_order.places
     return _recoded(name, [part.indices.to_numpy() for part in parts], categories)
+
+
+def _is_rising(column: Any, pc: Any) -> bool:
+    """Whether all values are distinct and in rising order. The first few usually show that they are not."""
+    return all(pc.all(pc.less(part[:-1], part[1:])).as_py() is True for part in (column[:9], column) if len(part) > 1)
 
 
 def _is_text(kind: Any) -> bool:
@@ -119,8 +127,11 @@ def _recoded(name: str, codes: list[NDArray[Any]], known: Coded) -> Coded:
     places, used, begin = np.empty(size, np.int32), np.zeros(known.size, bool), 0
     for part in codes:
         here, marks = places[begin : begin + part.size], np.empty(known.size, np.uint8)
+        if part.dtype.itemsize < 4:
+            here[:] = part
+            part = here
         try:
-            renumber(_as_signed(part), table, here, marks, n_threads)
+            renumber(np.ascontiguousarray(part).view(f"i{part.dtype.itemsize}"), table, here, marks, n_threads)
         except ValueError:
             raise _without_id(name, codes, known.size) from None
         used |= marks.view(bool)
@@ -130,13 +141,6 @@ def _recoded(name: str, codes: list[NDArray[Any]], known: Coded) -> Coded:
     if not kept.all():
         renumber(places, (np.cumsum(kept) - 1).astype(np.int32), places, np.empty(kept.size, np.uint8), n_threads)
     return Coded(known.ids[kept], places)
-
-
-def _as_signed(codes: NDArray[Any]) -> NDArray[Any]:
-    """Codes as int32 or int64. Unsigned numbers that do not fit become negative, which no code is."""
-    if codes.dtype.itemsize < 4:
-        return codes.astype(np.int32)
-    return np.ascontiguousarray(codes).view(f"i{codes.dtype.itemsize}")
 
 
 def _without_id(name: str, codes: list[NDArray[Any]], n: int) -> ValueError:

@@ -164,7 +164,7 @@ def summed(rows: NDArray[Any], cols: NDArray[Any], values: NDArray[Any], shape: 
         return Csr.from_triplets(rows, cols, values, shape, n_threads)
     if _largest(values) < 2**24:  # whole numbers are exact in float32, and their sums usually are
         csr = Csr.from_triplets(rows, cols, values, shape, n_threads)
-        if _largest(csr.data) < 2**24:
+        if csr.nnz == values.size or _largest(csr.data) < 2**24:
             return csr
     if np.any(values != np.rint(values)):
         return Csr.from_triplets(rows, cols, values, shape, n_threads)

@@ -2,14 +2,16 @@
 
     python benchmarks/frames.py
 
-Each kind of column gets a process of its own. It prints CPU seconds (all threads) of both, medians over alternating
-rounds, and the peak memory of both, beyond what is there before. cymbals also makes the matrix; its size is printed too.
+Each kind of column gets a process of its own. It prints CPU seconds of both, medians over alternating rounds, and the peak
+memory of both, beyond what is there before. cymbals also makes the matrix; its size is printed too. Both run on one thread,
+because threads that wait for others count as CPU seconds.
 """
 
 from __future__ import annotations
 
 import argparse
 import ctypes
+import os
 import statistics
 import subprocess
 import sys
@@ -18,9 +20,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+os.environ["OMP_NUM_THREADS"] = "1"
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from machine import machine
 from shapes import generate
 
 import cymbals
@@ -35,6 +40,7 @@ def main() -> None:
     parser.add_argument("--scale", type=float, default=1.0, help="of 10 million rows")
     args = parser.parse_args()
     if args.kind is None:
+        print(machine())
         print(f"cymbals {cymbals.__version__}, pandas {pd.__version__}, pyarrow {pa.__version__}")
         print("CPU s: cymbals with the matrix, factorize without. Peaks are beyond the input.")
         for kind in KINDS:

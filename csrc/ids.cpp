@@ -69,30 +69,48 @@ extern "C" int32_t cymbals_look_up_ids(cymbals_workspace *workspace, int64_t n, 
     return CYMBALS_OK;
 }
 
+namespace {
+
+constexpr int64_t kCodes = 1 << 16;  // that a thread takes at a time
+
+// A function of its own, because a byte that is written may alias the variables of a parallel loop.
+template <class Code>
+bool renumber_block(const Code *codes, int64_t n, int64_t range, const int32_t *table, int32_t *places, uint8_t *used) {
+    bool inside = true;
+    for (int64_t i = 0; i < n; i++) {
+        const uint64_t at = (uint64_t)codes[i];
+        if (at >= (uint64_t)range) {
+            inside = false;
+            continue;
+        }
+        reinterpret_cast<std::atomic<uint8_t> *>(used)[at].store(1, std::memory_order_relaxed);
+        places[i] = table ? table[at] : (int32_t)at;
+    }
+    return inside;
+}
+
+}  // namespace
+
 extern "C" int32_t cymbals_renumber(cymbals_workspace *workspace, int64_t n, const void *codes, int32_t code_type,
                                     int64_t range, const int32_t *table, int32_t *places, uint8_t *used) {
     using namespace cymbals;
     static_assert(sizeof(std::atomic<uint8_t>) == sizeof(uint8_t), "the marks are written by several threads");
     ApiCall call(workspace, CYMBALS_PHASE_OTHER);
     if (!call.ready() || !call.between("n", n, 0) ||
-        !call.between("code_type", code_type, CYMBALS_INT32, CYMBALS_INT64) || !call.between("range", range, 0) ||
+        !call.between("code_type", code_type, CYMBALS_INT32, CYMBALS_INT64) ||
+        !call.between("range", range, 0, table ? INT64_MAX : (int64_t)INT32_MAX + 1) ||
         !call.require(n == 0 || (codes && places), "codes or places is null") ||
-        !call.require(range == 0 || (table && used), "table or used is null"))
+        !call.require(range == 0 || used, "used is null"))
         return CYMBALS_BAD_ARGUMENT;
     std::fill_n(used, range, uint8_t(0));
     bool inside = true;
     with_index(code_type, [&](auto type) {
-        const auto *code = static_cast<const decltype(type) *>(codes);
+        using Code = decltype(type);
 #pragma omp parallel for schedule(static) num_threads(call.threads()) reduction(&& : inside)
-        for (int64_t i = 0; i < n; i++) {
-            const uint64_t at = (uint64_t)code[i];
-            if (at < (uint64_t)range) {
-                reinterpret_cast<std::atomic<uint8_t> *>(used)[at].store(1, std::memory_order_relaxed);
-                places[i] = table[at];
-            } else {
-                inside = false;
-            }
-        }
+        for (int64_t block = 0; block < n; block += kCodes)
+            inside = renumber_block(static_cast<const Code *>(codes) + block, std::min(kCodes, n - block), range, table,
+                                    places + block, used) &&
+                     inside;
         return 0;
     });
     return call.end(call.require(inside, "codes: one is outside [0, range)") ? CYMBALS_OK : CYMBALS_BAD_ARGUMENT);

@@ -547,12 +547,17 @@ def look_up_ids(ids, int64_t lowest, table, places, workspace):
 
 
 def renumber(codes, table, places, used, workspace):
-    """Fills places (int32) with table[codes], and used (uint8) with 1 for each code that occurs, else 0."""
+    """Fills places (int32) with table[codes], or with codes if table is None. Sets used (uint8) to 1 for each code that
+    occurs, else to 0."""
     cdef Workspace w = workspace_for(workspace)
-    cdef Buffer c = Buffer(codes, "iq", 1), t = Buffer(table, "i", 1)
-    cdef Buffer p = Buffer(places, "i", 1, True).need(c.size()), u = Buffer(used, "B", 1, True).need(t.size())
+    cdef Buffer c = Buffer(codes, "iq", 1), t
+    cdef Buffer p = Buffer(places, "i", 1, True).need(c.size()), u = Buffer(used, "B", 1, True)
+    cdef const int32_t *numbers = NULL
     cdef int32_t status
+    if table is not None:
+        t = Buffer(table, "i", 1).need(u.size())
+        numbers = <const int32_t *>t.view.buf
     with nogil:
-        status = cymbals_renumber(w.c, c.size(), c.view.buf, c.type, t.size(), <const int32_t *>t.view.buf,
-                                  <int32_t *>p.view.buf, <uint8_t *>u.view.buf)
+        status = cymbals_renumber(w.c, c.size(), c.view.buf, c.type, u.size(), numbers, <int32_t *>p.view.buf,
+                                  <uint8_t *>u.view.buf)
     w.end(status)

@@ -441,7 +441,7 @@ static void test_files(void) {
     REFUSED(cymbals_renumber(workspace, 2, NULL, CYMBALS_INT64, 5, table, out.small, marks), "codes");
     REFUSED(cymbals_renumber(workspace, 2, codes, CYMBALS_INT64, 5, table, NULL, marks), "places");
     REFUSED(cymbals_renumber(workspace, 2, codes, CYMBALS_INT64, -1, table, out.small, marks), "range");
-    REFUSED(cymbals_renumber(workspace, 2, codes, CYMBALS_INT64, 5, NULL, out.small, marks), "table");
+    REFUSED(cymbals_renumber(workspace, 2, codes, CYMBALS_INT64, INT64_MAX, NULL, out.small, marks), "range");
     REFUSED(cymbals_renumber(workspace, 2, codes, CYMBALS_INT64, 5, table, out.small, NULL), "used");
     int32_t places[2];
     REFUSED(cymbals_renumber(workspace, 2, codes, CYMBALS_INT64, 4, table, places, marks), "codes");

@@ -106,6 +106,9 @@ static void test_codes(cymbals_workspace *workspace) {
     CHECK_OK(cymbals_renumber(workspace, 4, codes, CYMBALS_INT32, 4, table, codes, used)); /* in place */
     CHECK_SAME(codes, wanted, sizeof wanted);
     CHECK_SAME(used, marks, sizeof marks);
+    CHECK_OK(cymbals_renumber(workspace, 4, long_codes, CYMBALS_INT64, 4, NULL, places, used));
+    for (int i = 0; i < 4; i++) CHECK_EQUAL(places[i], long_codes[i]);
+    CHECK_SAME(used, marks, sizeof marks);
     CHECK_OK(cymbals_renumber(workspace, 0, NULL, CYMBALS_INT32, 4, table, NULL, used));
     for (int i = 0; i < 4; i++) CHECK_EQUAL(used[i], 0);
     CHECK_OK(cymbals_renumber(workspace, 0, NULL, CYMBALS_INT64, 0, NULL, NULL, NULL));

@@ -123,7 +123,8 @@ def _recoded(name: str, codes: list[NDArray[Any]], known: Coded) -> Coded:
     n_threads, size = resolve(None), sum(part.size for part in codes)
     if known.size == 0 and size:
         raise _without_id(name, codes, 0)
-    table = np.ascontiguousarray(known.places, np.int32)
+    in_order = np.array_equal(known.places, np.arange(known.size))
+    table = None if in_order else np.ascontiguousarray(known.places, np.int32)
     places, used, begin = np.empty(size, np.int32), np.zeros(known.size, bool), 0
     for part in codes:
         here, marks = places[begin : begin + part.size], np.empty(known.size, np.uint8)

@@ -324,9 +324,10 @@ CYMBALS_API int32_t cymbals_number_ids(cymbals_workspace *workspace, int64_t n, 
 /* Sets places[i] to table[ids[i] - lowest], or to -1 if ids[i] is outside the table. */
 CYMBALS_API int32_t cymbals_look_up_ids(cymbals_workspace *workspace, int64_t n, const int64_t *ids, int64_t lowest,
                                         int64_t range, const int32_t *table, int32_t *places);
-/* For codes, such as those of categories: sets places[i] to table[codes[i]], and used[c] (range) to 1 if the code c
- * occurs, else to 0. code_type is CYMBALS_INT32 or CYMBALS_INT64; places may be codes, if these are int32. BAD_ARGUMENT
- * if a code is outside [0, range); the contents of places and used are then undefined. */
+/* For codes, such as those of categories: sets places[i] to table[codes[i]], or to codes[i] if table is null; and sets
+ * used[c] (range) to 1 if the code c occurs, else to 0. code_type is CYMBALS_INT32 or CYMBALS_INT64; places may be codes,
+ * if these are int32. BAD_ARGUMENT if a code is outside [0, range); the contents of places and used are then undefined.
+ */
 CYMBALS_API int32_t cymbals_renumber(cymbals_workspace *workspace, int64_t n, const void *codes, int32_t code_type,
                                      int64_t range, const int32_t *table, int32_t *places, uint8_t *used);
 

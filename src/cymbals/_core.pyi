@@ -57,6 +57,24 @@ def solve_row(
     workspace: WorkspaceOrThreads,
     simd: int = 0,
 ) -> None: ...
+def solve_and_rank(
+    index: Index,
+    row: Any,
+    objective: tuple[int, int, float, float, float],
+    fixed: Any,
+    spectrum: Any,
+    vectors: Any,
+    solved: Any,
+    reg: float,
+    solver: int,
+    cg_steps: int,
+    cg_tolerance: float,
+    exclude: bool,
+    ids: Any,
+    scores: Any,
+    workspace: WorkspaceOrThreads,
+    simd: int = 0,
+) -> None: ...
 def loss(
     rows: Any, objective: tuple[int, int, float, float, float], x: Any, y: Any, workspace: WorkspaceOrThreads, simd: int = 0
 ) -> float: ...

@@ -459,6 +459,39 @@ cdef class Index:
         w.end(status)
 
 
+def solve_and_rank(Index index, row, objective, fixed, spectrum, vectors, solved, double reg, int solver, int cg_steps,
+                   double cg_tolerance, bint exclude, ids, scores, workspace, int simd=0):
+    """Solves one row as solve_row does, rotates its factors `solved` (1 x f) by `vectors` if there are any, and finds its
+    best items in `index`. With `exclude`, the items of the row are left out. One call, so that Python's lock is released
+    only once."""
+    cdef Workspace w = workspace_for(workspace, simd)
+    cdef Csr r = Csr(row)
+    cdef cymbals_objective o = objective_of(objective)
+    cdef Matrix y = Matrix(fixed), x = Matrix(solved, True)
+    cdef Buffer d = Buffer(spectrum, "d", 1).need(y.c.n_cols), q
+    cdef Options options = Options(reg, solver, cg_steps, cg_tolerance, 1, CYMBALS_COMPACT_NEVER, 1)
+    cdef TopK best = TopK(ids, scores, row if exclude else None, x)
+    cdef const cymbals_csr *skipped = best.skipped()
+    cdef const double *back = NULL
+    cdef cymbals_solve_info info
+    cdef int32_t status
+    info.failed_row = -1
+    if r.c.n_rows != 1 or x.c.n_rows != 1 or x.c.n_cols != y.c.n_cols or x.c.type != y.c.type:
+        raise ValueError("row must have one row, and solved one row of the factors' width and type")
+    if vectors is not None:
+        q = Buffer(vectors, "d", 2).need(x.c.n_cols, x.c.n_cols)
+        back = <const double *>q.view.buf
+    with nogil:
+        status = cymbals_solve_row(w.c, r.indices.size(), r.c.indices, r.c.index_type, r.c.values, r.c.value_type, &o,
+                                   &y.c, <const double *>d.view.buf, x.c.data, &options.c, &info)
+        if status == CYMBALS_OK and back != NULL:
+            status = cymbals_rotate(w.c, &x.c, back)
+        if status == CYMBALS_OK:
+            status = cymbals_index_topk(w.c, index.c, &x.c, skipped, best.k, <int64_t *>best.ids.view.buf,
+                                        best.scores.view.buf)
+    w.end(status, info.failed_row)
+
+
 def rank_metrics(users, items, train, test, k, out, covered, workspace, int simd=0):
     cdef Workspace w = workspace_for(workspace, simd)
     cdef Matrix u = Matrix(users), m = Matrix(items)

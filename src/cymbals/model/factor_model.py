@@ -9,6 +9,7 @@ from typing import Any, Literal, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from .._core import Index
 from ..base.checks import boolean, one_of, whole_number
 from ..data.csr import Csr, from_scipy
 from ..data.ids import id_array, is_one, listed, one_row
@@ -31,6 +32,7 @@ class _Queries:
     history: NDArray[np.int64]  # the number of entries of each user
     factors: Callable[[NDArray[np.int64]], NDArray[Any]]
     seen: Callable[[NDArray[np.int64]], Csr]
+    row: Csr | None = None  # if there is only one user, whom the model does not know: the entries
 
 
 class FactorModel(FittedModel):
@@ -182,6 +184,10 @@ class FactorModel(FittedModel):
         few = n_queries < retrieval.FEW_QUERIES and k <= state.y.shape[0] // retrieval.MIN_ITEMS_PER_RESULT
         if few and competing is None:
             index = state.item_index(n_threads)
+        if index is not None and mask is None and queries.row is not None and queries.row.nnz:
+            found = self._solved_and_ranked(state, queries.row, index, k, exclude_seen, n_threads)
+            if found is not None:
+                return found
         items = state.scored_items
         best, scores = retrieval.topk(queries.factors, items, n_queries, k, n_threads, skipping, competing, index=index)
         newcomers = np.flatnonzero(queries.history == 0)
@@ -238,6 +244,7 @@ class FactorModel(FittedModel):
             np.diff(given.indptr),
             lambda block: self._fold_in(state, given.take(block), n_threads),
             lambda block: given.take(block),
+            given if given.shape[0] == 1 else None,
         )
 
     def _limits(
@@ -488,6 +495,12 @@ class FactorModel(FittedModel):
     def _fold_in(self, state: State, rows: Csr, n_threads: int) -> NDArray[Any]:
         """Solve rows of users that the model does not know. Returns them as rows of `State.x`."""
         raise NotImplementedError
+
+    def _solved_and_ranked(
+        self, state: State, row: Csr, index: Index, k: int, exclude_seen: bool, n_threads: int
+    ) -> tuple[NDArray[np.int64], NDArray[Any]] | None:
+        """`_fold_in` and the search for the best items in one step, which is faster. None if the model cannot do so."""
+        return None
 
 
 def checked_n(n: Any) -> int:

@@ -78,16 +78,18 @@ def _row(name: str, history: Any, items: Ids) -> tuple[NDArray[np.int64], NDArra
         one = next(one for one in ids if isinstance(one, _CONTAINERS))
         raise TypeError(f"{name} holds both ids and {shown(one)}; give a list of ids, or a list of histories")
     rows = items.rows(name, ids) if len(ids) else np.empty(0, np.int64)
-    bad = np.flatnonzero(~np.isfinite(values))
-    if bad.size:
-        raise ValueError(f"{name}: item {ids[bad[0]]!r} has the value {values[bad[0]]}; values must be finite")
+    if not np.isfinite(values).all():
+        bad = int(np.argmin(np.isfinite(values)))
+        raise ValueError(f"{name}: item {ids[bad]!r} has the value {values[bad]}; values must be finite")
+    if (rows[1:] > rows[:-1]).all():
+        return rows, values
     order = np.argsort(rows, kind="stable")
     rows, values = rows[order], values[order]
-    first = np.ones(rows.size, bool)
-    first[1:] = rows[1:] != rows[:-1]
-    if first.all():
+    new = rows[1:] != rows[:-1]
+    if new.all():
         return rows, values
-    return rows[first], np.add.reduceat(values, np.flatnonzero(first))
+    first = np.flatnonzero(np.append(True, new))
+    return rows[first], np.add.reduceat(values, first)
 
 
 FRAMES = ("pandas", "polars", "pyarrow")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._core import Index
 from ..base.checks import shown, whole_number
 from ..data.csr import Csr, random_mask, refuse_negative
 from ..data.ids import Ids, is_one, listed, one_row
@@ -15,7 +16,7 @@ from ..data.interactions import in_order
 from ..metrics.errors import errors
 from ..metrics.loss import loss
 from ..metrics.ranking import mean_of_defined, ranking
-from ..solve.fold_in import FixedSide
+from ..solve.fold_in import FixedSide, solves_alone
 from ..solve.objective import Objective
 from .exporting_model import ExportingModel
 from .naming import naming
@@ -139,6 +140,16 @@ class SolvingModel(ExportingModel):
     def _fold_in(self, state: State, rows: Csr, n_threads: int) -> NDArray[Any]:
         solved = self._solve(state, rows, state.item_side(n_threads), Ids("row", rows.shape[0]), n_threads)
         return user_rows(solved, state.mean)
+
+    def _solved_and_ranked(
+        self, state: State, row: Csr, index: Index, k: int, exclude_seen: bool, n_threads: int
+    ) -> tuple[NDArray[np.int64], NDArray[Any]] | None:
+        settings = state.exact
+        if state.mean is not None or not solves_alone(settings):
+            return None
+        with naming(Ids("row", 1)):
+            row = transformed(row, settings.objective)
+            return state.item_side(n_threads).ranked(row, settings, index, k, exclude_seen, n_threads)
 
     def _solve(
         self, state: State, rows: Csr, fixed: FixedSide, ids: Ids, n_threads: int, start: NDArray[Any] | None = None

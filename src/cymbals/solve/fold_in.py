@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .._core import rotate, solve_row
+from .._core import Index, rotate, solve_and_rank, solve_row
 from ..data.csr import Csr
 from .basis import beside_diagonal, eigenbasis, gramian
 from .half_step import CG_TOLERANCE, NEVER, SOLVERS, Settings, solve_rows, subtract_offsets, without_biases
+from .objective import Objective
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,12 @@ class FixedSide:
         rotated[at] = new
         return type(self)(rotated, gram, self.vectors, None if offsets is None else without_biases(factors, mean)[1])
 
-    @property
+    @cached_property
+    def back(self) -> NDArray[np.float64] | None:
+        """The vectors that turn rows from this basis into the model's. None if both are the same."""
+        return None if self.vectors is None else np.ascontiguousarray(self.vectors.T)
+
+    @cached_property
     def spectrum(self) -> NDArray[np.float64]:
         """The diagonal of the Gramian, shape (f,)."""
         return np.maximum(np.diag(self.gram), 0)
@@ -94,19 +101,45 @@ class FixedSide:
         else:
             solved = self.into(start, n_threads)
         rows = subtract_offsets(rows, self.offsets)
-        objective = settings.objective
-        # `_solve_one` reads only those rows of the fixed side for which the row to solve has an entry. Without unobserved
-        # weight and regularization, this is too little: the diagonal D of csrc/whiten.h then depends on the longest of all
-        # rows of the fixed side. `solve_rows` reads them all.
-        if rows.shape[0] == 1 and (objective.unobserved_weight > 0 or objective.regularization > 0):
+        if rows.shape[0] == 1 and solves_alone(settings):
             self._solve_one(rows, solved[0], settings, n_threads)
         else:
             if rows.nnz < self.rotated.shape[0]:  # a compact copy of the fixed side would take longer than it saves
                 settings = replace(settings, compact=NEVER)
             solve_rows(rows, self.rotated, self.spectrum, solved, settings, n_threads)
-        if self.vectors is not None:
-            rotate(solved, np.ascontiguousarray(self.vectors.T), n_threads)
+        if self.back is not None:
+            rotate(solved, self.back, n_threads)
         return solved
+
+    def ranked(
+        self, row: Csr, settings: Settings, index: Index, k: int, exclude: bool, n_threads: int
+    ) -> tuple[NDArray[np.int64], NDArray[Any]]:
+        """Solve one row as `solve` does, and find the k rows of an index with the highest scores, best first.
+
+        Only for settings that `solves_alone` accepts, and without offsets. With `exclude`, the columns of `row` are left
+        out. Both results have the shape (1, k). Missing rows are -1, their scores -inf.
+        """
+        solved = np.zeros((1, self.rotated.shape[1]), self.rotated.dtype)
+        ids, scores = np.empty((1, k), np.int64), np.empty((1, k), solved.dtype)
+        objective = settings.objective
+        solve_and_rank(
+            index,
+            row,
+            objective.code,
+            self.rotated,
+            objective.unobserved_weight * self.spectrum,
+            self.back,
+            solved,
+            _regularization(objective, row),
+            SOLVERS[settings.solver],
+            settings.cg_steps,
+            settings.cg_tolerance,
+            exclude,
+            ids,
+            scores,
+            n_threads,
+        )
+        return ids, scores
 
     def _solve_one(self, row: Csr, solved: NDArray[Any], settings: Settings, n_threads: int) -> None:
         objective = settings.objective
@@ -115,11 +148,24 @@ class FixedSide:
             row.data,
             objective.code,
             self.rotated,
-            np.ascontiguousarray(objective.unobserved_weight * self.spectrum),
+            objective.unobserved_weight * self.spectrum,
             solved,
-            float(np.atleast_1d(objective.row_regularization(row.indptr, row.shape[1]))[0]),
+            _regularization(objective, row),
             SOLVERS[settings.solver],
             settings.cg_steps,
             settings.cg_tolerance,
             n_threads,
         )
+
+
+def solves_alone(settings: Settings) -> bool:
+    """Whether a single row can be solved from those rows of the fixed side for which it has an entry.
+
+    Without unobserved weight and regularization, it cannot: the diagonal D of csrc/whiten.h then depends on the longest of
+    all rows of the fixed side.
+    """
+    return settings.objective.unobserved_weight > 0 or settings.objective.regularization > 0
+
+
+def _regularization(objective: Objective, row: Csr) -> float:
+    return float(np.atleast_1d(objective.row_regularization(row.indptr, row.shape[1]))[0])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -55,7 +56,10 @@ class Recommendations:
         int
             Number of rows.
         """
-        return self._write(path, optional("pyarrow.parquet", "to_parquet").ParquetWriter)
+        writer = optional("pyarrow.parquet", "to_parquet").ParquetWriter
+        # not the scores: nearly all are different, so a dictionary of them would only cost time and space
+        repeated = [name for name in self.schema.names if name != "score"]
+        return self._write(path, partial(writer, use_dictionary=repeated))
 
     def to_csv(self, path: str | os.PathLike[str]) -> int:
         """Write them to a CSV file with a header. An existing file is replaced at the end, as a whole.
@@ -139,9 +143,12 @@ class ExportingModel(FactorModel):
         schema = pa.schema(fields)
 
         def batches() -> Iterator[Any]:
+            index = None  # is made once, not for each batch
+            if wanted.size > _USERS and self._uses_index(state, k, limits):
+                index = state.item_index(threads_used)
             for begin in range(0, wanted.size, _USERS):
                 queries = self._known_users(state, wanted[begin : begin + _USERS], exclude_seen, "raise")
-                rows, scores = self._ranked(state, queries, k, exclude_seen, limits, threads_used)
+                rows, scores = self._ranked(state, queries, k, exclude_seen, limits, threads_used, index)
                 query, place = np.nonzero(rows >= 0)
                 users_of, items_of = user_ids.take(pa.array(begin + query)), item_ids.take(pa.array(rows[query, place]))
                 columns = [users_of, pa.array((place + 1).astype(np.int32)), items_of]

@@ -169,9 +169,13 @@ class FactorModel(FittedModel):
         exclude_seen: bool,
         limits: tuple[Csr | None, NDArray[np.int64] | None],
         n_threads: int,
+        index: Index | None = None,
     ) -> tuple[NDArray[np.int64], NDArray[Any]]:
-        """The rows of the k best items of each user, or -1, and their scores. `limits` is a result of `_limits`."""
-        n_queries, index = queries.history.size, None
+        """The rows of the k best items of each user, or -1, and their scores. `limits` is a result of `_limits`.
+
+        If there are few users, the model's cached index of the items is used; otherwise `index`, if there is one.
+        """
+        n_queries = queries.history.size
         mask, competing = limits
 
         def skip(block: NDArray[np.int64]) -> Csr:
@@ -181,8 +185,7 @@ class FactorModel(FittedModel):
             return parts[0] if len(parts) == 1 else retrieval.union(parts[0], parts[1], n_threads)
 
         skipping = skip if mask is not None or exclude_seen else None
-        few = n_queries < retrieval.FEW_QUERIES and k <= state.y.shape[0] // retrieval.MIN_ITEMS_PER_RESULT
-        if few and competing is None:
+        if n_queries < retrieval.FEW_QUERIES and self._uses_index(state, k, limits):
             index = state.item_index(n_threads)
         if index is not None and mask is None and queries.row is not None and queries.row.nnz:
             found = self._solved_and_ranked(state, queries.row, index, k, exclude_seen, n_threads)
@@ -202,6 +205,10 @@ class FactorModel(FittedModel):
                 competing,
             )
         return best, scores
+
+    def _uses_index(self, state: State, k: int, limits: tuple[Csr | None, NDArray[np.int64] | None]) -> bool:
+        """Whether an index of all items speeds up the search."""
+        return limits[1] is None and k <= state.y.shape[0] // retrieval.MIN_ITEMS_PER_RESULT
 
     def _known_users(self, state: State, users: Any, exclude_seen: bool, unknown: str) -> _Queries:
         one, seen = is_one(users), state.seen

@@ -45,6 +45,9 @@ class Latencies:
         return "\n".join([*lines, f"request_seconds_sum {total:.6f}", f"request_seconds_count {so_far}", ""])
 
 
+MOST = 10_000  # ids in a list of a request
+
+
 class Valued(BaseModel):
     item: int | str
     value: float = 1.0
@@ -54,10 +57,10 @@ class Wanted(BaseModel):
     """Who wants recommendations: a user whom the model knows, or the history of somebody else."""
 
     user: int | str | None = None
-    history: list[int | str | Valued] | None = None
+    history: list[int | str | Valued] | None = Field(default=None, max_length=MOST)
     n: int = Field(default=10, ge=1, le=1000)
-    exclude: list[int | str] | None = None
-    candidates: list[int | str] | None = None
+    exclude: list[int | str] | None = Field(default=None, max_length=MOST)
+    candidates: list[int | str] | None = Field(default=None, max_length=MOST)
 
 
 latencies = Latencies()

@@ -37,7 +37,7 @@ def placed(name: str, ids: Ids, given: NDArray[Any], of_event: NDArray[Any]) -> 
     return rows[of_event], int(np.count_nonzero(rows < 0))
 
 
-def aligned(name: str, csr: Csr, users: tuple[Ids, Ids], items: tuple[Ids, Ids]) -> Csr:
+def reordered(name: str, csr: Csr, users: tuple[Ids, Ids], items: tuple[Ids, Ids]) -> Csr:
     """A matrix with its rows and columns in another order.
 
     Parameters

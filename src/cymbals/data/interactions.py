@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..base.checks import instance, is_missing, one_of, whole_number
 from ..base.optional import frame
 from ..base.threads import resolve
-from .align import aligned, ids_of, placed, warn_of_unknown
+from .align import ids_of, placed, reordered, warn_of_unknown
 from .coded import Coded
 from .csr import MOST_ROWS, Csr, from_scipy, index_type, own, summed
 from .events import Events, checked_values
@@ -520,7 +520,7 @@ def in_order(name: str, data: Any, users: Ids, items: Ids, n_threads: int) -> Cs
     if part.users.same_as(users) and part.items.same_as(items):
         return part.csr
     if all(side.array is not None for side in (part.users, part.items, users, items)):
-        return aligned(name, part.csr, (part.users, users), (part.items, items))
+        return reordered(name, part.csr, (part.users, users), (part.items, items))
     if part.shape != shape:
         flipped = " (it looks transposed: users go in rows)" if part.shape == shape[::-1] else ""
         raise ValueError(f"{name} must have the model's shape {shape}, got {part.shape}{flipped}")

@@ -14,8 +14,8 @@ from .solving_model import transformed
 from .state import State
 
 _SAMPLE = 64  # rows of each side that are solved again
-# A refit is due above this. In trials that doubled the data by updates, the drift stayed below 0.08 on two larger data sets,
-# and NDCG@10 was at most 1.2 % below that of a refit (benchmarks/LOG.md).
+# A refit is due above this. In trials that doubled the data by updates, the drift stayed below 0.08 on the two larger data
+# sets, and NDCG@10 was at most 1.2 % below that of a refit (benchmarks/LOG.md).
 REFIT_DRIFT = 0.1
 
 

@@ -3,6 +3,7 @@
 // same row and column are added in input order.
 
 #include <array>
+#include <limits>
 #include <type_traits>
 #include <utility>
 
@@ -19,7 +20,7 @@ struct Entry {
 };
 
 constexpr int64_t kShort = 48;                    // groups of at most this many entries are sorted by insertion
-constexpr int64_t kEntries = 1 << 15;             // entries of a group, on average
+constexpr int64_t kEntries = 1 << 15;             // entries of a group, on average, unless there are too many groups
 constexpr int64_t kMostGroups = 1 << 11;          // to divide triplets into more groups takes longer
 constexpr int kDigit = 8, kDigits = 1 << kDigit;  // bits of a digit in the radix sort, and how many digits there are
 
@@ -35,8 +36,8 @@ struct Bits {
     int row, column;
 };
 
-// The bits of keys of `width` bits. Groups have about kEntries entries, or fewer if their rows' numbers need too many
-// bits.
+// The bits of keys of `width` bits. Groups have about kEntries entries, or fewer if the numbers of row and column
+// together do not fit in a key.
 Bits bits_of_keys(int64_t n, int64_t n_rows, int64_t n_cols, int width) {
     int64_t groups = 1;
     while (groups < kMostGroups && groups * kEntries < n) groups *= 2;
@@ -95,7 +96,9 @@ int32_t from_triplets(int64_t n, const I *rows, const I *cols, const V *values, 
                       int64_t *indptr, I *indices, V *out, ApiCall &call) {
     using K = std::make_unsigned_t<I>;
     const int32_t n_threads = call.threads();
-    const Bits bits = bits_of_keys(n, n_rows, n_cols, 8 * sizeof(K));
+    // Columns are below n_cols and fit in I, which may not hold n_cols.
+    const int64_t most = std::min<int64_t>(n_cols, std::numeric_limits<I>::max());
+    const Bits bits = bits_of_keys(n, n_rows, most, 8 * sizeof(K));
     const int64_t n_groups = n_rows == 0 ? 0 : ((n_rows - 1) >> bits.row) + 1;
     const K row_in_group = (K)(((uint64_t)1 << bits.row) - 1);
     Buffer<int64_t> begin = buffer<int64_t>(n_groups + 1), kept = buffer<int64_t>(n_groups);

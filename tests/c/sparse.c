@@ -29,6 +29,30 @@ static void test_transpose(cymbals_workspace *workspace, int64_t n_rows, int64_t
 }
 
 /* Compares with a dense table of sums. */
+/* More columns than int32 can count: those of the triplets fit in it. */
+static void test_wide_triplets(cymbals_workspace *workspace, int32_t index_type, int32_t value_type) {
+    WHERE("wide triplets, types %d %d", (int)index_type, (int)value_type);
+    const int32_t narrow_rows[] = {3, 0, 3, 0}, narrow_cols[] = {INT32_MAX, 1, 0, 1};
+    const int64_t wide_rows[] = {3, 0, 3, 0}, wide_cols[] = {INT32_MAX, 1, 0, 1}, want[] = {0, 1, 1, 1, 3};
+    const double doubles[] = {1, 2, 3, 4};
+    const float floats[] = {1, 2, 3, 4};
+    int64_t indptr[5], indices[4];
+    double values[4];
+    const int narrow = index_type == CYMBALS_INT32;
+    const int64_t widths[] = {(int64_t)1 << 31, (int64_t)1 << 32, (int64_t)1 << 40};
+    for (int w = 0; w < 3; w++) {
+        CHECK_OK(cymbals_from_triplets(workspace, 4, narrow ? (const void *)narrow_rows : wide_rows,
+                                       narrow ? (const void *)narrow_cols : wide_cols, index_type,
+                                       value_type == CYMBALS_FLOAT32 ? (const void *)floats : doubles, value_type, 4,
+                                       widths[w], indptr, indices, values));
+        CHECK_SAME(indptr, want, sizeof want);
+        for (int i = 0; i < 3; i++) {
+            const int64_t column = narrow ? ((int32_t *)indices)[i] : indices[i];
+            CHECK_EQUAL(column, (i == 0 ? 1 : i == 1 ? 0 : INT32_MAX));
+        }
+    }
+}
+
 static void test_from_triplets(cymbals_workspace *workspace, int64_t n, int64_t n_rows, int64_t n_cols,
                                int32_t index_type, int32_t value_type) {
     WHERE("%lld triplets, types %d %d", (long long)n, (int)index_type, (int)value_type);
@@ -116,6 +140,7 @@ int main(void) {
                 test_transpose(workspace, 0, 0, index_types[i], index_types[t], float_types[v]);
             }
             test_from_triplets(workspace, 0, 0, 0, index_types[i], float_types[v]);
+            test_wide_triplets(workspace, index_types[i], float_types[v]);
             test_from_triplets(workspace, 0, 5, 7, index_types[i], float_types[v]);
             test_from_triplets(workspace, 1, 5, 7, index_types[i], float_types[v]);
             test_from_triplets(workspace, 5000, 40, 300, index_types[i], float_types[v]);

@@ -1,6 +1,7 @@
 """Ids of every kind, in every kind of frame, at every entry point: the matrix and the recommendations are the same."""
 
 import uuid
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -238,7 +239,12 @@ def test_dictionaries_with_repeated_and_missing_values():
         (pd.Series([1.5], dtype="category"), ValueError, "categories of user: row 0 holds 1.5"),
         ([b"a", b"\xff"], ValueError, r"row 1 holds b'\\xff', which is not text in UTF-8"),
         (["a", b"a"], TypeError, "row 1 holds b'a'"),
-        ([key(1), "a"], TypeError, "row 0 holds"),
+        ([key(1), "a"], TypeError, "row 1 holds 'a'"),
+        ([key(1), key(2), None], ValueError, "row 2 has no id"),
+        ([b"a", "b"], TypeError, "row 1 holds 'b'"),
+        (pa.array([b"b", b"\xff", b"a"]), ValueError, r"user: row 1 holds b'\\xff'"),
+        (pa.array([b"a\xff"]).cast(pa.string(), safe=False), ValueError, "not text in UTF-8"),
+        (pa.array([Decimal("1.5")]), TypeError, "not all are whole numbers"),
         ([1, "a"], TypeError, "row 0 holds 1|row 1 holds 'a'"),
     ],
 )
@@ -271,3 +277,26 @@ def test_a_long_id_does_not_lengthen_the_others():
     data = Interactions.from_arrays(ids, [1] * len(ids))
     assert data.user_ids.dtype == object
     assert data.user_ids[-1] == ids[-1]
+
+
+def test_codes_outside_a_dictionary_are_refused():
+    """Arrow would read beyond the end of the dictionary when it unifies several."""
+    for far in (5, 2**30, -1):
+        parts = [
+            pa.DictionaryArray.from_arrays(pa.array([0, None], pa.int32()), ["a"]),
+            pa.DictionaryArray.from_arrays(pa.array([0, far], pa.int32()), ["q"], safe=False),
+        ]
+        for column in (pa.chunked_array(parts), pa.chunked_array(parts[1:])):
+            with pytest.raises(ValueError, match=f"user: row {len(column) - 1} has no id: its code is {far}"):
+                coded("user", column)
+
+
+def test_python_objects_in_polars_and_wide_numbers():
+    polars, duckdb = pytest.importorskip("polars"), pytest.importorskip("duckdb")
+    frame = polars.DataFrame({"user": [key(2), key(1)], "item": [1, 1], "value": [1.0, 2.0]})
+    assert Interactions.from_frame(frame).user_ids.tolist() == [str(key(1)), str(key(2))]
+    huge = duckdb.connect().sql('select 5::HUGEINT as "user", 7::DECIMAL(9, 0) as item')
+    assert Interactions.from_frame(huge, value=None).item_ids.tolist() == [7]
+    assert coded("user", pd.Series(["b", "a"], dtype="string[pyarrow]").array).ids.tolist() == ["a", "b"]
+    with pytest.raises(TypeError, match="events must be a frame"):
+        Interactions.from_frame(duckdb.connect().execute("select 1"))

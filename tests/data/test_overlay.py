@@ -43,7 +43,8 @@ def test_changes_in_a_row_are_those_of_a_dense_matrix(how):
         n = 400 if k == 40 else rng.integers(1, 25)
         pairs = np.unique(rng.integers(0, shape[0], n) * shape[1] + rng.integers(0, shape[1], n))
         changes = triplets(*np.divmod(pairs, shape[1]), rng.integers(1, 9, pairs.size), shape)
-        csr, resolved = with_changes(csr, changes, how)
+        previous = csr
+        csr, resolved, gains = with_changes(csr, changes, how)
         grown = np.zeros(shape)
         grown[: want.shape[0], : want.shape[1]] = want
         want = changed(csr_of_sorted(*np.nonzero(grown), grown[np.nonzero(grown)], shape), changes, how)
@@ -54,7 +55,9 @@ def test_changes_in_a_row_are_those_of_a_dense_matrix(how):
         assert csr.nnz == np.count_nonzero(want)
         assert csr.row_sum(rows[0]) == want[rows[0]].sum()
         assert np.array_equal(csr.row(rows[0])[1], want[rows[0]][want[rows[0]] != 0])
-        assert np.array_equal(resolved.data, want[resolved.row_numbers(), resolved.indices])
+        at = resolved.row_numbers(), resolved.indices
+        assert np.array_equal(resolved.data, want[at])
+        assert np.array_equal(gains, want[at] - dense(resized(previous, shape))[at])
     assert np.array_equal(dense(csr.whole()), want)
     assert {Overlay} < set(kinds)  # some were merged, after the big change and whenever many had come together
     assert np.array_equal(dense(csr.transposed(2)), want.T)
@@ -81,8 +84,9 @@ def test_an_overlay_is_like_a_matrix():
 
 def test_values_that_need_float64_are_merged_at_once():
     big = with_changes(BIG, triplets([0, 1], [1, 1], [2**24, 1]), "replace")[0]
-    after, resolved = with_changes(big, triplets([0], [1], [1]), "add")
+    after, resolved, gains = with_changes(big, triplets([0], [1], [1]), "add")
     assert resolved.data.tolist() == [2**24 + 1]
+    assert gains.tolist() == [1]
     assert after.data.dtype == np.float64
     assert not isinstance(after, Overlay)
 
@@ -97,3 +101,18 @@ def test_values_that_overflow_are_refused():
 def test_merging_needs_no_order_of_calls():
     one, other = triplets([3, 9], [5, 7], [1, 2]), triplets([3, 8], [5, 7], [3, 4])
     assert np.array_equal(dense(merged(merged(BIG, one), other)), dense(merged(BIG, merged(one, other))))
+
+
+def test_a_mapped_base_is_copied_and_checked(tmp_path):
+    path = tmp_path / "data"
+    BIG.data.tofile(path)
+    mapped = Csr(BIG.indptr, BIG.indices, np.memmap(path, np.float32, "r+"), BIG.shape)
+    overlay = with_changes(mapped, triplets([0], [1], [5]), "replace")[0]
+    assert isinstance(overlay, Overlay)
+    assert isinstance(overlay.owned(), Overlay)
+    assert overlay.owned() is not overlay
+    in_memory = with_changes(BIG, triplets([0], [1], [5]), "replace")[0]
+    assert in_memory.owned() is in_memory
+    np.memmap(path, np.float32, "r+")[:] = np.nan
+    with pytest.raises(ValueError, match="have changed since it was loaded"):
+        overlay.owned()

@@ -462,9 +462,44 @@ def test_frames_of_other_libraries(named_model):
     for users in (polars.Series([105, 100]), pa.array([105, 100])):
         got = named_model.recommend(users, 3, to_frame=True)
         assert type(got) is (polars.DataFrame if isinstance(users, polars.Series) else pa.Table)
-        assert got.to_pandas().equals(want)
+        columns = ["user", "rank", "item", "score"]
+        assert got.to_pandas()[columns].equals(want[columns])
+        assert got.to_pandas()["name"].isna().all()
     similar = named_model.similar_items(["i03"], 2, to_frame="polars")
     assert similar.columns == ["item", "rank", "similar", "name", "score"]
     assert isinstance(named_model.recommend(polars.Series([105]), to_frame="pandas"), pd.DataFrame)
     with pytest.raises(ValueError, match=r"to_frame must be .*'spark'"):
         named_model.recommend(105, to_frame="spark")
+
+
+def test_frames_have_the_same_types_whether_names_are_missing_or_nothing_is_found(named_model):
+    polars, pa = pytest.importorskip("polars"), pytest.importorskip("pyarrow")
+    for library in ("polars", "pyarrow"):
+        full = named_model.similar_items(["i03", "i20"], 5, to_frame=library)
+        none = named_model.similar_items("i20", 1, candidates=["i20"], to_frame=library)
+        nobody = named_model.recommend([], to_frame=library)
+        assert len(none) == len(nobody) == 0
+        if library == "polars":
+            assert none.schema == full.schema
+            assert full.schema["name"] == polars.String
+            assert nobody.schema["user"] == polars.Int64
+        else:
+            assert none.schema == full.schema
+            assert full.schema.field("name").type == pa.string()
+
+
+def test_a_request_that_is_solved_and_ranked_at_once_gets_what_two_steps_give(monkeypatch, matrix):
+    wide = random_matrix((60, 500), density=0.1)
+    rng = np.random.default_rng(0)
+    ratings = {"objective": "explicit", "dtype": "float64"}
+    for how in ({}, {"objective": "ials", "nu": 1.0}, ratings, {"confidence": "log"}):
+        model = ALS(factors=6, random_state=0, regularization=0.1, **how).fit(wide)
+        for n in (1, 40, 500):
+            for exclude_seen in (True, False):
+                history = dict(zip(rng.choice(500, 7, replace=False).tolist(), range(1, 8), strict=True))
+                got = model.recommend(history=history, n=n, exclude_seen=exclude_seen)
+                with monkeypatch.context() as patch:
+                    patch.setattr(type(model), "_solved_and_ranked", lambda *args: None)
+                    want = model.recommend(history=history, n=n, exclude_seen=exclude_seen)
+                assert got[0].tolist() == want[0].tolist()
+                assert np.array_equal(got[1], want[1])

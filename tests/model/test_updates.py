@@ -398,10 +398,66 @@ def test_which_rows_have_moved():
     values = before.data.copy()
     values[0], values[1100] = 2, 400
     after = Csr(before.indptr, before.indices, values, before.shape)
-    assert moved(before, after, np.arange(3)).tolist() == [False, True, True]
+    nothing = np.zeros(3, bool)
+    assert moved(before, after, np.arange(3), nothing).tolist() == [False, True, True]
+    assert moved(before, after, np.arange(2), np.array([True, False])).tolist() == [True, True]
     values = np.where(np.arange(2203) < 1100, -1, 1)
     negative = Csr(before.indptr, before.indices, values.astype(float), before.shape)
-    assert moved(negative, negative, np.arange(3)).tolist() == [True, False, True]
+    assert moved(negative, negative, np.arange(3), nothing).tolist() == [True, False, True]
+
+
+def test_a_long_row_whose_values_change_places_is_solved():
+    """The number of its entries and their sum stay the same."""
+    ratings = np.where(np.arange(2000) % 2, 5.0, 1.0)
+    users, item = np.arange(2000), np.zeros(2000, int)
+    more = np.random.default_rng(0).integers(1, 30, 6000)
+    data = Interactions.from_arrays(
+        np.concatenate([users, np.repeat(users, 3)]), np.concatenate([item, more]), np.append(ratings, 1 + more % 5)
+    )
+    model = ALS(factors=4, objective="explicit", regularization=0.1, random_state=0).fit(data)
+    report = model.update((users, item, 6 - ratings), how="replace")
+    assert report.deferred == 0
+    refitted = ALS(factors=4, objective="explicit", regularization=0.1, random_state=0).fit(model.interactions_)
+    got, want = (one.predict(users, item) for one in (model, refitted))
+    assert np.corrcoef(got, want)[0, 1] > 0.9
+
+
+@pytest.mark.parametrize("settings", [{}, {"objective": "explicit", "biases": True}])
+def test_interactions_with_empty_rows_are_taken_in(settings):
+    """Their users and items without entries do not become users and items of the model."""
+    model = ALS(factors=4, random_state=0, **settings).fit(many_users())
+    new = Interactions.from_csr(
+        sp.csr_array(([3.0], ([2], [1])), shape=(4, 3)), user_ids=[9001, 9000, 17, 9002], item_ids=[900, 0, 901]
+    )
+    report = model.update(new)
+    assert (report.new_users, report.new_items, report.touched_users, report.touched_items) == (0, 0, 1, 1)
+    assert report.drift < 1
+    assert np.isfinite(model.user_factors_).all()
+    assert many_users().append(new).shape == many_users().shape
+    new = Interactions.from_csr(sp.csr_array(np.eye(3)), user_ids=[9002, 9000, 9001], item_ids=[902, 900, 901])
+    model.update(new)
+    assert model.user_ids_[-3:].tolist() == [9000, 9001, 9002]
+    assert many_users().append(new).item_ids[-3:].tolist() == [900, 901, 902]
+
+
+def test_a_mapped_file_that_changes_between_updates_is_noticed_or_not_read(tmp_path):
+    path = tmp_path / "model"
+    ALS(factors=4, random_state=0).fit(many_users()).save(path)
+    model = cymbals.load(path, mmap=True)
+    model.update(([5], [3]))
+    content = bytearray(path.read_bytes())
+    content[len(content) // 8 :] = b"\xff" * (len(content) - len(content) // 8)
+    with open(path, "r+b") as file:
+        file.write(content)
+    model.update(([7], [4]))  # the matrices were copied at the first update
+    changed = cymbals.ALS(factors=4, random_state=0).fit(many_users())
+    changed.save(path)
+    model = cymbals.load(path, mmap=True)
+    with open(path, "r+b") as file:
+        file.write(content)
+    for read in (lambda: model.interactions_, lambda: model.update(([5], [3])), lambda: model.remove(users=5)):
+        with pytest.raises(ValueError, match="have changed since it was loaded"):
+            read()
 
 
 def test_a_model_gives_back_its_interactions(tmp_path):

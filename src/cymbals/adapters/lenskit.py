@@ -1,6 +1,7 @@
 """LensKit: a scorer that takes the place of `ImplicitMFScorer` and `BiasedMFScorer` in its pipelines.
 
-A pipeline asks it for one user at a time, and LensKit runs several pipelines in parallel. So a query uses one thread.
+A pipeline asks it for one user at a time, and LensKit runs several pipelines in parallel. So the history of a query is
+folded in on one thread.
 """
 
 from __future__ import annotations

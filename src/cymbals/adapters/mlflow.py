@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .._core import version
-from ..base.checks import instance, shown
+from ..base.checks import instance, is_missing, shown
 from ..base.optional import missing
 from ..model.als import ALS
 from ..model.als import load as load_file
@@ -181,7 +181,9 @@ class _Recommender:
 def _history(row: Mapping[Any, Any]) -> Any:
     """The items of one person: a list, or a dict if they have values. The values of an item that occurs twice are added."""
     items, values = row["history"], row.get("values")
-    if values is None:
+    if is_missing(items):
+        raise ValueError("a request has no 'history'; give an empty list to somebody without one")
+    if values is None or is_missing(values):
         return items
     if len(items) != len(values):
         raise ValueError(f"a request has {len(items)} items in 'history', but {len(values)} in 'values'")

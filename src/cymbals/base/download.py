@@ -21,6 +21,7 @@ from .._core import version
 from .optional import optional
 from .progress import progress_bar
 
+UNREACHABLE = "Check the connection, or give the address of a copy with mirror= (--mirror)"
 _TRIES = 5  # tries in a row that bring no new byte
 _SECONDS_BEFORE_NEXT_TRY = 0.5  # doubled after each try that brings no new byte
 _TIMEOUTS = (10, 60)  # seconds to connect, and between two pieces
@@ -68,8 +69,8 @@ class Downloader:
                     most, failures = max(size, most), 0 if size > most else failures + 1
                     if failures >= _TRIES:
                         raise OSError(
-                            f"{url}: the download failed {failures} times in a row, after {size:,} bytes: {error}. Check "
-                            "the connection and call again: it continues where it stopped, if the server allows it"
+                            f"{url}: the download failed {failures} times in a row, after {size:,} bytes: {error}. "
+                            f"{UNREACHABLE}. The next call continues where this one stopped, if the server allows it"
                         ) from error
                 time.sleep(_SECONDS_BEFORE_NEXT_TRY * 2**failures)
         os.replace(self._partial, output_file)

@@ -115,9 +115,10 @@ if hasattr(os, "register_at_fork"):
 
 @contextmanager
 def single_blas_thread() -> Iterator[None]:
-    """Limits BLAS to one thread in this block, because LAPACK's results depend on the number of BLAS threads.
+    """Limits BLAS to one thread in this block, because LAPACK's results depend on the number of BLAS threads, and because
+    several threads take longer for small matrices.
 
-    Only one thread at a time can be in such a block.
+    Only one thread at a time can be in such a block; others wait.
     """
     global _blas
     with _blas_lock:

@@ -24,7 +24,8 @@ from .ids import distinct, id_array
 class Coded:
     """The ids of events. `ids` are distinct, and `places` has the place of each event's id among them.
 
-    The ids are in rising order, except for those of existing interactions, which keep their order.
+    The ids are in rising order, and each has an event. Those of existing interactions keep their order, and some may have
+    no event.
     """
 
     ids: NDArray[Any]
@@ -34,6 +35,12 @@ class Coded:
     def size(self) -> int:
         """Number of events."""
         return int(self.places.size)
+
+    def used(self) -> NDArray[np.bool_]:
+        """Whether each id has an event."""
+        out = np.zeros(self.ids.size, bool)
+        out[self.places] = True
+        return out
 
     def of(self, event: int) -> Any:
         """The id of one event."""
@@ -75,8 +82,10 @@ def _of_arrow(name: str, column: Any) -> Coded:
     if isinstance(kind, pa.BaseExtensionType):
         column = pa.chunked_array([chunk.storage for chunk in column.chunks], kind.storage_type)
         is_uuid, kind = kind.extension_name == "arrow.uuid", kind.storage_type
-    if pa.types.is_dictionary(kind) and any(chunk.dictionary.null_count for chunk in column.chunks):
-        column, kind = column.cast(kind.value_type), kind.value_type
+    if pa.types.is_dictionary(kind):
+        _check_codes(name, column)
+        if any(chunk.dictionary.null_count for chunk in column.chunks):
+            column, kind = column.cast(kind.value_type), kind.value_type
     if column.null_count:
         row = pc.index(pc.is_null(column), pa.scalar(True)).as_py()
         raise ValueError(f"{name}: row {row} has no id (None); drop such rows")
@@ -84,27 +93,84 @@ def _of_arrow(name: str, column: Any) -> Coded:
         kind = pa.large_string() if pa.types.is_string_view(kind) else pa.large_binary()
         column = column.cast(kind)
     if _is_text(kind):
-        if not is_uuid and _is_rising(column, pc):  # as categories usually are
-            ids = id_array(name, column.to_numpy())
-            return Coded(ids, np.arange(ids.size, dtype=index_type(ids.size)))
-        column = column.dictionary_encode()
-    elif not pa.types.is_dictionary(kind):
+        return _of_texts(name, column, is_uuid)
+    if pa.types.is_decimal(kind):
+        try:
+            return coded(name, column.cast(pa.int64()).to_numpy())
+        except pa.ArrowInvalid:
+            raise TypeError(
+                f"{name} holds {kind}, and not all are whole numbers below 2^63: cast it, or use strings"
+            ) from None
+    if not pa.types.is_dictionary(kind):
         return coded(name, column.to_numpy())
+    codes, values = _unified(column)
+    if not _is_text(values.type):
+        return _recoded(name, codes, coded(f"the categories of {name}", values))
+    return _recoded(name, codes, _sorted_texts(f"the categories of {name}", values, is_uuid))
+
+
+def _of_texts(name: str, column: Any, is_uuid: bool) -> Coded:
+    if not is_uuid and _is_rising(column):  # as categories usually are
+        ids = id_array(name, _as_objects(name, column))
+        return Coded(ids, np.arange(ids.size, dtype=index_type(ids.size)))
+    codes, values = _unified(column.dictionary_encode())
+    try:
+        return _recoded(name, codes, _sorted_texts(name, values, is_uuid))
+    except ValueError:
+        id_array(name, _as_objects(name, column))  # raises the error that names the row of the column
+        raise
+
+
+def _sorted_texts(name: str, values: Any, is_uuid: bool) -> Coded:
+    """Code distinct texts. Arrow sorts them faster than Python."""
+    import pyarrow.compute as pc
+
+    order = pc.array_sort_indices(values).to_numpy()
+    texts: Any = _as_objects(name, values.take(order))
+    in_order = coded(name, [UUID(bytes=text) for text in texts] if is_uuid else texts)
+    places = np.empty_like(in_order.places)
+    places[order] = in_order.places
+    return Coded(in_order.ids, places)
+
+
+def _unified(column: Any) -> tuple[list[NDArray[Any]], Any]:
+    """The codes of each part of a dictionary column, and the values that they point to."""
+    import pyarrow as pa
+
     parts = column.unify_dictionaries().chunks
     values = parts[0].dictionary if parts else pa.array([], column.type.value_type)
-    if not _is_text(values.type):
-        categories = coded(f"the categories of {name}", values)
-    else:  # Arrow sorts faster than Python
-        order = pc.array_sort_indices(values).to_numpy()
-        texts = values.take(order).to_numpy(zero_copy_only=False)
-        in_order = coded(f"the categories of {name}", [UUID(bytes=text) for text in texts] if is_uuid else texts)
-        categories = Coded(in_order.ids, np.empty_like(in_order.places))
-        categories.places[order] = in_order.places
-    return _recoded(name, [part.indices.to_numpy() for part in parts], categories)
+    return [part.indices.to_numpy() for part in parts], values
 
 
-def _is_rising(column: Any, pc: Any) -> bool:
+def _check_codes(name: str, column: Any) -> None:
+    """Refuse codes outside their dictionary: Arrow does not check them when it unifies dictionaries."""
+    begin = 0
+    for part in column.chunks:
+        codes = part.indices.drop_null().to_numpy()
+        if codes.size and (codes.min() < 0 or codes.max() >= len(part.dictionary)):
+            codes = part.indices.fill_null(0).to_numpy()
+            at = int(np.argmax((codes < 0) | (codes >= len(part.dictionary))))
+            raise ValueError(
+                f"{name}: row {begin + at} has no id: its code is {codes[at]}, and the dictionary has "
+                f"{len(part.dictionary)} values"
+            )
+        begin += len(part)
+
+
+def _as_objects(name: str, texts: Any) -> NDArray[Any]:
+    import pyarrow as pa
+
+    try:
+        out: NDArray[Any] = texts.to_numpy() if isinstance(texts, pa.ChunkedArray) else texts.to_numpy(zero_copy_only=False)
+        return out
+    except (pa.ArrowException, UnicodeDecodeError):
+        raise ValueError(f"{name} holds an id that is not text in UTF-8; use bytes.hex() or numbers as ids") from None
+
+
+def _is_rising(column: Any) -> bool:
     """Whether all values are distinct and in rising order. The first few usually show that they are not."""
+    import pyarrow.compute as pc
+
     return all(pc.all(pc.less(part[:-1], part[1:])).as_py() is True for part in (column[:9], column) if len(part) > 1)
 
 

@@ -41,7 +41,7 @@ def columns_of(frame: Any, named: Mapping[str, Any]) -> dict[str, Any]:
         known = frame.collect_schema().names()
         _check(named, known)
         frame = frame.select(list(dict.fromkeys(wanted))).collect()
-    if hasattr(frame, "__arrow_c_stream__") and not _can_be_indexed(frame):
+    if hasattr(frame, "__arrow_c_stream__") and not _can_be_indexed(frame, wanted):
         columns = _of_stream(frame, named, wanted)
     else:
         columns = {name: _column(frame, argument, name) for argument, name in named.items() if name is not None}
@@ -55,9 +55,19 @@ def is_frame(value: Any) -> bool:
     return hasattr(value, "__getitem__") and not isinstance(value, (str, bytes, np.ndarray)) and not sp.issparse(value)
 
 
-def _can_be_indexed(frame: Any) -> bool:
-    """Whether a frame with the stream interface is better asked for its columns: pandas, or Polars without pyarrow."""
-    return hasattr(frame, "iloc") or (hasattr(frame, "get_column") and not find_spec("pyarrow"))
+def _can_be_indexed(frame: Any, wanted: list[Any]) -> bool:
+    """Whether a frame with the stream interface is better asked for its columns.
+
+    These are frames of pandas, and those of Polars without pyarrow or with Python objects, whose addresses Arrow would get.
+    """
+    if not hasattr(frame, "get_column"):
+        return hasattr(frame, "iloc")
+    return not find_spec("pyarrow") or any(_has_objects(frame[name]) for name in wanted if name in frame.columns)
+
+
+def _has_objects(column: Any) -> bool:
+    """Whether a Polars Series holds Python objects."""
+    return str(getattr(column, "dtype", "")) == "Object"
 
 
 def _of_stream(stream: Any, named: Mapping[str, Any], wanted: list[Any]) -> dict[Any, Any]:
@@ -65,7 +75,10 @@ def _of_stream(stream: Any, named: Mapping[str, Any], wanted: list[Any]) -> dict
     if isinstance(stream, pa.RecordBatch):
         stream = pa.Table.from_batches([stream])
     is_table = isinstance(stream, pa.Table)  # is not read as a stream: pyarrow 23 crashes then if there are string views
-    reader = stream if is_table else pa.RecordBatchReader.from_stream(stream)
+    try:
+        reader = stream if is_table else pa.RecordBatchReader.from_stream(stream)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise TypeError(f"pyarrow cannot read this frame: {error}; cast its columns to usual types") from None
     _check(named, reader.schema.names)
     if is_table:
         return {name: stream.column(name) for name in wanted}
@@ -81,6 +94,8 @@ def _column(frame: Any, argument: str, name: Any) -> Any:
         return frame[name]
     except (KeyError, IndexError, ValueError):
         raise _no_column(argument, name, getattr(frame, "columns", [])) from None
+    except TypeError:
+        raise TypeError(f"events must be a frame, an Arrow stream or a mapping, got {type(frame).__name__}") from None
 
 
 def _check(named: Mapping[str, Any], known: list[str]) -> None:
@@ -104,8 +119,10 @@ def as_arrow(column: Any) -> Any:
         return column
     if hasattr(column, "array"):  # a pandas Series or Index
         return _of_pandas(column.array)
+    if hasattr(column, "__arrow_array__"):  # an extension array of pandas
+        return _of_pandas(column)
     if hasattr(column, "__arrow_c_stream__"):  # a Polars Series
-        return pa.chunked_array(column)
+        return None if _has_objects(column) else pa.chunked_array(column)
     if hasattr(column, "__arrow_c_array__"):
         return pa.chunked_array([pa.array(column)])
     return None

@@ -77,14 +77,17 @@ class Events:
         return cls(user_of, item_of, checked, when)
 
     def rows_among(self, users: Ids, items: Ids) -> tuple[Ids, Ids, NDArray[np.int64], NDArray[np.int64]]:
-        """The ids with those of the events appended, and the row of each event's user and of each event's item."""
+        """The ids with those of the events appended, and the row of each event's user and of each event's item.
+
+        Interactions can have users and items without events. They are not appended.
+        """
         for ids, numbered in zip((users, items), self.numbered, strict=True):
             if numbered and ids.array is not None:
                 raise TypeError(
                     f"the events have row numbers instead of {ids.what} ids; give them the ids of the {ids.what}s"
                 )
-        users, user_rows = users.with_new(self.users.ids)
-        items, item_rows = items.with_new(self.items.ids)
+        users, user_rows = users.with_new(self.users.ids, self.users.used())
+        items, item_rows = items.with_new(self.items.ids, self.items.used())
         return users, items, user_rows[self.users.places], item_rows[self.items.places]
 
     def matrix(self, rows: NDArray[Any], cols: NDArray[Any], shape: tuple[int, int], how: str, n_threads: int) -> Csr:

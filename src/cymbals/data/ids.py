@@ -60,14 +60,13 @@ def _of_objects(name: str, objects: NDArray[Any]) -> NDArray[Any]:
         return objects
     if isinstance(objects[0], (int, np.integer)) and not isinstance(objects[0], bool):
         return _whole_numbers(name, objects)
-    if kinds == {UUID}:
-        return np.array([str(value) for value in objects], object)
-    if kinds <= {bytes, np.bytes_}:
-        return _decoded(name, objects)
+    kind = next((kind for kind in (str, bytes, UUID) if isinstance(objects[0], kind)), str)
     for row, value in enumerate(objects):
-        if not isinstance(value, str):
+        if not isinstance(value, kind):
             raise _not_an_id(name, row, value)
-    return objects
+    if kind is UUID:
+        return np.array([str(value) for value in objects], object)
+    return _decoded(name, objects) if kind is bytes else objects
 
 
 def _decoded(name: str, objects: NDArray[Any]) -> NDArray[Any]:
@@ -275,14 +274,18 @@ class Ids:
         """The ids of these rows, in this order. If the ids are row numbers, they are numbered anew."""
         return Ids(self.what, rows.size, None if self.array is None else self.array[rows])
 
-    def with_new(self, wanted: NDArray[Any]) -> tuple[Ids, NDArray[np.int64]]:
-        """These ids with the unknown ones of `wanted` appended, and the row of each wanted id. `wanted` are distinct."""
+    def with_new(self, wanted: NDArray[Any], needed: NDArray[np.bool_]) -> tuple[Ids, NDArray[np.int64]]:
+        """These ids, followed by the unknown ones of `wanted` that are `needed`; and the row of each wanted id.
+
+        `wanted` are distinct. New ids are in rising order. The row of an unknown id that is not needed is -1.
+        """
         rows = self.find(wanted).astype(np.int64)
-        unknown = rows < 0
-        if not unknown.any():
+        new = np.flatnonzero((rows < 0) & needed)
+        if not new.size:
             return self, rows
-        rows[unknown] = self.n + np.arange(np.count_nonzero(unknown))
-        return self.extended(wanted[unknown]), rows
+        new = new[np.argsort(wanted[new], kind="stable")]
+        rows[new] = self.n + np.arange(new.size)
+        return self.extended(wanted[new]), rows
 
     def kept(self, name: str, unwanted: Any) -> NDArray[np.bool_]:
         """A mask of the rows that stay if `unwanted` ids are removed; None removes none."""

@@ -100,8 +100,8 @@ class Interactions:
         value : str or None
             Name of the column with counts or ratings; None counts each row as 1.
         time : str, optional
-            Name of the column with times: numbers, or datetimes without a time zone. The latest time of each (user, item)
-            pair is kept.
+            Name of the column with times: numbers, or datetimes. In pandas they must be without a time zone; those of Arrow
+            with a time zone become UTC. The latest time of each (user, item) pair is kept.
         item_names : mapping or Series, optional
             Maps item ids to names.
         like : ALS or Interactions, optional
@@ -339,7 +339,7 @@ class Interactions:
         shape = (users.n, items.n)
         changes = given.matrix(rows, cols, shape, how, n)
         before = resized(self.csr, shape)
-        changes, names, times = resolved([before], changes, how), with_names(self.item_names, items.n), None
+        changes, names, times = resolved([before], changes, how)[0], with_names(self.item_names, items.n), None
         if self.times is not None and given.times is not None:
             changed = latest(rows, cols, given.times)
             assert changed is not None

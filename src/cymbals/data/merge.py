@@ -29,8 +29,8 @@ def resized(csr: Csr, shape: tuple[int, int]) -> Csr:
     return Csr(indptr, csr.indices, csr.data, shape)
 
 
-def resolved(layers: list[Csr], changes: Csr, how: str) -> Csr:
-    """`changes` with the values that its pairs get.
+def resolved(layers: list[Csr], changes: Csr, how: str) -> tuple[Csr, NDArray[np.float64]]:
+    """`changes` with the values that its pairs get, and by how much each value grows.
 
     Parameters
     ----------
@@ -43,26 +43,26 @@ def resolved(layers: list[Csr], changes: Csr, how: str) -> Csr:
 
     Returns
     -------
-    Csr
-        The entries of `changes`. Its values are float64 if those of the first layer or of `changes` are, or if a whole
-        number among them is too large for float32.
+    values : Csr
+        The entries of `changes`. They are float64 if those of the first layer or of `changes` are, or if a whole number
+        among them is too large for float32.
+    gains : ndarray, shape (nnz,)
+        A pair without a value grows from 0.
     """
-    rows, values = changes.row_numbers(), changes.data.astype(np.float64)
-    if how == "add":
-        present = np.zeros(changes.nnz)
-        for layer in layers:
-            at, found = layer.find(rows, changes.indices)
-            present[found] = layer.data[at[found]]
-        with np.errstate(over="ignore"):  # an infinity is refused below
+    rows, values, present = changes.row_numbers(), changes.data.astype(np.float64), np.zeros(changes.nnz)
+    for layer in layers:
+        at, found = layer.find(rows, changes.indices)
+        present[found] = layer.data[at[found]]
+    with np.errstate(over="ignore"):  # an infinity is refused below
+        if how == "add":
             values += present
-    dtype = _dtype(layers[0], changes, values)
-    with np.errstate(over="ignore"):
-        held = values.astype(dtype)
+        held = values.astype(_dtype(layers[0], changes, values))
+        gains = values - present
     beyond = np.flatnonzero(~np.isfinite(held))
     if beyond.size:
         i = beyond[0]
         raise ValueError(f"the values of row {rows[i]}, column {changes.indices[i]} add up to {values[i]}: too large")
-    return Csr(changes.indptr, changes.indices, held, changes.shape)
+    return Csr(changes.indptr, changes.indices, held, changes.shape), gains
 
 
 def merged(base: Csr, changes: Csr) -> Csr:

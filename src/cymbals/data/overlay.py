@@ -52,6 +52,13 @@ class Overlay(Csr):
     def _merged(self) -> Csr:
         return merged(self.base, self.changes)
 
+    def owned(self) -> Csr:
+        base = self.base.owned()
+        return self if base is self.base else Overlay(base, self.changes)
+
+    def without_zeros(self) -> Csr:
+        return self.whole().without_zeros()
+
     def take(self, rows: NDArray[np.int64]) -> Csr:
         return merged(self.base.take(rows), self.changes.take(rows))
 
@@ -63,7 +70,7 @@ class Overlay(Csr):
         return self.base.row_sum(r) + float(self._gained[r])
 
 
-def with_changes(csr: Csr, changes: Csr, how: str) -> tuple[Csr, Csr]:
+def with_changes(csr: Csr, changes: Csr, how: str) -> tuple[Csr, Csr, NDArray[np.float64]]:
     """A matrix after changes. It is an overlay if the changes are few.
 
     Parameters
@@ -78,14 +85,16 @@ def with_changes(csr: Csr, changes: Csr, how: str) -> tuple[Csr, Csr]:
     Returns
     -------
     matrix : Csr
-    resolved : Csr
+    values : Csr
         `changes` with the values that its pairs have in `matrix`. They may be 0.
+    gains : ndarray
+        By how much each of them is larger than before. A pair without a value had 0.
     """
     layers = [csr.base, csr.changes] if isinstance(csr, Overlay) else [csr]
     layers = [resized(layer, changes.shape) for layer in layers]
-    new = resolved(layers, changes, how)
+    new, gains = resolved(layers, changes, how)
     kept = merged(layers[1], new) if len(layers) == 2 else new
     same_type = new.data.dtype == layers[0].data.dtype
     if same_type and new.nnz * _FEW <= layers[0].nnz and kept.nnz * _MOST <= layers[0].nnz:
-        return Overlay(layers[0], kept), new
-    return merged(layers[0], kept), new
+        return Overlay(layers[0], kept), new, gains
+    return merged(layers[0], kept), new, gains

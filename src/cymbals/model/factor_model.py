@@ -213,6 +213,8 @@ class FactorModel(FittedModel):
     def _known_users(self, state: State, users: Any, exclude_seen: bool, unknown: str) -> _Queries:
         one, seen = is_one(users), state.seen
         wanted = id_array("users", [users] if one else users)
+        if not wanted.size:
+            wanted = state.users.all()[:0]  # of the right type
         other_kind = wanted.size and state.users.whole != (wanted.dtype.kind == "i")
         strict = unknown == "raise" or other_kind  # ids of another kind are a mistake, not unknown users
         at = state.users.rows("users", wanted) if strict else state.users.find(wanted).astype(np.int64)

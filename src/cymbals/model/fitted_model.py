@@ -161,7 +161,7 @@ class FittedModel:
         """
         state = self._with_interactions()
         assert state.seen is not None
-        return Interactions(state.seen.whole(), state.users, state.items, state.names)
+        return Interactions(state.seen.whole().owned(), state.users, state.items, state.names)
 
     def name_of(self, item: Any) -> str:
         """The name of an item, or its id as text if it has no name. Use it to print recommendations.

@@ -134,5 +134,12 @@ def answer_frame(
         columns["name"] = names[ids.rows(column, results[filled])] if filled.any() else np.empty(0, object)
     columns["score"] = scores[filled]
     if library == "polars":
-        return optional("polars", "to_frame").DataFrame(columns)
-    return optional("pyarrow", "to_frame").table(columns) if library == "pyarrow" else frame(columns)
+        pl = optional("polars", "to_frame")
+        texts = {
+            name: pl.Series(name, column.tolist(), pl.String) for name, column in columns.items() if column.dtype == object
+        }
+        return pl.DataFrame(columns | texts)
+    if library == "pyarrow":
+        pa = optional("pyarrow", "to_frame")
+        return pa.table({name: pa.array(c, pa.string() if c.dtype == object else None) for name, c in columns.items()})
+    return frame(columns)

@@ -129,8 +129,8 @@ class State:
         seen = self.seen
         return self._seen_by_item(lambda: seen.owned().transposed(n_threads))
 
-    def with_seen_by_item(self, by_item: Csr) -> Self:
-        """This state, which caches a transpose of `seen` that the caller has computed already."""
+    def caching_seen_by_item(self, by_item: Csr) -> Self:
+        """This state, after it has cached a transpose of `seen` that the caller has computed already."""
         self._seen_by_item(lambda: by_item)
         return self
 

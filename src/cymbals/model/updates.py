@@ -54,21 +54,24 @@ _LONG = 1000  # entries of a row
 _STEP = 1 / 256  # relative growth of a long row between two solutions
 
 
-def moved(before: Csr, after: Csr, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Whether each of these rows, which have events, is worth solving again: all but long rows that have hardly changed.
+def moved(before: Csr, after: Csr, rows: NDArray[np.int64], falling: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Whether each of these rows, which have events, is worth solving again: all but long rows that have hardly grown.
 
     One event in a row of thousands changes its solution by less than the tolerance of conjugate gradients, and long rows
     hold most entries. A long row is solved again each time when its number of entries, or the sum of its values, has
-    passed the next power of 1 + _STEP. So it is never further from its last solution than such a step.
+    passed the next power of 1 + _STEP. While values only grow, it is never further from its last solution than such a step.
+    If a value falls, the row is always solved.
 
     Parameters
     ----------
     before, after : Csr
         The same matrix without the events, possibly with fewer rows, and with them.
     rows : ndarray
+    falling : ndarray of bool
+        For each of these rows, whether a value becomes smaller.
     """
     lengths = np.diff(after.indptr)[rows]
-    out = (lengths <= _LONG) | (rows >= before.shape[0])
+    out = (lengths <= _LONG) | (rows >= before.shape[0]) | falling
     for i in np.flatnonzero(~out):
         r = rows[i]
         old_length, old_sum = before.indptr[r + 1] - before.indptr[r], before.row_sum(r)

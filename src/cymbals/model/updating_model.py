@@ -35,8 +35,8 @@ class UpdateReport:
     touched_users, touched_items : int
         Users and items with events, or with more sweeps also their neighbours; each counted once.
     deferred : int
-        How many of them were not solved again. A row with over 1,000 entries waits until its number of entries, or the sum
-        of its values, has grown by about 0.4 %. Less hardly changes its factors.
+        How many of them were not solved again. A row with over 1,000 entries whose values only grow waits until the number
+        of its entries, or the sum of its values, has grown by about 0.4 %. Less hardly changes its factors.
     seconds : float
         For the whole call.
     drift : float
@@ -56,6 +56,21 @@ class UpdateReport:
     seconds: float
     drift: float
     refit_due: bool
+
+
+@dataclass(frozen=True)
+class _Touched:
+    """The rows of one side that have events, in rising order, and whether each has moved enough to be solved again."""
+
+    rows: NDArray[np.int64]
+    moved: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, before: Csr, after: Csr, values: Csr, gains: NDArray[np.float64]) -> _Touched:
+        """`values` are the entries of the events after the update, and `gains` by how much each has grown."""
+        rows = np.flatnonzero(np.diff(values.indptr))
+        falls = np.bincount(values.row_numbers()[gains < 0], minlength=values.shape[0])
+        return cls(rows, updates.moved(before, after, rows, falls[rows] > 0))
 
 
 class UpdatingModel(SolvingModel):
@@ -114,12 +129,9 @@ class UpdatingModel(SolvingModel):
         given = Events.of(events, user, item, value)
         with self._writing:
             state = self._with_interactions()
-            after, at_users, at_items = self._merged(state, given, how, n)
-            assert state.seen is not None
-            assert after.seen is not None
-            worth_users = updates.moved(state.seen, after.seen, at_users)
-            worth_items = updates.moved(state.seen_by_item(n), after.seen_by_item(n), at_items)
-            after = self._swept(self._seeded(after, state, n), at_users[worth_users], at_items[worth_items], n)
+            after, users, items = self._merged(state, given, how, n)
+            after = self._swept(self._seeded(after, state, n), users.rows[users.moved], items.rows[items.moved], n)
+            at_users, at_items = users.rows, items.rows
             for _ in range(1, sweeps):
                 assert after.seen is not None
                 at_users = np.union1d(at_users, after.seen_by_item(n).take(at_items).indices)
@@ -133,16 +145,14 @@ class UpdatingModel(SolvingModel):
             new_items=after.items.n - state.items.n,
             touched_users=at_users.size,
             touched_items=at_items.size,
-            deferred=0 if sweeps > 1 else int(np.sum(~worth_users) + np.sum(~worth_items)),
+            deferred=0 if sweeps > 1 else int(np.sum(~users.moved) + np.sum(~items.moved)),
             seconds=time.perf_counter() - began,
             drift=moved,
             refit_due=moved > REFIT_DRIFT,
         )
 
-    def _merged(
-        self, state: State, events: Events, how: str, n_threads: int
-    ) -> tuple[State, NDArray[np.int64], NDArray[np.int64]]:
-        """The state with the events' users, items and values, and the rows of the users and items with events.
+    def _merged(self, state: State, events: Events, how: str, n_threads: int) -> tuple[State, _Touched, _Touched]:
+        """The state with the events' users, items and values, and the users and items with events.
 
         Factors of new items are 0, so a new item has no effect on its users until it is solved itself. New users get
         factors only when they are solved.
@@ -151,21 +161,26 @@ class UpdatingModel(SolvingModel):
         users, items, rows, cols = events.rows_among(state.users, state.items)
         shape = (users.n, items.n)
         changes = events.matrix(rows, cols, shape, how, n_threads)
-        seen, values = with_changes(state.seen, changes, how)
-        by_item, _ = with_changes(state.seen_by_item(n_threads), transposed_by_sorting(values), "replace")
+        before, before_by_item = state.seen.owned(), state.seen_by_item(n_threads)
+        seen, values, gains = with_changes(before, changes, how)
+        by_item, by_item_values, by_item_gains = with_changes(before_by_item, transposed_by_sorting(values), "replace")
         kind = state.settings.objective.kind
         if kind == "ials":
             _refuse_negative(values, users, items)
         if kind != "explicit" and (values.data == 0).any():
             seen, by_item = seen.whole().without_zeros(), by_item.whole().without_zeros()
         names = with_names(state.names, items.n)
-        after = state.changed(users=users, items=items, names=names, seen=seen).with_seen_by_item(by_item)
+        after = state.changed(users=users, items=items, names=names, seen=seen).caching_seen_by_item(by_item)
         if items.n > state.items.n:
             new = np.arange(state.items.n, items.n)
             zeros = np.zeros((new.size, state.y.shape[1] - (state.mean is not None)), state.y.dtype)
             y = updates.with_rows(state.y, new, item_rows(zeros, state.mean), items.n)
             after = after.with_items(y, new, n_threads)
-        return after, np.unique(rows).astype(np.int64), np.unique(cols).astype(np.int64)
+        return (
+            after,
+            _Touched.of(before, seen, values, gains),
+            _Touched.of(before_by_item, by_item, by_item_values, by_item_gains),
+        )
 
     def _seeded(self, state: State, before: State, n_threads: int) -> State:
         """Give new items small random factors if only new users have them, and these users have no other items.
@@ -254,7 +269,7 @@ class UpdatingModel(SolvingModel):
                 if not mask.any():
                     raise ValueError(f"{name}: none of the {mask.size} {name} of the model would be left")
             kept = [np.flatnonzero(mask) for mask in keep]
-            seen = None if state.seen is None else without_rows_and_columns(state.seen.whole(), *keep)
+            seen = None if state.seen is None else without_rows_and_columns(state.seen.whole().owned(), *keep)
             names = None if state.names is None else state.names[keep[1]]
             self.replace_state(
                 state.changed(

@@ -48,6 +48,7 @@ class ModelFile:
     def __init__(self, path: str | os.PathLike[str], n_threads: int | None = None) -> None:
         self.path, self._n_threads = os.fspath(path), n_threads
         self.error, self.loads = "", 0
+        self._refused: tuple[int, int, int] | None = None
         self._load(self._stamp())
 
     def look(self) -> bool:
@@ -62,7 +63,9 @@ class ModelFile:
             stamp = self._stamp()
             if stamp == self._loaded:
                 self.error = ""
+            if stamp in (self._loaded, self._refused):
                 return False
+            self._refused = stamp  # a damaged file is read once
             self._load(stamp)
         except (OSError, ValueError) as error:
             self.error = str(error)
@@ -77,5 +80,5 @@ class ModelFile:
         model = load(self.path, mmap=True)
         model.set_params(n_threads=self._n_threads)
         model.recommend(history=[], n=1)  # fills the caches before the first request
-        self.model, self._loaded, self.error = model, stamp, ""
+        self.model, self._loaded, self._refused, self.error = model, stamp, None, ""
         self.loads += 1

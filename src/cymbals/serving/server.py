@@ -112,9 +112,14 @@ class ExploreServer(http.server.ThreadingHTTPServer):
     def facts(self) -> dict[str, Any]:
         """What the page must know of the model. Takes a new file first, if the file was replaced."""
         with self._looking:
-            if self.file.look():
-                self.explorer = Explorer(self.file.model, self.file.path)
-            return self.explorer.facts() | {"error": self.file.error}
+            self.file.look()
+            error = self.file.error
+            if self.explorer.model is not self.file.model:
+                try:
+                    self.explorer = Explorer(self.file.model, self.file.path)
+                except (ArithmeticError, ValueError) as refusal:  # a model that cannot be shown: the old one stays
+                    error = str(refusal)
+            return self.explorer.facts() | {"error": error}
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):

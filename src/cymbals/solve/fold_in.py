@@ -62,6 +62,7 @@ class FixedSide:
         ignore its entries beside the diagonal could change a solution by more than the tolerance of conjugate gradients.
         """
         n = self.rotated.shape[0]
+        at = np.union1d(at, np.arange(n, factors.shape[0]))
         new, offsets = without_biases(factors[at], mean)
         new = self.into(new, n_threads)
         gram = self.gram - gramian(self.rotated[at[at < n]], n_threads) + gramian(new, n_threads)

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ...base import system
-from ...base.download import Downloader
+from ...base.download import UNREACHABLE, Downloader
 from ...base.files import beside
 from ...base.locks import locked
 from ...base.optional import optional
@@ -166,13 +166,17 @@ def _fetch(download: Download, url: str, place: Path, earlier: str | None, show:
 def _published_md5(url: str) -> str | None:
     """The MD5 in a publisher's file; None if there is no such file."""
     requests = optional("requests", "fetching data sets")
-    with requests.get(url, timeout=(10, 60)) as answer:
-        if answer.status_code == 404:
-            return None
-        answer.raise_for_status()
-        found = re.search(r"\b[0-9a-fA-F]{32}\b", answer.text)
+    try:
+        with requests.get(url, timeout=(10, 60)) as answer:
+            if answer.status_code == 404:
+                return None
+            answer.raise_for_status()
+            text = answer.text
+    except requests.RequestException as error:
+        raise OSError(f"{url} cannot be read: {error}. {UNREACHABLE}") from error
+    found = re.search(r"\b[0-9a-fA-F]{32}\b", text)
     if not found:
-        raise ValueError(f"{url}: holds no MD5, but {answer.text[:60]!r}")
+        raise ValueError(f"{url}: holds no MD5, but {text[:60]!r}")
     return found[0].lower()
 
 

@@ -230,7 +230,8 @@ CYMBALS_API int32_t cymbals_transpose(cymbals_workspace *workspace, const cymbal
                                       void *t_indices, int32_t t_index_type, void *t_values);
 /* Makes a CSR matrix of n triplets (rows and cols of index_type, values of value_type). Its indices (of index_type) are
  * sorted and distinct: values of the same row and column are added up in float64, in input order. rows and cols are
- * checked. indices and out_values need room for n entries; indptr[n_rows] is the number of entries written. */
+ * checked. indices and out_values need room for n entries, and must not overlap the input, because they are written while
+ * it is read; indptr[n_rows] is the number of entries written. */
 CYMBALS_API int32_t cymbals_from_triplets(cymbals_workspace *workspace, int64_t n, const void *rows, const void *cols,
                                           int32_t index_type, const void *values, int32_t value_type, int64_t n_rows,
                                           int64_t n_cols, int64_t *indptr, void *indices, void *out_values);

@@ -84,6 +84,11 @@ class Csr:
             return self
         lengths = np.diff(self.indptr)[rows]
         indptr = np.concatenate(([0], np.cumsum(lengths)))
+        if 4 * rows.size > self.shape[0] and (rows[1:] > rows[:-1]).all():  # a mask needs less memory than positions
+            mask = np.zeros(self.shape[0], bool)
+            mask[rows] = True
+            kept = np.repeat(mask, np.diff(self.indptr))
+            return Csr(indptr, self.indices[kept], self.data[kept], (rows.size, self.shape[1]))
         at = np.arange(indptr[-1]) + np.repeat(self.indptr[rows] - indptr[:-1], lengths)
         return Csr(indptr, self.indices[at], self.data[at], (rows.size, self.shape[1]))
 

@@ -90,11 +90,18 @@ def with_changes(csr: Csr, changes: Csr, how: str) -> tuple[Csr, Csr, NDArray[np
     gains : ndarray
         By how much each of them is larger than before. A pair without a value had 0.
     """
-    layers = [csr.base, csr.changes] if isinstance(csr, Overlay) else [csr]
-    layers = [resized(layer, changes.shape) for layer in layers]
-    new, gains = resolved(layers, changes, how)
-    kept = merged(layers[1], new) if len(layers) == 2 else new
-    same_type = new.data.dtype == layers[0].data.dtype
-    if same_type and new.nnz * _FEW <= layers[0].nnz and kept.nnz * _MOST <= layers[0].nnz:
-        return Overlay(layers[0], kept), new, gains
-    return merged(layers[0], kept), new, gains
+    values, gains = resolved(_layers(csr, changes.shape), changes, how)
+    return with_values(csr, values), values, gains
+
+
+def with_values(csr: Csr, values: Csr) -> Csr:
+    """A matrix in which the pairs of `values` have these values. It is an overlay if they are few."""
+    layers = _layers(csr, values.shape)
+    kept = merged(layers[1], values) if len(layers) == 2 else values
+    few = values.nnz * _FEW <= layers[0].nnz and kept.nnz * _MOST <= layers[0].nnz
+    return Overlay(layers[0], kept) if few and values.data.dtype == layers[0].data.dtype else merged(layers[0], kept)
+
+
+def _layers(csr: Csr, shape: tuple[int, int]) -> list[Csr]:
+    parts = [csr.base, csr.changes] if isinstance(csr, Overlay) else [csr]
+    return [resized(part, shape) for part in parts]

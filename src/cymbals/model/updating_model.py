@@ -15,7 +15,7 @@ from ..data.events import Events
 from ..data.ids import Ids
 from ..data.interactions import with_names
 from ..data.merge import transposed_by_sorting, without_rows_and_columns
-from ..data.overlay import with_changes
+from ..data.overlay import with_changes, with_values
 from . import updates
 from .drift import REFIT_DRIFT, drift
 from .solving_model import SolvingModel
@@ -66,10 +66,10 @@ class _Touched:
     moved: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, before: Csr, after: Csr, values: Csr, gains: NDArray[np.float64]) -> _Touched:
-        """`values` are the entries of the events after the update, and `gains` by how much each has grown."""
-        rows = np.flatnonzero(np.diff(values.indptr))
-        falls = np.bincount(values.row_numbers()[gains < 0], minlength=values.shape[0])
+    def of(cls, before: Csr, after: Csr, of_pair: NDArray[Any], gains: NDArray[np.float64]) -> _Touched:
+        """`of_pair` is the row of each pair with events, and `gains` by how much its value has grown."""
+        falls, counts = (np.bincount(part, minlength=after.shape[0]) for part in (of_pair[gains < 0], of_pair))
+        rows = np.flatnonzero(counts)
         return cls(rows, updates.moved(before, after, rows, falls[rows] > 0))
 
 
@@ -163,7 +163,7 @@ class UpdatingModel(SolvingModel):
         changes = events.matrix(rows, cols, shape, how, n_threads)
         before, before_by_item = state.seen.owned(), state.seen_by_item(n_threads)
         seen, values, gains = with_changes(before, changes, how)
-        by_item, by_item_values, by_item_gains = with_changes(before_by_item, transposed_by_sorting(values), "replace")
+        by_item = with_values(before_by_item, transposed_by_sorting(values))
         kind = state.settings.objective.kind
         if kind == "ials":
             _refuse_negative(values, users, items)
@@ -178,8 +178,8 @@ class UpdatingModel(SolvingModel):
             after = after.with_items(y, new, n_threads)
         return (
             after,
-            _Touched.of(before, seen, values, gains),
-            _Touched.of(before_by_item, by_item, by_item_values, by_item_gains),
+            _Touched.of(before, seen, values.row_numbers(), gains),
+            _Touched.of(before_by_item, by_item, values.indices, gains),
         )
 
     def _seeded(self, state: State, before: State, n_threads: int) -> State:

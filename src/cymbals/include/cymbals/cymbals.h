@@ -230,8 +230,8 @@ CYMBALS_API int32_t cymbals_transpose(cymbals_workspace *workspace, const cymbal
                                       void *t_indices, int32_t t_index_type, void *t_values);
 /* Makes a CSR matrix of n triplets (rows and cols of index_type, values of value_type). Its indices (of index_type) are
  * sorted and distinct: values of the same row and column are added up in float64, in input order. rows and cols are
- * checked. indices and out_values need room for n entries, and must not overlap the input, because they are written while
- * it is read; indptr[n_rows] is the number of entries written. */
+ * checked. indices and out_values need room for n entries, and must not overlap the input, because they are written
+ * while it is read; indptr[n_rows] is the number of entries written. */
 CYMBALS_API int32_t cymbals_from_triplets(cymbals_workspace *workspace, int64_t n, const void *rows, const void *cols,
                                           int32_t index_type, const void *values, int32_t value_type, int64_t n_rows,
                                           int64_t n_cols, int64_t *indptr, void *indices, void *out_values);
@@ -326,8 +326,9 @@ CYMBALS_API int32_t cymbals_number_ids(cymbals_workspace *workspace, int64_t n, 
 CYMBALS_API int32_t cymbals_look_up_ids(cymbals_workspace *workspace, int64_t n, const int64_t *ids, int64_t lowest,
                                         int64_t range, const int32_t *table, int32_t *places);
 /* For codes, such as those of categories: sets places[i] to table[codes[i]], or to codes[i] if table is null; and sets
- * used[c] (range) to 1 if the code c occurs, else to 0. code_type is CYMBALS_INT32 or CYMBALS_INT64; places may be codes,
- * if these are int32. BAD_ARGUMENT if a code is outside [0, range); the contents of places and used are then undefined.
+ * used[c] (range) to 1 if the code c occurs, else to 0. code_type is CYMBALS_INT32 or CYMBALS_INT64; places may be
+ * codes, if these are int32. BAD_ARGUMENT if a code is outside [0, range); the contents of places and used are then
+ * undefined.
  */
 CYMBALS_API int32_t cymbals_renumber(cymbals_workspace *workspace, int64_t n, const void *codes, int32_t code_type,
                                      int64_t range, const int32_t *table, int32_t *places, uint8_t *used);

@@ -122,7 +122,7 @@ def polars_lazy(kind, events):
 def duckdb_relation(kind, events):
     duckdb = pytest.importorskip("duckdb")
     table = pyarrow_table(kind, events)
-    return duckdb.connect().from_arrow(table)
+    return duckdb.from_arrow(table)
 
 
 FRAMES = [
@@ -295,8 +295,8 @@ def test_python_objects_in_polars_and_wide_numbers():
     polars, duckdb = pytest.importorskip("polars"), pytest.importorskip("duckdb")
     frame = polars.DataFrame({"user": [key(2), key(1)], "item": [1, 1], "value": [1.0, 2.0]})
     assert Interactions.from_frame(frame).user_ids.tolist() == [str(key(1)), str(key(2))]
-    huge = duckdb.connect().sql('select 5::HUGEINT as "user", 7::DECIMAL(9, 0) as item')
+    huge = duckdb.sql('select 5::HUGEINT as "user", 7::DECIMAL(9, 0) as item')
     assert Interactions.from_frame(huge, value=None).item_ids.tolist() == [7]
     assert coded("user", pd.Series(["b", "a"], dtype="string[pyarrow]").array).ids.tolist() == ["a", "b"]
     with pytest.raises(TypeError, match="events must be a frame"):
-        Interactions.from_frame(duckdb.connect().execute("select 1"))
+        Interactions.from_frame(duckdb.execute("select 1"))

@@ -5,6 +5,7 @@ It does no arithmetic, and checks only types and sizes; the functions that call 
 matrix is any object with shape, indptr (int64), indices and data. `workspace` is a Workspace, or a number of threads."""
 
 from libc.stdint cimport INT32_MAX, int32_t, int64_t, uint8_t
+from libc.string cimport strchr, strlen
 
 from cpython.pycapsule cimport PyCapsule_New
 from cpython.buffer cimport (PyBUF_FORMAT, PyBUF_SIMPLE, PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_IsContiguous,
@@ -36,18 +37,6 @@ cdef class Buffer:
     cdef Py_buffer view
     cdef int32_t type
 
-    def __cinit__(self, array, str kinds, int ndim, bint writable=False):
-        PyObject_GetBuffer(array, &self.view, PyBUF_STRIDES | PyBUF_FORMAT | (PyBUF_WRITABLE if writable else 0))
-        kind = (<bytes>self.view.format).decode() if self.view.format != NULL else "B"
-        if kind == "?":
-            kind = "B"
-        if kind == "l" or kind == "q":
-            kind = "q" if self.view.itemsize == 8 else "i"
-        if kind not in kinds or self.view.ndim != ndim or not PyBuffer_IsContiguous(&self.view, b"C"):
-            raise ValueError(f"expected a C-contiguous array of {ndim} dimensions and type in {kinds!r}, "
-                             f"got {self.view.ndim} dimensions of {kind!r}")
-        self.type = {"f": CYMBALS_FLOAT32, "d": CYMBALS_FLOAT64, "i": CYMBALS_INT32, "q": CYMBALS_INT64, "B": -1}[kind]
-
     def __dealloc__(self):
         PyBuffer_Release(&self.view)
 
@@ -61,13 +50,33 @@ cdef class Buffer:
         return self
 
 
+cdef Buffer buffer_of(array, const char *kinds, int ndim, bint writable=False):
+    """The buffer of an array. Raises if the code of its type is not a character of `kinds`."""
+    cdef Buffer b = Buffer.__new__(Buffer)
+    PyObject_GetBuffer(array, &b.view, PyBUF_STRIDES | PyBUF_FORMAT | (PyBUF_WRITABLE if writable else 0))
+    cdef const char *format = "B"
+    if b.view.format != NULL:
+        format = b.view.format
+    cdef char kind = format[0] if strlen(format) == 1 else b"-"  # "-": of no use here
+    if kind == b"?":
+        kind = b"B"
+    elif kind == b"l" or kind == b"q":
+        kind = b"q" if b.view.itemsize == 8 else b"i"
+    if strchr(kinds, kind) == NULL or b.view.ndim != ndim or not PyBuffer_IsContiguous(&b.view, b"C"):
+        raise ValueError(f"expected a C-contiguous array of {ndim} dimensions and type in {kinds.decode()!r}, "
+                         f"got {b.view.ndim} dimensions of {format.decode()!r}")
+    b.type = (CYMBALS_FLOAT32 if kind == b"f" else CYMBALS_FLOAT64 if kind == b"d" else
+              CYMBALS_INT32 if kind == b"i" else CYMBALS_INT64 if kind == b"q" else -1)
+    return b
+
+
 cdef class Matrix:
     """A dense matrix for the C library, and the array that holds its numbers."""
     cdef Buffer buffer
     cdef cymbals_matrix c
 
     def __cinit__(self, array, bint writable=False):
-        self.buffer = Buffer(array, "fd", 2, writable)
+        self.buffer = buffer_of(array, "fd", 2, writable)
         self.c.struct_size = sizeof(cymbals_matrix)
         self.c.data = self.buffer.view.buf
         self.c.n_rows = self.buffer.size(0)
@@ -81,9 +90,9 @@ cdef class Csr:
     cdef cymbals_csr c
 
     def __cinit__(self, matrix):
-        self.indptr = Buffer(matrix.indptr, "q", 1).need(matrix.shape[0] + 1)
-        self.indices = Buffer(matrix.indices, "iq", 1)
-        self.values = Buffer(matrix.data, "fd", 1).need(self.indices.size())
+        self.indptr = buffer_of(matrix.indptr, "q", 1).need(matrix.shape[0] + 1)
+        self.indices = buffer_of(matrix.indices, "iq", 1)
+        self.values = buffer_of(matrix.data, "fd", 1).need(self.indices.size())
         self.c.struct_size = sizeof(cymbals_csr)
         self.c.n_rows = matrix.shape[0]
         self.c.n_cols = matrix.shape[1]
@@ -210,7 +219,7 @@ def measure_peaks(workspace, int simd=0):
 def gram(y, out, workspace, int simd=0):
     cdef Workspace w = workspace_for(workspace, simd)
     cdef Matrix m = Matrix(y)
-    cdef Buffer g = Buffer(out, "d", 2, True).need(m.c.n_cols, m.c.n_cols)
+    cdef Buffer g = buffer_of(out, "d", 2, True).need(m.c.n_cols, m.c.n_cols)
     cdef int32_t status
     with nogil:
         status = cymbals_gram(w.c, &m.c, <double *>g.view.buf)
@@ -220,8 +229,8 @@ def gram(y, out, workspace, int simd=0):
 def basis(values, vectors, double alpha0, spectrum, out):
     """Fills spectrum and out. Each row of vectors is an eigenvector; it becomes a column of out."""
     cdef Workspace w = Workspace(1)
-    cdef Buffer v = Buffer(values, "d", 1), rows = Buffer(vectors, "d", 2).need(v.size(), v.size())
-    cdef Buffer s = Buffer(spectrum, "d", 1, True).need(v.size()), b = Buffer(out, "d", 2, True).need(v.size(), v.size())
+    cdef Buffer v = buffer_of(values, "d", 1), rows = buffer_of(vectors, "d", 2).need(v.size(), v.size())
+    cdef Buffer s = buffer_of(spectrum, "d", 1, True).need(v.size()), b = buffer_of(out, "d", 2, True).need(v.size(), v.size())
     w.end(cymbals_basis(w.c, v.size(), <const double *>v.view.buf, <const double *>rows.view.buf, alpha0,
                         <double *>s.view.buf, <double *>b.view.buf))
 
@@ -229,7 +238,7 @@ def basis(values, vectors, double alpha0, spectrum, out):
 def rotate(x, vectors, workspace, int simd=0):
     cdef Workspace w = workspace_for(workspace, simd)
     cdef Matrix m = Matrix(x, True)
-    cdef Buffer q = Buffer(vectors, "d", 2).need(m.c.n_cols, m.c.n_cols)
+    cdef Buffer q = buffer_of(vectors, "d", 2).need(m.c.n_cols, m.c.n_cols)
     cdef int32_t status
     with nogil:
         status = cymbals_rotate(w.c, &m.c, <const double *>q.view.buf)
@@ -253,7 +262,7 @@ cdef class Options:
         if isinstance(reg, float):
             self.c.reg = reg
         else:
-            self.row_reg = Buffer(reg, "d", 1).need(n_rows)
+            self.row_reg = buffer_of(reg, "d", 1).need(n_rows)
             self.c.row_reg = <const double *>self.row_reg.view.buf
 
 
@@ -264,7 +273,7 @@ def half_step(rows, objective, fixed, spectrum, solved, reg, int solver, int cg_
     cdef Csr r = Csr(rows)
     cdef cymbals_objective o = objective_of(objective)
     cdef Matrix y = Matrix(fixed), x = Matrix(solved, True)
-    cdef Buffer d = Buffer(spectrum, "d", 1).need(y.c.n_cols)
+    cdef Buffer d = buffer_of(spectrum, "d", 1).need(y.c.n_cols)
     cdef Options options = Options(reg, solver, cg_steps, cg_tolerance, relaxation, compact, r.c.n_rows)
     cdef cymbals_solve_info info
     cdef int32_t status
@@ -292,10 +301,10 @@ def solve_row(indices, values, objective, fixed, spectrum, solved, double reg, i
               double cg_tolerance, workspace, int simd=0):
     """Solves one row, and writes its factors to the array `solved`, in the basis of `fixed`."""
     cdef Workspace w = workspace_for(workspace, simd)
-    cdef Buffer i = Buffer(indices, "iq", 1), v = Buffer(values, "fd", 1).need(i.size())
+    cdef Buffer i = buffer_of(indices, "iq", 1), v = buffer_of(values, "fd", 1).need(i.size())
     cdef cymbals_objective o = objective_of(objective)
     cdef Matrix y = Matrix(fixed)
-    cdef Buffer d = Buffer(spectrum, "d", 1).need(y.c.n_cols), x = Buffer(solved, "fd", 1, True).need(y.c.n_cols)
+    cdef Buffer d = buffer_of(spectrum, "d", 1).need(y.c.n_cols), x = buffer_of(solved, "fd", 1, True).need(y.c.n_cols)
     cdef Options options = Options(reg, solver, cg_steps, cg_tolerance, 1, CYMBALS_COMPACT_NEVER, 1)
     cdef cymbals_solve_info info
     cdef int32_t status
@@ -324,9 +333,9 @@ def loss(rows, objective, x, y, workspace, int simd=0):
 def transpose(matrix, t_indptr, t_indices, t_values, workspace):
     cdef Workspace w = workspace_for(workspace)
     cdef Csr m = Csr(matrix)
-    cdef Buffer indptr = Buffer(t_indptr, "q", 1, True).need(m.c.n_cols + 1)
-    cdef Buffer indices = Buffer(t_indices, "iq", 1, True).need(m.indices.size())
-    cdef Buffer values = Buffer(t_values, "fd", 1, True).need(m.indices.size())
+    cdef Buffer indptr = buffer_of(t_indptr, "q", 1, True).need(m.c.n_cols + 1)
+    cdef Buffer indices = buffer_of(t_indices, "iq", 1, True).need(m.indices.size())
+    cdef Buffer values = buffer_of(t_values, "fd", 1, True).need(m.indices.size())
     cdef int32_t status
     if values.type != m.values.type:
         raise ValueError("the transpose's values must have the matrix's type")
@@ -338,12 +347,12 @@ def transpose(matrix, t_indptr, t_indices, t_values, workspace):
 
 def from_triplets(rows, cols, values, shape, indptr, indices, out, workspace):
     cdef Workspace w = workspace_for(workspace)
-    cdef Buffer r = Buffer(rows, "iq", 1), c = Buffer(cols, "iq", 1).need(r.size())
-    cdef Buffer v = Buffer(values, "fd", 1).need(r.size())
+    cdef Buffer r = buffer_of(rows, "iq", 1), c = buffer_of(cols, "iq", 1).need(r.size())
+    cdef Buffer v = buffer_of(values, "fd", 1).need(r.size())
     cdef int64_t n_rows = shape[0], n_cols = shape[1]
-    cdef Buffer p = Buffer(indptr, "q", 1, True).need(n_rows + 1)
-    cdef Buffer i = Buffer(indices, "iq", 1, True).need(r.size())
-    cdef Buffer o = Buffer(out, "fd", 1, True).need(r.size())
+    cdef Buffer p = buffer_of(indptr, "q", 1, True).need(n_rows + 1)
+    cdef Buffer i = buffer_of(indices, "iq", 1, True).need(r.size())
+    cdef Buffer o = buffer_of(out, "fd", 1, True).need(r.size())
     cdef int32_t status
     if c.type != r.type or i.type != r.type or o.type != v.type:
         raise ValueError("rows, cols and indices must share a type, and so must values and out")
@@ -372,8 +381,8 @@ cdef class Items:
 
     def __cinit__(self, items, item_list, item_scale):
         self.matrix = Matrix(items)
-        self.chosen = None if item_list is None else Buffer(item_list, "q", 1)
-        self.scale = None if item_scale is None else Buffer(item_scale, "fd", 1).need(self.matrix.c.n_rows)
+        self.chosen = None if item_list is None else buffer_of(item_list, "q", 1)
+        self.scale = None if item_scale is None else buffer_of(item_scale, "fd", 1).need(self.matrix.c.n_rows)
         if self.scale is not None and self.scale.type != self.matrix.c.type:
             raise ValueError("item_scale must have the factors' type")
 
@@ -395,10 +404,10 @@ cdef class TopK:
     cdef Csr skip
     cdef int64_t k
 
-    def __cinit__(self, ids, scores, skip, Matrix queries):
-        self.ids = Buffer(ids, "q", 2, True).need(queries.c.n_rows)
-        self.scores = Buffer(scores, "fd", 2, True).need(queries.c.n_rows)
-        self.skip = None if skip is None else Csr(skip)
+    def __cinit__(self, ids, scores, Csr skip, Matrix queries):
+        self.ids = buffer_of(ids, "q", 2, True).need(queries.c.n_rows)
+        self.scores = buffer_of(scores, "fd", 2, True).need(queries.c.n_rows)
+        self.skip = skip
         self.k = self.ids.size(1)
         if self.scores.size(1) != self.k or self.scores.type != queries.c.type:
             raise ValueError("scores must have the factors' type and the shape of ids")
@@ -411,7 +420,7 @@ def topk(queries, items, item_list, item_scale, skip, ids, scores, workspace, in
     cdef Workspace w = workspace_for(workspace, simd)
     cdef Matrix q = Matrix(queries)
     cdef Items searched = Items(items, item_list, item_scale)
-    cdef TopK best = TopK(ids, scores, skip, q)
+    cdef TopK best = TopK(ids, scores, None if skip is None else Csr(skip), q)
     cdef const int64_t *chosen = searched.list()
     cdef int64_t n_chosen = searched.n_list()
     cdef const void *scale = searched.scales()
@@ -450,7 +459,7 @@ cdef class Index:
     def topk(self, queries, skip, ids, scores, workspace, int simd=0):
         cdef Workspace w = workspace_for(workspace, simd)
         cdef Matrix q = Matrix(queries)
-        cdef TopK best = TopK(ids, scores, skip, q)
+        cdef TopK best = TopK(ids, scores, None if skip is None else Csr(skip), q)
         cdef const cymbals_csr *skipped = best.skipped()
         cdef int32_t status
         with nogil:
@@ -468,9 +477,9 @@ def solve_and_rank(Index index, row, objective, fixed, spectrum, vectors, solved
     cdef Csr r = Csr(row)
     cdef cymbals_objective o = objective_of(objective)
     cdef Matrix y = Matrix(fixed), x = Matrix(solved, True)
-    cdef Buffer d = Buffer(spectrum, "d", 1).need(y.c.n_cols), q
+    cdef Buffer d = buffer_of(spectrum, "d", 1).need(y.c.n_cols), q
     cdef Options options = Options(reg, solver, cg_steps, cg_tolerance, 1, CYMBALS_COMPACT_NEVER, 1)
-    cdef TopK best = TopK(ids, scores, row if exclude else None, x)
+    cdef TopK best = TopK(ids, scores, r if exclude else None, x)
     cdef const cymbals_csr *skipped = best.skipped()
     cdef const double *back = NULL
     cdef cymbals_solve_info info
@@ -479,7 +488,7 @@ def solve_and_rank(Index index, row, objective, fixed, spectrum, vectors, solved
     if r.c.n_rows != 1 or x.c.n_rows != 1 or x.c.n_cols != y.c.n_cols or x.c.type != y.c.type:
         raise ValueError("row must have one row, and solved one row of the factors' width and type")
     if vectors is not None:
-        q = Buffer(vectors, "d", 2).need(x.c.n_cols, x.c.n_cols)
+        q = buffer_of(vectors, "d", 2).need(x.c.n_cols, x.c.n_cols)
         back = <const double *>q.view.buf
     with nogil:
         status = cymbals_solve_row(w.c, r.indices.size(), r.c.indices, r.c.index_type, r.c.values, r.c.value_type, &o,
@@ -496,8 +505,8 @@ def rank_metrics(users, items, train, test, k, out, covered, workspace, int simd
     cdef Workspace w = workspace_for(workspace, simd)
     cdef Matrix u = Matrix(users), m = Matrix(items)
     cdef Csr seen = Csr(train), held_out = Csr(test)
-    cdef Buffer ks = Buffer(k, "q", 1), o = Buffer(out, "d", 2, True).need(u.c.n_rows)
-    cdef Buffer c = Buffer(covered, "B", 2, True).need(ks.size())
+    cdef Buffer ks = buffer_of(k, "q", 1), o = buffer_of(out, "d", 2, True).need(u.c.n_rows)
+    cdef Buffer c = buffer_of(covered, "B", 2, True).need(ks.size())
     cdef int32_t status, n_k = <int32_t>min(ks.size(), INT32_MAX)
     if o.size(1) != 2 + 4 * ks.size() or c.size(1) != m.c.n_rows:
         raise ValueError("out must have 2 + 4 len(k) columns, and covered must have a column for each item")
@@ -535,7 +544,7 @@ def parse_numbers(data, numbers, workspace, bint names=False):
     Returns the number of good lines, and for each reason how many lines were rejected and the first of them."""
     cdef Workspace w = workspace_for(workspace)
     cdef Bytes text = Bytes(data)
-    cdef Buffer out = Buffer(numbers, "q", 2, True)
+    cdef Buffer out = buffer_of(numbers, "q", 2, True)
     cdef int64_t n_lines = out.size(1), n_good = 0
     cdef int64_t rejected[CYMBALS_LINE_REASONS]
     cdef int64_t first[CYMBALS_LINE_REASONS]
@@ -558,7 +567,7 @@ def parse_numbers(data, numbers, workspace, bint names=False):
 def number_ids(ids, int64_t lowest, table, workspace):
     """Fills table (int32): table[id - lowest] is the id's position among the distinct ids. Returns their number."""
     cdef Workspace w = workspace_for(workspace)
-    cdef Buffer i = Buffer(ids, "q", 1), t = Buffer(table, "i", 1, True)
+    cdef Buffer i = buffer_of(ids, "q", 1), t = buffer_of(table, "i", 1, True)
     cdef int64_t n_distinct = 0
     cdef int32_t status
     with nogil:
@@ -571,7 +580,7 @@ def number_ids(ids, int64_t lowest, table, workspace):
 def look_up_ids(ids, int64_t lowest, table, places, workspace):
     """Fills places (int32, one for each id) from a table that number_ids filled."""
     cdef Workspace w = workspace_for(workspace)
-    cdef Buffer i = Buffer(ids, "q", 1), t = Buffer(table, "i", 1), p = Buffer(places, "i", 1, True).need(i.size())
+    cdef Buffer i = buffer_of(ids, "q", 1), t = buffer_of(table, "i", 1), p = buffer_of(places, "i", 1, True).need(i.size())
     cdef int32_t status
     with nogil:
         status = cymbals_look_up_ids(w.c, i.size(), <const int64_t *>i.view.buf, lowest, t.size(),
@@ -583,12 +592,12 @@ def renumber(codes, table, places, used, workspace):
     """Fills places (int32) with table[codes], or with codes if table is None. Sets used (uint8) to 1 for each code that
     occurs, else to 0."""
     cdef Workspace w = workspace_for(workspace)
-    cdef Buffer c = Buffer(codes, "iq", 1), t
-    cdef Buffer p = Buffer(places, "i", 1, True).need(c.size()), u = Buffer(used, "B", 1, True)
+    cdef Buffer c = buffer_of(codes, "iq", 1), t
+    cdef Buffer p = buffer_of(places, "i", 1, True).need(c.size()), u = buffer_of(used, "B", 1, True)
     cdef const int32_t *numbers = NULL
     cdef int32_t status
     if table is not None:
-        t = Buffer(table, "i", 1).need(u.size())
+        t = buffer_of(table, "i", 1).need(u.size())
         numbers = <const int32_t *>t.view.buf
     with nogil:
         status = cymbals_renumber(w.c, c.size(), c.view.buf, c.type, u.size(), numbers, <int32_t *>p.view.buf,

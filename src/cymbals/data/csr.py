@@ -57,9 +57,13 @@ class Csr:
         """This matrix with all its entries in its arrays. An overlay, which keeps changes apart, merges them."""
         return self
 
+    def lengths(self) -> NDArray[np.int64]:
+        """The number of entries of each row."""
+        return self.indptr[1:] - self.indptr[:-1]
+
     def row_numbers(self) -> NDArray[np.int64]:
         """The row number of each entry."""
-        return np.repeat(np.arange(self.shape[0]), np.diff(self.indptr))
+        return np.repeat(np.arange(self.shape[0]), self.lengths())
 
     def row(self, r: int) -> tuple[NDArray[Any], NDArray[Any]]:
         """Columns and values of one row."""
@@ -82,12 +86,12 @@ class Csr:
         """The matrix of the given rows, in the given order."""
         if rows.size == self.shape[0] and np.array_equal(rows, np.arange(rows.size)):
             return self
-        lengths = np.diff(self.indptr)[rows]
+        lengths = self.lengths()[rows]
         indptr = np.concatenate(([0], np.cumsum(lengths)))
         if 4 * rows.size > self.shape[0] and (rows[1:] > rows[:-1]).all():  # a mask needs less memory than positions
             mask = np.zeros(self.shape[0], bool)
             mask[rows] = True
-            kept = np.repeat(mask, np.diff(self.indptr))
+            kept = np.repeat(mask, self.lengths())
             return Csr(indptr, self.indices[kept], self.data[kept], (rows.size, self.shape[1]))
         at = np.arange(indptr[-1]) + np.repeat(self.indptr[rows] - indptr[:-1], lengths)
         return Csr(indptr, self.indices[at], self.data[at], (rows.size, self.shape[1]))

@@ -204,7 +204,8 @@ class Ids:
         if self.array is None:
             if wanted.dtype.kind != "i":
                 return np.full(wanted.size, -1)
-            return np.where((wanted >= 0) & (wanted < self.n), wanted, -1)
+            known = wanted.astype(np.uint64) < self.n  # a negative number becomes a large one
+            return wanted if known.all() else np.where(known, wanted, -1)
         if self.whole != (wanted.dtype.kind == "i"):
             return np.full(wanted.size, -1)
         if not self.whole:

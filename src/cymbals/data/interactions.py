@@ -498,7 +498,7 @@ class Interactions:
         of_item = self.by_item().take(rows)
         plays = np.bincount(of_item.row_numbers(), of_item.data, rows.size)
         columns = {"item": self.item_ids[rows], "name": [names[r] for r in rows.tolist()], "plays": plays}
-        found = frame(columns | {"users": np.diff(of_item.indptr)})
+        found = frame(columns | {"users": of_item.lengths()})
         return found.sort_values("plays", ascending=False, kind="stable", ignore_index=True)
 
     def __getstate__(self) -> dict[str, Any]:

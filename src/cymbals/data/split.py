@@ -82,7 +82,7 @@ def leave_k_out(data: Data, k: int = 1, seed: Any = 0) -> tuple[Data, Data]:
     order = np.lexsort((generator(seed, "seed").random(csr.nnz), users))
     place = np.empty(csr.nnz, np.int64)  # position of each entry in its user's random order
     place[order] = np.arange(csr.nnz) - csr.indptr[:-1][users]
-    held_out = (place < k) & (np.diff(csr.indptr)[users] > k)
+    held_out = (place < k) & (csr.lengths()[users] > k)
     return _cut(data, interactions, held_out)
 
 

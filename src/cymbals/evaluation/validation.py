@@ -87,7 +87,7 @@ def sampled_auc(
 
 def _n_negatives(kind: str, seen: Csr, held_out: Csr) -> NDArray[np.int64]:
     """The number of items to draw from, for each user."""
-    n_seen, n_held_out = np.diff(seen.indptr), np.diff(held_out.indptr)
+    n_seen, n_held_out = seen.lengths(), held_out.lengths()
     if kind == "train":
         return n_seen
     out: NDArray[np.int64] = seen.shape[1] - n_held_out
@@ -97,7 +97,7 @@ def _n_negatives(kind: str, seen: Csr, held_out: Csr) -> NDArray[np.int64]:
 def _draw(kind: str, users: NDArray[np.int64], seen: Csr, held_out: Csr, rng: Any) -> NDArray[np.int64]:
     """Draw one negative for each of `users`, uniformly from the user's negatives of this kind."""
     if kind == "train":
-        at = seen.indptr[users] + (rng.random(users.size) * np.diff(seen.indptr)[users]).astype(np.int64)
+        at = seen.indptr[users] + (rng.random(users.size) * seen.lengths()[users]).astype(np.int64)
         return np.asarray(seen.indices[at], np.int64)
     refused = [held_out] + ([seen] if kind == "unseen" else [])
     out = np.empty(users.size, np.int64)
@@ -290,7 +290,7 @@ def popularity_bias(
     threads, model = resolve(n_threads), instance("model", model, FactorModel).snapshot()
     seen = aligned("train", train, model, threads)
     audience = np.bincount(seen.indices, minlength=seen.shape[1])
-    rows = np.flatnonzero(np.diff(seen.indptr)) if users is None else np.unique(model.users_.rows("users", listed(users)))
+    rows = np.flatnonzero(seen.lengths()) if users is None else np.unique(model.users_.rows("users", listed(users)))
     if not rows.size:
         raise ValueError("users must name at least one user with entries in train")
     ids, scores = model.recommend(model.users_.of(rows), n, n_threads=threads)

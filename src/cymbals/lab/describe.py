@@ -138,7 +138,7 @@ class _Totals:
             what,
             np.bincount(csr.row_numbers(), values, data.shape[0]),
             np.bincount(csr.indices, values, data.shape[1]),
-            np.diff(csr.indptr),
+            csr.lengths(),
             np.bincount(csr.indices, minlength=data.shape[1]),
         )
 

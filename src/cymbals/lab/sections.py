@@ -199,7 +199,7 @@ def recommendations(model: ALS, train: Interactions, listeners: Any) -> Section:
 
 def _typical(train: Interactions) -> Any:
     """A user with many entries, one with a typical number, and one with few. Fewer users if the data have fewer."""
-    lengths = np.diff(train.csr.indptr)
+    lengths = train.csr.lengths()
     active = np.flatnonzero(lengths)
     by_length = active[np.argsort(lengths[active], kind="stable")]
     rows = by_length[[-1 - len(by_length) // 100, len(by_length) // 2, len(by_length) // 20]]

@@ -38,7 +38,7 @@ def errors(x: NDArray[Any], y: NDArray[Any], test: Csr) -> tuple[dict[str, NDArr
     powers = np.column_stack([sizes**2, sizes])
     sums = np.column_stack([np.bincount(test.row_numbers(), p, test.shape[0]) for p in powers.T])
     with np.errstate(invalid="ignore"):  # users without entries give 0 / 0
-        of_users = sums / np.diff(test.indptr)[:, None]
+        of_users = sums / test.lengths()[:, None]
         of_all = powers.sum(axis=0) / test.nnz
     for means in (of_users, of_all):
         means[..., 0] = np.sqrt(means[..., 0])

@@ -228,7 +228,7 @@ class FactorModel(FittedModel):
         strangers = at < 0
         at = np.maximum(at, 0)  # the row of a stranger is not used
         # If the model has no interactions, the histories are unknown: every user is treated as one with history.
-        history = np.ones(at.size, np.int64) if seen is None else np.diff(seen.indptr)[at]
+        history = np.ones(at.size, np.int64) if seen is None else seen.lengths()[at]
         history[strangers] = 0
         if seen is not None:  # a user whose items were all new when the model was updated can have factors of 0
             silent = np.flatnonzero(state.x[at, 0] == 0)
@@ -239,7 +239,7 @@ class FactorModel(FittedModel):
             rows = seen.take(at[block])
             if not strangers.any():
                 return rows
-            return rows.where(np.repeat(~strangers[block], np.diff(rows.indptr)))
+            return rows.where(np.repeat(~strangers[block], rows.lengths()))
 
         return _Queries(one, wanted, strangers, history, lambda block: state.x[at[block]], seen_by)
 
@@ -250,7 +250,7 @@ class FactorModel(FittedModel):
             one,
             positions,
             np.zeros(positions.size, bool),
-            np.diff(given.indptr),
+            given.lengths(),
             lambda block: self._fold_in(state, given.take(block), n_threads),
             lambda block: given.take(block),
             given if given.shape[0] == 1 else None,

@@ -50,11 +50,11 @@ def histories(name: str, given: Any, items: Ids) -> tuple[bool, Csr]:
         raise TypeError(
             f"{name} must be a list of item ids, a dict of item ids to values, or a list of these; got {shown(given)}"
         )
-    rows = [_row(name, history, items) for history in (given if several else [given])]
+    if not several:
+        indices, data = _row(name, given, items)
+        return True, Csr(np.array([0, indices.size]), indices, data, (1, items.n))
+    rows = [_row(name, history, items) for history in given]
     indptr = np.cumsum([0, *(at.size for at, _ in rows)])
-    if len(rows) == 1:
-        (indices, data), shape = rows[0], (1, items.n)
-        return not several, Csr(indptr, indices, data, shape)
     dtype = np.result_type(*(values for _, values in rows))
     data = np.concatenate([values.astype(dtype, copy=False) for _, values in rows])
     return False, Csr(indptr, np.concatenate([at for at, _ in rows]), data, (len(rows), items.n))
@@ -69,18 +69,21 @@ def _row(name: str, history: Any, items: Ids) -> tuple[NDArray[np.int64], NDArra
     if isinstance(history, Mapping):
         ids: Any = list(history)
         values = values_array(name, list(history.values()))
+        if not np.isfinite(values).all():
+            bad = int(np.argmin(np.isfinite(values)))
+            raise ValueError(f"{name}: item {ids[bad]!r} has the value {values[bad]}; values must be finite")
     else:
         if not _is_history(history):
             raise TypeError(f"{name} holds {shown(history)} among histories; each must be a list of item ids or a dict")
         ids = history if isinstance(history, np.ndarray) else list(history)
         values = np.ones(len(ids), np.float32)
-    if any(issubclass(kind, _CONTAINERS) for kind in set(map(type, ids if isinstance(ids, list) else ()))):
-        one = next(one for one in ids if isinstance(one, _CONTAINERS))
-        raise TypeError(f"{name} holds both ids and {shown(one)}; give a list of ids, or a list of histories")
-    rows = items.rows(name, ids) if len(ids) else np.empty(0, np.int64)
-    if not np.isfinite(values).all():
-        bad = int(np.argmin(np.isfinite(values)))
-        raise ValueError(f"{name}: item {ids[bad]!r} has the value {values[bad]}; values must be finite")
+    try:
+        rows = items.rows(name, ids) if len(ids) else np.empty(0, np.int64)
+    except (TypeError, ValueError):
+        one = next((one for one in ids if isinstance(one, _CONTAINERS)), None)
+        if one is None:
+            raise
+        raise TypeError(f"{name} holds both ids and {shown(one)}; give a list of ids, or a list of histories") from None
     if (rows[1:] > rows[:-1]).all():
         return rows, values
     order = np.argsort(rows, kind="stable")

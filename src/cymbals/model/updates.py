@@ -70,7 +70,7 @@ def moved(before: Csr, after: Csr, rows: NDArray[np.int64], falling: NDArray[np.
     falling : ndarray of bool
         For each of these rows, whether a value becomes smaller.
     """
-    lengths = np.diff(after.indptr)[rows]
+    lengths = after.lengths()[rows]
     out = (lengths <= _LONG) | (rows >= before.shape[0]) | falling
     for i in np.flatnonzero(~out):
         r = rows[i]

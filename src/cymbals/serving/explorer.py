@@ -142,7 +142,7 @@ class Explorer:
         fields.end()
         model, seen = self.model, self.model.state_.seen
         if text is None:
-            with_entries = np.empty(0, np.int64) if seen is None else np.flatnonzero(np.diff(seen.indptr))
+            with_entries = np.empty(0, np.int64) if seen is None else np.flatnonzero(seen.lengths())
             rows = with_entries if with_entries.size else np.arange(model.users_.n)
             user = model.users_.of(np.random.default_rng().choice(rows, 1)).tolist()[0]
         else:

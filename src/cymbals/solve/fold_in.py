@@ -169,4 +169,5 @@ def solves_alone(settings: Settings) -> bool:
 
 
 def _regularization(objective: Objective, row: Csr) -> float:
-    return float(np.atleast_1d(objective.row_regularization(row.indptr, row.shape[1]))[0])
+    found = objective.row_regularization(row.indptr, row.shape[1])
+    return found if isinstance(found, float) else float(found[0])

@@ -112,6 +112,15 @@ class Index:
         self, queries: Any, skip: Any, ids: Any, scores: Any, workspace: WorkspaceOrThreads, simd: int = 0
     ) -> None: ...
 
+def merge_rows(
+    matrix: Any,
+    changes: Any,
+    rows: Any,
+    indptr: Any,
+    workspace: WorkspaceOrThreads,
+    indices: Any = None,
+    out: Any = None,
+) -> None: ...
 def rank_metrics(
     users: Any,
     items: Any,

@@ -362,6 +362,31 @@ def from_triplets(rows, cols, values, shape, indptr, indices, out, workspace):
     w.end(status)
 
 
+def merge_rows(matrix, changes, rows, indptr, workspace, indices=None, out=None):
+    """Fills indptr; with the arrays indices and out, these. `changes` and `rows` may be None."""
+    cdef Workspace w = workspace_for(workspace)
+    cdef Csr m = Csr(matrix), more = None if changes is None else Csr(changes)
+    cdef Buffer r, p = buffer_of(indptr, "q", 1, True), i, o
+    cdef const int64_t *chosen = NULL
+    cdef void *columns = NULL
+    cdef void *values = NULL
+    cdef int64_t n_rows = p.size() - 1
+    cdef int32_t status
+    if rows is not None:
+        r = buffer_of(rows, "q", 1).need(n_rows)
+        chosen = <const int64_t *>r.view.buf
+    if indices is not None:
+        i = buffer_of(indices, "iq", 1, True).need((<const int64_t *>p.view.buf)[n_rows])
+        o = buffer_of(out, "fd", 1, True).need(i.size())
+        if i.type != m.indices.type or o.type != m.values.type:
+            raise ValueError("indices and out must have the matrix's types")
+        columns, values = i.view.buf, o.view.buf
+    with nogil:
+        status = cymbals_merge_rows(w.c, &m.c, NULL if more is None else &more.c, n_rows, chosen,
+                                    <int64_t *>p.view.buf, columns, values)
+    w.end(status)
+
+
 def check_csr(matrix, workspace):
     """Returns (problem, row, position) of the first thing wrong with a CSR matrix; (0, -1, -1) if nothing is."""
     cdef Workspace w = workspace_for(workspace)

@@ -291,6 +291,27 @@ static void test_sparse(void) {
     }
 #undef FROM
 
+    const int64_t first[2] = {0, 0}, beyond[2][2] = {{0, 2}, {-1, 0}};
+    cymbals_csr other = good_csr;
+#define MERGE(matrix, changes, n_rows, rows, indptr, indices, values) \
+    cymbals_merge_rows(workspace, matrix, changes, n_rows, rows, indptr, indices, values)
+    for (int b = 0; b < BAD_CSRS; b++) {
+        REFUSED(MERGE(bad_csr(b), NULL, 2, NULL, p, NULL, NULL), "matrix");
+        if (bad_csr(b)) REFUSED(MERGE(&good_csr, bad_csr(b), 2, NULL, p, NULL, NULL), "changes");
+    }
+    other.n_rows = 1;
+    REFUSED(MERGE(&good_csr, &other, 2, NULL, p, NULL, NULL), "changes->n_rows");
+    other = good_csr, other.index_type = CYMBALS_INT64;
+    REFUSED(MERGE(&good_csr, &other, 2, NULL, p, NULL, NULL), "changes->index_type");
+    other = good_csr, other.value_type = CYMBALS_FLOAT64;
+    REFUSED(MERGE(&good_csr, &other, 2, NULL, p, NULL, NULL), "changes->value_type");
+    REFUSED(MERGE(&good_csr, NULL, -1, NULL, p, NULL, NULL), "n_rows");
+    REFUSED(MERGE(&good_csr, NULL, 3, NULL, p, NULL, NULL), "n_rows");
+    for (int b = 0; b < 2; b++) REFUSED(MERGE(&good_csr, NULL, 2, beyond[b], p, NULL, NULL), "rows");
+    REFUSED(MERGE(&good_csr, NULL, 2, first, NULL, NULL, NULL), "indptr");
+    REFUSED(MERGE(&good_csr, NULL, 2, first, p, i32, NULL), "values");
+#undef MERGE
+
     cymbals_csr no_type = good_csr;
     no_type.value_type = CYMBALS_INT32;
     for (int b = 0; b < BAD_PATTERNS; b++) REFUSED(cymbals_check_csr(workspace, bad_csr(b), 3, &out.report), "matrix");
@@ -492,6 +513,7 @@ static void test_no_workspace(void) {
     REFUSED(cymbals_number_ids(NULL, 0, NULL, 0, 0, NULL, w), "workspace");
     REFUSED(cymbals_look_up_ids(NULL, 0, NULL, 0, 0, NULL, NULL), "workspace");
     REFUSED(cymbals_renumber(NULL, 0, NULL, CYMBALS_INT32, 0, NULL, NULL, NULL), "workspace");
+    REFUSED(cymbals_merge_rows(NULL, c, NULL, 0, NULL, w, NULL, NULL), "workspace");
     REFUSED(cymbals_measure_peaks(NULL, NULL), "workspace");
     REFUSED(cymbals_workspace_spans(NULL, &spans, w, w), "workspace");
     REFUSED(cymbals_workspace_row_classes(NULL, &classes, w), "workspace");

@@ -1,4 +1,4 @@
-/* cymbals_transpose, cymbals_from_triplets and cymbals_check_csr, for every pair of types. */
+/* cymbals_transpose, cymbals_from_triplets, cymbals_merge_rows and cymbals_check_csr, for every pair of types. */
 #include <cymbals/cymbals.h>
 
 #include "check.h"
@@ -129,6 +129,55 @@ static void test_check_csr(cymbals_workspace *workspace, int32_t index_type, int
     free_csr(&m);
 }
 
+/* Writes a row of a matrix into a dense one: NaN where it has no entry. */
+static void scatter(const cymbals_csr *m, int64_t row, double *dense) {
+    for (int64_t i = m->indptr[row]; i < m->indptr[row + 1]; i++)
+        dense[whole(m->indices, m->index_type, i)] = real(m->values, m->value_type, i);
+}
+
+static void test_merge_rows(cymbals_workspace *workspace, int64_t n_rows, int64_t n_cols, double density,
+                            int32_t index_type, int32_t value_type) {
+    WHERE("merge rows of %lld x %lld, %g, types %d %d", (long long)n_rows, (long long)n_cols, density, (int)index_type,
+          (int)value_type);
+    cymbals_csr m = random_csr(n_rows, n_cols, 0.3, index_type, value_type, 6);
+    cymbals_csr changes = random_csr(n_rows, n_cols, density, index_type, value_type, 7);
+    const int64_t n_taken = 2 * n_rows; /* each row twice, the last one first */
+    int64_t *taken = allocate(n_taken, sizeof *taken), *indptr = allocate(n_taken + 1, sizeof *indptr);
+    double *want = allocate(n_cols, sizeof *want);
+    for (int64_t i = 0; i < n_taken; i++) taken[i] = n_rows - 1 - i / 2;
+    for (int with_rows = 0; with_rows < 2; with_rows++)
+        for (int with_changes = 0; with_changes < 2; with_changes++) {
+            const int64_t *rows = with_rows ? taken : NULL, n = with_rows ? n_taken : n_rows;
+            const cymbals_csr *more = with_changes ? &changes : NULL;
+            CHECK_OK(cymbals_merge_rows(workspace, &m, more, n, rows, indptr, NULL, NULL));
+            void *indices = allocate(indptr[n], size_of(index_type));
+            void *values = allocate(indptr[n], size_of(value_type));
+            CHECK_OK(cymbals_merge_rows(workspace, &m, more, n, rows, indptr, indices, values));
+            int64_t at = 0;
+            for (int64_t i = 0; i < n; i++) {
+                for (int64_t c = 0; c < n_cols; c++) want[c] = NAN;
+                scatter(&m, rows ? rows[i] : i, want);
+                if (more) scatter(more, rows ? rows[i] : i, want);
+                CHECK_EQUAL(indptr[i], at);
+                for (int64_t c = 0; c < n_cols; c++)
+                    if (!isnan(want[c])) {
+                        CHECK_EQUAL(whole(indices, index_type, at), c);
+                        CHECK_NEAR(real(values, value_type, at), want[c], 0);
+                        at++;
+                    }
+            }
+            CHECK_EQUAL(indptr[n], at);
+            if (at > 0) { /* the matrix has changed between the two calls */
+                for (int64_t i = 0; i <= n; i++) indptr[i] += i;
+                CHECK_EQUAL(cymbals_merge_rows(workspace, &m, more, n, rows, indptr, indices, values),
+                            CYMBALS_BAD_ARGUMENT);
+            }
+            free(indices), free(values);
+        }
+    free_csr(&m), free_csr(&changes);
+    free(taken), free(indptr), free(want);
+}
+
 int main(void) {
     cymbals_workspace *workspace = make_workspace(3);
     for (int i = 0; i < 2; i++)
@@ -145,6 +194,11 @@ int main(void) {
             test_from_triplets(workspace, 1, 5, 7, index_types[i], float_types[v]);
             test_from_triplets(workspace, 5000, 40, 300, index_types[i], float_types[v]);
             test_check_csr(workspace, index_types[i], float_types[v]);
+            test_merge_rows(workspace, 0, 0, 0, index_types[i], float_types[v]);
+            test_merge_rows(workspace, 1, 7, 0, index_types[i], float_types[v]);
+            test_merge_rows(workspace, 30, 1, 1, index_types[i], float_types[v]);
+            test_merge_rows(workspace, 700, 90, 0.02, index_types[i], float_types[v]);
+            test_merge_rows(workspace, 700, 90, 0.6, index_types[i], float_types[v]);
         }
     cymbals_workspace_destroy(workspace);
     return finish();

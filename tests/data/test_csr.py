@@ -55,6 +55,32 @@ def test_entries_are_found_by_row_and_column():
     assert not empty.holds(np.array([0, 2]), np.array([0, 3])).any()
 
 
+@pytest.mark.parametrize("n_threads", [1, 2, 5])
+@pytest.mark.parametrize("share", [0, 0.01, 0.7])
+def test_rows_after_changes_are_those_of_a_dense_matrix(share, n_threads):
+    matrix, more = random_matrix((500, 80), 0.3), random_matrix((500, 80), share, seed=1)
+    csr, changes = (Interactions.from_csr(m).csr for m in (matrix, more))
+    want = np.where(more.toarray() != 0, more.toarray(), matrix.toarray())
+    assert np.array_equal(csr.after(changes, n_threads=n_threads).to_scipy().toarray(), want)
+    for rows in (np.empty(0, np.int64), np.array([3]), np.arange(499, -1, -1), np.array([7, 7, 0, 499])):
+        taken = csr.after(changes, rows, n_threads)
+        assert np.array_equal(taken.to_scipy().toarray(), want[rows])
+        assert np.array_equal(csr.take(rows, n_threads).to_scipy().toarray(), matrix.toarray()[rows])
+        assert np.array_equal(taken.lengths(), np.count_nonzero(want[rows], axis=1))
+
+
+@pytest.mark.parametrize("index", [np.int32, np.int64])
+@pytest.mark.parametrize("value", [np.float32, np.float64])
+def test_a_matrix_after_changes_of_other_types_can_hold_both(index, value):
+    base = Csr(np.array([0, 2]), np.array([1, 4], np.int32), np.array([1, 2], np.float32), (1, 5))
+    changes = Csr(np.array([0, 2]), np.array([0, 4], index), np.array([3, 0.1], value), (1, 5))
+    after = base.after(changes)
+    assert after.indices.dtype == index
+    assert after.data.dtype == value
+    assert after.indices.tolist() == [0, 1, 4]
+    assert after.data.tolist() == [3, 1, value(0.1)]
+
+
 def test_error_for_a_wrong_type_says_what_to_pass_instead():
     matrix = random_matrix((20, 12), 0.3)
     data = Interactions.from_csr(matrix)

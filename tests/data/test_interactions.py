@@ -9,7 +9,7 @@ from conftest import SMALL, random_matrix
 
 import cymbals
 from cymbals import ALS, Interactions
-from cymbals.data import coded, interactions, merge
+from cymbals.data import coded, interactions
 
 M = random_matrix((30, 20), 0.3)
 
@@ -271,11 +271,9 @@ def triplets_as_dict(data):
     return dict(zip(zip(users, items, strict=True), coo.data.tolist(), strict=True))
 
 
-@pytest.mark.parametrize("few", [0, 20_000])  # two ways to insert entries
 @pytest.mark.parametrize("how", ["add", "replace"])
 @pytest.mark.parametrize("kind", ["numbers", "strings"])
-def test_append_against_a_dict(kind, how, few, monkeypatch):
-    monkeypatch.setattr(merge, "_FEW", few)
+def test_append_against_a_dict(kind, how):
     rng = np.random.default_rng(0)
     for trial in range(20):
         sizes = rng.integers(0 if trial else 1, 60, 2)

@@ -7,7 +7,7 @@ import pytest
 from conftest import random_matrix
 
 from cymbals.data.csr import Csr, from_scipy
-from cymbals.data.merge import csr_of_sorted, merged, resized
+from cymbals.data.merge import csr_of_sorted, resized
 from cymbals.data.overlay import Overlay, with_changes
 
 BIG = from_scipy("m", random_matrix((300, 200), density=0.5), 1)
@@ -100,7 +100,7 @@ def test_values_that_overflow_are_refused():
 
 def test_merging_needs_no_order_of_calls():
     one, other = triplets([3, 9], [5, 7], [1, 2]), triplets([3, 8], [5, 7], [3, 4])
-    assert np.array_equal(dense(merged(merged(BIG, one), other)), dense(merged(BIG, merged(one, other))))
+    assert np.array_equal(dense(BIG.after(one).after(other)), dense(BIG.after(one.after(other))))
 
 
 def test_a_mapped_base_is_copied_and_checked(tmp_path):

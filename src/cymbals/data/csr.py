@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from .._core import check_csr
 from .._core import from_triplets as core_from_triplets
+from .._core import merge_rows as core_merge_rows
 from .._core import transpose as core_transpose
 from ..base.checks import is_missing, refuse_masked, shown
 
@@ -82,19 +83,26 @@ class Csr:
         core_transpose(self, indptr, indices, data, n_threads)
         return Csr(indptr, indices, data, (self.shape[1], self.shape[0]))
 
-    def take(self, rows: NDArray[np.int64]) -> Csr:
+    def take(self, rows: NDArray[np.int64], n_threads: int = 1) -> Csr:
         """The matrix of the given rows, in the given order."""
         if rows.size == self.shape[0] and np.array_equal(rows, np.arange(rows.size)):
             return self
-        lengths = self.lengths()[rows]
-        indptr = np.concatenate(([0], np.cumsum(lengths)))
-        if 4 * rows.size > self.shape[0] and (rows[1:] > rows[:-1]).all():  # a mask needs less memory than positions
-            mask = np.zeros(self.shape[0], bool)
-            mask[rows] = True
-            kept = np.repeat(mask, self.lengths())
-            return Csr(indptr, self.indices[kept], self.data[kept], (rows.size, self.shape[1]))
-        at = np.arange(indptr[-1]) + np.repeat(self.indptr[rows] - indptr[:-1], lengths)
-        return Csr(indptr, self.indices[at], self.data[at], (rows.size, self.shape[1]))
+        return self.after(None, rows, n_threads)
+
+    def after(self, changes: Csr | None, rows: NDArray[np.int64] | None = None, n_threads: int = 1) -> Csr:
+        """The matrix, or the matrix of the given rows of it, with the entries of `changes`.
+
+        `changes` has the same shape. For a pair that both have, the value of `changes` counts.
+        """
+        base = self
+        if changes is not None:
+            base, changes = _of_one_type(self, changes)
+        shape = (self.shape[0] if rows is None else rows.size, self.shape[1])
+        indptr = np.empty(shape[0] + 1, np.int64)
+        core_merge_rows(base, changes, rows, indptr, n_threads)
+        indices, data = np.empty(indptr[-1], base.indices.dtype), np.empty(indptr[-1], base.data.dtype)
+        core_merge_rows(base, changes, rows, indptr, n_threads, indices, data)
+        return Csr(indptr, indices, data, shape)
 
     def where(self, keep: NDArray[np.bool_]) -> Csr:
         """The matrix of the entries for which the mask is true."""
@@ -179,6 +187,16 @@ def summed(rows: NDArray[Any], cols: NDArray[Any], values: NDArray[Any], shape: 
         return Csr.from_triplets(rows, cols, values, shape, n_threads)
     csr = Csr.from_triplets(rows, cols, values.astype(np.float64), shape, n_threads)
     return Csr(csr.indptr, csr.indices, exact(csr.data), shape)
+
+
+def _of_one_type(*matrices: Csr) -> list[Csr]:
+    """The matrices with indices of one type and values of one type, which can hold those of all of them."""
+    index, value = (np.result_type(*(getattr(m, name) for m in matrices)) for name in ("indices", "data"))
+    same = [m.indices.dtype == index and m.data.dtype == value for m in matrices]
+    return [
+        m if good else replace(m, indices=m.indices.astype(index), data=m.data.astype(value))
+        for m, good in zip(matrices, same, strict=True)
+    ]
 
 
 def _largest(values: NDArray[Any]) -> float:

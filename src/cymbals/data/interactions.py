@@ -18,7 +18,7 @@ from .coded import Coded
 from .csr import MOST_ROWS, Csr, from_scipy, index_type, own, summed
 from .events import Events, checked_values
 from .ids import Ids, id_array, listed
-from .merge import merged, merged_with_times, resized, resolved, without_rows_and_columns
+from .merge import merged_with_times, resized, resolved, without_rows_and_columns
 from .times import checked as times_of_events
 from .times import latest
 
@@ -345,7 +345,7 @@ class Interactions:
             assert changed is not None
             csr, times = merged_with_times(before, changes, self.times, changed)
         else:
-            csr = merged(before, changes)
+            csr = before.after(changes, n_threads=n)
         return Interactions(csr, users, items, names, {"pairs": csr.nnz}, times)
 
     def remove(self, users: Any = None, items: Any = None, pairs: Any = None) -> Interactions:

@@ -65,49 +65,17 @@ def resolved(layers: list[Csr], changes: Csr, how: str) -> tuple[Csr, NDArray[np
     return Csr(changes.indptr, changes.indices, held, changes.shape), gains
 
 
-def merged(base: Csr, changes: Csr) -> Csr:
-    """`base` with the entries of `changes`, which has the same shape. For pairs in both, the value of `changes` counts."""
-    return _merge(base, changes)[0]
-
-
 def merged_with_times(base: Csr, changes: Csr, times: NDArray[Any], changed: NDArray[Any]) -> tuple[Csr, NDArray[Any]]:
-    """`merged`, and the later time of each entry: `times` are those of `base`, `changed` those of `changes`."""
-    out, at, new = _merge(base, changes)
+    """`base.after(changes)`, and the later time of each entry.
+
+    `times` are those of the entries of `base`, `changed` those of `changes`.
+    """
     if times.dtype != changed.dtype:
         raise TypeError(f"time: the data have times of the type {times.dtype}, the events {changed.dtype}; use one type")
+    at, found = base.find(changes.row_numbers(), changes.indices)
     later = times.copy()
-    later[at[~new]] = np.maximum(later[at[~new]], changed[~new])
-    return out, np.insert(later, at[new], changed[new])
-
-
-def _merge(base: Csr, changes: Csr) -> tuple[Csr, NDArray[np.int64], NDArray[np.bool_]]:
-    """`merged`; where each change is in the old arrays, or would be inserted; and whether it is inserted."""
-    rows = changes.row_numbers()
-    at, found = base.find(rows, changes.indices)
-    new = ~found
-    data = _inserted(base.data.astype(np.result_type(base.data, changes.data), copy=False), at[new], changes.data[new])
-    after = at + np.cumsum(new) - new  # the place of each change in the new arrays
-    data[after[found]] = changes.data[found]
-    more = np.concatenate([[0], np.cumsum(np.bincount(rows[new], minlength=base.shape[0]))])
-    indices = _inserted(base.indices, at[new], changes.indices[new])
-    return Csr(base.indptr + more, indices, data, base.shape), at, new
-
-
-_FEW = 20_000  # insertions
-
-
-def _inserted(array: NDArray[Any], at: NDArray[np.int64], values: NDArray[Any]) -> NDArray[Any]:
-    """A copy of `array` in which values[i] stands before array[at[i]]. `at` is in rising order."""
-    if at.size > _FEW:
-        return np.insert(array, at, values)
-    # numpy.insert makes a mask of the whole array; copying the pieces between few insertions is several times faster
-    out = np.empty(array.size + at.size, array.dtype)
-    out[at + np.arange(at.size)] = values
-    begin = 0
-    for i, end in enumerate([*at.tolist(), array.size]):
-        out[begin + i : end + i] = array[begin:end]
-        begin = end
-    return out
+    later[at[found]] = np.maximum(later[at[found]], changed[found])
+    return base.after(changes), np.insert(later, at[~found], changed[~found])
 
 
 def _dtype(base: Csr, changes: Csr, values: NDArray[np.float64]) -> type[np.float32] | type[np.float64]:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .csr import Csr
-from .merge import merged, resized, resolved
+from .merge import resized, resolved
 
 _FEW = 1024  # a change of at most this share of the entries, one in _FEW, is kept apart
 _MOST = 64  # at most one in _MOST entries is kept apart
@@ -50,7 +50,7 @@ class Overlay(Csr):
 
     @cached_property
     def _merged(self) -> Csr:
-        return merged(self.base, self.changes)
+        return self.base.after(self.changes)
 
     def owned(self) -> Csr:
         base = self.base.owned()
@@ -59,8 +59,8 @@ class Overlay(Csr):
     def without_zeros(self) -> Csr:
         return self.whole().without_zeros()
 
-    def take(self, rows: NDArray[np.int64]) -> Csr:
-        return merged(self.base.take(rows), self.changes.take(rows))
+    def take(self, rows: NDArray[np.int64], n_threads: int = 1) -> Csr:
+        return self.base.after(self.changes, rows, n_threads)
 
     def row(self, r: int) -> tuple[NDArray[Any], NDArray[Any]]:
         row = self.take(np.array([r]))
@@ -70,7 +70,7 @@ class Overlay(Csr):
         return self.base.row_sum(r) + float(self._gained[r])
 
 
-def with_changes(csr: Csr, changes: Csr, how: str) -> tuple[Csr, Csr, NDArray[np.float64]]:
+def with_changes(csr: Csr, changes: Csr, how: str, n_threads: int = 1) -> tuple[Csr, Csr, NDArray[np.float64]]:
     """A matrix after changes. It is an overlay if the changes are few.
 
     Parameters
@@ -91,15 +91,17 @@ def with_changes(csr: Csr, changes: Csr, how: str) -> tuple[Csr, Csr, NDArray[np
         By how much each of them is larger than before. A pair without a value had 0.
     """
     values, gains = resolved(_layers(csr, changes.shape), changes, how)
-    return with_values(csr, values), values, gains
+    return with_values(csr, values, n_threads), values, gains
 
 
-def with_values(csr: Csr, values: Csr) -> Csr:
+def with_values(csr: Csr, values: Csr, n_threads: int = 1) -> Csr:
     """A matrix in which the pairs of `values` have these values. It is an overlay if they are few."""
     layers = _layers(csr, values.shape)
-    kept = merged(layers[1], values) if len(layers) == 2 else values
+    kept = layers[1].after(values) if len(layers) == 2 else values
     few = values.nnz * _FEW <= layers[0].nnz and kept.nnz * _MOST <= layers[0].nnz
-    return Overlay(layers[0], kept) if few and values.data.dtype == layers[0].data.dtype else merged(layers[0], kept)
+    if few and values.data.dtype == layers[0].data.dtype:
+        return Overlay(layers[0], kept)
+    return layers[0].after(kept, n_threads=n_threads)
 
 
 def _layers(csr: Csr, shape: tuple[int, int]) -> list[Csr]:

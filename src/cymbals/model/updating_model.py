@@ -162,8 +162,8 @@ class UpdatingModel(SolvingModel):
         shape = (users.n, items.n)
         changes = events.matrix(rows, cols, shape, how, n_threads)
         before, before_by_item = state.seen.owned(), state.seen_by_item(n_threads)
-        seen, values, gains = with_changes(before, changes, how)
-        by_item = with_values(before_by_item, transposed_by_sorting(values))
+        seen, values, gains = with_changes(before, changes, how, n_threads)
+        by_item = with_values(before_by_item, transposed_by_sorting(values), n_threads)
         kind = state.settings.objective.kind
         if kind == "ials":
             _refuse_negative(values, users, items)
@@ -215,7 +215,7 @@ class UpdatingModel(SolvingModel):
         state = self._with_users_solved(state, users, n_threads)
         solved = self._solve(
             state,
-            state.seen_by_item(n_threads).take(items),
+            state.seen_by_item(n_threads).take(items, n_threads),
             state.near_user_side(n_threads),
             Ids(state.items.what, items.size, state.items.of(items)),
             n_threads,
@@ -229,12 +229,12 @@ class UpdatingModel(SolvingModel):
 
     def _with_users_solved(self, state: State, users: NDArray[np.int64], n_threads: int) -> State:
         assert state.seen is not None
-        known = users < state.x.shape[0]
-        start = np.zeros((users.size, state.x.shape[1] - (state.mean is not None)), state.x.dtype)
-        start[known] = state.solved_users(users[known])
+        n = state.x.shape[0]
+        start = state.solved_users(np.minimum(users, n - 1))
+        start[users >= n] = 0
         solved = self._solve(
             state,
-            state.seen.take(users),
+            state.seen.take(users, n_threads),
             state.near_item_side(n_threads),
             Ids(state.users.what, users.size, state.users.of(users)),
             n_threads,

@@ -95,12 +95,14 @@ class FixedSide:
     def solve(self, rows: Csr, settings: Settings, n_threads: int, start: NDArray[Any] | None = None) -> NDArray[Any]:
         """Solve each row, and return the solutions in the model's basis, shape (m, f).
 
-        Conjugate gradients start from `start`, which has the same shape, or from 0.
+        Conjugate gradients start from `start`, or from 0. The solutions overwrite `start`, so that no copy of it is needed.
         """
         if start is None:
             solved = np.zeros((rows.shape[0], self.rotated.shape[1]), self.rotated.dtype)
         else:
-            solved = self.into(start, n_threads)
+            solved = start
+            if self.vectors is not None:
+                rotate(solved, self.vectors, n_threads)
         rows = subtract_offsets(rows, self.offsets)
         if rows.shape[0] == 1 and solves_alone(settings):
             self._solve_one(rows, solved[0], settings, n_threads)

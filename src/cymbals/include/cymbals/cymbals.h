@@ -236,6 +236,15 @@ CYMBALS_API int32_t cymbals_from_triplets(cymbals_workspace *workspace, int64_t 
                                           int32_t index_type, const void *values, int32_t value_type, int64_t n_rows,
                                           int64_t n_cols, int64_t *indptr, void *indices, void *out_values);
 
+/* Writes rows of a matrix after changes: row i of the result is row rows[i] of `matrix` (row i, if rows is null) with
+ * the entries of that row of `changes`. If both have an entry for a column, it gets the value of `changes`. `changes`
+ * has the rows and the types of `matrix`; null: there are none. Rows must be sorted. Two calls make the result. With
+ * indices null, the first one only writes indptr (n_rows + 1). The second one writes indices (of index_type) and values
+ * (of value_type), which need room for indptr[n_rows] entries. */
+CYMBALS_API int32_t cymbals_merge_rows(cymbals_workspace *workspace, const cymbals_csr *matrix,
+                                       const cymbals_csr *changes, int64_t n_rows, const int64_t *rows, int64_t *indptr,
+                                       void *indices, void *values);
+
 /* What is wrong with a CSR matrix. A report names the first problem in this list that the matrix has, the lowest row
  * with that problem, and the position of the entry in indices and values (for CSR_INDPTR, in indptr). */
 enum {
@@ -412,7 +421,7 @@ CYMBALS_API int32_t cymbals_workspace_threads(const cymbals_workspace *workspace
     X(half_step_bytes) X(solve_row) X(loss) X(transpose) X(from_triplets) X(check_csr) X(topk) X(index_create) \
     X(index_destroy) X(index_bytes) X(index_topk) X(rank_metrics) X(parse_numbers) X(parse_names) X(number_ids) \
     X(look_up_ids) X(measure_peaks) X(workspace_spans) X(workspace_row_classes) X(workspace_forget) \
-    X(workspace_threads) X(renumber)
+    X(workspace_threads) X(renumber) X(merge_rows)
 /* clang-format on */
 #define CYMBALS_POINTER(name) __typeof__(cymbals_##name) *name;
 typedef struct cymbals_api {
@@ -471,6 +480,7 @@ static inline int cymbals_import(void) {
 #define cymbals_workspace_forget (*cymbals_table->workspace_forget)
 #define cymbals_workspace_threads (*cymbals_table->workspace_threads)
 #define cymbals_renumber (*cymbals_table->renumber)
+#define cymbals_merge_rows (*cymbals_table->merge_rows)
 #endif
 
 #ifdef __cplusplus

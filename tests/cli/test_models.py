@@ -59,7 +59,7 @@ def test_splits(tmp_path, table):
     ):
         args = ("evaluate", tmp_path / "timed.csv", "--factors", 4, "--iterations", 3, "-k", 5, *words)
         got = json.loads(cymbals_cli(*args, "--json").stdout)["ALS"]
-        want = [cymbals.evaluate(cymbals.ALS(**how).fit(train), train, test, k=5) for train, test in parts]
+        want = [cymbals.evaluate(cymbals.ALS.auto(**how).fit(train), train, test, k=5) for train, test in parts]
         assert got["ndcg@5"] == pytest.approx(np.mean([m["ndcg@5"] for m in want]), abs=1e-12)
         out = cymbals_cli(*args).stdout
         assert ("ALS minus popularity: auc" in out) == (len(want) == 1)

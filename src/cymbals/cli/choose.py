@@ -30,7 +30,7 @@ from .terminal import console, echo, print_json, show_tables
 
 @cli.command()
 @options.data
-@options.fit
+@options.some
 @click.option(
     "--split",
     type=click.Choice(("random", "leave-k-out", "by-time", "k-fold")),
@@ -72,7 +72,10 @@ def evaluate(
     as_json: bool,
     **params: Any,
 ) -> None:
-    """Hold out entries, fit on the rest, and compare the ranking with a popularity ranking and a random one."""
+    """Hold out entries, fit on the rest, and compare the ranking with a popularity ranking and a random one.
+
+    By default the settings are those of ALS.auto, which fit the data. With --objective explicit, they are those of ALS.
+    """
     fitted = None if path is None else _stored(path)
     data = source.load()
     parts: Iterable[tuple[Interactions, Interactions]]
@@ -92,7 +95,7 @@ def evaluate(
             raise ValueError(
                 f"--split {split} of {data.nnz:,} entries leaves the test part empty: hold out another number or share"
             )
-        model = fitted or ALS(random_state=seed, n_threads=threads, **params).fit(train, progress=True)
+        model = fitted or options.model(params, seed, threads).fit(train, progress=True)
         for name, contender in contenders(model, train, seed).items():
             found.setdefault(name, []).append(score(contender, train, test, k, n_threads=threads))
     means = {name: {m: float(np.mean([f[m] for f in folded])) for m in folded[0]} for name, folded in found.items()}
@@ -123,7 +126,7 @@ def _stored(path: str) -> ALS:
 
 @cli.command()
 @options.data
-@options.fixed
+@options.some
 @options.space
 @click.option(
     "--metric",
@@ -205,7 +208,7 @@ def search(
 
 @cli.command()
 @options.data
-@options.fixed
+@options.some
 @options.space
 @click.option("-o", "--output", required=True, type=click.Path(dir_okay=False), help="HTML file to write.")
 @click.option("--title", default="Music recommendation laboratory", show_default=True, help="Title of the page.")

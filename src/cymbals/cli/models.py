@@ -20,15 +20,18 @@ from .terminal import console, echo, print_json, show_tables
 
 @cli.command()
 @options.data
-@options.fit
+@options.some
 @click.option("-o", "--output", required=True, type=click.Path(dir_okay=False), help="Model file to write.")
 @options.seed
 @options.threads
 @options.as_json
 def fit(source: options.Source, output: str, seed: int, threads: int | None, as_json: bool, **params: Any) -> None:
-    """Fit a model and save it to a file."""
+    """Fit a model and save it to a file.
+
+    By default the settings are those of ALS.auto, which fit the data. With --objective explicit, they are those of ALS.
+    """
     options.check_writable(output, source.path)
-    model = ALS(random_state=seed, n_threads=threads, **params)
+    model = options.model(params, seed, threads)
     model.check_params()
     loaded = source.load()
     model.fit(loaded, compute_loss=True, progress=True)

@@ -18,6 +18,7 @@ from ..data.audioscrobbler import RawEvents
 from ..data.interactions import Interactions
 from ..model.als import ALS
 from ..solve.objective import CONFIDENCES, OBJECTIVES, ROW_SIZES
+from ..solve.rule import AUTO
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -82,6 +83,14 @@ def data(command: Callable[..., Any]) -> Callable[..., Any]:
     return wrapped
 
 
+def number(value: Any) -> float | str:
+    """An option's value: a number, or "auto"."""
+    try:
+        return AUTO if value == AUTO else float(value)
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is neither a number nor {AUTO!r}") from None
+
+
 def _parameters(default: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """A decorator that adds the arguments of `ALS` as options.
 
@@ -95,9 +104,9 @@ def _parameters(default: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
     return _options(
         option("--factors", type=click.IntRange(1), help="Number of factors of each user and item."),
-        option("--regularization", type=float, help="Strength of the regularization."),
-        option("--alpha", type=float, help="Multiplier of the confidence in entries."),
-        option("--unobserved-weight", type=float, help="Weight of pairs without an entry."),
+        option("--regularization", type=number, help="Strength of the regularization, or auto: by the data."),
+        option("--alpha", type=number, help="Multiplier of the confidence in entries, or auto: by the data."),
+        option("--unobserved-weight", type=number, help="Weight of pairs without an entry, or auto: by the data."),
         option("--objective", type=click.Choice(OBJECTIVES), help="hu and ials are for counts, explicit is for ratings."),
         option("--confidence", type=click.Choice(CONFIDENCES), help="How confidence grows with counts."),
         option("--nu", type=float, help="Exponent of frequency-scaled regularization."),
@@ -108,8 +117,9 @@ def _parameters(default: Callable[[Any], Any]) -> Callable[[Any], Any]:
     )
 
 
-fit = _parameters(lambda value: value)
-fixed = _parameters(lambda value: None)  # for a search: an option that is given is the same for all settings
+every = _parameters(lambda value: value)
+# Only options that are given have a value. `model` and `cymbals.search` have their own defaults for the others.
+some = _parameters(lambda value: None)
 space = _options(
     click.option(
         "--grid", multiple=True, metavar="NAME=A,B,...", help="Values of a parameter; all combinations are tried."
@@ -132,8 +142,14 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 def given(params: dict[str, Any]) -> dict[str, Any]:
-    """The options of `fixed` that were given on the command line."""
+    """The options of `some` that were given on the command line."""
     return {name: value for name, value in params.items() if value is not None and value is not False}
+
+
+def model(params: dict[str, Any], seed: int, threads: int | None) -> ALS:
+    """The model of the options of `some`: `ALS.auto` with these arguments, or `ALS` if the objective is "explicit"."""
+    make = ALS if params["objective"] == "explicit" else ALS.auto
+    return make(random_state=seed, n_threads=threads, **given(params))
 
 
 def search_space(grid: tuple[str, ...], n: int | None, space: tuple[str, ...], fixed: dict[str, Any]) -> dict[str, Any]:

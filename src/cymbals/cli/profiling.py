@@ -26,7 +26,7 @@ _PHASES = ("gram", "eigh", "rotate", "whiten", "gather", "cg", "dual", "primal",
 
 @cli.command()
 @options.data
-@options.fit
+@options.every
 @click.option(
     "--sweep",
     multiple=True,

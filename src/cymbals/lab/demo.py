@@ -43,12 +43,13 @@ def run(console: Console, n_listeners: int, seed: int, n_threads: int | None, sh
 
     console.rule("3. Fit")
     train, test = split.random(data, test_fraction=0.1, seed=seed)
-    model = ALS(factors=20, regularization=0.1, confidence="log", n_threads=n_threads, random_state=seed)
+    model = ALS.auto(n_threads=n_threads, random_state=seed)
     model.fit(train, compute_loss=True, progress=True)
     history = [
         {"iteration": h["iteration"], "seconds": f"{h['seconds']:.4f}", "loss": f"{h['loss']:.6f}"} for h in model.history_
     ]
-    show(console, {f"{model} on {train.nnz:,} counts": history[:3] + history[-1:]})
+    show(console, {f"fit to {train.nnz:,} counts": history[:3] + history[-1:]})
+    console.print(repr(model), highlight=False)
 
     console.rule("4. Validation on the tenth of the entries that was held out")
     compared = contenders(model, train, seed)

@@ -18,6 +18,7 @@ from ..base.threads import MOST
 from ..data.csr import Csr
 from ..data.interactions import as_interactions
 from ..profiling.profile import Profile
+from ..solve import rule
 from ..solve.loop import FitLoop, FitState
 from ..solve.start import FittedFactors, start
 from . import container, fitting, stored
@@ -28,6 +29,15 @@ from .solving_model import entries_of, refuse_dislikes, transformed
 from .state import FitRecord, State
 from .updating_model import UpdatingModel
 
+_AUTO: dict[str, Any] = {
+    "objective": "ials",
+    "confidence": "log",
+    "nu": 1.0,
+    "alpha": rule.AUTO,
+    "unobserved_weight": rule.AUTO,
+    "regularization": rule.AUTO,
+    "iterations": 10,
+}
 _LARGE_RANK = 1024  # from here on, `fit` warns about more factors than the matrix can use
 
 
@@ -50,11 +60,11 @@ class ALS(Exchange, UpdatingModel):
     ----------
     factors : int
         Rank f: the number of factors of each user and each item.
-    regularization : float
+    regularization : float or "auto"
         lambda. A row of the size s has the regularization lambda s^nu, see `row_size`.
-    alpha : float
+    alpha : float or "auto"
         Multiplier of the confidence. A larger value gives entries more weight, compared with cells without an entry.
-    unobserved_weight : float
+    unobserved_weight : float or "auto"
         alpha0, the weight of cells without an entry. Not used with "explicit".
     objective : {"hu", "ials", "explicit"}
     confidence : {"linear", "log", "binary", "total"} or callable
@@ -95,6 +105,10 @@ class ALS(Exchange, UpdatingModel):
         The size of a row of n entries, for `nu`. "weighted": n + unobserved_weight N, where N is the number of rows of the
         other side (Rendle et al. 2021). "entries": n. With "explicit" it is always n.
 
+    With "auto", `fit` chooses the number from the data: alpha so that w is 1 on average, and the other two by the density
+    of the matrix. `report_` then has the numbers. "auto" is for objectives "hu" and "ials". The rule was fitted for
+    ``objective="ials", nu=1``; `ALS.auto` makes a model with these settings.
+
     Attributes
     ----------
     user_factors_, item_factors_ : ndarray, shape (n_users, f) and (n_items, f)
@@ -108,7 +122,8 @@ class ALS(Exchange, UpdatingModel):
     history_ : list of dict
         For each iteration "iteration", "seconds" (the half-steps only) and, if it was computed, "loss".
     report_ : dict
-        Counts of the fit: stored zeros dropped, rows by solver, rows retried.
+        Counts of the fit: stored zeros dropped, rows by solver, rows retried. Also the numbers that were chosen for
+        arguments that are "auto".
     profile_ : Profile
         The time of each phase. Only after ``fit(profile=True)``.
 
@@ -125,9 +140,9 @@ class ALS(Exchange, UpdatingModel):
     def __init__(
         self,
         factors: int = 64,
-        regularization: float = 0.01,
-        alpha: float = 1.0,
-        unobserved_weight: float = 1.0,
+        regularization: float | str = 0.01,
+        alpha: float | str = 1.0,
+        unobserved_weight: float | str = 1.0,
         objective: str = "hu",
         confidence: str | Callable[[NDArray[Any]], Any] = "linear",
         nu: float = 0.0,
@@ -162,6 +177,41 @@ class ALS(Exchange, UpdatingModel):
         self.relaxation = relaxation
         self.row_size = row_size
 
+    @classmethod
+    def auto(cls, factors: int = 128, **params: Any) -> Self:
+        """A model for counts and clicks whose settings fit the data. Start with it.
+
+        Its objective is "ials" with frequency-scaled regularization (Rendle et al. 2021). Counts are weighted by their
+        logarithm. `alpha`, `unobserved_weight` and `regularization` are "auto".
+
+        Parameters
+        ----------
+        factors : int
+        **params
+            Other arguments of `ALS`, instead of those above.
+
+        Returns
+        -------
+        ALS
+            Not fitted yet.
+
+        Examples
+        --------
+        >>> import cymbals, scipy.sparse
+        >>> train = scipy.sparse.random_array((60, 40), density=0.1, rng=0)
+        >>> model = cymbals.ALS.auto(factors=8, random_state=0).fit(train)
+        >>> model.regularization, round(model.report_["unobserved_weight"], 3)
+        ('auto', 0.2)
+        """
+        return cls(**{"factors": factors} | _AUTO | params)
+
+    def __repr__(self) -> str:
+        state, names = self._state, rule.automatic(self.get_params()) if self.objective != "explicit" else ()
+        if state is None or state.fit is None or not all(name in state.fit.report for name in names):
+            names = ()
+        numbers = [f"{name} = {state.fit.report[name]:.4g}" for name in names] if state and state.fit else []
+        return super().__repr__() + (f" with {', '.join(numbers)}" if numbers else "")
+
     # -- attributes of a fit -----------------------------------------------------------------------------------------
 
     @property
@@ -182,7 +232,7 @@ class ALS(Exchange, UpdatingModel):
 
     @property
     def report_(self) -> dict[str, Any]:
-        """Counts of the fit: stored zeros dropped, rows by solver, rows retried."""
+        """Counts of the fit: stored zeros dropped, rows by solver, rows retried; and the numbers for "auto"."""
         return self._record.report
 
     @property
@@ -278,9 +328,9 @@ class ALS(Exchange, UpdatingModel):
             boolean(name, value)
         if callback is not None and not callable(callback):
             raise TypeError(f"callback must be a function of the model and the iteration, got {shown(callback)}")
-        settings, rank, iterations, schedule, tol, dtype, rng = checked(self.get_params())
         params, n_threads = self.get_params(), self._threads(None)
-        objective = settings.objective
+        settings, rank, iterations, schedule, tol, dtype, rng = checked(params)
+        objective, automatic = settings.objective, rule.automatic(params)
         with phase("data"):
             data = as_interactions("train", train, n_threads)
             seen = entries_of("train", data.csr, objective, n_threads)
@@ -288,6 +338,9 @@ class ALS(Exchange, UpdatingModel):
                 raise ValueError(f"train has no entries (shape {data.shape}); a fit needs at least one")
             mean = _mean(seen, dtype) if objective.biases else None
             rows = transformed(seen, objective)
+            chosen = rule.chosen(objective, automatic, rows) if automatic else {}
+            settings = checked(params, chosen).settings
+            objective = settings.objective
             columns = data.by_item(n_threads) if rows is data.csr else rows.transposed(n_threads)
             for side in (rows, columns):  # raises an overflow of either side now, not after the first half-step
                 objective.row_regularization(side.indptr, side.shape[1])
@@ -302,7 +355,7 @@ class ALS(Exchange, UpdatingModel):
             x, y = start(given, data, rank, objective.biases, dtype, rng)
         from_noise = not isinstance(init, FactorModel)
         loop = FitLoop(rows, columns, replace(settings, mean=mean), schedule, from_noise, Workspace(n_threads))
-        report = {"stored_zeros_dropped": data.csr.nnz - seen.nnz}
+        report = {"stored_zeros_dropped": data.csr.nnz - seen.nnz} | chosen
         publisher = fitting.Publisher(self, data, seen, mean, params, report, before=self._state)
         fitting.run(loop, FitState(x, y, iterations), publisher, callback, tol, compute_loss, progress)
         return self
@@ -355,7 +408,12 @@ class ALS(Exchange, UpdatingModel):
         for name, value in by_arrays.items():
             if getattr(self, name) != value:
                 raise ValueError(f"the parameters say {name}={getattr(self, name)!r}, but the arrays say {value!r}")
-        self.check_params()
+        assert state.fit is not None
+        chosen: dict[str, Any] = {name: state.fit.report.get(name) for name in rule.automatic(self.get_params())}
+        for name, number in chosen.items():
+            if number is None:
+                raise ValueError(f"the parameters say {name}='auto', but the report has no number for it")
+        checked(self.get_params(), chosen)
         if state.seen is not None and self.objective == "ials":
             refuse_dislikes("seen", state.seen, 1)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ from ..base.checks import boolean, generator, one_of, real_number, whole_number
 from ..solve.half_step import LARGE, NEVER, Settings
 from ..solve.loop import Schedule
 from ..solve.objective import Objective
+from ..solve.rule import automatic
 
 _OBJECTIVE_PARAMS = tuple(inspect.signature(Objective.checked).parameters)
 _OVER_RELAXED = Schedule(second=1.3, growth=0.1, maximum=1.8)  # the default for solver "auto" only
@@ -29,8 +31,12 @@ class Arguments(NamedTuple):
     rng: np.random.Generator | np.random.RandomState
 
 
-def checked(params: dict[str, Any]) -> Arguments:
-    """Check all constructor arguments but `n_threads`. Raises ValueError or TypeError for the first wrong one."""
+def checked(params: dict[str, Any], chosen: Mapping[str, float] | None = None) -> Arguments:
+    """Check all constructor arguments but `n_threads`. Raises ValueError or TypeError for the first wrong one.
+
+    `chosen` has the numbers for arguments that are "auto". Without it, 1 stands for them.
+    """
+    params = params | (dict.fromkeys(automatic(params), 1.0) if chosen is None else dict(chosen))
     return Arguments(
         settings_of(params),
         whole_number("factors", params["factors"], 1, 65_536),
@@ -40,6 +46,17 @@ def checked(params: dict[str, Any]) -> Arguments:
         _dtype(params["dtype"], {name: params[name] for name in ("regularization", "unobserved_weight")}),
         generator(params["random_state"]),
     )
+
+
+def numbers(params: dict[str, Any], report: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The arguments of a fitted model, with the numbers of its report for those that are "auto".
+
+    Raises if one is "auto", and there is no report, because the model is not fitted.
+    """
+    names = automatic(params)
+    if report is None and names:
+        raise ValueError(f"{names[0]}='auto' is a number only after fit: fit the model first, or give a number")
+    return params | {name: report[name] for name in names if report is not None}
 
 
 def settings_of(params: dict[str, Any], **changes: Any) -> Settings:

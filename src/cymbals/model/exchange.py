@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..base.checks import real_number, refuse_masked
 from ..data.ids import Ids
 from ..data.interactions import Interactions, as_interactions, names_of
-from .arguments import settings_of
+from .arguments import numbers, settings_of
 from .params import Params
 from .solving_model import entries_of
 from .state import FitRecord, State, item_rows, user_rows
@@ -92,7 +92,8 @@ class Exchange(Params):
         """
         from . import conventions
 
-        return conventions.to_theirs(name, self.get_params())
+        fitted = None if self._state is None or self._state.fit is None else self._state.fit.report
+        return conventions.to_theirs(name, numbers(self.get_params(), fitted))
 
     @classmethod
     def from_factors(
@@ -163,6 +164,7 @@ class Exchange(Params):
                 )
         model = cls(**params | own)
         model.check_params()
+        numbers(model.get_params(), None)  # refuses "auto": the rule needs the data of a fit
         mean = None
         if own.get("biases"):
             if any(part is None for part in biases):

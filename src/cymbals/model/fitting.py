@@ -30,7 +30,7 @@ class Publisher:
     seen: Csr
     mean: float | None
     params: dict[str, Any]
-    report: dict[str, int]  # counts that are known before the first half-step
+    report: dict[str, Any]  # what is known before the first half-step: counts, and the numbers of the rule
     before: State | None
     published: State | None = None
 

@@ -19,7 +19,7 @@ from ..solve.explanation import Explainer
 from ..solve.fold_in import FixedSide
 from ..solve.half_step import Settings
 from . import retrieval
-from .arguments import settings_of
+from .arguments import numbers, settings_of
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,8 @@ class State:
     @cached_property
     def settings(self) -> Settings:
         """How the fit solved rows."""
-        return settings_of(self.params)
+        assert self.fit is not None
+        return settings_of(numbers(self.params, self.fit.report))
 
     @cached_property
     def exact(self) -> Settings:

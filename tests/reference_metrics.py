@@ -3,11 +3,13 @@
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
+METRICS = ("precision", "recall", "map", "ndcg", "capped_recall", "hit_rate")
+
 
 def slow(scores, train, test, cutoffs):
     """(metric -> its value for each user, cut-off -> coverage) of dense scores and matrices; NaN where it is undefined."""
     n_users, n_items = scores.shape
-    names = ["auc", "mrr"] + [f"{m}@{k}" for k in cutoffs for m in ("precision", "recall", "map", "ndcg")]
+    names = ["auc", "mrr"] + [f"{m}@{k}" for k in cutoffs for m in METRICS]
     out = {name: np.full(n_users, np.nan) for name in names}
     shown = {k: set() for k in cutoffs}
     for u in range(n_users):
@@ -26,6 +28,8 @@ def slow(scores, train, test, cutoffs):
             top, possible = hits[:k], min(k, len(positives))
             out[f"precision@{k}"][u] = sum(top) / k
             out[f"recall@{k}"][u] = sum(top) / len(positives)
+            out[f"capped_recall@{k}"][u] = sum(top) / possible
+            out[f"hit_rate@{k}"][u] = float(any(top))
             out[f"map@{k}"][u] = sum(sum(top[: i + 1]) / (i + 1) for i in range(len(top)) if top[i]) / possible
             gain = sum(1 / np.log2(i + 2) for i in range(len(top)) if top[i])
             out[f"ndcg@{k}"][u] = gain / sum(1 / np.log2(i + 2) for i in range(possible))

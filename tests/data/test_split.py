@@ -106,3 +106,54 @@ CASES = {
 @pytest.mark.parametrize("name", CASES)
 def test_is_refused(name):
     check_refused(*CASES[name])
+
+
+@pytest.mark.parametrize("kind", [sp.csr_matrix, sp.coo_array, "interactions", "numbered"])
+def test_held_out_users_are_in_no_part_of_train(kind):
+    matrix = random_matrix((60, 40), 0.3)
+    data = kind(matrix) if not isinstance(kind, str) else Interactions.from_csr(matrix)
+    if kind == "interactions":
+        data = Interactions.from_csr(matrix, user_ids=[f"u{u}" for u in range(60)], item_names={3: "three"})
+    train, fold, test = split.users(data, 12, 0.7, seed=3)
+    assert type(train) is type(fold) is type(test) is type(data)
+    assert (train.shape, fold.shape, test.shape) == ((48, 40), (12, 40), (12, 40))
+    train_rows, whole = (sp.csr_array(getattr(d, "user_items", d)).toarray() for d in (train, matrix))
+    fold_rows, test_rows = (sp.csr_array(getattr(d, "user_items", d)).toarray() for d in (fold, test))
+    assert not np.any((fold_rows != 0) & (test_rows != 0))
+    lengths = np.count_nonzero(fold_rows + test_rows, axis=1)
+    folded = np.count_nonzero(fold_rows, axis=1)
+    assert np.array_equal(folded, np.clip(np.rint(0.7 * lengths), 1, lengths - 1))
+    if isinstance(kind, str):
+        rows = np.array([int(str(u).removeprefix("u")) for u in fold.user_ids])
+        kept = np.array([int(str(u).removeprefix("u")) for u in train.user_ids])
+        assert fold.user_ids.tolist() == test.user_ids.tolist()
+        assert sorted([*rows, *kept]) == list(range(60))
+        assert np.array_equal(fold_rows + test_rows, whole[rows])
+        assert np.array_equal(train_rows, whole[kept])
+        assert train.name_of(3) == ("three" if kind == "interactions" else "3")
+    again, other = (split.users(data, 12, 0.7, seed=s)[2] for s in (3, 4))
+    assert np.array_equal(sp.csr_array(getattr(again, "user_items", again)).toarray(), test_rows)
+    assert not np.array_equal(sp.csr_array(getattr(other, "user_items", other)).toarray(), test_rows)
+
+
+def test_held_out_users_keep_their_times():
+    events = [(u, i, 1.0, 100 * u + i) for u in range(8) for i in range(u + 1)]
+    data = of_timed(pd.DataFrame(events, columns=["u", "i", "r", "t"]))
+    train, fold, test = split.users(data, 3)
+    for part in (train, fold, test):
+        rows = part.user_ids[part.csr.row_numbers()]
+        assert np.array_equal(part.times.astype(np.int64), 100 * rows + part.item_ids[part.csr.indices])
+
+
+@pytest.mark.parametrize(
+    ("n", "fraction", "message"),
+    [
+        (0, 0.8, "n must be"),
+        (4, 0.8, "n must be below the number of users, 4"),
+        (3, 0.8, "at most 2"),
+        (1, 1.0, "fold_fraction"),
+    ],
+)
+def test_users_that_cannot_be_held_out(n, fraction, message):
+    with pytest.raises(ValueError, match=message):
+        split.users(sp.csr_array([[1, 1, 0], [1, 0, 0], [0, 1, 1], [0, 0, 0]]), n, fraction)

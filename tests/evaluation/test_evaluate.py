@@ -39,7 +39,7 @@ def test_some_users_and_metrics_as_a_mapping():
     assert np.flatnonzero(~np.isnan(some.per_user["mrr"])).tolist() == [3, 7]
     assert some.per_user["auc"][7] == whole.per_user["auc"][7]
     assert dict(whole)["ndcg@10"] == whole["ndcg@10"]
-    assert len(whole) == 2 + 5 * 3
+    assert len(whole) == 2 + 7 * 3
     assert "recall@20" in whole
     with pytest.raises(KeyError, match="the metrics are auc"):
         whole["recall@7"]
@@ -152,3 +152,56 @@ def test_is_refused(name, small_model):
     state = small_model._state
     check_refused(lambda: call(small_model), words)
     assert small_model._state is state
+
+
+@pytest.mark.parametrize("objective", ["hu", "ials", "explicit"])
+def test_people_whom_the_model_does_not_know(objective):
+    data = Interactions.from_csr(random_matrix((80, 40), 0.3), user_ids=np.arange(80) + 1000, item_ids=np.arange(40) * 2)
+    train, fold, test = split.users(data, 20, 0.6)
+    model = ALS(factors=5, objective=objective, random_state=0).fit(train)
+    got = evaluate(model, rows=fold, test=test, k=(3, 10))
+    rows = fold.user_items
+    x = model.fold_in(rows)
+    want, coverage = slow((x @ model.item_factors_.T).astype(float), rows.toarray(), test.user_items.toarray(), (3, 10))
+    for name, values in want.items():
+        assert np.allclose(got.per_user[name], values, atol=1e-12, equal_nan=True), name
+    assert got["coverage@3"] == pytest.approx(coverage[3])
+    assert ("rmse" in got) == (objective == "explicit")
+    ids, _ = model.recommend(rows=rows, n=3)
+    held_out = [set(test.item_ids[test.csr.row(u)[0]]) for u in range(20)]
+    hits = [len(held & set(found)) for held, found in zip(held_out, ids, strict=True)]
+    assert np.allclose(got.per_user["precision@3"] * 3, hits)
+
+
+def test_people_are_matched_by_id_or_by_order():
+    data = Interactions.from_csr(
+        random_matrix((50, 30), 0.3), user_ids=np.arange(50), item_ids=[f"i{i}" for i in range(30)]
+    )
+    train, fold, test = split.users(data, 10)
+    model = ALS(factors=4, random_state=0).fit(train)
+    want = evaluate(model, rows=fold, test=test)
+    turned = Interactions.from_csr(test.user_items[::-1], user_ids=test.user_ids[::-1], item_ids=test.item_ids)
+    assert dict(evaluate(model, rows=fold, test=turned)) == dict(want)
+    by_order = evaluate(model, rows=fold.user_items, test=test.user_items)
+    assert dict(by_order) == dict(want)
+    assert evaluate(Popularity().fit(train), rows=fold, test=test).n_users == 10
+
+
+SOME = random_matrix((10, 6), 0.5)
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "error", "message"),
+    [
+        ({"train": SOME, "rows": SOME, "test": SOME}, TypeError, "exactly one of train and rows"),
+        ({"test": SOME}, TypeError, "exactly one of train and rows"),
+        ({"train": SOME}, TypeError, "takes test"),
+        ({"rows": SOME, "test": SOME, "users": [0]}, TypeError, "leave users out"),
+        ({"rows": SOME[:4], "test": SOME}, ValueError, "rows has 4 and test"),
+        ({"rows": SOME[:, :3], "test": SOME[:, :3]}, ValueError, "shape"),
+    ],
+)
+def test_rows_that_are_refused(kwargs, error, message):
+    model = ALS(factors=2, random_state=0).fit(SOME)
+    with pytest.raises(error, match=message):
+        evaluate(model, **kwargs)

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from ..base.checks import generator, share, whole_number
 from ..base.threads import resolve
 from . import times
-from .csr import random_mask
+from .csr import Csr, random_mask
+from .ids import Ids
 from .interactions import Interactions, as_interactions, like
 
 Data = TypeVar("Data")
@@ -78,12 +79,58 @@ def leave_k_out(data: Data, k: int = 1, seed: Any = 0) -> tuple[Data, Data]:
     k = whole_number("k", k, 1)
     interactions = as_interactions("data", data, resolve(None))
     csr = interactions.csr
-    users = csr.row_numbers()
-    order = np.lexsort((generator(seed, "seed").random(csr.nnz), users))
-    place = np.empty(csr.nnz, np.int64)  # position of each entry in its user's random order
-    place[order] = np.arange(csr.nnz) - csr.indptr[:-1][users]
-    held_out = (place < k) & (csr.lengths()[users] > k)
+    held_out = (_places(csr, generator(seed, "seed")) < k) & (csr.lengths()[csr.row_numbers()] > k)
     return _cut(data, interactions, held_out)
+
+
+def users(data: Data, n: int, fold_fraction: float = 0.8, seed: Any = 0) -> tuple[Data, Data, Data]:
+    """Hold out `n` whole users, and split the entries of each of them into a fold and a test part.
+
+    Use it to measure how a model serves people whom it does not know: fit it on train, and call ``evaluate(model,
+    rows=fold, test=test)``. Liang et al. (2018) made this protocol common.
+
+    Parameters
+    ----------
+    data : Interactions or scipy sparse matrix or array
+        Users x items.
+    n : int
+        Number of users to hold out, drawn from those with at least two entries.
+    fold_fraction : float
+        Share of a held-out user's entries that goes to the fold part, rounded to whole entries. Both parts get at least
+        one entry.
+    seed : int, Generator or RandomState
+        The same seed gives the same split.
+
+    Returns
+    -------
+    train, fold, test : like `data`
+        `train` has the other users, with all items. `fold` and `test` have the held-out users, in the same order. Users
+        keep their ids; without ids, they get the row numbers of `data` as ids, unless `data` is a matrix.
+
+    Examples
+    --------
+    >>> import cymbals, scipy.sparse
+    >>> data = scipy.sparse.random_array((50, 40), density=0.3, rng=0).tocsr()
+    >>> train, fold, test = cymbals.split.users(data, 10)
+    >>> model = cymbals.ALS(factors=4, random_state=0).fit(train)
+    >>> train.shape, fold.shape, cymbals.evaluate(model, rows=fold, test=test).n_users
+    ((40, 40), (10, 40), 10)
+    """
+    n, fraction, rng = whole_number("n", n, 1), share("fold_fraction", fold_fraction), generator(seed, "seed")
+    interactions = as_interactions("data", data, resolve(None))
+    lengths = interactions.csr.lengths()
+    able = np.flatnonzero(lengths >= 2)
+    if n > able.size or n >= lengths.size:
+        raise ValueError(
+            f"n must be below the number of users, {lengths.size}, and at most {able.size}, the number of users with two "
+            f"entries or more; got {n}"
+        )
+    held_out = np.sort(rng.choice(able, n, replace=False))
+    people = _of_users(interactions, held_out)
+    folded = np.clip(np.rint(fraction * lengths[held_out]), 1, lengths[held_out] - 1)
+    in_test = _places(people.csr, rng) >= folded[people.csr.row_numbers()]
+    train = _of_users(interactions, np.setdiff1d(np.arange(lengths.size), held_out))
+    return like(data, train), like(data, people.where(~in_test)), like(data, people.where(in_test))
 
 
 def k_fold(data: Data, k: int = 5, seed: Any = 0) -> Iterator[tuple[Data, Data]]:
@@ -167,6 +214,24 @@ def by_time(data: Interactions, test_fraction: float = 0.1, cutoff: Any = None) 
         between = f"times run from {when.min()} to {when.max()}" if when.size else "there are no entries"
         raise ValueError(f"cutoff {first} leaves the {'test' if not late.any() else 'train'} part empty: {between}")
     return data.where(~late), data.where(late)
+
+
+def _places(csr: Csr, rng: Any) -> NDArray[np.int64]:
+    """The place of each entry, from 0, in a random order of its user's entries."""
+    users = csr.row_numbers()
+    order = np.lexsort((rng.random(csr.nnz), users))
+    places = np.empty(csr.nnz, np.int64)
+    places[order] = np.arange(csr.nnz) - csr.indptr[:-1][users]
+    return places
+
+
+def _of_users(data: Interactions, rows: NDArray[np.int64]) -> Interactions:
+    """The interactions of some users, whose rows are in rising order. They have their row numbers as ids, if no others."""
+    kept = np.zeros(data.shape[0], bool)
+    kept[rows] = True
+    times = None if data.times is None else data.times[np.repeat(kept, data.csr.lengths())]
+    ids = Ids("user", rows.size, data.users.all()[rows])
+    return Interactions(data.csr.take(rows), ids, data.items, data.item_names, None, times)
 
 
 def _cut(data: Data, interactions: Interactions, held_out: NDArray[np.bool_]) -> tuple[Data, Data]:

@@ -16,7 +16,7 @@ from ..base.optional import frame
 from ..base.threads import resolve
 from ..data.csr import Csr
 from ..data.ids import listed
-from ..data.interactions import in_order
+from ..data.interactions import as_interactions, in_order
 from ..metrics.errors import errors
 from ..metrics.ranking import mean_of_defined, ranking
 from ..model.factor_model import FactorModel
@@ -91,20 +91,24 @@ class Metrics(Mapping[str, float]):
 
 def evaluate(
     model: Any,
-    train: Any,
-    test: Any,
+    train: Any = None,
+    test: Any = None,
     k: int | Sequence[int] = (5, 10, 20),
     users: Any = None,
     n_threads: int | None = None,
+    *,
+    rows: Any = None,
 ) -> Metrics:
     """Rank for each user all items that are not in train, and compare the ranking with the user's items in test.
 
-    Use it to judge a fitted model on the test part of a split. The metrics of a user are:
+    Use it to judge a fitted model on the test part of a split. With `rows` instead of `train`, it judges how the model
+    serves people whom it does not know: their rows are folded in. The metrics of a user are:
 
     * auc: the share of pairs (held-out item, other item) in the right order. Pairs with equal scores count one half. The
       other items are all items that are neither in train nor in test.
     * precision@k: hits / k. A hit is a held-out item among the first k.
-    * recall@k: hits / held-out items.
+    * recall@k: hits / held-out items. capped_recall@k: hits / min(k, held-out items) (Liang et al. 2018).
+    * hit_rate@k: 1 if there is a hit, else 0.
     * map@k, ndcg@k: average precision and discounted cumulative gain, divided by the value of a perfect ranking with
       min(k, held-out items) hits.
     * mrr: 1 / rank of the first held-out item.
@@ -122,12 +126,15 @@ def evaluate(
         A fitted model.
     train, test : Interactions or scipy sparse, shape (n_users, n_items)
         Interactions with ids are brought into the model's row order; entries of users and items that the model does not
-        have are left out, with a warning. Matrices must have the model's shape and order.
+        have are left out, with a warning. Matrices must have the model's shape and order. `test` is required.
     k : int or sequence of int
         Cut-offs, each at least 1.
     users : array_like, optional
-        Ids of the users to evaluate. All by default.
+        Ids of the users to evaluate. All by default. Not with `rows`.
     n_threads : int, optional
+    rows : Interactions or scipy sparse, shape (m, n_items), optional
+        Instead of `train`: what people have whom the model does not know, such as the fold part of `split.users`. `test`
+        then has the rows of the same people, in the same order or with the same ids.
 
     Returns
     -------
@@ -144,20 +151,53 @@ def evaluate(
     """
     n, model = resolve(n_threads), instance("model", model, FactorModel).snapshot()
     cutoffs = _cutoffs(k)
+    if (train is None) == (rows is None) or test is None:
+        raise TypeError("evaluate takes test, and exactly one of train and rows")
+    if rows is not None:
+        if users is not None:
+            raise TypeError("users names users of the model, but rows are people whom it does not know: leave users out")
+        return _of_strangers(model, rows, test, cutoffs, n)
     x, y = model.state_.x, model.state_.scored_items
     seen, held_out = (aligned(name, part, model, n) for name, part in (("train", train), ("test", test)))
-    rows = None
+    chosen = None
     if users is not None:
-        rows = np.unique(model.users_.rows("users", listed(users)))
-        x, seen, held_out = np.ascontiguousarray(x[rows]), seen.take(rows), held_out.take(rows)
-    _warn_of_fitted(model.state_.seen, seen, held_out, rows)
-    per_user, together = ranking(x, y, seen, held_out, cutoffs, n)
+        chosen = np.unique(model.users_.rows("users", listed(users)))
+        x, seen, held_out = np.ascontiguousarray(x[chosen]), seen.take(chosen, n), held_out.take(chosen, n)
+    _warn_of_fitted(model.state_.seen, seen, held_out, chosen)
+    per_user, together = _metrics(model, x, y, seen, held_out, cutoffs, n)
+    if chosen is not None:
+        per_user = {name: _scattered(values, chosen, model.state_.x.shape[0]) for name, values in per_user.items()}
+    return Metrics(per_user, together)
+
+
+def _of_strangers(model: FactorModel, rows: Any, test: Any, cutoffs: NDArray[np.int64], n_threads: int) -> Metrics:
+    """The metrics of people whom the model does not know, after their rows were folded in."""
+    people = as_interactions("rows", rows, n_threads)
+    others = as_interactions("test", test, n_threads)
+    if others.shape[0] != people.shape[0]:
+        raise ValueError(
+            f"rows and test must have the same people, but rows has {people.shape[0]} and test {others.shape[0]}"
+        )
+    given = in_order("rows", rows, people.users, model.items_, n_threads)
+    held_out = model.entries(in_order("test", test, people.users, model.items_, n_threads))
+    x = model.folded_in("rows", given, n_threads)
+    return Metrics(*_metrics(model, x, model.state_.scored_items, model.entries(given), held_out, cutoffs, n_threads))
+
+
+def _metrics(
+    model: FactorModel,
+    x: NDArray[Any],
+    y: NDArray[Any],
+    seen: Csr,
+    held_out: Csr,
+    cutoffs: NDArray[np.int64],
+    n_threads: int,
+) -> tuple[dict[str, NDArray[np.float64]], dict[str, float]]:
+    per_user, together = ranking(x, y, seen, held_out, cutoffs, n_threads)
     if model.predicts_values:
         of_users, of_all = errors(x, y, held_out)
-        per_user, together = per_user | of_users, together | of_all
-    if rows is not None:
-        per_user = {name: _scattered(values, rows, model.state_.x.shape[0]) for name, values in per_user.items()}
-    return Metrics(per_user, together)
+        return per_user | of_users, together | of_all
+    return per_user, together
 
 
 def _warn_of_fitted(fitted: Csr | None, train: Csr, test: Csr, rows: NDArray[np.int64] | None) -> None:

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from .._core import rank_metrics
 from ..data.csr import Csr
 
-CUTOFF_METRICS = ("precision", "recall", "map", "ndcg")  # in the order in which csrc/metrics.cpp writes them
+_WRITTEN = ("precision", "recall", "map", "ndcg")  # in the order in which csrc/metrics.cpp writes them
+CUTOFF_METRICS = (*_WRITTEN, "capped_recall", "hit_rate")
 
 
 def ranking(
@@ -33,17 +34,29 @@ def ranking(
     Returns
     -------
     per_user : dict of str to ndarray, shape (n_users,)
-        "auc", "mrr", and "precision@k", "recall@k", "map@k", "ndcg@k"; NaN for users without held-out items.
+        "auc", "mrr", and "precision@k", "recall@k", "map@k", "ndcg@k", "capped_recall@k", "hit_rate@k"; NaN for users
+        without held-out items.
     together : dict of str to float
         "coverage@k", computed over all users together.
     """
-    results = np.empty((x.shape[0], 2 + len(CUTOFF_METRICS) * cutoffs.size))
+    results = np.empty((x.shape[0], 2 + len(_WRITTEN) * cutoffs.size))
     covered = np.zeros((cutoffs.size, y.shape[0]), np.uint8)
     rank_metrics(x, y, train, test, cutoffs, results, covered, n_threads)
-    names = ["auc", "mrr"] + [f"{name}@{k}" for k in cutoffs for name in CUTOFF_METRICS]
+    names = ["auc", "mrr"] + [f"{name}@{k}" for k in cutoffs for name in _WRITTEN]
     per_user = dict(zip(names, np.ascontiguousarray(results.T), strict=True))
+    for k in cutoffs:
+        per_user |= _of_hits(per_user[f"precision@{k}"], per_user[f"recall@{k}"], int(k))
     together = {f"coverage@{k}": float(covered[i].mean()) if y.shape[0] else 0.0 for i, k in enumerate(cutoffs)}
     return per_user, together
+
+
+def _of_hits(precision: NDArray[np.float64], recall: NDArray[np.float64], k: int) -> dict[str, NDArray[np.float64]]:
+    """The metrics that depend on the number of hits and of held-out items. With hits, both follow from other metrics."""
+    hits = np.rint(precision * k)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        held_out = np.rint(hits / recall)
+        capped = np.where(hits > 0, hits / np.minimum(k, held_out), precision)
+    return {f"capped_recall@{k}": capped, f"hit_rate@{k}": np.where(np.isnan(precision), np.nan, hits > 0)}
 
 
 def mean_of_defined(values: NDArray[Any]) -> float:

@@ -501,6 +501,11 @@ class FactorModel(FittedModel):
             )
         return csr
 
+    def folded_in(self, name: str, rows: Csr, n_threads: int) -> NDArray[Any]:
+        """Rows of users that the model does not know, as rows of `State.x`. `name` is the caller's argument."""
+        state = self.state_
+        return self._fold_in(state, self._raw_rows(name, rows, state, n_threads), n_threads)
+
     def _fold_in(self, state: State, rows: Csr, n_threads: int) -> NDArray[Any]:
         """Solve rows of users that the model does not know. Returns them as rows of `State.x`."""
         raise NotImplementedError

@@ -7,9 +7,9 @@ entries (256 factors, 10 iterations of plain least squares, confidence "log" wit
 tenth, for at most 4,000 users. The test parts are not read.
 
 The rule says that the logarithms of both numbers are linear in the logarithm of the density. The coefficients have the
-smallest mean loss of NDCG, relative to the best cell of each grid, over all sets; a matrix of a set with several counts less.
-The loss of a point is the mean over nine points around it, a factor of 1.5 away, so that the rule does not depend on a lucky
-cell. Prints the coefficients of all sets, and for each set those of the others with the loss on it.
+smallest mean loss of NDCG over all sets, relative to the best cell of each grid. The matrices of one set share its weight.
+The loss of a point is the mean over nine points around it, a factor of 1.5 away, so that the rule does not depend on a
+lucky cell. Prints the coefficients of all sets, and for each set those of the others with the loss on it.
 
 Data: gowalla, movielens1m_m1, amazon_electronics_m1 and hetrec_lastfm2k in $CYMBALS_DATA (default ../shared/data).
 """

@@ -158,9 +158,9 @@ cdef extern from "cymbals/cymbals.h" nogil:
                                 int64_t range, const int32_t *table, int32_t *places) noexcept
     int32_t cymbals_renumber(cymbals_workspace *workspace, int64_t n, const void *codes, int32_t code_type,
                              int64_t range, const int32_t *table, int32_t *places, uint8_t *used) noexcept
-    int32_t cymbals_merge_rows(cymbals_workspace *workspace, const cymbals_csr *matrix, const cymbals_csr *changes,
-                               int64_t n_rows, const int64_t *rows, int64_t *indptr, void *indices,
-                               void *values) noexcept
+    int32_t cymbals_merge_rows(cymbals_workspace *workspace, const cymbals_csr *matrix, int64_t n_entries,
+                               const cymbals_csr *changes, int64_t n_rows, const int64_t *rows, int64_t *indptr,
+                               void *indices, void *values) noexcept
     int32_t cymbals_measure_peaks(cymbals_workspace *workspace, cymbals_peaks *peaks) noexcept
     int32_t cymbals_workspace_spans(cymbals_workspace *workspace, const cymbals_span **spans, int64_t *n,
                                     int64_t *lost) noexcept

@@ -62,9 +62,11 @@ cdef Buffer buffer_of(array, const char *kinds, int ndim, bint writable=False):
         kind = b"B"
     elif kind == b"l" or kind == b"q":
         kind = b"q" if b.view.itemsize == 8 else b"i"
-    if strchr(kinds, kind) == NULL or b.view.ndim != ndim or not PyBuffer_IsContiguous(&b.view, b"C"):
+    contiguous = PyBuffer_IsContiguous(&b.view, b"C")
+    if strchr(kinds, kind) == NULL or b.view.ndim != ndim or not contiguous:
+        found = chr(kind) if kind != b"-" else format.decode()
         raise ValueError(f"expected a C-contiguous array of {ndim} dimensions and type in {kinds.decode()!r}, "
-                         f"got {b.view.ndim} dimensions of {format.decode()!r}")
+                         f"got {b.view.ndim} dimensions of {found!r}{'' if contiguous else ', not contiguous'}")
     b.type = (CYMBALS_FLOAT32 if kind == b"f" else CYMBALS_FLOAT64 if kind == b"d" else
               CYMBALS_INT32 if kind == b"i" else CYMBALS_INT64 if kind == b"q" else -1)
     return b
@@ -372,6 +374,8 @@ def merge_rows(matrix, changes, rows, indptr, workspace, indices=None, out=None)
     cdef void *values = NULL
     cdef int64_t n_rows = p.size() - 1
     cdef int32_t status
+    if n_rows < 0:
+        raise ValueError("indptr must not be empty")
     if rows is not None:
         r = buffer_of(rows, "q", 1).need(n_rows)
         chosen = <const int64_t *>r.view.buf
@@ -382,7 +386,7 @@ def merge_rows(matrix, changes, rows, indptr, workspace, indices=None, out=None)
             raise ValueError("indices and out must have the matrix's types")
         columns, values = i.view.buf, o.view.buf
     with nogil:
-        status = cymbals_merge_rows(w.c, &m.c, NULL if more is None else &more.c, n_rows, chosen,
+        status = cymbals_merge_rows(w.c, &m.c, m.indices.size(), NULL if more is None else &more.c, n_rows, chosen,
                                     <int64_t *>p.view.buf, columns, values)
     w.end(status)
 

@@ -294,13 +294,15 @@ static void test_sparse(void) {
     const int64_t first[2] = {0, 0}, beyond[2][2] = {{0, 2}, {-1, 0}};
     cymbals_csr other = good_csr;
 #define MERGE(matrix, changes, n_rows, rows, indptr, indices, values) \
-    cymbals_merge_rows(workspace, matrix, changes, n_rows, rows, indptr, indices, values)
+    cymbals_merge_rows(workspace, matrix, 3, changes, n_rows, rows, indptr, indices, values)
     for (int b = 0; b < BAD_CSRS; b++) {
         REFUSED(MERGE(bad_csr(b), NULL, 2, NULL, p, NULL, NULL), "matrix");
         if (bad_csr(b)) REFUSED(MERGE(&good_csr, bad_csr(b), 2, NULL, p, NULL, NULL), "changes");
     }
     other.n_rows = 1;
     REFUSED(MERGE(&good_csr, &other, 2, NULL, p, NULL, NULL), "changes->n_rows");
+    other = good_csr, other.n_cols = 4;
+    REFUSED(MERGE(&good_csr, &other, 2, NULL, p, NULL, NULL), "changes->n_cols");
     other = good_csr, other.index_type = CYMBALS_INT64;
     REFUSED(MERGE(&good_csr, &other, 2, NULL, p, NULL, NULL), "changes->index_type");
     other = good_csr, other.value_type = CYMBALS_FLOAT64;
@@ -311,6 +313,20 @@ static void test_sparse(void) {
     REFUSED(MERGE(&good_csr, NULL, 2, first, NULL, NULL, NULL), "indptr");
     REFUSED(MERGE(&good_csr, NULL, 2, first, p, i32, NULL), "values");
 #undef MERGE
+    REFUSED(cymbals_merge_rows(workspace, &good_csr, -1, NULL, 2, NULL, p, NULL, NULL), "n_entries");
+    const int64_t broken[][3] = {{0, 2, 1}, {-1, 2, 3}, {0, INT64_MAX, 3}, {0, 2, 4}, {0, 3, 2}, {INT64_MIN, 0, 3}};
+    for (int b = 0; b < 6; b++) {
+        int64_t written[3] = {0, 2, 3}; /* undefined after these calls */
+        int32_t columns[3];
+        float numbers[3];
+        other = good_csr, other.indptr = broken[b];
+        thing = b;
+        REFUSED(cymbals_merge_rows(workspace, &other, 3, NULL, 2, NULL, written, NULL, NULL), "indptr");
+        memcpy(written, indptr, sizeof written);
+        REFUSED(cymbals_merge_rows(workspace, &other, 3, NULL, 2, NULL, written, columns, numbers), "indptr");
+        written[0] = -1;
+        REFUSED(cymbals_merge_rows(workspace, &good_csr, 3, NULL, 2, NULL, written, columns, numbers), "indptr");
+    }
 
     cymbals_csr no_type = good_csr;
     no_type.value_type = CYMBALS_INT32;
@@ -513,7 +529,7 @@ static void test_no_workspace(void) {
     REFUSED(cymbals_number_ids(NULL, 0, NULL, 0, 0, NULL, w), "workspace");
     REFUSED(cymbals_look_up_ids(NULL, 0, NULL, 0, 0, NULL, NULL), "workspace");
     REFUSED(cymbals_renumber(NULL, 0, NULL, CYMBALS_INT32, 0, NULL, NULL, NULL), "workspace");
-    REFUSED(cymbals_merge_rows(NULL, c, NULL, 0, NULL, w, NULL, NULL), "workspace");
+    REFUSED(cymbals_merge_rows(NULL, c, 3, NULL, 0, NULL, w, NULL, NULL), "workspace");
     REFUSED(cymbals_measure_peaks(NULL, NULL), "workspace");
     REFUSED(cymbals_workspace_spans(NULL, &spans, w, w), "workspace");
     REFUSED(cymbals_workspace_row_classes(NULL, &classes, w), "workspace");

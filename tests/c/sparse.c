@@ -149,10 +149,10 @@ static void test_merge_rows(cymbals_workspace *workspace, int64_t n_rows, int64_
         for (int with_changes = 0; with_changes < 2; with_changes++) {
             const int64_t *rows = with_rows ? taken : NULL, n = with_rows ? n_taken : n_rows;
             const cymbals_csr *more = with_changes ? &changes : NULL;
-            CHECK_OK(cymbals_merge_rows(workspace, &m, more, n, rows, indptr, NULL, NULL));
+            CHECK_OK(cymbals_merge_rows(workspace, &m, m.indptr[n_rows], more, n, rows, indptr, NULL, NULL));
             void *indices = allocate(indptr[n], size_of(index_type));
             void *values = allocate(indptr[n], size_of(value_type));
-            CHECK_OK(cymbals_merge_rows(workspace, &m, more, n, rows, indptr, indices, values));
+            CHECK_OK(cymbals_merge_rows(workspace, &m, m.indptr[n_rows], more, n, rows, indptr, indices, values));
             int64_t at = 0;
             for (int64_t i = 0; i < n; i++) {
                 for (int64_t c = 0; c < n_cols; c++) want[c] = NAN;
@@ -169,7 +169,7 @@ static void test_merge_rows(cymbals_workspace *workspace, int64_t n_rows, int64_
             CHECK_EQUAL(indptr[n], at);
             if (at > 0) { /* the matrix has changed between the two calls */
                 for (int64_t i = 0; i <= n; i++) indptr[i] += i;
-                CHECK_EQUAL(cymbals_merge_rows(workspace, &m, more, n, rows, indptr, indices, values),
+                CHECK_EQUAL(cymbals_merge_rows(workspace, &m, m.indptr[n_rows], more, n, rows, indptr, indices, values),
                             CYMBALS_BAD_ARGUMENT);
             }
             free(indices), free(values);

@@ -94,7 +94,7 @@ def pyarrow_table(kind, events):
 def large_strings(kind, events):
     table = pyarrow_table(kind, events)
     if kind != "strings":
-        pytest.skip("for strings")
+        pytest.skip("this kind of frame holds only strings")
     return table.cast(pa.schema([("user", pa.large_string()), ("item", pa.string_view()), ("value", pa.float32())]))
 
 

@@ -366,6 +366,16 @@ def test_history_is_the_same_as_a_sparse_row(named_model, matrix):
     assert "i05" not in named_model.recommend(history=["i05"], n=40)[0].tolist()
 
 
+def test_a_history_may_be_any_array_of_row_numbers_and_is_copied():
+    model = ALS(factors=4, random_state=0).fit(random_matrix((30, 20), 0.3))
+    rows = np.arange(20).reshape(10, 2)
+    want = model.recommend(history=[0, 2, 4, 6], n=5)[0].tolist()
+    for history in (rows[:4, 0], rows[:4, 0].astype(np.uint8), np.array([6, 4, 2, 0]), np.array([0.0, 2, 4, 6])):
+        assert model.recommend(history=history, n=5)[0].tolist() == want
+    found = model.state_.items.find(rows[0])
+    assert not np.shares_memory(found, rows)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -378,6 +388,9 @@ def test_history_is_the_same_as_a_sparse_row(named_model, matrix):
         (lambda m: m.recommend(history={"i05": "many"}), "history must hold numbers"),
         (lambda m: m.recommend(history=[1, 2]), "history"),
         (lambda m: m.recommend(history=["i05", ["i03"]]), "history holds both ids and"),
+        (lambda m: m.recommend(history=np.array([["i05", "i03"]])), "history must have one dimension"),
+        (lambda m: m.recommend(history=np.ma.masked_array([5, 8], [0, 1])), "1 of 2 values are masked"),
+        (lambda m: m.recommend(history={"ix": np.nan}), "history: no item 'ix'"),
         (lambda m: m.recommend(["100", "101"], unknown="popular"), "users: 2 unknown user ids"),
         (lambda m: m.recommend(100, history=["i05"]), "exactly one of users, rows and history"),
         (lambda m: m.recommend(), "exactly one of users, rows and history"),

@@ -163,6 +163,28 @@ except ValueError as error:
     assert run_python(code).startswith("refused: the interactions in the model's file")
 
 
+@pytest.mark.parametrize("number", [10**12, 2**62, -1, -(2**63)])
+def test_row_pointers_that_were_overwritten_in_a_mapped_file_are_refused(number, tmp_path):
+    code = f"""
+import numpy as np, cymbals
+path = {str(tmp_path / "m")!r}
+matrix = __import__("scipy.sparse").sparse.random_array((900, 800), density=0.05, format="csr", rng=0)
+cymbals.ALS(factors=4, iterations=1, random_state=0).fit(matrix).save(path)
+model = cymbals.load(path, mmap=True)
+pointers = model.state_.seen.indptr[5:105]
+at = open(path, "rb").read().index(pointers.tobytes())
+with open(path, "r+b") as file:
+    file.seek(at)
+    file.write(np.full(50, {number}).tobytes())
+for users in (np.arange(300), [10, 3]):
+    try:
+        model.recommend(users)
+    except ValueError as error:
+        print("refused:", error)
+"""
+    assert run_python(code).count("refused: the interactions in the model's file") == 2
+
+
 def test_a_model_is_read_into_memory_unless_it_is_mapped(tmp_path):
     ALS(factors=4, iterations=1, random_state=0).fit(M).save(tmp_path / "m")
     model = cymbals.load(tmp_path / "m")

@@ -16,6 +16,15 @@ from cymbals.model.state import State
 from cymbals.model.updates import moved
 
 
+def test_ids_of_an_update_may_be_read_only():
+    model = ALS(factors=4, random_state=0).fit(random_matrix((30, 20), 0.3))
+    ids = np.array([1, 5, 8])
+    ids.flags.writeable = False
+    model.update_users(ids, random_matrix((3, 20), 0.3))
+    model.update_items(ids, random_matrix((3, 30), 0.3))
+    assert ids.tolist() == [1, 5, 8]
+
+
 def test_update_users_and_items(model, matrix, data):
     before = model.item_factors_.copy()
     new = random_matrix((4, 50), 0.3, seed=9)[[0, 3]]

@@ -126,7 +126,7 @@ def test_with_heavy_weights_auto_reaches_the_loss_of_exact(alpha, dtype, kind):
 @pytest.mark.parametrize("solve", ["auto", "cg", "exact"])
 def test_weights_without_a_solution_name_their_row(solve, dtype, kind, confidence):
     if (kind, confidence) == ("ials", "total"):
-        pytest.skip("refused")
+        pytest.skip("ALS refuses this combination of arguments")
     for alpha in (1e40, 1e308):
         with pytest.raises(SolveError, match=r"user 0 \(row 0\)"):
             ALS(4, alpha=alpha, objective=kind, confidence=confidence, solver=solve, dtype=dtype).fit(M, compute_loss=True)

@@ -1,6 +1,7 @@
 """Arguments that are "auto": the numbers that the rule chooses, and where they are used and kept."""
 
 import copy
+import json
 import pickle
 
 import numpy as np
@@ -10,6 +11,7 @@ from conftest import random_matrix
 
 import cymbals
 from cymbals import ALS, Interactions
+from cymbals.model import container
 from cymbals.solve import rule
 
 PLAYS = random_matrix((60, 40), 0.1, values=(1, 50))
@@ -108,6 +110,16 @@ def test_the_numbers_are_kept_with_the_model(tmp_path):
     assert f"unobserved_weight = {model.report_['unobserved_weight']:.4g}" in repr(model)
     assert "with" not in repr(ALS.auto())
     assert "with" not in repr(fitted())
+
+
+def test_a_file_without_the_numbers_is_refused(tmp_path):
+    fitted(objective="ials", nu=1.0, **AUTO).save(tmp_path / "m")
+    facts, arrays = container.read(tmp_path / "m")
+    facts = json.loads(json.dumps(facts))
+    del facts["model"]["report"]["alpha"]
+    container.write(tmp_path / "x", facts, dict(arrays))
+    with pytest.raises(cymbals.ModelFileError, match="alpha='auto', but the report has no number for it"):
+        cymbals.load(tmp_path / "x")
 
 
 def test_other_libraries_get_the_numbers():

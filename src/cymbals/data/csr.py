@@ -22,6 +22,7 @@ from ..base.checks import is_missing, refuse_masked, shown
 
 MOST_ROWS = 2**48  # more rows are surely a mistake, and their size in bytes would overflow
 
+_CHANGED = "the interactions in the model's file have changed since it was loaded: load the model again"
 _INDPTR, _INDEX, _NAN, _UNSORTED, _NEGATIVE, _ZERO = range(1, 7)
 
 
@@ -99,9 +100,12 @@ class Csr:
             base, changes = _of_one_type(self, changes)
         shape = (self.shape[0] if rows is None else rows.size, self.shape[1])
         indptr = np.empty(shape[0] + 1, np.int64)
-        core_merge_rows(base, changes, rows, indptr, n_threads)
-        indices, data = np.empty(indptr[-1], base.indices.dtype), np.empty(indptr[-1], base.data.dtype)
-        core_merge_rows(base, changes, rows, indptr, n_threads, indices, data)
+        try:
+            core_merge_rows(base, changes, rows, indptr, n_threads)
+            indices, data = np.empty(indptr[-1], base.indices.dtype), np.empty(indptr[-1], base.data.dtype)
+            core_merge_rows(base, changes, rows, indptr, n_threads, indices, data)
+        except ValueError as error:
+            raise ValueError(_CHANGED) if _mapped(self.data) else error from None
         return Csr(indptr, indices, data, shape)
 
     def where(self, keep: NDArray[np.bool_]) -> Csr:
@@ -141,7 +145,7 @@ class Csr:
             return self
         csr = Csr(self.indptr.copy(), self.indices.copy(), self.data.copy(), self.shape)
         if check_csr(csr, 1)[0] in (_INDPTR, _INDEX, _NAN, _UNSORTED):
-            raise ValueError("the interactions in the model's file have changed since it was loaded: load the model again")
+            raise ValueError(_CHANGED)
         return csr
 
     def to_scipy(self) -> sp.csr_array:

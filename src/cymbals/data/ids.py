@@ -200,12 +200,12 @@ class Ids:
         return {value: row for row, value in enumerate(self.array)}
 
     def find(self, wanted: NDArray[Any]) -> NDArray[Any]:
-        """The row of each id; -1 for unknown ids."""
+        """The row of each id; -1 for unknown ids. The result is an array of its own, which the caller may change."""
         if self.array is None:
             if wanted.dtype.kind != "i":
                 return np.full(wanted.size, -1)
             known = wanted.astype(np.uint64) < self.n  # a negative number becomes a large one
-            return wanted if known.all() else np.where(known, wanted, -1)
+            return np.where(known, wanted, -1)
         if self.whole != (wanted.dtype.kind == "i"):
             return np.full(wanted.size, -1)
         if not self.whole:

@@ -408,6 +408,7 @@ class ALS(Exchange, UpdatingModel):
         for name, value in by_arrays.items():
             if getattr(self, name) != value:
                 raise ValueError(f"the parameters say {name}={getattr(self, name)!r}, but the arrays say {value!r}")
+        self.check_params()
         assert state.fit is not None
         chosen: dict[str, Any] = {name: state.fit.report.get(name) for name in rule.automatic(self.get_params())}
         for name, number in chosen.items():

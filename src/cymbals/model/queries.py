@@ -69,9 +69,6 @@ def _row(name: str, history: Any, items: Ids) -> tuple[NDArray[np.int64], NDArra
     if isinstance(history, Mapping):
         ids: Any = list(history)
         values = values_array(name, list(history.values()))
-        if not np.isfinite(values).all():
-            bad = int(np.argmin(np.isfinite(values)))
-            raise ValueError(f"{name}: item {ids[bad]!r} has the value {values[bad]}; values must be finite")
     else:
         if not _is_history(history):
             raise TypeError(f"{name} holds {shown(history)} among histories; each must be a list of item ids or a dict")
@@ -80,10 +77,13 @@ def _row(name: str, history: Any, items: Ids) -> tuple[NDArray[np.int64], NDArra
     try:
         rows = items.rows(name, ids) if len(ids) else np.empty(0, np.int64)
     except (TypeError, ValueError):
-        one = next((one for one in ids if isinstance(one, _CONTAINERS)), None)
+        one = next((one for one in ids if isinstance(one, _CONTAINERS)), None) if isinstance(ids, list) else None
         if one is None:
             raise
         raise TypeError(f"{name} holds both ids and {shown(one)}; give a list of ids, or a list of histories") from None
+    if isinstance(history, Mapping) and not np.isfinite(values).all():
+        bad = int(np.argmin(np.isfinite(values)))
+        raise ValueError(f"{name}: item {ids[bad]!r} has the value {values[bad]}; values must be finite")
     if (rows[1:] > rows[:-1]).all():
         return rows, values
     order = np.argsort(rows, kind="stable")

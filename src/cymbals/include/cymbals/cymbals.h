@@ -238,10 +238,11 @@ CYMBALS_API int32_t cymbals_from_triplets(cymbals_workspace *workspace, int64_t 
 
 /* Writes rows of a matrix after changes: row i of the result is row rows[i] of `matrix` (row i, if rows is null) with
  * the entries of that row of `changes`. If both have an entry for a column, it gets the value of `changes`. `changes`
- * has the rows and the types of `matrix`; null: there are none. Rows must be sorted. Two calls make the result. With
- * indices null, the first one only writes indptr (n_rows + 1). The second one writes indices (of index_type) and values
- * (of value_type), which need room for indptr[n_rows] entries. */
-CYMBALS_API int32_t cymbals_merge_rows(cymbals_workspace *workspace, const cymbals_csr *matrix,
+ * has the shape and the types of `matrix`; null: there are none. Rows must be sorted. `matrix` has n_entries entries;
+ * its indptr is checked, that of `changes` must be valid. Two calls make the result. With indices null, the first one
+ * only writes indptr (n_rows + 1). The second one writes indices (of index_type) and values (of value_type), which need
+ * room for indptr[n_rows] entries. Outputs must not overlap inputs. */
+CYMBALS_API int32_t cymbals_merge_rows(cymbals_workspace *workspace, const cymbals_csr *matrix, int64_t n_entries,
                                        const cymbals_csr *changes, int64_t n_rows, const int64_t *rows, int64_t *indptr,
                                        void *indices, void *values);
 

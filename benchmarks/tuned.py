@@ -1,15 +1,19 @@
-"""Tunes models on a validation part of train, then scores them once on test: Gowalla (binary) and HetRec (counts).
+"""Chooses settings without the test part, then scores each model once on test.
 
     python benchmarks/tuned.py
+    python benchmarks/tuned.py --parts auto     # the rule for "auto" settings alone
 
-Gowalla uses the split of LightGCN. Recall@20 decides, because the authors of LightGCN stop training by it. Twelve settings
+Part "auto": one fit of 256 factors and 10 iterations of plain least squares on each of four sets, with the settings of
+`ALS.auto`. The coefficients of its rule are those that `benchmarks/rule.py` finds without that set.
+
+Parts "gowalla" and "hetrec" search. Gowalla uses the split of LightGCN. Recall@20 decides, because the authors of LightGCN stop training by it. Twelve settings
 with 512 factors are fitted on nine tenths of train and scored on the rest. The four best are tried again with 1024 factors,
 and their number of iterations is chosen too. The best of these is fitted on all of train, once for each seed.
 
 HetRec is split 90/10 at random. NDCG@10 decides among random draws of confidence, alpha, regularization and factors. All
 settings that were tried are printed.
 
-Data: gowalla/train.npz, gowalla/test.npz and hetrec_lastfm2k in $CYMBALS_DATA (default ../shared/data). Needs
+Data: gowalla, movielens1m_m1, amazon_electronics_m1 and hetrec_lastfm2k in $CYMBALS_DATA (default ../shared/data). Needs
 cymbals[lab].
 """
 
@@ -24,9 +28,12 @@ from typing import Any
 
 import scipy.sparse as sp
 import scipy.stats
+from machine import machine
 
 import cymbals
 from cymbals.evaluation.baselines import Popularity
+from cymbals.model.arguments import checked
+from cymbals.solve.rule import AUTOMATIC, RULE, Rule, chosen
 
 DATA = Path(os.environ.get("CYMBALS_DATA", "../shared/data"))
 # Rendle's objective with its frequency-scaled regularization. Two CG steps do not quite reach the optimum of each row.
@@ -43,10 +50,39 @@ HETREC: list[dict[str, Any]] = [
 ]
 
 
+# What rule.py prints for each set as the coefficients "without" it
+RULES = {
+    "gowalla": Rule((0.0712, 0.515), (3.520, 0.441)),
+    "movielens1m_m1": Rule((0.0627, 0.398), (3.196, 0.366)),
+    "amazon_electronics_m1": Rule((0.0948, 0.539), (4.347, 0.481)),
+    "hetrec_lastfm2k": Rule((0.0779, 0.450), (3.411, 0.509)),
+}
+
+
+def auto(seeds: list[int]) -> None:
+    """Fits all sets by the rule, in which the set itself had no part, and also by the rule of the package."""
+    for name, unseen in RULES.items():
+        for seed in seeds:
+            train, test = _set(name, seed)
+            print(f"\n{name}, seed {seed}: train {train!r}, test {test.nnz:,} entries")
+            for label, coefficients in (("its own data unseen", unseen), ("the package's", RULE)):
+                model = cymbals.ALS.auto(256, relaxation=1.0, random_state=seed)
+                objective = checked(model.get_params()).settings.objective
+                model.set_params(**chosen(objective, AUTOMATIC, train.csr, coefficients))
+                print(f"rule: {label}")
+                _scored(model, train, test, 10 if name == "hetrec_lastfm2k" else 20)
+
+
+def _set(name: str, seed: int) -> tuple[cymbals.Interactions, cymbals.Interactions]:
+    """The train and the test part of a set. HetRec is split at random, by the seed."""
+    if name == "hetrec_lastfm2k":
+        return cymbals.split.random(cymbals.datasets.load(DATA / name), 0.1, seed=seed)
+    train, test = (cymbals.Interactions.from_csr(sp.load_npz(DATA / name / f"{part}.npz")) for part in ("train", "test"))
+    return train, test
+
+
 def gowalla(factors: tuple[int, int], seeds: list[int]) -> None:
-    train, test = (
-        cymbals.Interactions.from_csr(sp.load_npz(DATA / "gowalla" / f"{part}.npz")) for part in ("train", "test")
-    )
+    train, test = _set("gowalla", 0)
     print(f"\nGowalla: train {train!r}, test {test.nnz:,} entries")
     grid = [{"unobserved_weight": [w], "regularization": [round(p / w, 6) for p in PRODUCTS]} for w in WEIGHTS]
     arguments = {"metric": "recall@20", "n_users": 10_000, "refit": False, **GOWALLA}
@@ -64,8 +100,7 @@ def gowalla(factors: tuple[int, int], seeds: list[int]) -> None:
 
 
 def hetrec(n: int, seeds: list[int]) -> None:
-    data = cymbals.datasets.load(DATA / "hetrec_lastfm2k")
-    train, test = cymbals.split.random(data, 0.1, seed=0)
+    train, test = _set("hetrec_lastfm2k", 0)
     print(f"\nHetRec: train {train!r}, counts up to {train.csr.data.max():,.0f}, test {test.nnz:,} entries")
     found = _search(train, random=HETREC, n=n, metric="ndcg@10", refit=False)
     figures = [_scored(cymbals.ALS(random_state=seed, **found.best_params_), train, test, 10) for seed in seeds]
@@ -104,16 +139,20 @@ def _scored(model: cymbals.ALS, train: cymbals.Interactions, test: cymbals.Inter
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", nargs="+", choices=("gowalla", "hetrec"), default=["hetrec", "gowalla"])
+    parts = ("auto", "hetrec", "gowalla")
+    parser.add_argument("--parts", nargs="+", choices=parts, default=parts)
     parser.add_argument("--factors", type=int, nargs=2, default=[512, 1024], help="in the two rounds on Gowalla")
     parser.add_argument("--draws", type=int, default=60, help="settings tried on HetRec")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     args = parser.parse_args()
+    print(machine())
     print(f"cymbals {cymbals.__version__}, {cymbals.threads()} threads, {cymbals.simd()}")
     started = time.perf_counter()
-    if "hetrec" in args.data:
+    if "auto" in args.parts:
+        auto(args.seeds)
+    if "hetrec" in args.parts:
         hetrec(args.draws, args.seeds)
-    if "gowalla" in args.data:
+    if "gowalla" in args.parts:
         gowalla(tuple(args.factors), args.seeds)
     print(f"in all {time.perf_counter() - started:.0f} s")
 

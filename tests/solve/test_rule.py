@@ -38,7 +38,7 @@ def test_the_numbers_are_those_of_the_formulas(objective, kind):
     assert model.report_["alpha"] == pytest.approx(1 / g)
     mean = 2 if objective == "hu" else 1  # the mean weight of an entry
     density = PLAYS.nnz / 2400
-    (c, power), (d, slope) = rule._WEIGHT, rule._STRENGTH
+    (c, power), (d, slope) = rule.RULE
     weight, strength = c * (density / 0.01) ** power, d * (density / 0.01) ** slope
     assert model.report_["unobserved_weight"] == pytest.approx(mean * weight)
     per_user, per_item = PLAYS.nnz / 60, PLAYS.nnz / 40

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -28,12 +28,19 @@ from .objective import Objective
 AUTO = "auto"
 AUTOMATIC = ("alpha", "unobserved_weight", "regularization")  # the arguments that can be "auto"
 
-# W(p) = _WEIGHT[0] (p / _DENSITY)^_WEIGHT[1], and S(p) the same with _STRENGTH
 _DENSITY = 0.01
-_WEIGHT = (0.1, 0.3)
-_STRENGTH = (3.5, 0.3)
 _DENSITIES = (1e-6, 0.3)  # the rule is constant beyond these
 _BLOCK = 1 << 20  # entries whose weights are computed at a time
+
+
+class Rule(NamedTuple):
+    """The coefficients c and d of W(p) = c (p / _DENSITY)^d, and those of S(p)."""
+
+    weight: tuple[float, float]
+    strength: tuple[float, float]
+
+
+RULE = Rule((0.074, 0.47), (3.6, 0.43))
 
 
 def automatic(params: Mapping[str, Any]) -> tuple[str, ...]:
@@ -50,7 +57,7 @@ def automatic(params: Mapping[str, Any]) -> tuple[str, ...]:
     return names
 
 
-def chosen(objective: Objective, names: tuple[str, ...], rows: Csr) -> dict[str, float]:
+def chosen(objective: Objective, names: tuple[str, ...], rows: Csr, rule: Rule = RULE) -> dict[str, float]:
     """The numbers for the arguments `names`.
 
     Parameters
@@ -61,6 +68,7 @@ def chosen(objective: Objective, names: tuple[str, ...], rows: Csr) -> dict[str,
         Some of AUTOMATIC.
     rows : Csr
         The transformed values of the train entries.
+    rule : Rule
 
     Returns
     -------
@@ -73,7 +81,7 @@ def chosen(objective: Objective, names: tuple[str, ...], rows: Csr) -> dict[str,
     entry = _mean_weight(replace(objective, alpha=alpha), rows)
     n_users, n_items = rows.shape
     density = min(max(rows.nnz / (n_users * n_items), _DENSITIES[0]), _DENSITIES[1])
-    weight, strength = (c * (density / _DENSITY) ** power for c, power in (_WEIGHT, _STRENGTH))
+    weight, strength = (c * (density / _DENSITY) ** power for c, power in rule)
     counts = np.array([rows.nnz / n_users, rows.nnz / n_items])  # entries of an average user and of an average item
     unobserved = objective.unobserved_weight
     if "unobserved_weight" in names:

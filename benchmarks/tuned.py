@@ -6,7 +6,9 @@
 Part "auto": one fit of 256 factors and 10 iterations of plain least squares on each of four sets, with the settings of
 `ALS.auto`. The coefficients of its rule are those that `benchmarks/rule.py` finds without that set.
 
-Parts "gowalla" and "hetrec" search. Gowalla uses the split of LightGCN. Recall@20 decides, because the authors of LightGCN stop training by it. Twelve settings
+Parts "gowalla" and "hetrec" search.
+
+Gowalla uses the split of LightGCN. Recall@20 decides, because the authors of LightGCN stop training by it. Twelve settings
 with 512 factors are fitted on nine tenths of train and scored on the rest. The four best are tried again with 1024 factors,
 and their number of iterations is chosen too. The best of these is fitted on all of train, once for each seed.
 

@@ -37,9 +37,16 @@ def test_it_serves_until_ctrl_c(tmp_path, named):
         "--threads",
         "1",
     ]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(PYTHONUNBUFFERED="1")
-    ) as process:
+    # A shell starts background jobs with SIGINT ignored, and Python would then ignore it, too.
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(PYTHONUNBUFFERED="1"),
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    try:
         line = process.stdout.readline()
         url = re.fullmatch(r"exploring .*m at (http://127\.0\.0\.1:\d+/) \(Ctrl-C ends it\)\n", line)[1]
         headers = {"Content-Type": "application/json"}
@@ -48,6 +55,9 @@ def test_it_serves_until_ctrl_c(tmp_path, named):
             assert json.load(answer)["items"][0]["name"] == ("Abba" if named else "0")
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=20)
+    finally:
+        process.kill()
+        process.communicate()
     assert (process.returncode, out) == (0, "")
     assert err.strip() == ("" if named else "cymbals: the model has no names, so the page shows ids")
 

@@ -201,7 +201,7 @@ class ALS(Exchange, UpdatingModel):
         >>> train = scipy.sparse.random_array((60, 40), density=0.1, rng=0)
         >>> model = cymbals.ALS.auto(factors=8, random_state=0).fit(train)
         >>> model.regularization, round(model.report_["unobserved_weight"], 3)
-        ('auto', 0.2)
+        ('auto', 0.218)
         """
         return cls(**{"factors": factors} | _AUTO | params)
 

@@ -110,6 +110,7 @@ def test_the_numbers_are_kept_with_the_model(tmp_path):
     assert f"unobserved_weight = {model.report_['unobserved_weight']:.4g}" in repr(model)
     assert "with" not in repr(ALS.auto())
     assert "with" not in repr(fitted())
+    assert repr(ALS(alpha="much")) == "ALS(alpha='much')"  # `fit` refuses it, `repr` must not
 
 
 def test_a_file_without_the_numbers_is_refused(tmp_path):

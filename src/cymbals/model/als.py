@@ -56,6 +56,10 @@ class ALS(Exchange, UpdatingModel):
     * "explicit": only stored cells count. They have weight 1 and target r. With `biases` the estimate of a rating is
       mu + b_u + b_i + x.y (Koren, Bell, Volinsky 2009), where mu is the mean of all ratings.
 
+    `regularization`, `alpha` and `unobserved_weight` may be "auto" with objectives "hu" and "ials". `fit` then chooses them
+    from the data: alpha so that w is 1 on average, and the other two by the density of the matrix. The rule was fitted for
+    ``objective="ials", nu=1``. `ALS.auto` makes a model with these settings.
+
     Parameters
     ----------
     factors : int
@@ -104,10 +108,6 @@ class ALS(Exchange, UpdatingModel):
     row_size : {"weighted", "entries"}
         The size of a row of n entries, for `nu`. "weighted": n + unobserved_weight N, where N is the number of rows of the
         other side (Rendle et al. 2021). "entries": n. With "explicit" it is always n.
-
-    With "auto", `fit` chooses the number from the data: alpha so that w is 1 on average, and the other two by the density
-    of the matrix. `report_` then has the numbers. "auto" is for objectives "hu" and "ials". The rule was fitted for
-    ``objective="ials", nu=1``; `ALS.auto` makes a model with these settings.
 
     Attributes
     ----------
@@ -206,11 +206,10 @@ class ALS(Exchange, UpdatingModel):
         return cls(**{"factors": factors} | _AUTO | params)
 
     def __repr__(self) -> str:
-        state, names = self._state, rule.automatic(self.get_params()) if self.objective != "explicit" else ()
-        if state is None or state.fit is None or not all(name in state.fit.report for name in names):
-            names = ()
-        numbers = [f"{name} = {state.fit.report[name]:.4g}" for name in names] if state and state.fit else []
-        return super().__repr__() + (f" with {', '.join(numbers)}" if numbers else "")
+        report = {} if self._state is None or self._state.fit is None else self._state.fit.report
+        names = [name for name in rule.AUTOMATIC if name in report and getattr(self, name) == rule.AUTO]
+        numbers = ", ".join(f"{name} = {report[name]:.4g}" for name in names)
+        return super().__repr__() + (f" with {numbers}" if numbers else "")
 
     # -- attributes of a fit -----------------------------------------------------------------------------------------
 

@@ -6,7 +6,9 @@ from pathlib import Path as _Path
 from ._core import SolveError
 from ._core import version as _version
 from .base.threads import threads
-from .choose.search import SearchResult, search
+from .choose.result import SearchResult
+from .choose.search import search
+from .choose.tune import tune
 from .data import audioscrobbler, datasets, split, weighting
 from .data.interactions import Interactions
 from .evaluation import baselines, validation
@@ -50,6 +52,7 @@ __all__ = [
     "simd",
     "split",
     "threads",
+    "tune",
     "validation",
     "weighting",
 ]

@@ -29,19 +29,19 @@ def plays():
 
 
 def test_grid_equals_separate_fits_of_all_settings(plays):
-    found = search(plays, GRID, metric="ndcg@7", iterations=4, seed=3, confidence="log")
+    found = search(plays, GRID, metric="ndcg@7", iterations=4, seed=3)
     train, validation = split.random(plays, 0.1, 3)
     want = {}
     for params in ParameterGrid(GRID):
-        model = ALS(iterations=4, confidence="log", random_state=3, **params).fit(train)
+        model = ALS.auto(iterations=4, random_state=3, **params).fit(train)
         want[key_of(params)] = evaluate(model, train, validation, k=7)["ndcg@7"]
     assert {t.key: t.score for t in found.trials} == pytest.approx(want, abs=0)
     table = found.table
     assert table["score"].tolist() == sorted(want.values(), reverse=True)
     assert {"factors", "alpha", "auc", "recall@10", "seconds", "status"} <= set(table)
     best = max(want, key=want.get)
-    assert (key_of(found.best_params_), found.best_score_) == (best, want[best])
-    again = ALS(iterations=4, confidence="log", random_state=3, **found.best_params_).fit(plays)
+    assert (key_of(found.best_trial_.params), found.best_score_) == (best, want[best])
+    again = ALS(**found.best_params_).fit(plays)
     assert np.array_equal(found.best_model_.item_factors_, again.item_factors_)
     assert "8 settings; best ndcg@7" in str(found)
 
@@ -88,8 +88,21 @@ def test_validation_by_a_function(plays):
     found = search(plays, {"factors": [3]}, validation=cut, iterations=2, refit=False)
     assert len(seen) == 1
     train, validation = split.leave_k_out(plays, 2, seed=5)
-    model = ALS(factors=3, iterations=2, random_state=0).fit(train)
+    model = ALS.auto(3, iterations=2, random_state=0).fit(train)
     assert found.best_score_ == evaluate(model, train, validation)["ndcg@10"]
+
+
+def test_validation_by_held_out_users(plays):
+    grid = {"factors": [3]}
+    found = search(plays, grid, validation=lambda data: split.users(data, 30, seed=5), iterations=2, refit=False)
+    train, fold, validation = split.users(plays, 30, seed=5)
+    model = ALS.auto(3, iterations=2, random_state=0).fit(train)
+    assert found.best_score_ == evaluate(model, rows=fold, test=validation)["ndcg@10"]
+    named = search(plays, grid, validation="users", iterations=2, patience=2, seed=5)
+    train, fold, validation = split.users(plays, 15, seed=5)
+    model = ALS.auto(3, relaxation=1.0, iterations=named.trials[0].iterations, random_state=5).fit(train)
+    assert named.best_score_ == evaluate(model, rows=fold, test=validation)["ndcg@10"]
+    assert named.best_model_.user_factors_.shape[0] == 150
 
 
 def test_some_users(plays):
@@ -250,9 +263,11 @@ def test_threads_share_a_search(tmp_path, monkeypatch):
         ({"grid": GRID, "factors": 3}, ValueError, "factors is given twice: as a parameter to search"),
         ({"grid": {"factors": [2, -1]}}, ValueError, "factors must be from 1"),
         ({"grid": GRID, "metric": "accuracy"}, ValueError, "metric must be auc, mrr"),
-        ({"grid": GRID, "metric": "rmse"}, ValueError, "needs objective 'explicit', got objective 'hu'"),
+        ({"grid": GRID, "metric": "rmse"}, ValueError, "needs objective 'explicit', got objective 'ials'"),
         ({"grid": GRID, "validation": 1.0}, ValueError, "validation must be below 1"),
-        ({"grid": GRID, "validation": "x"}, TypeError, "validation must be a number"),
+        ({"grid": GRID, "validation": "x"}, ValueError, "validation must be a share of the entries, 'users' or a function"),
+        ({"grid": GRID, "validation": [0.1]}, TypeError, "validation must be a number"),
+        ({"random": "all"}, TypeError, "random must be a dict of parameters"),
         ({"grid": GRID, "n": 0}, ValueError, "n must be from 1"),
         ({"grid": GRID, "patience": 0}, ValueError, "patience must be from 1"),
         ({"grid": GRID, "prune": 1}, TypeError, "prune must be True or False"),
@@ -269,7 +284,7 @@ def test_threads_share_a_search(tmp_path, monkeypatch):
         (
             {"grid": GRID, "validation": lambda data: (data, sp.eye_array(3))},
             ValueError,
-            "parts with the shape of the data",
+            r"validation: part 1 must have the shape \(150, 80\), got \(3, 3\)",
         ),
         ({"grid": GRID, "confidence": np.sqrt, "journal": "x"}, TypeError, "not confidence=<ufunc 'sqrt'>"),
     ],

@@ -6,7 +6,7 @@ import scipy.sparse as sp
 import scipy.stats
 from conftest import planted_clusters
 
-from cymbals import search
+from cymbals import ALS, search, split
 
 GRID = {"factors": [2, 5], "regularization": [0.1, 10.0], "alpha": [1.0, 20.0]}
 
@@ -32,9 +32,24 @@ def test_random_draws_scored_by_rmse_with_objective_explicit(plays):
     assert len(search(plays, random={"factors": [2, 3]}, n=9, iterations=1, refit=False).trials) == 2
 
 
-def test_default_space_is_factors_regularization_and_alpha(plays):
-    found = search(plays, n=2, iterations=2, refit=False)
-    assert set(found.best_params_) == {"factors", "regularization", "alpha"}
+def test_the_default_space_lies_around_the_rule(plays):
+    found = search(plays, n=12, iterations=2, refit=False)
+    rule = ALS.auto(2, iterations=1).fit(split.random(plays, 0.1, 0)[0]).report_
+    assert all(set(trial.params) == {"factors", "unobserved_weight", "regularization"} for trial in found.trials)
+    assert {trial.params["factors"] for trial in found.trials} <= {32, 64, 128, 256}
+    for name, most in (("unobserved_weight", 8), ("regularization", 4)):
+        drawn = np.array([trial.params[name] for trial in found.trials]) / rule[name]
+        assert 0.9 / most < drawn.min() < 0.8
+        assert 2 < drawn.max() < 1.1 * most
+    assert found.best_params_["objective"] == "ials"
+    some = search(plays, n=2, iterations=2, factors=3, unobserved_weight=0.1, refit=False)
+    assert [set(trial.params) for trial in some.trials] == [{"regularization"}] * 2
+    none = search(plays, iterations=2, factors=3, unobserved_weight=0.1, regularization="auto", refit=False)
+    assert [trial.params for trial in none.trials] == [{}]
+    rated = search(plays, n=2, iterations=2, objective="explicit", metric="rmse", refit=False)
+    assert [set(trial.params) for trial in rated.trials] == [{"factors", "regularization"}] * 2
+    proposed = search(plays, n=2, iterations=2, backend="optuna", refit=False)
+    assert set(proposed.best_trial_.params) == {"factors", "unobserved_weight", "regularization"}
 
 
 def test_optuna_proposes_and_resumes(plays, tmp_path):

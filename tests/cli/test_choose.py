@@ -31,7 +31,8 @@ def test_search(tmp_path, table):
     )
     assert "iterations" in found["best"]["params"]
     some = json.loads(cymbals_cli("search", table, "--random", 2, "--factors", 3, "--iterations", 2, "--json").stdout)
-    assert set(some["best"]["params"]) == {"regularization", "alpha"}
+    assert {"unobserved_weight", "regularization"} < set(some["table"][0])
+    assert some["best"]["params"]["factors"] == 3
 
 
 def test_search_without_a_cache(tmp_path, table, monkeypatch):

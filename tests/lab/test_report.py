@@ -87,9 +87,8 @@ def check(page, data, n_users, seed=0):
     """All numbers of the validation, computed again from dense scores, one user at a time."""
     train, test = split.random(data, 0.1, seed)
     chosen = page.tables["Settings, best first"].iloc[0]
-    params = {name: chosen[name] for name in ("factors", "alpha", "regularization")}
-    params["factors"] = int(params["factors"])
-    model = ALS(iterations=4, confidence="log", random_state=seed, **params).fit(train)
+    params = {name: chosen[name] for name in ("unobserved_weight", "regularization")}
+    model = ALS.auto(int(chosen["factors"]), iterations=4, random_state=seed, **params).fit(train)
     dense = [part.user_items.toarray() for part in (train, test)]
     rows = np.arange(data.shape[0])
     if n_users < data.shape[0]:
@@ -143,8 +142,8 @@ def check_search(page, train, n_users, seed):
     scored = max(1, n_users // 10)
     rows = np.sort(np.random.default_rng(seed).choice(train.shape[0], scored, replace=False))
     for _, row in table.iterrows():
-        params = {name: row[name] for name in ("alpha", "regularization")} | {"factors": int(row["factors"])}
-        model = ALS(iterations=4, confidence="log", random_state=seed, **params).fit(part)
+        params = {name: row[name] for name in ("unobserved_weight", "regularization")}
+        model = ALS.auto(int(row["factors"]), iterations=4, random_state=seed, **params).fit(part)
         found = slow_ndcg_and_auc(model, [p.user_items.toarray() for p in (part, validation_part)], rows)
         assert row["score"] == pytest.approx(np.nanmean(found["ndcg@10"]), abs=2e-3)
         assert row["auc"] == pytest.approx(np.nanmean(found["auc"]), abs=2e-3)
@@ -162,11 +161,12 @@ def check_neighbours(page, model):
         cosine[row] = -np.inf
         want = np.sort(cosine)[::-1][:5]
         assert page.tables[f"Like {model.name_of(item)}"]["cosine"].tolist() == pytest.approx(want.tolist(), abs=1e-5)
-    params = model.get_params()
-    weight = params["alpha"] * np.log1p(1.0)
+    params = model.get_params() | model.report_
+    weight, unobserved = params["alpha"] * np.log1p(1.0), params["unobserved_weight"]
     own = y[rows[:1]]
-    system = y.T @ y + weight * own.T @ own + params["regularization"] * np.eye(y.shape[1])
-    scores = y @ np.linalg.solve(system, (1 + weight) * own[0])
+    ridge = params["regularization"] * (1 + unobserved * len(y))
+    system = unobserved * y.T @ y + weight * own.T @ own + ridge * np.eye(y.shape[1])
+    scores = y @ np.linalg.solve(system, weight * own[0])
     scores[rows[0]] = -np.inf
     want = np.sort(scores)[::-1][:10]
     assert page.tables["Recommended to a newcomer"]["score"].tolist() == pytest.approx(want.tolist(), rel=2e-3)
@@ -279,7 +279,9 @@ def test_names_are_text_not_markup(tmp_path):
     assert "<h1>A &lt;b&gt; &amp; more</h1>" in text
 
 
-@pytest.mark.parametrize("how", [{"factors": 5, "alpha": 1.0, "regularization": 0.1}, {"grid": {"factors": [3, 4]}}])
+@pytest.mark.parametrize(
+    "how", [{"factors": 5, "unobserved_weight": 0.1, "regularization": 0.1}, {"grid": {"factors": [3, 4]}}]
+)
 def test_settings_given(tmp_path, how):
     rng = np.random.default_rng(0)
     data = cymbals.Interactions.from_arrays(rng.integers(0, 60, 900), rng.integers(0, 30, 900))
@@ -386,12 +388,12 @@ def test_sections_without_content_are_left_out(page, tmp_path):
     rng = np.random.default_rng(0)
     users, items = np.divmod(np.flatnonzero(rng.random(40 * 30) < 0.5), 30)
     same = cymbals.Interactions.from_arrays(users, items)
-    cymbals.report(same, tmp_path / "r.html", factors=2, alpha=1.0, regularization=0.1, iterations=2)
+    cymbals.report(same, tmp_path / "r.html", factors=2, unobserved_weight=0.1, regularization=0.1, iterations=2)
     found = Page((tmp_path / "r.html").read_text())
     assert "Cleaning" not in found.headings  # the data came clean
     assert "Search" not in found.headings  # nothing was searched
     whole = cymbals.Interactions.from_arrays(np.repeat(np.arange(6), 5), np.tile(np.arange(5), 6))
-    cymbals.report(whole, tmp_path / "r.html", factors=2, alpha=1.0, regularization=0.1, iterations=2)
+    cymbals.report(whole, tmp_path / "r.html", factors=2, unobserved_weight=0.1, regularization=0.1, iterations=2)
     found = Page((tmp_path / "r.html").read_text())
     assert not {"Activity and popularity", "Top lists"} & set(found.headings)  # all users and all items are alike
     assert not [caption for caption, table in found.tables.items() if caption != "text" and not len(table)]

@@ -1,6 +1,7 @@
 """Files that earlier versions wrote still load: the folders in tests/files are named after the commits that wrote them."""
 
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -38,9 +39,14 @@ def test_models(folder, name, data):
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 def test_journals(folder, data, tmp_path, monkeypatch):
-    """A search goes on from the journal of an earlier version: nothing is fitted again."""
+    """The journal of an earlier version, whose settings began from other defaults, is refused and not changed."""
     pytest.importorskip("sklearn", reason="search needs scikit-learn")
     path = shutil.copy(folder / "journal.jsonl", tmp_path)
-    monkeypatch.setattr(ALS, "fit", lambda *args, **how: pytest.fail("a setting was fitted again"))
-    found = cymbals.search(data, {"factors": [2, 3]}, iterations=2, journal=path, metric="auc", seed=0, refit=False)
-    assert found.best_params_ == {"factors": 3}
+    before = Path(path).read_bytes()
+    monkeypatch.setattr(ALS, "fit", lambda *args, **how: pytest.fail("a setting was fitted"))
+    with pytest.raises(ValueError, match="belongs to another search: n_users is None there"):
+        cymbals.search(data, {"factors": [2, 3]}, iterations=2, journal=path, metric="auc", seed=0, refit=False)
+    how = {"journal": path, "metric": "auc", "n_users": None, "refit": False}
+    with pytest.raises(ValueError, match="belongs to another search: als is"):
+        cymbals.search(data, {"factors": [2, 3]}, iterations=2, **how)
+    assert Path(path).read_bytes() == before

@@ -11,7 +11,7 @@ import json
 import os
 import stat
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -36,7 +36,7 @@ class Trial:
     Attributes
     ----------
     params : dict
-        The setting: arguments of `ALS`.
+        The setting: arguments of `ALS`. Of `tune`, perhaps also "weighting", a function of `cymbals.weighting`.
     status : {"done", "pruned", "failed"}
     score : float or None
         The score of the best iteration. None if the fit failed.
@@ -52,6 +52,11 @@ class Trial:
         The message of the failure, or empty.
     number : int
         The number of the proposal with ``backend="optuna"``, else -1.
+    per_user : list of float
+        Of `tune`: the score of each user for whom the metric is defined, to 6 digits.
+    phases : dict of str to float
+        Of `tune`: the seconds of "start" (of the fit, before its iterations), "iterations" and "scoring". Of trials that ran
+        at the same time, each has an equal share of that time.
     """
 
     params: dict[str, Any]
@@ -63,6 +68,8 @@ class Trial:
     trace: list[float] = field(default_factory=list)
     error: str = ""
     number: int = -1
+    per_user: list[float] = field(default_factory=list, repr=False)
+    phases: dict[str, float] = field(default_factory=dict, repr=False)
 
     @property
     def key(self) -> str:
@@ -93,12 +100,26 @@ class Trial:
             "trace": isinstance(self.trace, list) and all(map(number, self.trace)),
             "error": isinstance(self.error, str),
             "number": strict_json.is_whole(self.number, -1),
+            "per_user": isinstance(self.per_user, list) and all(map(number, self.per_user)),
+            "phases": isinstance(self.phases, dict) and all(map(number, self.phases.values())),
         }
 
 
 def key_of(params: dict[str, Any]) -> str:
     """A setting as text. Equal settings have equal texts."""
     return json.dumps(params, sort_keys=True, default=repr)
+
+
+def check_storable(*settings: Mapping[str, Any]) -> None:
+    """Refuse values that JSON cannot store, such as functions: a resumed search could not compare them."""
+    for params in settings:
+        for name, value in params.items():
+            try:
+                json.dumps(list(value) if isinstance(value, (list, tuple)) else None if hasattr(value, "rvs") else value)
+            except TypeError:
+                raise TypeError(
+                    f"a journal can only store numbers and texts, not {name}={value!r}: search without a journal"
+                ) from None
 
 
 class Journal:

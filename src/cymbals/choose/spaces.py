@@ -15,29 +15,61 @@ import numpy as np
 
 from ..base.checks import plain
 from ..base.optional import optional
+from ..base.threads import resolve
+from ..data.interactions import Interactions
+from ..model.als import ALS
+from ..model.arguments import checked
+from ..model.solving_model import entries_of, transformed
+from ..solve import rule
 from .journal import Trial, key_of
 
 _ATTEMPTS = 20  # at most this many proposals are drawn to find one that is new; a small space may have no new one
 
 
-def default_space(fixed: Mapping[str, Any]) -> dict[str, Any]:
-    """The space that is searched by default: factors, regularization and alpha, except those that are `fixed`.
+def with_defaults(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Add to arguments of `ALS` those of `ALS.auto`, from which searches start. They do not fit objective "explicit"."""
+    if params.get("objective") == "explicit":
+        return dict(params)
+    auto, plain_als = ALS.auto().get_params(), ALS().get_params()
+    return {name: value for name, value in auto.items() if value != plain_als[name]} | dict(params)
 
-    alpha is left out with objective "explicit", which does not use it.
+
+def numbers(params: Mapping[str, Any], data: Interactions, factor: Mapping[str, float] | None = None) -> dict[str, float]:
+    """The numbers that a fit to `data` chooses for the arguments that are "auto", each multiplied by its `factor`."""
+    params = ALS(**params).get_params()
+    automatic, objective = rule.automatic(params), checked(params).settings.objective
+    if not automatic:
+        return {}
+    rows = transformed(entries_of("train", data.csr, objective, resolve(params["n_threads"])), objective)
+    found = rule.chosen(objective, automatic, rows)
+    return {name: value * (factor or {}).get(name, 1.0) for name, value in found.items()}
+
+
+def default_space(fixed: Mapping[str, Any], data: Interactions) -> dict[str, Any]:
+    """The space that is searched by default, without the arguments that are `fixed`.
+
+    factors, and numbers around those that the rule for "auto" chooses from the data. With objective "explicit", factors and
+    regularization.
     """
     import scipy.stats  # loads slowly, so only here
 
-    space = {
-        "factors": scipy.stats.randint(10, 51),
-        "regularization": scipy.stats.loguniform(1e-3, 1e2),
-        "alpha": scipy.stats.loguniform(0.1, 100),
-    }
-    without = {*fixed, *(["alpha"] if fixed.get("objective") == "explicit" else [])}
-    return {name: values for name, values in space.items() if name not in without}
+    if fixed.get("objective") == "explicit":
+        ranks, around = [8, 16, 32, 64], {"regularization": scipy.stats.loguniform(1e-3, 1e2)}
+    else:
+        ranks, center = [32, 64, 128, 256], numbers(with_defaults(fixed), data)
+        ends = {"unobserved_weight": 8.0, "regularization": 4.0}
+        around = {
+            name: scipy.stats.loguniform(center[name] / end, center[name] * end)
+            for name, end in ends.items()
+            if name in center
+        }
+    return {name: values for name, values in ({"factors": ranks} | around).items() if name not in fixed}
 
 
-def checked(name: str, space: Any) -> set[str]:
-    """The names of the parameters in a grid or in distributions. Raises a TypeError for anything else."""
+def parameters(name: str, space: Any) -> set[str]:
+    """The names of the parameters in a grid or in distributions; none for "auto". Raises a TypeError for anything else."""
+    if name == "random" and isinstance(space, str) and space == rule.AUTO:
+        return set()
     parts = [space] if isinstance(space, Mapping) else space if isinstance(space, (list, tuple)) else [space]
     for part in parts if space is not None else []:
         if not isinstance(part, Mapping):

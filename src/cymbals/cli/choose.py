@@ -1,4 +1,4 @@
-"""The commands that evaluate models and choose one: `evaluate`, `search` and `report`."""
+"""The commands that evaluate models and choose one: `evaluate`, `search`, `tune` and `report`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from typing import Any
 import click
 import numpy as np
 
+from ..choose.result import SearchResult
 from ..choose.search import search as run_search
+from ..choose.tune import tune as run_tune
 from ..data import split as splits
 from ..data.audioscrobbler import RawEvents
 from ..data.ids import one_id
@@ -20,6 +22,7 @@ from ..evaluation import validation
 from ..evaluation.baselines import contenders
 from ..evaluation.evaluate import Metrics
 from ..evaluation.evaluate import evaluate as score
+from ..lab import figures
 from ..lab.report import report as write_report
 from ..model.als import ALS, load
 from . import options
@@ -172,7 +175,7 @@ def search(
     if output:
         options.check_writable(output, source.path, journal)
     fixed = options.given(params)
-    searched = options.search_space(grid, n, space, fixed)
+    searched = options.search_space(grid, n, space)
     data = source.load()
     users = [one_id(data.users.whole, u) for u in listeners] or data.user_ids[:3].tolist()
     data.users.rows("listener", users)
@@ -190,18 +193,105 @@ def search(
         n_threads=threads,
         **fixed,
     )
+    _show(found, users, output, as_json)
+
+
+@cli.command()
+@options.data
+@options.some
+@click.option(
+    "--budget",
+    default="6",
+    show_default=True,
+    help="What to spend: a number of fits with 256 factors and 15 iterations, or a time such as 90s, 10min or 2h.",
+)
+@click.option(
+    "--metric",
+    default="ndcg@10",
+    show_default=True,
+    help="Metric to improve: ndcg@10, auc, recall@20, ...; rmse and mae are for ratings.",
+)
+@click.option(
+    "--validation",
+    default="0.1",
+    show_default=True,
+    help="Share of entries to hold out for scoring settings, or users: hold out whole users.",
+)
+@click.option("--journal", type=click.Path(), help="File that records finished settings, for resuming.")
+@click.option(
+    "--figure", type=click.Path(dir_okay=False), help="File to draw how sure the choice is to: .svg, .png or .pdf."
+)
+@click.option("--listener", "listeners", multiple=True, help="User id to recommend to; may be given several times.")
+@click.option("-o", "--output", type=click.Path(dir_okay=False), help="Model file to write the best model to.")
+@options.seed
+@options.threads
+@options.as_json
+def tune(
+    source: options.Source,
+    budget: str,
+    metric: str,
+    validation: str,
+    journal: str | None,
+    figure: str | None,
+    listeners: tuple[str, ...],
+    output: str | None,
+    seed: int,
+    threads: int | None,
+    as_json: bool,
+    **params: Any,
+) -> None:
+    """Find good settings within a budget, fit the best on all data, and recommend items with it.
+
+    It needs no list of settings: it starts with those of ALS.auto. If it is interrupted and started again with the same
+    options, it continues where it stopped. A parameter that is given as an option, such as --factors, has this value in all
+    settings.
+    """
+    for path in filter(None, (output, figure)):
+        options.check_writable(path, source.path, journal)
+    if figure:
+        options.check_picture(figure)
+    data = source.load()
+    users = [one_id(data.users.whole, u) for u in listeners] or data.user_ids[:3].tolist()
+    data.users.rows("listener", users)
+    found = run_tune(
+        data,
+        _number_or_text(budget),
+        metric,
+        _number_or_text(validation),
+        journal=journal or _cache(),
+        seed=seed,
+        progress=True,
+        n_threads=threads,
+        **options.given(params),
+    )
+    if figure:
+        options.save_picture(figures.tuning(found.table, metric), figure)
+    _show(found, users, output, as_json)
+
+
+def _number_or_text(value: str) -> float | str:
+    try:
+        return float(value)
+    except ValueError:
+        return value
+
+
+def _show(found: SearchResult, users: list[Any], output: str | None, as_json: bool) -> None:
+    """Save the best model, and show all settings and its recommendations."""
     best = found.best_model_
     assert best is not None
     if output:
         save(best, output)
     ids, scores = best.recommend(users, 5)
     table = found.table
-    columns = [*found.trials[0].params, "score", "auc", "ndcg@10", "recall@10", "n_iter", "seconds", "status"]
     if as_json:
-        chosen = {"metric": metric, "score": found.best_score_, "params": found.best_params_}
+        chosen = {"metric": found.metric, "score": found.best_score_, "params": found.best_params_}
         print_json({"table": table, "best": chosen, "recommendations": lists(best, users, ids, scores)})
         return
-    show_tables(console(), {f"settings by {metric}": table[[c for c in dict.fromkeys(columns) if c in table]]})
+    facts = ("weighting", "score", "ahead", "noise", "auc", "ndcg@10", "recall@10", "n_iter", "seconds", "status")
+    columns = [name for name in dict.fromkeys([*found.best_trial_.params, *facts]) if name in table]
+    varied = [name for name in columns if name in facts or table[name].astype(str).nunique() > 1]
+    show_tables(console(), {f"settings by {found.metric}": table[varied]})
     click.echo(found)
     show_lists(best, "user", users, ids, scores, False)
 
@@ -240,7 +330,7 @@ def report(
     """Run the whole laboratory, from cleaning to recommendations, and write the results to one HTML file."""
     options.check_writable(output, source.path)
     fixed = options.given(params)
-    searched = options.search_space(grid, n, space, fixed)
+    searched = options.search_space(grid, n, space)
     data = source.read()
     whole = isinstance(data, RawEvents) or data.users.whole
     write_report(

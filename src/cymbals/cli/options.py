@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..base import files
-from ..choose import spaces
 from ..data import datasets
 from ..data.audioscrobbler import RawEvents
 from ..data.interactions import Interactions
@@ -129,7 +128,7 @@ space = _options(
         "--space",
         multiple=True,
         metavar="NAME=LOW:HIGH[:log]",
-        help="Range or list (NAME=A,B,...) to draw a parameter from. By default draws factors, regularization and alpha.",
+        help="Range or list (NAME=A,B,...) to draw a parameter from. By default draws around the settings of ALS.auto.",
     ),
 )
 seed = click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of all random draws.")
@@ -152,15 +151,13 @@ def model(params: dict[str, Any], seed: int, threads: int | None) -> ALS:
     return make(random_state=seed, n_threads=threads, **given(params))
 
 
-def search_space(grid: tuple[str, ...], n: int | None, space: tuple[str, ...], fixed: dict[str, Any]) -> dict[str, Any]:
+def search_space(grid: tuple[str, ...], n: int | None, space: tuple[str, ...]) -> dict[str, Any]:
     """--grid, --random and --space as arguments of `cymbals.search`."""
     listed = all_assigned("--grid", grid)
     drawn = {name: _drawn(name, values) for name, values in all_assigned("--space", space).items()}
     if space and not n:
         raise click.UsageError("--space needs --random N")
-    if n and listed and not drawn:
-        drawn = spaces.default_space(fixed)
-    return {"grid": listed or None, "random": drawn or None} | ({"n": n} if n else {})
+    return {"grid": listed or None, "random": drawn or (AUTO if n else None)} | ({"n": n} if n else {})
 
 
 def all_assigned(option: str, texts: tuple[str, ...], same: tuple[str, str] = ("", "")) -> dict[str, Any]:
@@ -233,6 +230,18 @@ def check_writable(output: str, *sources: str | None) -> None:
         files.check_writable(output)
     except OSError as error:
         raise click.UsageError(str(error)) from None
+
+
+def check_picture(figure: str) -> None:
+    """Refuse a picture that cannot be written: matplotlib is missing or does not know the file type.
+
+    Callers check before they profile, because profiling can take minutes.
+    """
+    from matplotlib.figure import Figure
+
+    kinds = Figure().canvas.get_supported_filetypes()
+    if Path(figure).suffix.removeprefix(".") not in kinds:
+        raise click.UsageError(f"--figure {figure}: its name must end in one of .{', .'.join(sorted(kinds))}")
 
 
 def save_picture(picture: Figure, path: str | Path) -> None:

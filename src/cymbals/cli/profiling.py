@@ -68,7 +68,7 @@ def profile(
         if output:
             options.check_writable(output, source.path)
     if figure:
-        _check_kind(figure)
+        options.check_picture(figure)
     fixed = params | {"random_state": seed, "n_threads": threads}
     settings = [_setting(fixed, varied, values) for values in itertools.product(*varied.values())]
     for setting in settings:
@@ -93,18 +93,6 @@ def profile(
     if figure and picture:
         options.save_picture(picture, figure)
         echo(f"wrote {figure}", err=True)
-
-
-def _check_kind(figure: str) -> None:
-    """Refuse a picture that cannot be written: matplotlib is missing or does not know the file type.
-
-    Callers check before they profile, because profiling can take minutes.
-    """
-    from matplotlib.figure import Figure
-
-    kinds = Figure().canvas.get_supported_filetypes()
-    if Path(figure).suffix.removeprefix(".") not in kinds:
-        raise click.UsageError(f"--figure {figure}: its name must end in one of .{', .'.join(sorted(kinds))}")
 
 
 def _setting(fixed: dict[str, Any], varied: dict[str, Any], values: tuple[Any, ...]) -> dict[str, Any]:

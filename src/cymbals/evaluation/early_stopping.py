@@ -75,7 +75,7 @@ class EarlyStopping:
             )
         if iteration == 1:
             self.trace = []
-        found = evaluate(model, self.train, self.validation, self.k, self.users, model.n_threads)
+        found = self.score(model)
         self.trace.append(found[self.metric])
         if self.trace[-1] != self.trace[-1]:
             raise ValueError(
@@ -90,6 +90,10 @@ class EarlyStopping:
             model.replace_state(self._state)
             self._state = None  # frees the memory of its factors
         return True
+
+    def score(self, model: Any) -> Metrics:
+        """The metrics of the model on the validation part."""
+        return evaluate(model, self.train, self.validation, self.k, self.users, model.n_threads)
 
 
 def cutoffs(metric: str) -> tuple[int, ...]:

@@ -4,7 +4,7 @@ label (`get_label`) says in words what the picture shows."""
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -209,6 +209,61 @@ def trials(table: pd.DataFrame, names: Sequence[str], metric: str) -> Figure:
     best = ", ".join(_setting(name, table[name].iloc[0]) for name in names) if len(table) else "nothing"
     figure.set_label(f"Search: {metric} of {len(table)} settings against {', '.join(names)}. Best, in orange: {best}.")
     return figure
+
+
+def tuning(table: pd.DataFrame, metric: str, n: int = 15) -> Figure:
+    """How far settings are behind the one that `cymbals.tune` chose, with twice the noise on both sides.
+
+    Settings whose line reaches zero cannot be told from the chosen one.
+
+    Parameters
+    ----------
+    table : DataFrame
+        `SearchResult.table` of `cymbals.tune`.
+    metric : str
+        Name of the score.
+    n : int
+        Number of settings to show, beginning with the best.
+
+    Returns
+    -------
+    matplotlib Figure
+    """
+    from matplotlib.figure import Figure
+
+    if "noise" not in table:
+        raise ValueError("table must have the column 'noise': give the table of a result of cymbals.tune")
+    shown = table[table["noise"].notna()].head(n)
+    figure = Figure(figsize=(WIDTH, 0.8 + 0.28 * len(shown)), layout="constrained")
+    axes = figure.subplots()
+    tidy(axes)
+    places = np.arange(len(shown))[::-1]
+    axes.axvline(0.0, color=GREY, linewidth=1)
+    for place, behind, noise in zip(places, -shown["ahead"], 2 * shown["noise"], strict=True):
+        chosen = behind == 0 and noise == 0
+        axes.errorbar(behind, place, xerr=noise, fmt="o", markersize=4, color=ORANGE if chosen else BLUE, linewidth=1)
+    labels = [_of_tuning(row) for row in shown.astype(object).to_dict("records")]
+    axes.set_yticks(places, labels, fontsize=SMALL)
+    axes.set_xlabel(f"difference in {metric}")
+    close = int(np.sum(shown["ahead"] <= 2 * shown["noise"])) - 1
+    figure.set_label(
+        f"Tuning: {metric} of the {len(shown)} best settings, compared with the chosen one, in orange. {close} of the "
+        "others cannot be told from it: they are less than twice the noise behind."
+    )
+    return figure
+
+
+def _of_tuning(row: Mapping[Any, Any]) -> str:
+    """A setting of `tune` in a few words."""
+    given = {name: value for name, value in row.items() if is_number(value) or isinstance(value, str)}
+    rank = f"f {short_number(given['factors'])}" if "factors" in given else ""
+    if not any(isinstance(given.get(name), str) for name in ("objective", "confidence")):
+        return f"{rank}, ALS()"
+    parts = [f"{given[name]}" for name in ("objective", "confidence", "weighting") if isinstance(given.get(name), str)]
+    for name, symbol in (("unobserved_weight", "w"), ("regularization", "\u03bb")):
+        if name in given:
+            parts.append(f"{symbol} {given[name]:.3g}" if is_number(given[name]) else f"{symbol} {given[name]}")
+    return ", ".join([part for part in (rank, *parts) if part])
 
 
 def scaling(table: pd.DataFrame, names: Sequence[str], what: str) -> Figure:

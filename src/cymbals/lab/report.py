@@ -59,8 +59,8 @@ def report(
     test_fraction : float
         Share of the entries that is held out. The search does not see them.
     grid, random, n, metric
-        Settings to search and the metric that chooses the best one, as in `search`. The default is `n` draws of factors,
-        regularization and alpha.
+        Settings to search and the metric that chooses the best one, as in `search`. The default is `n` draws around the
+        settings of `ALS.auto`.
     n_users : int
         The largest number of users to score on the test part. If there are more users, this many are drawn at random, once.
         The search scores a tenth of this number.
@@ -70,8 +70,8 @@ def report(
     progress : bool
         Name each step on stderr as it begins, if stderr is a terminal.
     **als
-        Arguments of `ALS` for all settings. The default of confidence is "log" here, because it ranks far better on play
-        counts.
+        Arguments of `ALS` for all settings. The others are those of `ALS.auto`, or those of `ALS` with objective
+        "explicit".
 
     Returns
     -------
@@ -89,7 +89,7 @@ def report(
 
     fraction, n_users = share("test_fraction", test_fraction), whole_number("n_users", n_users, 1)
     page = template()
-    fixed = _with_confidence(als, spaces.checked("grid", grid) | spaces.checked("random", random))
+    spaces.parameters("grid", grid), spaces.parameters("random", random)
     check_writable(output)
     steps = _Steps(progress)
     with steps("clean and describe"):
@@ -100,12 +100,12 @@ def report(
     train, test = split.random(cleaned, fraction, seed)
     with steps("search"):
         scored = max(1, n_users // 10)
-        found = search(train, grid, random, n=n, metric=metric, seed=seed, n_users=scored, refit=False, **fixed)
+        found = search(train, grid, random, n=n, metric=metric, seed=seed, n_users=scored, refit=False, **als)
     with steps("fit"):
-        model = ALS(**{"random_state": seed} | fixed | found.best_params_).fit(train, compute_loss=True)
+        model = ALS(**found.best_params_, n_threads=als.get("n_threads")).fit(train, compute_loss=True)
     compared = contenders(model, train, seed)
     with steps("evaluate"):
-        users, n_threads = cleaned.users.drawn(n_users, seed), fixed.get("n_threads")
+        users, n_threads = cleaned.users.drawn(n_users, seed), als.get("n_threads")
         metrics = {name: evaluate(m, train, test, users=users, n_threads=n_threads) for name, m in compared.items()}
     if not metrics["ALS"].n_users:
         raise ValueError(f"test_fraction {fraction} of {cleaned.nnz} entries leaves nothing to score; hold more out")
@@ -125,21 +125,12 @@ def report(
         recommended,
         sections.similar_items(model, train),
         sections.newcomer(model, train),
-        sections.made(steps.rows, seed, fixed),
+        sections.made(steps.rows, seed, als),
     ]
     filled = page.render(title=title, sections=[section for section in found_out if section.parts])
     with beside(output) as unfinished:
         unfinished.write_text(filled, encoding="utf-8")
     return Path(output)
-
-
-def _with_confidence(als: dict[str, Any], searched: set[str]) -> dict[str, Any]:
-    """Add the report's default, confidence "log", to arguments of `ALS`.
-
-    It is not added if the search varies confidence, or if the objective does not use it.
-    """
-    plain = "confidence" in searched or als.get("objective") == "explicit"
-    return ({} if plain else {"confidence": "log"}) | als
 
 
 class _Steps:

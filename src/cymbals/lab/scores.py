@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..base.optional import frame
-from ..choose.search import SearchResult
+from ..choose.result import SearchResult
 from ..data.interactions import Interactions
 from ..evaluation import validation
 from ..evaluation.evaluate import Metrics
@@ -72,7 +72,7 @@ def glance(data: Interactions, found: SearchResult, metrics: Mapping[str, Metric
             f"items (recall@10). For the ten most popular items that are new to the user, recall@10 is "
             f"{percent(popular['recall@10'])}."
         )
-    best, tried = settings(found.best_params_), len(found.trials)
+    best, tried = settings(found.best_trial_.params), len(found.trials)
     searched = f"Of {tried} settings tried, {best} ranked best. " if tried > 1 and best else ""
     sentences.append(f"{searched}All steps together took {seconds:.1f} seconds.")
     return Section("glance", "At a glance", [Row(tiles), *sentences])

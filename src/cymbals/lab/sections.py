@@ -11,12 +11,13 @@ import scipy.sparse as sp
 from .._core import version
 from ..base.optional import frame
 from ..base.threads import threads
-from ..choose.search import SearchResult
+from ..choose.result import SearchResult
 from ..data.audioscrobbler import RawEvents
 from ..data.ids import listed
 from ..data.interactions import Interactions
 from ..model.als import ALS
 from ..profiling.doctor import simd
+from ..solve.rule import AUTOMATIC
 from . import figures
 from .describe import Description
 from .page import Picture, Row, Section, Table, setting, settings, three_digits
@@ -156,7 +157,8 @@ def _same(column: pd.Series[Any]) -> bool:
 def chosen(model: ALS, found: SearchResult) -> Section:
     """The settings of the model, and its loss."""
     seconds = sum(entry["seconds"] for entry in model.history_)
-    params = {name: value for name, value in model.get_params().items() if value is not None and value is not False}
+    arguments = model.get_params() | {name: value for name, value in model.report_.items() if name in AUTOMATIC}
+    params = {name: value for name, value in arguments.items() if value is not None and value is not False}
     picked = {name: value for name, value in params.items() if name in (*found.best_params_, *_MODEL)}
     table = frame({"setting": list(picked), "value": [setting(value) for value in picked.values()]})
     losses = [entry["loss"] for entry in model.history_]

@@ -36,7 +36,10 @@ _AUTO: dict[str, Any] = {
     "alpha": rule.AUTO,
     "unobserved_weight": rule.AUTO,
     "regularization": rule.AUTO,
-    "iterations": 10,
+    # A fit that stops before it converges ranks as well or better, most of all on large sparse data.
+    "solver": "cg",
+    "cg_steps": 2,
+    "iterations": 8,
 }
 _LARGE_RANK = 1024  # from here on, `fit` warns about more factors than the matrix can use
 
@@ -182,7 +185,8 @@ class ALS(Exchange, UpdatingModel):
         """A model for counts and clicks whose settings fit the data. Start with it.
 
         Its objective is "ials" with frequency-scaled regularization (Rendle et al. 2021). Counts are weighted by their
-        logarithm. `alpha`, `unobserved_weight` and `regularization` are "auto".
+        logarithm. `alpha`, `unobserved_weight` and `regularization` are "auto". The fit does 8 iterations with two CG steps
+        for each row, and so stops before it converges: on large sparse data this ranks a few per cent better.
 
         Parameters
         ----------

@@ -30,7 +30,9 @@ def ratings():
     rng = np.random.default_rng(0)
     x, y = (rng.standard_normal((n, 2)) for n in (400, 150))
     bias = rng.standard_normal((400, 1)) + rng.standard_normal((1, 150))
-    return sp.csr_array((3.5 + 0.5 * (bias + x @ y.T) + 0.3 * rng.standard_normal((400, 150))) * (rng.random((400, 150)) < 0.1))
+    return sp.csr_array(
+        (3.5 + 0.5 * (bias + x @ y.T) + 0.3 * rng.standard_normal((400, 150))) * (rng.random((400, 150)) < 0.1)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +62,9 @@ def test_the_settings_it_starts_with_are_not_ahead_of_the_best(tuned):
 
 
 def test_the_space_has_weights_confidences_objectives_and_weightings(tuned):
-    values = {name: {t.params.get(name) for t in tuned.trials} for name in ("confidence", "objective", "weighting", "factors")}
+    values = {
+        name: {t.params.get(name) for t in tuned.trials} for name in ("confidence", "objective", "weighting", "factors")
+    }
     assert {"log", "linear", "binary"} <= values["confidence"]
     assert {"ials", "hu"} <= values["objective"]
     assert {"tfidf", "bm25"} <= values["weighting"]
@@ -238,7 +242,11 @@ def test_trials_with_users_survive_a_journal(tmp_path):
     [
         ({"budget": 0}, ValueError, "budget must be finite and above 0"),
         ({"budget": -1}, ValueError, "budget must be"),
-        ({"budget": "soon"}, ValueError, "budget must be a number of fits, or a time like '90s', '10min' or '2h'; got 'soon'"),
+        (
+            {"budget": "soon"},
+            ValueError,
+            "budget must be a number of fits, or a time like '90s', '10min' or '2h'; got 'soon'",
+        ),
         ({"budget": "0s"}, ValueError, "budget must be a number of fits, or a time"),
         ({"budget": timedelta(0)}, ValueError, "budget must be a number of fits, or a time"),
         ({"budget": None}, TypeError, "budget must be a number"),

@@ -1,4 +1,4 @@
-"""cymbals search and report."""
+"""cymbals search, tune and report."""
 
 import json
 
@@ -33,6 +33,29 @@ def test_search(tmp_path, table):
     some = json.loads(cymbals_cli("search", table, "--random", 2, "--factors", 3, "--iterations", 2, "--json").stdout)
     assert {"unobserved_weight", "regularization"} < set(some["table"][0])
     assert some["best"]["params"]["factors"] == 3
+
+
+def test_tune(tmp_path, table):
+    args = ("tune", table, "--budget", "2s", "--factors", 3, "--metric", "ndcg@5", "--listener", 5)
+    figure, model = tmp_path / "f.svg", tmp_path / "m"
+    found = json.loads(cymbals_cli(*args, "--json", "-o", model, "--figure", figure).stdout)
+    assert cymbals.load(model).factors == found["best"]["params"]["factors"] == 3
+    assert {"ahead", "noise"} < set(found["table"][0])
+    assert [row["score"] for row in found["table"] if row["ahead"] == row["noise"] == 0] == [found["best"]["score"]]
+    assert "<svg" in figure.read_text()
+    out = cymbals_cli(*args, "--journal", tmp_path / "j", "--validation", "users").stdout
+    assert "settings; best ndcg@5" in out
+    assert "user 5" in out
+    n = len((tmp_path / "j").read_text().splitlines())
+    rated = cymbals_cli("tune", table, "--metric", "rmse", "--budget", "1", "--json").stdout
+    assert json.loads(rated)["best"]["params"]["objective"] == "explicit"
+    assert n > 2
+    for wrong, words in (
+        (("--budget", "soon"), "budget must be a number of fits"),
+        (("--validation", "items"), "validation must be a share of the entries"),
+    ):
+        assert words in cymbals_cli("tune", table, *wrong, code=1).stderr
+    assert "its name must end in" in cymbals_cli("tune", table, "--figure", tmp_path / "f.x", code=2).stderr
 
 
 def test_search_without_a_cache(tmp_path, table, monkeypatch):

@@ -79,7 +79,19 @@ def test_bad_usage_exits_2(tmp_path, table):
 
 def test_module_and_pipe(table):
     help_ = subprocess.run([sys.executable, "-m", "cymbals", "--help"], capture_output=True, text=True, check=True)
-    for command in ("demo", "describe", "fit", "recommend", "similar", "evaluate", "search", "report", "explore", "doctor"):
+    for command in (
+        "demo",
+        "describe",
+        "fit",
+        "recommend",
+        "similar",
+        "evaluate",
+        "search",
+        "tune",
+        "report",
+        "explore",
+        "doctor",
+    ):
         assert command in help_.stdout
     pipe = subprocess.run(
         f"{sys.executable} -m cymbals describe {table} | head -n 1",

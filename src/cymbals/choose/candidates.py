@@ -1,7 +1,8 @@
 """The settings that `tune` tries: steps away from a known good setting, in a few kinds of models.
 
 A candidate says how far it is from the center of its kind, so the same steps make sense for all data. For counts, the
-center is what `ALS.auto` chooses. For ratings, it is the regularization of ALS-WR (Zhou et al. 2008), scaled to the ratings.
+center is what `ALS.auto` chooses. For ratings, it is the regularization of ALS-WR (Zhou et al. 2008), times the standard
+deviation of the ratings.
 """
 
 from __future__ import annotations

@@ -75,7 +75,8 @@ class Cut:
 class Runner:
     """Fits and scores settings, all on the same data and with the same rules.
 
-    `n_users` limits the number of users who are scored, except of people who are folded in. With `keep_users`, trials have the score of each user.
+    At most `n_users` users are scored, but all people who are folded in. With `keep_users`, trials have the score of each
+    user.
     """
 
     cut: Cut

@@ -132,7 +132,7 @@ class Tuning:
             self._try([(candidate, larger)])
 
     def _refine(self) -> None:
-        """Try small changes of the leader, more iterations and half the rank, until the budget or the steps are too small."""
+        """Try small changes of the leader, more iterations and half the rank, until the budget is spent."""
         step = 0.5
         while step > _SMALLEST_STEP and (found := self.of.get(self._leader().key)) is not None:
             candidate, level = found

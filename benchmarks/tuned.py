@@ -1,81 +1,66 @@
-"""Chooses settings without the test part, then scores each model once on test.
+"""Settings without knowledge: one fit by the rule for "auto", and `cymbals.tune`. Each is scored once on test.
 
     python benchmarks/tuned.py
-    python benchmarks/tuned.py --parts auto     # the rule for "auto" settings alone
+    python benchmarks/tuned.py --parts auto tune --sets gowalla
 
-Part "auto": one fit of 256 factors and 10 iterations of plain least squares on each of four sets, with the settings of
-`ALS.auto`. The coefficients of its rule are those that `benchmarks/rule.py` finds without that set.
+auto    One fit of 256 factors and 10 iterations with the settings of `ALS.auto`. The coefficients of its rule are those
+        that `benchmarks/rule.py` finds without the set; those of the package follow.
+tune    `cymbals.tune` with its default budget, by the metric of the set (the first one named). It may not take more than 6
+        times as long as a fit of `ALS.auto` with 256 factors and 15 iterations to the train part, which is timed before and
+        after. irspack's own tuner then gets the same seconds (`IALSRecommender.tune`, without its fit to all data, on the
+        same cut of train, with all counts as 1), and its best setting is fitted to train.
+budget  `tune` with 0.5, 1, 2 and 4 times the default budget, for each seed: the mean test NDCG.
+cost    Gowalla: seconds of `tune`, with several budgets, beside those of a single fit of implicit with 256 factors and 15
+        iterations. Both take turns.
+warm    MovieLens-1M, train and test put together: 500 users are held out, 80/20, for each of five seeds. `tune` with
+        validation="users" and EASE (Steck 2019) are fitted to the others. EASE chooses its lambda on a cut of those.
 
-Parts "gowalla" and "hetrec" search.
+Seeds: of the model and of the cut of train; of HetRec, also of the test part. Sets: HetRec, split 90/10 at random; Gowalla,
+MovieLens-1M and Amazon Electronics, as given by their publishers.
 
-Gowalla uses the split of LightGCN. Recall@20 decides, because the authors of LightGCN stop training by it. Twelve settings
-with 512 factors are fitted on nine tenths of train and scored on the rest. The four best are tried again with 1024 factors,
-and their number of iterations is chosen too. The best of these is fitted on all of train, once for each seed.
-
-HetRec is split 90/10 at random. NDCG@10 decides among random draws of confidence, alpha, regularization and factors. All
-settings that were tried are printed.
-
-Data: gowalla, movielens1m_m1, amazon_electronics_m1 and hetrec_lastfm2k in $CYMBALS_DATA (default ../shared/data). Needs
-cymbals[lab].
+Data: $CYMBALS_DATA (default ../shared/data). Needs cymbals[lab]; irspack and implicit for their columns.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
+import logging
 import os
 import statistics
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import peers
 import scipy.sparse as sp
-import scipy.stats
 from machine import machine
 
 import cymbals
-from cymbals.evaluation.baselines import Popularity
 from cymbals.model.arguments import checked
 from cymbals.solve.rule import AUTOMATIC, RULE, Rule, chosen
 
 DATA = Path(os.environ.get("CYMBALS_DATA", "../shared/data"))
-# Rendle's objective with its frequency-scaled regularization. Two CG steps do not quite reach the optimum of each row.
-GOWALLA: dict[str, Any] = {"objective": "ials", "nu": 1.0, "solver": "cg", "cg_steps": 2}
-WEIGHTS, PRODUCTS = (0.005, 0.01, 0.02, 0.03), (2e-5, 3e-5, 4.5e-5)  # a product is weight x regularization
-HETREC: list[dict[str, Any]] = [
-    {
-        "confidence": [confidence],
-        "alpha": scipy.stats.loguniform(*alphas),
-        "regularization": scipy.stats.loguniform(1, 200),
-        "factors": [32, 64, 128, 256],
-    }
-    for confidence, alphas in (("linear", (0.003, 1)), ("log", (0.1, 10)), ("binary", (1, 100)))
-]
-
-
-# What rule.py prints for each set as the coefficients "without" it
-RULES = {
+METRICS = {  # the first one chooses
+    "hetrec_lastfm2k": ("ndcg@10",),
+    "gowalla": ("ndcg@20", "recall@20"),
+    "movielens1m_m1": ("ndcg@20", "recall@20"),
+    "amazon_electronics_m1": ("ndcg@20", "recall@20"),
+}
+RULES = {  # what rule.py prints for each set as the coefficients "without" it
+    "hetrec_lastfm2k": Rule((0.0779, 0.450), (3.411, 0.509)),
     "gowalla": Rule((0.0712, 0.515), (3.520, 0.441)),
     "movielens1m_m1": Rule((0.0627, 0.398), (3.196, 0.366)),
     "amazon_electronics_m1": Rule((0.0948, 0.539), (4.347, 0.481)),
-    "hetrec_lastfm2k": Rule((0.0779, 0.450), (3.411, 0.509)),
 }
+BUDGET = 6
+LAMBDAS = (100.0, 200.0, 500.0, 1000.0, 2000.0)  # of EASE
 
 
-def auto(seeds: list[int]) -> None:
-    """Fits all sets by the rule, in which the set itself had no part, and also by the rule of the package."""
-    for name, unseen in RULES.items():
-        for seed in seeds:
-            train, test = _set(name, seed)
-            print(f"\n{name}, seed {seed}: train {train!r}, test {test.nnz:,} entries")
-            for label, coefficients in (("its own data unseen", unseen), ("the package's", RULE)):
-                model = cymbals.ALS.auto(256, relaxation=1.0, random_state=seed)
-                objective = checked(model.get_params()).settings.objective
-                model.set_params(**chosen(objective, AUTOMATIC, train.csr, coefficients))
-                print(f"rule: {label}")
-                _scored(model, train, test, 10 if name == "hetrec_lastfm2k" else 20)
-
-
-def _set(name: str, seed: int) -> tuple[cymbals.Interactions, cymbals.Interactions]:
+def load(name: str, seed: int) -> tuple[cymbals.Interactions, cymbals.Interactions]:
     """The train and the test part of a set. HetRec is split at random, by the seed."""
     if name == "hetrec_lastfm2k":
         return cymbals.split.random(cymbals.datasets.load(DATA / name), 0.1, seed=seed)
@@ -83,80 +68,199 @@ def _set(name: str, seed: int) -> tuple[cymbals.Interactions, cymbals.Interactio
     return train, test
 
 
-def gowalla(factors: tuple[int, int], seeds: list[int]) -> None:
-    train, test = _set("gowalla", 0)
-    print(f"\nGowalla: train {train!r}, test {test.nnz:,} entries")
-    grid = [{"unobserved_weight": [w], "regularization": [round(p / w, 6) for p in PRODUCTS]} for w in WEIGHTS]
-    arguments = {"metric": "recall@20", "n_users": 10_000, "refit": False, **GOWALLA}
-    coarse = _search(train, grid, factors=factors[0], iterations=6, **arguments)
-    best = coarse.table[list(coarse.best_params_)].head(4).to_dict("records")
-    found = _search(
-        train, [{k: [v] for k, v in p.items()} for p in best], factors=factors[1], iterations=9, patience=2, **arguments
-    )
-    figures = []
+def auto(names: list[str], seeds: list[int]) -> None:
+    """Fits all sets by the rule, in which the set itself had no part, and also by the rule of the package."""
+    for name in names:
+        for label, coefficients in (("the set unseen", RULES[name]), ("the package's", RULE)):
+            found = []
+            for seed in seeds:
+                train, test = load(name, seed)
+                model = cymbals.ALS.auto(256, iterations=10, random_state=seed)
+                objective = checked(model.get_params()).settings.objective
+                model.set_params(**chosen(objective, AUTOMATIC, train.csr, coefficients))
+                with timed() as seconds:
+                    model.fit(train)
+                found.append(scores(name, model, train, test) | {"s": seconds[0]})
+            show(f"{name}, rule: {label}", found)
+
+
+def tune(names: list[str], seeds: list[int]) -> None:
+    """Tunes all sets within the default budget, and lets irspack's tuner work as long."""
+    for name in names:
+        found, theirs = [], []
+        for seed in seeds:
+            train, test = load(name, seed)
+            unit = one_fit(train)
+            with timed() as seconds:
+                tuned = cymbals.tune(train, BUDGET, METRICS[name][0], seed=seed)
+            unit = (unit + one_fit(train)) / 2
+            spent = {"s": seconds[0], "s of a fit": unit, "fits": seconds[0] / unit}
+            found.append(scores(name, tuned.best_model_, train, test) | spent)
+            print(f"  seed {seed}: {tuned}", flush=True)
+            if importlib.util.find_spec("irspack"):
+                theirs.append(scores_of_irspack(name, train, test, seed, seconds[0]))
+        show(f"{name}, tune", found)
+        if theirs:
+            show(f"{name}, irspack's tuner", theirs)
+
+
+def budget(names: list[str], seeds: list[int]) -> None:
+    """Tunes with smaller and larger budgets."""
+    for name in names:
+        for times in (0.5, 1, 2, 4):
+            found = []
+            for seed in seeds:
+                train, test = load(name, seed)
+                with timed() as seconds:
+                    tuned = cymbals.tune(train, times * BUDGET, METRICS[name][0], seed=seed)
+                found.append(scores(name, tuned.best_model_, train, test) | {"s": seconds[0], "trials": len(tuned.trials)})
+            show(f"{name}, {times:g} x the default budget", found)
+
+
+def cost(seeds: list[int]) -> None:
+    """Tunes Gowalla with small budgets, in turns with a fit of implicit."""
+    from implicit.cpu.als import AlternatingLeastSquares
+
+    train, test = load("gowalla", 0)
+    theirs = []
     for seed in seeds:
-        model = cymbals.ALS(factors=factors[1], random_state=seed, **GOWALLA | found.best_params_)
-        figures.append(_scored(model, train, test, 20))
-    recall, ndcg = (statistics.mean(f[name] for f in figures) for name in ("recall@20", "ndcg@20"))
-    print(f"Gowalla, mean of {len(seeds)} seeds: Recall@20 {recall:.4f}  NDCG@20 {ndcg:.4f}")
+        for fits in (1.5, 3, BUDGET):
+            with timed() as seconds:
+                tuned = cymbals.tune(train, fits, METRICS["gowalla"][0], seed=seed)
+            show(
+                f"gowalla, seed {seed}, tune with {fits:g} fits",
+                [scores("gowalla", tuned.best_model_, train, test) | {"s": seconds[0]}],
+            )
+        model = AlternatingLeastSquares(256, iterations=15, random_state=seed, num_threads=cymbals.threads())
+        with timed() as seconds:
+            model.fit(peers.matrix(train), show_progress=False)
+        theirs.append(seconds[0])
+        print(f"implicit, one fit of 256 factors and 15 iterations: {seconds[0]:.1f} s", flush=True)
+    print(f"implicit, median: {statistics.median(theirs):.1f} s")
 
 
-def hetrec(n: int, seeds: list[int]) -> None:
-    train, test = _set("hetrec_lastfm2k", 0)
-    print(f"\nHetRec: train {train!r}, counts up to {train.csr.data.max():,.0f}, test {test.nnz:,} entries")
-    found = _search(train, random=HETREC, n=n, metric="ndcg@10", refit=False)
-    figures = [_scored(cymbals.ALS(random_state=seed, **found.best_params_), train, test, 10) for seed in seeds]
-    plain = cymbals.evaluate(cymbals.ALS(random_state=0).fit(train), train, test)
-    popular = cymbals.evaluate(Popularity().fit(train), train, test)
-    ndcg, auc = (statistics.mean(f[name] for f in figures) for name in ("ndcg@10", "auc"))
-    print(
-        f"HetRec, mean of {len(seeds)} seeds: NDCG@10 {ndcg:.4f}  AUC {auc:.4f}; ALS() {plain['ndcg@10']:.4f}, "
-        f"{plain['auc']:.4f}; popularity {popular['ndcg@10']:.4f}, {popular['auc']:.4f}"
-    )
+def warm(seeds: list[int]) -> None:
+    """Scores people who are not in the train part, beside EASE."""
+    train, test = load("movielens1m_m1", 0)
+    everything = cymbals.Interactions.from_csr(((train.user_items + test.user_items) > 0).astype(np.float32))
+    found = []
+    for seed in seeds:
+        train, fold, test = cymbals.split.users(everything, 500, seed=seed)
+        model = cymbals.tune(train, metric="ndcg@100", validation="users", seed=seed).best_model_
+        ours = cymbals.evaluate(model, rows=fold, test=test, k=100)["ndcg@100"]
+        part, held_fold, held = cymbals.split.users(train, 500, seed=seed)
+        strength = max(LAMBDAS, key=lambda x: ndcg(held_fold.user_items @ ease(part, x), held_fold, held))
+        theirs = ndcg(fold.user_items @ ease(train, strength), fold, test)
+        found.append({"tune": ours, "EASE": theirs, "lambda of EASE": strength})
+        print(f"  seed {seed}: {found[-1]}", flush=True)
+    show("movielens1m_m1, held-out users, ndcg@100", found)
 
 
-def _search(train: cymbals.Interactions, grid: Any = None, **arguments: Any) -> Any:
+# -- fitting and scoring ---------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def timed() -> Iterator[list[float]]:
+    """A list whose first entry is the seconds of the block, once it has ended."""
+    seconds: list[float] = []
     started = time.perf_counter()
-    found = cymbals.search(train, grid, **arguments)
-    table = found.table
-    shown = [name for name in table if name in found.trials[0].params or name in ("score", "n_iter", "seconds")]
-    print(table[shown].round(6).to_string(index=False))
-    print(f"{found}; {time.perf_counter() - started:.0f} s\n", flush=True)
+    yield seconds
+    seconds.append(time.perf_counter() - started)
+
+
+def one_fit(train: cymbals.Interactions) -> float:
+    """Seconds of the fit that a budget counts: the median of three."""
+    found = []
+    for _ in range(3):
+        with timed() as seconds:
+            cymbals.ALS.auto(256, iterations=15, random_state=0).fit(train)
+        found.append(seconds[0])
+    return statistics.median(found)
+
+
+def scores(name: str, model: Any, train: cymbals.Interactions, test: cymbals.Interactions) -> dict[str, float]:
+    """The metrics of the set on its test part."""
+    k = int(METRICS[name][0].split("@")[1])
+    found = cymbals.evaluate(model, train, test, k=k)
+    return {metric: found[metric] for metric in METRICS[name]}
+
+
+def show(what: str, found: list[dict[str, float]]) -> None:
+    """Print the mean of each figure, and the figures behind it."""
+    means = {name: statistics.mean(one[name] for one in found) for name in found[0]}
+    each = "; ".join(" ".join(f"{value:.4g}" for value in one.values()) for one in found)
+    print(f"{what}: " + ", ".join(f"{name} {mean:.4f}" for name, mean in means.items()) + f" (each: {each})", flush=True)
+
+
+def scores_of_irspack(
+    name: str, train: cymbals.Interactions, test: cymbals.Interactions, seed: int, seconds: float
+) -> dict[str, float]:
+    """What irspack's tuner reaches in some seconds, on the same cut of train."""
+    from irspack import Evaluator, IALSRecommender
+
+    metric, _, k = METRICS[name][0].partition("@")
+    part, held_out = (ones(side) for side in cymbals.split.random(train, 0.1, seed=seed))
+    evaluator = Evaluator(held_out, cutoff=int(k), target_metric=metric, n_threads=cymbals.threads())
+    with timed() as spent, open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
+        logging.getLogger("optuna").setLevel(logging.ERROR)
+        logger = logging.getLogger("irspack")
+        logger.setLevel(logging.ERROR)
+        best, trials = IALSRecommender.tune(
+            part, evaluator, n_trials=1000, timeout=int(np.ceil(seconds)), tuning_random_seed=seed, logger=logger
+        )
+        theirs = IALSRecommender(ones(train), n_threads=cymbals.threads(), random_seed=seed, **best).learn()
+    x, y = (np.ascontiguousarray(side) for side in (theirs.get_user_embedding(), theirs.get_item_embedding()))
+    ids = {} if train.users.array is None else {"user_ids": train.user_ids, "item_ids": train.item_ids}
+    model = cymbals.ALS.from_factors(x, y, **ids)
+    return scores(name, model, train, test) | {"s": spent[0], "trials": len(trials), "factors": best["n_components"]}
+
+
+def ones(data: cymbals.Interactions) -> sp.csr_matrix:
+    """The data as a matrix of ones."""
+    found = peers.matrix(data)
+    found.data[:] = 1
     return found
 
 
-def _scored(model: cymbals.ALS, train: cymbals.Interactions, test: cymbals.Interactions, k: int) -> cymbals.Metrics:
-    started = time.perf_counter()
-    model.fit(train)
-    fitted = time.perf_counter()
-    metrics = cymbals.evaluate(model, train, test, k=k)
-    scored = time.perf_counter()
-    print(
-        f"{model}\n  fit {fitted - started:.1f} s, {metrics.n_users:,} users scored in {scored - fitted:.1f} s: "
-        f"Recall@{k} {metrics[f'recall@{k}']:.4f}  NDCG@{k} {metrics[f'ndcg@{k}']:.4f}  AUC {metrics['auc']:.4f}",
-        flush=True,
-    )
-    return metrics
+def ease(data: cymbals.Interactions, strength: float) -> np.ndarray:
+    """The item-item weights of EASE."""
+    matrix = sp.csr_array(data.user_items, dtype=np.float64)
+    gram = (matrix.T @ matrix).toarray()
+    gram[np.diag_indices_from(gram)] += strength
+    inverse = np.linalg.inv(gram)
+    weights = -inverse / np.diag(inverse)
+    np.fill_diagonal(weights, 0.0)
+    return weights
+
+
+def ndcg(ranked: np.ndarray, fold: cymbals.Interactions, test: cymbals.Interactions, k: int = 100) -> float:
+    """NDCG@k of a dense matrix of scores."""
+    ranked = np.where(fold.user_items.toarray() > 0, -np.inf, ranked)
+    best = np.argsort(-ranked, axis=1, kind="stable")[:, :k]
+    wanted = test.user_items.toarray() > 0
+    discounts = 1 / np.log2(np.arange(2, k + 2))
+    gained = (np.take_along_axis(wanted, best, axis=1) * discounts).sum(axis=1)
+    return float(np.mean(gained / np.cumsum(discounts)[np.minimum(wanted.sum(axis=1), k) - 1]))
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parts = ("auto", "hetrec", "gowalla")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parts = ("auto", "tune", "budget", "cost", "warm")
     parser.add_argument("--parts", nargs="+", choices=parts, default=parts)
-    parser.add_argument("--factors", type=int, nargs=2, default=[512, 1024], help="in the two rounds on Gowalla")
-    parser.add_argument("--draws", type=int, default=60, help="settings tried on HetRec")
+    parser.add_argument("--sets", nargs="+", choices=METRICS, default=list(METRICS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     args = parser.parse_args()
     print(machine())
     print(f"cymbals {cymbals.__version__}, {cymbals.threads()} threads, {cymbals.simd()}")
-    started = time.perf_counter()
-    if "auto" in args.parts:
-        auto(args.seeds)
-    if "hetrec" in args.parts:
-        hetrec(args.draws, args.seeds)
-    if "gowalla" in args.parts:
-        gowalla(tuple(args.factors), args.seeds)
-    print(f"in all {time.perf_counter() - started:.0f} s")
+    with timed() as seconds:
+        for part, run in (("auto", auto), ("tune", tune), ("budget", budget)):
+            if part in args.parts:
+                run(args.sets, args.seeds)
+        if "cost" in args.parts:
+            cost(args.seeds)
+        if "warm" in args.parts:
+            warm(list(range(5)))
+    print(f"in all {seconds[0]:.0f} s")
 
 
 if __name__ == "__main__":

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+_NOISE = 1.0  # standard errors
+
+
 class Difference(NamedTuple):
     """How much better a trial scores than another one, over the same users."""
 
@@ -42,7 +45,7 @@ def is_ahead(metric: str, trial: Trial, other: Trial) -> bool:
     """Whether a trial is better than another one by more than the noise. Both must have scores."""
     found = difference(metric, trial, other)
     if found is not None:
-        return found.mean > found.error
+        return found.mean > _NOISE * found.error
     assert trial.score is not None
     assert other.score is not None
     return is_better(metric, trial.score, other.score)

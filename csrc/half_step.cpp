@@ -2,11 +2,13 @@
 
 #include "half_step.h"
 
+#include <cstddef>
+
 namespace cymbals {
 namespace {
 
 bool good_options(ApiCall &call, const cymbals_solve_options *o) {
-    return call.has_size("options", o, sizeof(cymbals_solve_options)) &&
+    return call.has_size("options", o, offsetof(cymbals_solve_options, prior)) &&  // callers may be older than prior
            call.between("options->solver", o->solver, CYMBALS_SOLVER_AUTO, CYMBALS_PRIMAL) &&
            call.between("options->cg_steps", o->cg_steps, 1) &&
            call.require(o->cg_tolerance >= 0 && std::isfinite(o->cg_tolerance),
@@ -36,6 +38,13 @@ bool good_row_reg(ApiCall &call, const cymbals_csr &rows, const double *reg) {
     return true;
 }
 
+bool good_prior(ApiCall &call, const cymbals_matrix *prior, int64_t n_rows, const cymbals_matrix &fixed) {
+    return !prior || (call.matrix("options->prior", prior) &&
+                      call.equal("options->prior->n_rows", prior->n_rows, "rows->n_rows", n_rows) &&
+                      call.equal("options->prior->n_cols", prior->n_cols, "fixed->n_cols", fixed.n_cols) &&
+                      call.equal("options->prior->type", prior->type, "fixed->type", fixed.type));
+}
+
 }  // namespace
 }  // namespace cymbals
 
@@ -53,7 +62,7 @@ extern "C" int32_t cymbals_half_step(cymbals_workspace *workspace, const cymbals
         !call.equal("fixed->n_rows", fixed->n_rows, "rows->n_cols", rows->n_cols) ||
         !call.equal("solved->n_cols", solved->n_cols, "fixed->n_cols", fixed->n_cols) ||
         !call.equal("solved->type", solved->type, "fixed->type", fixed->type) ||
-        !good_row_reg(call, *rows, options->row_reg))
+        !good_row_reg(call, *rows, options->row_reg) || !good_prior(call, prior_of(*options), rows->n_rows, *fixed))
         return CYMBALS_BAD_ARGUMENT;
     call.threads(10.0 * (double)rows->indptr[rows->n_rows] * (double)fixed->n_cols);
     const int32_t status = with_float(fixed->type, [&](auto zero) {
@@ -88,7 +97,8 @@ extern "C" int32_t cymbals_solve_row(cymbals_workspace *workspace, int64_t n, co
         !call.between("value_type", value_type, CYMBALS_FLOAT32, CYMBALS_FLOAT64) || !good_objective(call, objective) ||
         !call.matrix("fixed", fixed) || !good_spectrum(call, spectrum, fixed->n_cols) ||
         !call.not_null("solved", solved) || !good_options(call, options) || !call.not_null("info", info) ||
-        !call.require(!options->row_reg, "options->row_reg is not null: a single row is regularized by options->reg"))
+        !call.require(!options->row_reg, "options->row_reg is not null: a single row is regularized by options->reg") ||
+        !good_prior(call, prior_of(*options), 1, *fixed))
         return CYMBALS_BAD_ARGUMENT;
     const int64_t indptr[2] = {0, n};
     const cymbals_csr row = {sizeof row, 1, fixed->n_rows, indptr, indices, index_type, values, value_type};

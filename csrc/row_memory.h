@@ -29,7 +29,7 @@ struct RowLayout {
         entries = round_up(longest + most_ahead(longest) + kGroup, kLine<T>);
     }
     int64_t bytes() const {
-        const int64_t numbers = round_up(tile_rows * ld, kLine<T>) + side * side + 12 * side + 4 * entries;
+        const int64_t numbers = round_up(tile_rows * ld, kLine<T>) + side * side + 13 * side + 4 * entries;
         return numbers * (int64_t)sizeof(T) + 2 * entries * (int64_t)sizeof(int64_t);
     }
 };
@@ -46,6 +46,7 @@ struct RowMemory {
     RowScratch<T> scratch;
     T *scale, *root, *rescale;  // see FixedSide::diagonal
     T *start;                   // the row's factors before it was solved
+    T *shift;                   // with a prior: see RowSolver::set_shift
     Entries<T> entries;         // in the matrix's order
     Entries<T> sorted;          // entries with negative weights come last
 
@@ -61,7 +62,7 @@ struct RowMemory {
         scratch.tile = take(round_up(scratch.tile_rows * scratch.ld, line));
         scratch.matrix = take(vector * vector);
         for (T **v : {&scratch.z, &scratch.r, &scratch.p, &scratch.ap, &scratch.scaled, &scratch.sum, &scale, &root,
-                      &rescale, &start})
+                      &rescale, &start, &shift})
             std::fill_n(*v = take(vector), vector, T(0));
         scratch.t = take(2 * vector);
         for (T **v : {&entries.weight, &entries.q, &sorted.weight, &sorted.q}) *v = take(layout.entries);

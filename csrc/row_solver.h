@@ -21,6 +21,11 @@ constexpr int64_t kRowsAhead = 128;    // while a row is solved, entries of at m
 // 16-bit copy. The solution fits such an entry so closely that the error of rounding y to 16 bits would show.
 constexpr double kHeaviestCompact = 64;
 
+// Callers whose options are older than `prior` have none.
+inline const cymbals_matrix *prior_of(const cymbals_solve_options &options) {
+    return options.struct_size < sizeof options ? nullptr : options.prior;
+}
+
 constexpr cymbals_solve_info kEmptyInfo = {0, 0, 0, 0, 0, 0, -1};
 
 // What all rows of a half-step share. Threads only read it.
@@ -33,6 +38,7 @@ struct Problem {
     const KernelTable &table;
     const Kernels<T> &kernels;
     const int64_t f;
+    const cymbals_matrix *const prior;  // null, or the rows that the regularization pulls towards
     FixedSide<T> fixed;
     const CostModel<T> cost_model;
     const int64_t *order = nullptr;  // row numbers in the order in which they are solved
@@ -50,6 +56,7 @@ struct Problem {
           table(kernel_table),
           kernels(kernels_of<T>(table)),
           f(y.n_cols),
+          prior(prior_of(opt)),
           fixed(y, spectrum, kernels),
           cost_model(kernels, f) {}
 
@@ -101,6 +108,8 @@ class RowSolver {
     bool load(int64_t place, int64_t stride, Row<T> *row, T *trace);
     template <class I, class V>
     void read_entries(int64_t r);
+    void set_shift(int64_t r, double reg);
+    T shifted_score(int64_t index) const;
     int64_t sort_by_sign(int64_t n);
     template <class I>
     int64_t append_next_rows(int64_t place, int64_t stride, int64_t n, int64_t *indices) const;
@@ -121,11 +130,18 @@ void RowSolver<T>::solve(int64_t place, int64_t stride) {
     const int64_t r = p.order[place];
     T *x = row_of<T>(p.solved, r);
     if (p.length(r) == 0) {
-        std::fill_n(x, p.f, T(0));
+        if (p.prior)
+            std::copy_n(row_of<T>(*p.prior, r), p.f, x);
+        else
+            std::fill_n(x, p.f, T(0));
         info.rows_empty++;
         return;
     }
     if (p.options.row_reg) p.fixed.diagonal(p.options.row_reg[r], memory.scale, memory.root, memory.rescale);
+    if (p.prior) {
+        set_shift(r, p.options.row_reg ? p.options.row_reg[r] : p.options.reg);
+        for (int64_t j = 0; j < p.f; j++) x[j] -= memory.shift[j];
+    }
     Row<T> row;
     T trace;
     const bool finite = load(place, stride, &row, &trace);
@@ -136,6 +152,7 @@ void RowSolver<T>::solve(int64_t place, int64_t stride) {
     else if (finite)
         outcome = choose_and_solve(row, trace, x);
     if (!relax(x) || outcome != Outcome::done) fail(r, outcome);
+    for (int64_t j = 0; p.prior && j < p.f; j++) x[j] += memory.shift[j];
 }
 
 template <class T>
@@ -199,6 +216,28 @@ void RowSolver<T>::read_entries(int64_t r) {
         q[i] = cell.b;
     });
     for (int64_t i = 0; i < n; i++) indices[i] = from[i];
+    for (int64_t i = 0; p.prior && i < n; i++) q[i] -= weight[i] * shifted_score(from[i]);
+}
+
+// Sets memory.shift for row r with the regularization `reg`. With a prior m, a row x solves
+//   (D + sum a y y') x = sum b y + reg m,
+// where D = spectrum + reg. With x = s + d and the shift s = reg D^(-1) m, the row d solves
+//   (D + sum a y y') d = sum (b - a s'y) y.
+// So only the weighted targets differ from those of a row without a prior.
+template <class T>
+void RowSolver<T>::set_shift(int64_t r, double reg) {
+    const T *const prior = row_of<T>(*p.prior, r);
+    for (int64_t j = 0; j < p.f; j++) memory.shift[j] = (T)reg * memory.scale[j] * memory.scale[j] * prior[j];
+}
+
+// s'y for a row y of the fixed side.
+template <class T>
+T RowSolver<T>::shifted_score(int64_t index) const {
+    const T *const y = p.fixed.data() + index * p.fixed.stride();
+    T sum = 0;
+#pragma omp simd reduction(+ : sum)
+    for (int64_t j = 0; j < p.f; j++) sum += memory.shift[j] * y[j];
+    return sum;
 }
 
 // Copies the entries to memory.sorted: first the entries with a weight of 0 or more, then those with a negative weight.

@@ -28,11 +28,23 @@ def row_regularization(dense, kind, reg, nu, alpha0, row_size="weighted"):
     return reg * (n + alpha0 * others) ** float(nu)
 
 
-def solve(dense, y, kind, reg=0.01, nu=0.0, alpha=1.0, alpha0=1.0, confidence="linear", epsilon=1.0, row_size="weighted"):
-    """All rows of `dense` against y, exactly."""
+def solve(
+    dense,
+    y,
+    kind,
+    reg=0.01,
+    nu=0.0,
+    alpha=1.0,
+    alpha0=1.0,
+    confidence="linear",
+    epsilon=1.0,
+    row_size="weighted",
+    prior=None,
+):
+    """All rows of `dense` against y, exactly. The regularization pulls them towards the rows of `prior`, or towards 0."""
     alpha0 = 0.0 if kind == "explicit" else alpha0
     regs = row_regularization(dense, kind, reg, nu, alpha0, row_size)
-    x = np.zeros((dense.shape[0], y.shape[1]))
+    x = np.zeros((dense.shape[0], y.shape[1])) if prior is None else np.array(prior, float)
     gram = alpha0 * (y.T @ y)
     for u, row in enumerate(dense):
         seen = ~np.isnan(row)
@@ -41,7 +53,7 @@ def solve(dense, y, kind, reg=0.01, nu=0.0, alpha=1.0, alpha0=1.0, confidence="l
         a, b, _ = weights(row[seen], kind, alpha, alpha0, confidence, epsilon)
         rows = y[seen]
         system = gram + rows.T @ (a[:, None] * rows) + regs[u] * np.eye(y.shape[1])
-        x[u] = np.linalg.solve(system, rows.T @ b)
+        x[u] = np.linalg.solve(system, rows.T @ b + (0 if prior is None else regs[u] * x[u]))
     return x
 
 

@@ -69,6 +69,7 @@ cdef extern from "cymbals/cymbals.h" nogil:
         int32_t compact
         double reg
         const double *row_reg
+        const cymbals_matrix *prior
 
     ctypedef struct cymbals_solve_info:
         int64_t rows_empty, rows_cg, rows_dual, rows_primal, cg_steps, rows_retried, failed_row

@@ -39,6 +39,7 @@ def half_step(
     compact: int,
     workspace: WorkspaceOrThreads,
     simd: int = 0,
+    prior: Any = None,
 ) -> dict[str, int]: ...
 def half_step_bytes(
     rows: Any, fixed: Any, solver: int, cg_steps: int, compact: int, workspace: WorkspaceOrThreads, simd: int = 0

@@ -251,8 +251,10 @@ cdef class Options:
     """Solve options for the C library; reg is a float, or an array with a number for each row."""
     cdef cymbals_solve_options c
     cdef Buffer row_reg
+    cdef Matrix prior
 
-    def __cinit__(self, reg, int solver, int cg_steps, double cg_tolerance, double relaxation, int compact, n_rows):
+    def __cinit__(self, reg, int solver, int cg_steps, double cg_tolerance, double relaxation, int compact, n_rows,
+                  prior=None):
         self.c.struct_size = sizeof(self.c)
         self.c.solver = solver
         self.c.cg_steps = cg_steps
@@ -266,17 +268,21 @@ cdef class Options:
         else:
             self.row_reg = buffer_of(reg, "d", 1).need(n_rows)
             self.c.row_reg = <const double *>self.row_reg.view.buf
+        self.c.prior = NULL
+        if prior is not None:
+            self.prior = Matrix(prior)
+            self.c.prior = &self.prior.c
 
 
 def half_step(rows, objective, fixed, spectrum, solved, reg, int solver, int cg_steps, double cg_tolerance,
-              double relaxation, int compact, workspace, int simd=0):
+              double relaxation, int compact, workspace, int simd=0, prior=None):
     """Returns the solve info as a dict."""
     cdef Workspace w = workspace_for(workspace, simd)
     cdef Csr r = Csr(rows)
     cdef cymbals_objective o = objective_of(objective)
     cdef Matrix y = Matrix(fixed), x = Matrix(solved, True)
     cdef Buffer d = buffer_of(spectrum, "d", 1).need(y.c.n_cols)
-    cdef Options options = Options(reg, solver, cg_steps, cg_tolerance, relaxation, compact, r.c.n_rows)
+    cdef Options options = Options(reg, solver, cg_steps, cg_tolerance, relaxation, compact, r.c.n_rows, prior)
     cdef cymbals_solve_info info
     cdef int32_t status
     info.failed_row = -1

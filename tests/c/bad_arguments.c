@@ -116,7 +116,7 @@ static const cymbals_solve_options *bad_options(int i) {
     o = good_options, thing = i;
     if (i == 0) return NULL;
     if (i == 1) return (const cymbals_solve_options *)(void *)&too_small;
-    if (i == 2) o.struct_size--;
+    if (i == 2) o.struct_size = offsetof(cymbals_solve_options, prior) - 1;
     if (i == 3) o.solver = -1;
     if (i == 4) o.solver = 5;
     if (i == 5) o.cg_steps = 0;
@@ -182,6 +182,17 @@ static void test_half_step(void) {
         options.row_reg = bad_reg[i];
         REFUSED(SOLVE(&good_csr, &good_objective, &y, &options), "options->row_reg[");
     }
+    options = good_options;
+    for (int i = 1; i < BAD_MATRICES; i++) {
+        options.prior = bad_matrix(&solved, i);
+        REFUSED(SOLVE(&good_csr, &good_objective, &y, &options), "options->prior");
+    }
+    options.prior = &other;
+    other = solved, other.n_rows = 1;
+    REFUSED(SOLVE(&good_csr, &good_objective, &y, &options), "options->prior->n_rows");
+    other = solved, other.n_cols = 1;
+    REFUSED(SOLVE(&good_csr, &good_objective, &y, &options), "options->prior->n_cols");
+    options = good_options;
     REFUSED(HALF_STEP(&good_csr, &good_objective, &y, NULL, &solved, &good_options, info), "spectrum");
     REFUSED(HALF_STEP(&good_csr, &good_objective, &y, spectrum, &solved, &good_options, NULL), "info");
     REFUSED(SOLVE(&good_csr, &good_objective, &x, &good_options), "fixed->n_rows is 2, rows->n_cols is 3");

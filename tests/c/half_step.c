@@ -85,6 +85,9 @@ static void test_solvers(cymbals_workspace *workspace, problem *p) {
     options.relaxation = 1;
     options.row_reg = p->row_reg;
     test_rows(workspace, p, &options);
+    options.struct_size = offsetof(cymbals_solve_options, prior); /* an older caller */
+    options.prior = (const cymbals_matrix *)(const void *)p;      /* is not read */
+    test_rows(workspace, p, &options);
 }
 
 /* A half-step that reads the 16-bit copy is as accurate as the copy's 8 significant bits allow: errors are below 0.03.

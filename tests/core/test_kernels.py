@@ -12,7 +12,8 @@ from cymbals._core import Workspace
 from cymbals.metrics.loss import loss
 from cymbals.profiling.doctor import supported
 from cymbals.solve.basis import gramian
-from cymbals.solve.half_step import ALWAYS, Settings, half_step, solve_rows
+from cymbals.solve.fold_in import FixedSide
+from cymbals.solve.half_step import ALWAYS, NEVER, Settings, half_step, solve_rows
 
 SETS = list(supported().values())
 RANKS = [*range(1, 18), 23, 31, 32, 33, 47, 48, 63, 64, 65, 96, 100, 127, 128, 129, 130, 257]
@@ -314,3 +315,35 @@ def test_binding_refuses_arrays_that_it_cannot_read_in_place():
             True,
             1,
         )
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("simd", SETS)
+@pytest.mark.parametrize("solve", ["cg", "exact", "dual", "primal"])
+@pytest.mark.parametrize(("kind", "nu"), [("hu", 0.0), ("ials", 1.0), ("explicit", 0.5)])
+def test_the_regularization_pulls_rows_towards_a_prior(kind, nu, solve, simd, dtype):
+    matrix = random_matrix(SHAPE)
+    matrix.data[:5] = 0 if kind == "explicit" else matrix.data[:5]
+    rng = np.random.default_rng(0)
+    for rank in (1, 7, 16, 33, 65, 130):
+        y, x, prior = (0.3 * rng.standard_normal((n, rank)) for n in (SHAPE[1], SHAPE[0], SHAPE[0]))
+        how = {"reg": 0.1, "nu": nu, "alpha": 2.0, "alpha0": 0.7}
+        want = reference.solve(dense_of(matrix), y, kind, prior=prior, **how) @ y.T
+        settings = Settings(objective(kind, 2.0, 0.7, 0.1, nu), solve, 400, compact=NEVER)
+        fixed = FixedSide.of(y.astype(dtype), 1)
+        spectrum = fixed.spectrum if kind != "explicit" else np.zeros(rank)
+        solved, towards = (fixed.into(side.astype(dtype), 1) for side in (x, prior))
+        info = solve_rows(csr_of(matrix), fixed.rotated, spectrum, solved, settings, Workspace(2, simd), towards)
+        assert_close(solved @ fixed.rotated.T, want, dtype, times=2)
+        empty = dense_of(matrix)
+        empty = np.isnan(empty).all(axis=1)
+        assert info["rows_empty"] == empty.sum()
+        assert np.array_equal(solved[empty], towards[empty])
+
+
+def test_a_prior_of_another_shape_or_type_is_refused():
+    matrix = random_matrix(SHAPE)
+    y, x = np.ones((SHAPE[1], 3), np.float32), np.ones((SHAPE[0], 3), np.float32)
+    for prior in (x[:-1], x[:, :2].copy(), x.astype(np.float64)):
+        with pytest.raises(ValueError, match="options->prior"):
+            solve_rows(csr_of(matrix), y, np.zeros(3), x, Settings(objective("explicit")), 1, prior)

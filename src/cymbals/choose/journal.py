@@ -55,8 +55,8 @@ class Trial:
     per_user : list of float
         Of `tune`: the score of each user for whom the metric is defined, to 6 digits.
     phases : dict of str to float
-        Of `tune`: the seconds of "start" (of the fit, before its iterations), "iterations" and "scoring". Trials that ran at
-        the same time have equal shares of that time.
+        Of `tune`: the seconds of "start" (of the fit, before its iterations), "iterations" and "scoring". Trials that ran
+        at the same time have equal shares of that time.
     """
 
     params: dict[str, Any]

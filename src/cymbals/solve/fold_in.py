@@ -92,10 +92,19 @@ class FixedSide:
             rotate(rows, self.vectors, n_threads)
         return rows
 
-    def solve(self, rows: Csr, settings: Settings, n_threads: int, start: NDArray[Any] | None = None) -> NDArray[Any]:
+    def solve(
+        self,
+        rows: Csr,
+        settings: Settings,
+        n_threads: int,
+        start: NDArray[Any] | None = None,
+        prior: NDArray[Any] | None = None,
+    ) -> NDArray[Any]:
         """Solve each row, and return the solutions in the model's basis, shape (m, f).
 
         Conjugate gradients start from `start`, or from 0. The solutions overwrite `start`, so that no copy of it is needed.
+        With `prior`, of the same shape, the regularization pulls each row towards its row of `prior`; a row without
+        entries becomes that row.
         """
         if start is None:
             solved = np.zeros((rows.shape[0], self.rotated.shape[1]), self.rotated.dtype)
@@ -104,12 +113,13 @@ class FixedSide:
             if self.vectors is not None:
                 rotate(solved, self.vectors, n_threads)
         rows = subtract_offsets(rows, self.offsets)
-        if rows.shape[0] == 1 and solves_alone(settings):
+        if rows.shape[0] == 1 and prior is None and solves_alone(settings):
             self._solve_one(rows, solved[0], settings, n_threads)
         else:
             if rows.nnz < self.rotated.shape[0]:  # a compact copy of the fixed side would take longer than it saves
                 settings = replace(settings, compact=NEVER)
-            solve_rows(rows, self.rotated, self.spectrum, solved, settings, n_threads)
+            towards = None if prior is None else self.into(prior, n_threads)
+            solve_rows(rows, self.rotated, self.spectrum, solved, settings, n_threads, towards)
         if self.back is not None:
             rotate(solved, self.back, n_threads)
         return solved

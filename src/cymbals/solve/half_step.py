@@ -87,8 +87,12 @@ def solve_rows(
     solved: NDArray[Any],
     settings: Settings,
     workspace: int | Workspace,
+    prior: NDArray[Any] | None = None,
 ) -> dict[str, int]:
-    """Solve `rows` as `half_step` does, without rotating. With unobserved weight, diag(spectrum) must be the Gramian."""
+    """Solve `rows` as `half_step` does, without rotating. With unobserved weight, diag(spectrum) must be the Gramian.
+
+    With `prior`, an array like `solved`, the regularization pulls each row towards its row of `prior` instead of 0.
+    """
     objective = settings.objective
     return core_half_step(
         rows,
@@ -103,6 +107,7 @@ def solve_rows(
         settings.relaxation,
         settings.compact,
         workspace,
+        prior=prior,
     )
 
 

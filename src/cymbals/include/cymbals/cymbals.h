@@ -168,9 +168,13 @@ typedef struct cymbals_solve_options {
     int32_t compact;
     double reg;            /* regularization of every row; not read if row_reg is given */
     const double *row_reg; /* null, or the regularization of each row (n_rows values) */
+    /* Null, or a matrix of n_rows x f of fixed's type, in the basis of fixed: the regularization then pulls row x
+     * towards its row of prior instead of 0, with reg |x - prior|^2. A row without entries becomes its row of prior.
+     * Callers whose struct_size ends before this field have null. */
+    const cymbals_matrix *prior;
 } cymbals_solve_options;
 #define CYMBALS_SOLVE_OPTIONS_INIT \
-    {sizeof(cymbals_solve_options), CYMBALS_SOLVER_AUTO, 3, 0.016, 1.0, CYMBALS_COMPACT_LARGE, 0.0, NULL}
+    {sizeof(cymbals_solve_options), CYMBALS_SOLVER_AUTO, 3, 0.016, 1.0, CYMBALS_COMPACT_LARGE, 0.0, NULL, NULL}
 
 typedef struct cymbals_solve_info {
     int64_t rows_empty, rows_cg, rows_dual, rows_primal; /* rows by solver, see below */

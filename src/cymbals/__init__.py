@@ -10,6 +10,7 @@ from .choose.result import SearchResult
 from .choose.search import search
 from .choose.tune import tune
 from .data import audioscrobbler, datasets, split, weighting
+from .data.features import features
 from .data.interactions import Interactions
 from .evaluation import baselines, validation
 from .evaluation.early_stopping import EarlyStopping
@@ -42,6 +43,7 @@ __all__ = [
     "describe",
     "doctor",
     "evaluate",
+    "features",
     "figures",
     "get_include",
     "get_library",

@@ -50,7 +50,7 @@ class Popularity(FactorModel):
         self._state = State(everyone, counts, data.users, data.items, data.item_names, data.csr)
         return self
 
-    def _fold_in(self, state: State, rows: Csr, n_threads: int) -> NDArray[Any]:
+    def _fold_in(self, state: State, rows: Csr, n_threads: int, features: Csr | None = None) -> NDArray[Any]:
         return np.ones((rows.shape[0], 1), state.x.dtype)
 
 
@@ -92,5 +92,5 @@ class Random(FactorModel):
         self._state = State(x, y, data.users, data.items, data.item_names, data.csr)
         return self
 
-    def _fold_in(self, state: State, rows: Csr, n_threads: int) -> NDArray[Any]:
+    def _fold_in(self, state: State, rows: Csr, n_threads: int, features: Csr | None = None) -> NDArray[Any]:
         return np.random.default_rng(0).standard_normal((rows.shape[0], self._RANK)).astype(state.x.dtype)

@@ -23,8 +23,10 @@ from ..solve.loop import FitLoop, FitState
 from ..solve.start import FittedFactors, start
 from . import container, fitting, stored
 from .arguments import checked
+from .attaching import attached
 from .exchange import Exchange
 from .factor_model import FactorModel
+from .side_features import SideFeatures
 from .solving_model import entries_of, refuse_dislikes, transformed
 from .state import FitRecord, State
 from .updating_model import UpdatingModel
@@ -266,6 +268,8 @@ class ALS(Exchange, UpdatingModel):
         train: Any,
         y: None = None,
         *,
+        item_features: Any = None,
+        user_features: Any = None,
         init: Any = None,
         callback: Callable[[ALS, int], Any] | None = None,
         compute_loss: bool = False,
@@ -283,6 +287,13 @@ class ALS(Exchange, UpdatingModel):
             With Interactions, all methods of the model take and return their ids. With a matrix, ids are row numbers.
         y : None
             Ignored; scikit-learn passes it.
+        item_features, user_features : Interactions or scipy sparse, shape (n, n_features), optional
+            Features, such as genres, tags or ages, with a row for each item or user. `cymbals.features` makes them from a
+            frame, and ``Interactions.from_frame(tags, user="item", item="tag")`` from pairs. If `train` has ids, rows are
+            matched by id. Items and users that only the features know become rows of the model too. So those without
+            entries can be recommended, and get recommendations. A row with entries is pulled towards what its features
+            say; the fewer its entries, the more. Only the last iteration uses features; a fit that stops early does it
+            then. A value v counts as log(1 + v).
         init : (X0, Y0) or fitted ALS, optional
             Starting factors, shapes (n_users, f) and (n_items, f): NumPy arrays, or arrays that support DLPack. Or a
             fitted model, whose rows are matched by id; users and items that it does not know start at random. Biases start
@@ -315,18 +326,21 @@ class ALS(Exchange, UpdatingModel):
             raise TypeError(
                 f"the second argument of fit is y, which is ignored, and not init: write init={type(y).__name__}"
             )
+        features = (user_features, item_features)
         if not boolean("profile", profile):
-            return self._fit(train, init, callback, compute_loss, progress)
+            return self._fit(train, features, init, callback, compute_loss, progress)
         recorded, before = Profile(), self._state
         try:
             with recorded:
-                return self._fit(train, init, callback, compute_loss, progress)
+                return self._fit(train, features, init, callback, compute_loss, progress)
         finally:
             state = self._state
             if state is not None and state is not before and state.fit is not None:  # possibly from an interrupted fit
                 self.replace_state(state.changed(fit=replace(state.fit, profile=recorded)))
 
-    def _fit(self, train: Any, init: Any, callback: Any, compute_loss: bool, progress: bool) -> Self:
+    def _fit(
+        self, train: Any, features: tuple[Any, Any], init: Any, callback: Any, compute_loss: bool, progress: bool
+    ) -> Self:
         for name, value in (("compute_loss", compute_loss), ("progress", progress)):
             boolean(name, value)
         if callback is not None and not callable(callback):
@@ -336,6 +350,12 @@ class ALS(Exchange, UpdatingModel):
         objective, automatic = settings.objective, rule.automatic(params)
         with phase("data"):
             data = as_interactions("train", train, n_threads)
+            sides = [
+                None if given is None else SideFeatures.aligned(name, given, ids, n_threads)
+                for name, given, ids in zip(
+                    ("user_features", "item_features"), features, (data.users, data.items), strict=True
+                )
+            ]
             seen = entries_of("train", data.csr, objective, n_threads)
             if seen.nnz == 0:
                 raise ValueError(f"train has no entries (shape {data.shape}); a fit needs at least one")
@@ -360,7 +380,13 @@ class ALS(Exchange, UpdatingModel):
         loop = FitLoop(rows, columns, replace(settings, mean=mean), schedule, from_noise, Workspace(n_threads))
         report = {"stored_zeros_dropped": data.csr.nnz - seen.nnz} | chosen
         publisher = fitting.Publisher(self, data, seen, mean, params, report, before=self._state)
-        fitting.run(loop, FitState(x, y, iterations), publisher, callback, tol, compute_loss, progress)
+        if not any(sides):
+            fitting.run(loop, FitState(x, y, iterations), publisher, callback, tol, compute_loss, progress)
+            return self
+        fitting.run(loop, FitState(x, y, max(1, iterations - 1)), publisher, callback, tol, compute_loss, progress)
+        with phase("features"):
+            state = self.state_
+            self.replace_state(attached(state, sides[0], sides[1], compute_loss, n_threads), only_if=state)
         return self
 
     # -- storage -----------------------------------------------------------------------------------------------------

@@ -29,7 +29,7 @@ from ..base import strict_json, system
 from ..base.files import beside
 
 MAGIC = b"cymbals\n"
-VERSION = 1
+VERSION, WITH_FEATURES = 1, 2  # versions of the format; cymbals without features reads only the first
 _FIXED = struct.Struct("<8sIIQ")
 _TYPES = ("<f4", "<f8", "<i4", "<i8", "|u1")
 _MAX_HEADER_BYTES = 2**28
@@ -42,7 +42,9 @@ class ModelFileError(ValueError):
     """The file is not a model file, or it was damaged after it was written."""
 
 
-def write(path: str | os.PathLike[str], facts: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
+def write(
+    path: str | os.PathLike[str], facts: dict[str, Any], arrays: dict[str, NDArray[Any]], version: int = VERSION
+) -> None:
     """Write a model file: first a temporary file beside `path`, which is then renamed to `path`."""
     placed: dict[str, dict[str, Any]] = {}
     offset = 0
@@ -57,7 +59,7 @@ def write(path: str | os.PathLike[str], facts: dict[str, Any], arrays: dict[str,
     if len(header) > _MAX_HEADER_BYTES:
         raise ValueError(f"history and report take {len(header):,} bytes; a model file holds at most {_MAX_HEADER_BYTES:,}")
     with beside(path) as unfinished, open(unfinished, "wb") as file:
-        file.write(_FIXED.pack(MAGIC, VERSION, zlib.crc32(header), len(header)))
+        file.write(_FIXED.pack(MAGIC, version, zlib.crc32(header), len(header)))
         file.write(header)
         start = file.tell()
         for name, array in ordered.items():
@@ -85,9 +87,10 @@ def read(path: str | os.PathLike[str], *, mmap: bool = False) -> tuple[dict[str,
         if len(fixed) < _FIXED.size or not fixed.startswith(MAGIC):
             raise ModelFileError(f"{path}: not a cymbals model file")
         _, version, crc, length = _FIXED.unpack(fixed)
-        if version != VERSION:
+        if version not in (VERSION, WITH_FEATURES):
             raise ModelFileError(
-                f"{path}: format version {version}, but this cymbals reads version {VERSION}; save the model again"
+                f"{path}: format version {version}, but this cymbals reads versions up to {WITH_FEATURES}; save the model "
+                "again"
             )
         if length > _MAX_HEADER_BYTES:
             raise ModelFileError(f"{path}: the header has {length:,} bytes; at most {_MAX_HEADER_BYTES:,} are possible")

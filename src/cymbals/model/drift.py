@@ -27,22 +27,24 @@ def drift(state: State, n_threads: int) -> float:
     """
     assert state.seen is not None
     sides = (
-        (state.seen, state.near_item_side(n_threads), state.solved_users),
-        (state.seen_by_item(n_threads), state.near_user_side(n_threads), state.solved_items),
+        (state.seen, state.near_item_side(n_threads), state.solved_users, state.user_prior),
+        (state.seen_by_item(n_threads), state.near_user_side(n_threads), state.solved_items, state.item_prior),
     )
     changes = []
-    for entries, fixed, solved in sides:
+    for entries, fixed, solved, prior in sides:
         with_entries = np.flatnonzero(entries.lengths())
         if with_entries.size:
             rng = np.random.default_rng(0)
             rows = np.sort(rng.choice(with_entries, min(_SAMPLE, with_entries.size), replace=False))
-            changes.append(_change(state, entries.take(rows), fixed, solved(rows), n_threads))
+            changes.append(_change(state, entries.take(rows), fixed, solved(rows), prior(rows), n_threads))
     return max(changes, default=0.0)
 
 
-def _change(state: State, rows: Csr, fixed: FixedSide, solved: NDArray[Any], n_threads: int) -> float:
+def _change(
+    state: State, rows: Csr, fixed: FixedSide, solved: NDArray[Any], prior: NDArray[Any] | None, n_threads: int
+) -> float:
     try:
-        again = fixed.solve(transformed(rows, state.settings.objective), state.exact, n_threads)
+        again = fixed.solve(transformed(rows, state.settings.objective), state.exact, n_threads, prior=prior)
     except SolveError:
         return float("inf")
     # the squared scores of a row z are z' diag(spectrum) z, because the rotated fixed side has the Gramian diag(spectrum)

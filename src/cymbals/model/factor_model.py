@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, overload
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from .._core import Index
@@ -17,6 +18,7 @@ from ..metrics.errors import pair_scores
 from . import retrieval
 from .fitted_model import FittedModel
 from .queries import answer_frame, frame_library, histories, rows_of
+from .side_features import of_strangers
 from .state import State
 
 Lists = tuple[NDArray[Any], NDArray[Any]]  # ids and scores
@@ -46,6 +48,7 @@ class FactorModel(FittedModel):
         *,
         rows: Any = ...,
         history: Any = ...,
+        features: Any = ...,
         exclude_seen: bool = ...,
         exclude: Any = ...,
         candidates: Any = ...,
@@ -61,6 +64,7 @@ class FactorModel(FittedModel):
         *,
         rows: Any = ...,
         history: Any = ...,
+        features: Any = ...,
         exclude_seen: bool = ...,
         exclude: Any = ...,
         candidates: Any = ...,
@@ -75,6 +79,7 @@ class FactorModel(FittedModel):
         *,
         rows: Any = None,
         history: Any = None,
+        features: Any = None,
         exclude_seen: bool = True,
         exclude: Any = None,
         candidates: Any = None,
@@ -98,6 +103,9 @@ class FactorModel(FittedModel):
         history : list of item ids, dict of item id to value, or a list of these, optional
             What people have whom the model does not know, instead of `users`. They are folded in. An item without a value
             has the value 1. A list whose first element is a list, tuple, set, dict or array holds several histories.
+        features : list of feature ids, dict of feature id to value, a list of these, or scipy sparse, optional
+            Features of the people of `rows` or `history`, or of people with neither. The model must be fitted with
+            `user_features`.
         exclude_seen : bool
             Leave out the items of the user's training row (or of `rows` or `history`).
         exclude : array_like of item ids, boolean mask, or scipy sparse of shape (m, n_items), optional
@@ -143,13 +151,20 @@ class FactorModel(FittedModel):
         threads_used, exclude_seen = self._threads(n_threads), boolean("exclude_seen", exclude_seen)
         one_of("unknown", unknown, ("raise", "popular", "skip"))
         library = frame_library(to_frame, users)
-        if (users is not None) + (rows is not None) + (history is not None) != 1:
-            raise TypeError("recommend takes exactly one of users, rows and history")
+        given = (users is not None) + (rows is not None) + (history is not None)
+        if given > 1 or (given == 0 and features is None) or (users is not None and features is not None):
+            raise TypeError(
+                "recommend takes exactly one of users, rows and history; features go with rows, history or alone"
+            )
         if rows is not None:
-            queries = self._new_users("rows", rows, getattr(rows, "ndim", 2) == 1, state, threads_used)
+            queries = self._new_users("rows", rows, getattr(rows, "ndim", 2) == 1, features, state, threads_used)
         elif history is not None:
-            one, given = histories("history", history, state.items)
-            queries = self._new_users("history", given, one, state, threads_used)
+            one, listed_items = histories("history", history, state.items)
+            queries = self._new_users("history", listed_items, one, features, state, threads_used)
+        elif features is not None:
+            one, known = of_strangers(state.user_features, "features", features, None)
+            nothing = sp.csr_array((known.shape[0], state.items.n), dtype=state.y.dtype)
+            queries = self._new_users("rows", nothing, one, known.to_scipy(), state, threads_used)
         else:
             queries = self._known_users(state, users, exclude_seen, unknown)
         limits = self._limits(state, exclude, candidates, queries.history.size, threads_used)
@@ -229,6 +244,8 @@ class FactorModel(FittedModel):
         at = np.maximum(at, 0)  # the row of a stranger is not used
         # If the model has no interactions, the histories are unknown: every user is treated as one with history.
         history = np.ones(at.size, np.int64) if seen is None else seen.lengths()[at]
+        if state.user_features is not None:  # users without entries have factors, if they have features
+            history = np.maximum(history, state.user_features.rows.lengths()[at])
         history[strangers] = 0
         if seen is not None:  # a user whose items were all new when the model was updated can have factors of 0
             silent = np.flatnonzero(state.x[at, 0] == 0)
@@ -243,17 +260,21 @@ class FactorModel(FittedModel):
 
         return _Queries(one, wanted, strangers, history, lambda block: state.x[at[block]], seen_by)
 
-    def _new_users(self, name: str, rows: Any, one: bool, state: State, n_threads: int) -> _Queries:
+    def _new_users(self, name: str, rows: Any, one: bool, features: Any, state: State, n_threads: int) -> _Queries:
         given = self._raw_rows(name, rows, state, n_threads)
-        positions = np.arange(given.shape[0])
+        positions, known = np.arange(given.shape[0]), None
+        history = given.lengths()
+        if features is not None:
+            known = of_strangers(state.user_features, "features", features, given.shape[0])[1]
+            history = history + known.lengths()  # features alone are enough for recommendations of one's own
         return _Queries(
             one,
             positions,
             np.zeros(positions.size, bool),
-            given.lengths(),
-            lambda block: self._fold_in(state, given.take(block), n_threads),
+            history,
+            lambda block: self._fold_in(state, given.take(block), n_threads, None if known is None else known.take(block)),
             lambda block: given.take(block),
-            given if given.shape[0] == 1 else None,
+            given if given.shape[0] == 1 and known is None else None,
         )
 
     def _limits(
@@ -506,7 +527,7 @@ class FactorModel(FittedModel):
         state = self.state_
         return self._fold_in(state, self._raw_rows(name, rows, state, n_threads), n_threads)
 
-    def _fold_in(self, state: State, rows: Csr, n_threads: int) -> NDArray[Any]:
+    def _fold_in(self, state: State, rows: Csr, n_threads: int, features: Csr | None = None) -> NDArray[Any]:
         """Solve rows of users that the model does not know. Returns them as rows of `State.x`."""
         raise NotImplementedError
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from ..solve.objective import Objective
 from .exporting_model import ExportingModel
 from .naming import naming
 from .queries import histories
+from .side_features import of_strangers
 from .state import State, user_rows
 
 
@@ -36,10 +37,14 @@ class Explanation:
         In a model with biases, the global mean and the item's bias are subtracted from this score.
     contributions : list of (id, float)
         Seen items and their contributions, largest first.
+    features : list of (id, float)
+        If the user has no entries, but features: these and their contributions, largest first. The rest of the total is
+        what an average user gets. If only the item has no entries, its features in the same way.
     """
 
     total: float
     contributions: list[tuple[Any, float]]
+    features: list[tuple[Any, float]] = field(default_factory=list)
 
 
 class SolvingModel(ExportingModel):
@@ -115,7 +120,7 @@ class SolvingModel(ExportingModel):
 
     # -- rows outside a fit --------------------------------------------------------------------------------------------
 
-    def fold_in(self, rows: Any, n_threads: int | None = None) -> NDArray[Any]:
+    def fold_in(self, rows: Any, n_threads: int | None = None, *, features: Any = None) -> NDArray[Any]:
         """Compute factors of new users from their values, without changing the model.
 
         The factors are those of an exact half-step. Use `recommend(rows=...)` for recommendations to new users, and
@@ -126,19 +131,29 @@ class SolvingModel(ExportingModel):
         rows : scipy sparse, shape (m, n_items)
             Raw values, with items in the model's row order.
         n_threads : int, optional
+        features : list or dict for each user, scipy sparse of shape (m, n_features), or Interactions, optional
+            Features of these users, in the same order: a list of feature ids, or a dict of feature id to value, for each
+            user. The model must be fitted with `user_features`.
 
         Returns
         -------
         ndarray, shape (m, f)
-            Zeros for empty rows. A model with biases solves a bias for each user too, and `recommend` uses it, but it is
-            not returned here.
+            Zeros for rows without entries and features. A model with biases solves a bias for each user too, and
+            `recommend` uses it, but it is not returned here.
         """
         state, n = self.state_, self._threads(n_threads)
-        users = self._fold_in(state, self._raw_rows("rows", rows, state, n), n)
+        given = self._raw_rows("rows", rows, state, n)
+        known = None if features is None else of_strangers(state.user_features, "features", features, given.shape[0])[1]
+        users = self._fold_in(state, given, n, known)
         return users if state.mean is None else users[:, :-2].copy()
 
-    def _fold_in(self, state: State, rows: Csr, n_threads: int) -> NDArray[Any]:
-        solved = self._solve(state, rows, state.item_side(n_threads), Ids("row", rows.shape[0]), n_threads)
+    def _fold_in(self, state: State, rows: Csr, n_threads: int, features: Csr | None = None) -> NDArray[Any]:
+        prior = None
+        if features is not None:
+            assert state.user_features is not None
+            prior = state.user_features.factors(features)
+        ids = Ids("row", rows.shape[0])
+        solved = self._solve(state, rows, state.item_side(n_threads), ids, n_threads, prior=prior)
         return user_rows(solved, state.mean)
 
     def _solved_and_ranked(
@@ -152,12 +167,22 @@ class SolvingModel(ExportingModel):
             return state.item_side(n_threads).ranked(row, settings, index, k, exclude_seen, n_threads)
 
     def _solve(
-        self, state: State, rows: Csr, fixed: FixedSide, ids: Ids, n_threads: int, start: NDArray[Any] | None = None
+        self,
+        state: State,
+        rows: Csr,
+        fixed: FixedSide,
+        ids: Ids,
+        n_threads: int,
+        start: NDArray[Any] | None = None,
+        prior: NDArray[Any] | None = None,
     ) -> NDArray[Any]:
-        """Solve rows exactly; with `start`, as a half-step of the fit does, from these factors."""
-        settings = state.settings if start is not None else state.exact
+        """Solve rows exactly; with `start`, as a half-step of the fit does, from these factors.
+
+        With `prior`, the regularization pulls them towards the rows of `prior`, and they are solved exactly.
+        """
+        settings = state.settings if start is not None and prior is None else state.exact
         with naming(ids):
-            return fixed.solve(transformed(rows, settings.objective), settings, n_threads, start)
+            return fixed.solve(transformed(rows, settings.objective), settings, n_threads, start, prior)
 
     def _raw_rows(self, name: str, rows: Any, state: State, n_threads: int, *, by_item: bool = False) -> Csr:
         csr = super()._raw_rows(name, rows, state, n_threads, by_item=by_item)
@@ -219,6 +244,7 @@ class SolvingModel(ExportingModel):
         state = self.state_ if user is None else self._with_interactions()
         k, n_threads = None if n is None else whole_number("n", n, 1), self._threads(None)
         at = state.items.rows("items", listed(items))
+        of_user: NDArray[np.int64] | None = None
         if user is None:
             one, given = histories("history", history, state.items)
             if not one:
@@ -232,10 +258,29 @@ class SolvingModel(ExportingModel):
             parts = state.item_explainer(n_threads).parts(row, at, state.settings.objective)
         ids = state.items.of(row.indices.astype(np.int64)).tolist()
         orders = np.argsort(-parts, axis=1, kind="stable")[:, :k]
+        totals = parts.sum(axis=1)
+        if of_user is not None and not row.nnz:
+            totals = state.solved_items(at).astype(np.float64) @ state.solved_users(of_user)[0]
+        featured = self._explained_by_features(state, of_user, row, at, n_threads)
         return [
-            Explanation(float(of_item.sum()), [(ids[j], float(of_item[j])) for j in order])
-            for of_item, order in zip(parts, orders.tolist(), strict=True)
+            Explanation(float(total), [(ids[j], float(of_item[j])) for j in order], by_features[:k])
+            for total, of_item, order, by_features in zip(totals, parts, orders.tolist(), featured, strict=True)
         ]
+
+    def _explained_by_features(
+        self, state: State, user: NDArray[np.int64] | None, row: Csr, items: NDArray[np.int64], n_threads: int
+    ) -> list[list[tuple[Any, float]]]:
+        """For each item, the contributions of the features of the user, or of the item, whoever has no entries."""
+        if user is not None and not row.nnz and state.user_features is not None:
+            side = state.user_features
+            return [side.explained(user, y) for y in state.solved_items(items)]
+        if state.item_features is None or state.seen is None:
+            return [[] for _ in items]
+        x = self._fold_in(state, row, n_threads) if user is None else state.x[user]
+        solved = x[0] if state.mean is None else x[0, :-1]
+        cold = state.seen_by_item(n_threads).lengths()[items] == 0
+        side = state.item_features
+        return [side.explained(items[i : i + 1], solved) if cold[i] else [] for i in range(items.size)]
 
 
 def entries_of(name: str, csr: Csr, objective: Objective, n_threads: int) -> Csr:

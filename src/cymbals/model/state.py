@@ -20,6 +20,7 @@ from ..solve.fold_in import FixedSide
 from ..solve.half_step import Settings
 from . import retrieval
 from .arguments import numbers, settings_of
+from .side_features import SideFeatures
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,8 @@ class State:
     seen: Csr | None
     mean: float | None = None
     fit: FitRecord | None = None
+    user_features: SideFeatures | None = None
+    item_features: SideFeatures | None = None
 
     # Caches: computed from the fields above at their first use. `changed` keeps those whose source fields stay the same.
     _seen_by_item: Once[Csr] = field(default_factory=Once, init=False, repr=False, compare=False)
@@ -172,6 +175,14 @@ class State:
     def _keeps_basis(self, rows: NDArray[np.int64], factors: NDArray[Any]) -> bool:
         """Whether to try: if few rows change, and the fit's solver is not exact."""
         return rows.size * 16 <= factors.shape[0] and self.settings.solver != "exact"
+
+    def user_prior(self, rows: NDArray[np.int64]) -> NDArray[Any] | None:
+        """What the features of these users say about their factors, in the layout of a half-step. None without features."""
+        return None if self.user_features is None else self.user_features.factors(rows)
+
+    def item_prior(self, rows: NDArray[np.int64]) -> NDArray[Any] | None:
+        """What the features of these items say about their factors, in the layout of a half-step. None without features."""
+        return None if self.item_features is None else self.item_features.factors(rows)
 
     def item_explainer(self, n_threads: int) -> Explainer:
         return self._item_explainer(lambda: Explainer.of(self.solved_items(), self.mean, n_threads))

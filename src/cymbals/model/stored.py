@@ -13,7 +13,9 @@ from .._core import check_csr, version
 from ..base import strict_json
 from ..data.csr import Csr
 from ..data.ids import Ids
+from ..solve.projection import Projection
 from . import container
+from .side_features import SideFeatures
 from .state import FitRecord, State
 
 
@@ -33,7 +35,12 @@ def write(path: str | os.PathLike[str], state: State, params: dict[str, Any], in
         arrays |= {f"names.{part}": a for part, a in container.pack_strings(state.names).items()}
     if include_interactions and state.seen is not None:
         arrays |= {f"seen.{part}": getattr(state.seen.whole(), part) for part in ("indptr", "indices", "data")}
-    container.write(path, facts, arrays)
+    format_version = container.VERSION
+    for name, side in (("user_features", state.user_features), ("item_features", state.item_features)):
+        if side is not None:
+            arrays |= _features(name, side)
+            format_version = container.WITH_FEATURES
+    container.write(path, facts, arrays, format_version)
 
 
 def read(path: str | os.PathLike[str], mmap: bool, classes: tuple[str, ...]) -> State:
@@ -92,7 +99,11 @@ def _stored_state(facts: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Sta
     names = _stored_strings(arrays, "names")
     if names is not None and names.size != items.n:
         raise ValueError(f"names must have one name for each of the {items.n} items, got {names.size}")
-    return State(x, y, users, items, names, _stored_seen(arrays, (x.shape[0], y.shape[0])), mean)
+    seen = _stored_seen(arrays, (x.shape[0], y.shape[0]))
+    width = x.shape[1] - (mean is not None)
+    of_users = _stored_features(arrays, "user_features", users.n, width, x.dtype)
+    of_items = _stored_features(arrays, "item_features", items.n, width, x.dtype)
+    return State(x, y, users, items, names, seen, mean, user_features=of_users, item_features=of_items)
 
 
 def _all_finite(factors: NDArray[Any]) -> bool:
@@ -138,14 +149,46 @@ def _stored_strings(arrays: dict[str, NDArray[Any]], name: str) -> NDArray[Any] 
 
 
 def _stored_seen(arrays: dict[str, NDArray[Any]], shape: tuple[int, int]) -> Csr | None:
+    return _stored_csr(arrays, "seen", shape, "users")
+
+
+def _stored_csr(arrays: dict[str, NDArray[Any]], name: str, shape: tuple[int, int], what: str) -> Csr | None:
     parts = {"indptr": ("int64",), "indices": ("int32", "int64"), "data": ("float32", "float64")}
-    if not any(f"seen.{part}" in arrays for part in parts):
+    if not any(f"{name}.{part}" in arrays for part in parts):
         return None
-    indptr, indices, data = (_stored(arrays, f"seen.{part}", types) for part, types in parts.items())
+    indptr, indices, data = (_stored(arrays, f"{name}.{part}", types) for part, types in parts.items())
     # `check_csr` reads indices and data up to the end that indptr gives. Check first that they are that long.
     if indptr.size != shape[0] + 1 or indptr[-1] != indices.size or indices.size != data.size:
-        raise ValueError(f"seen.indptr, seen.indices and seen.data do not match each other or the {shape[0]} users")
-    seen = Csr(indptr, indices, data, shape)
-    if check_csr(seen, 1)[0] in (1, 2, 3, 4):
-        raise ValueError("the interactions have indices out of order or out of range, or values that are not finite")
-    return seen
+        raise ValueError(f"{name}.indptr, {name}.indices and {name}.data do not match each other or the {shape[0]} {what}")
+    found = Csr(indptr, indices, data, shape)
+    if check_csr(found, 1)[0] in (1, 2, 3, 4):
+        raise ValueError(f"{name} has indices out of order or out of range, or values that are not finite")
+    return found
+
+
+def _features(name: str, side: SideFeatures) -> dict[str, NDArray[Any]]:
+    """The arrays of one side's features."""
+    assert side.projection is not None
+    arrays = {f"{name}.{part}": getattr(side.rows, part) for part in ("indptr", "indices", "data")}
+    arrays[f"{name}.weights"] = side.projection.weights
+    if side.ids.array is not None and side.ids.whole:
+        arrays[f"{name}.ids"] = side.ids.array
+    elif side.ids.array is not None:
+        arrays |= {f"{name}.ids.{part}": a for part, a in container.pack_strings(side.ids.array).items()}
+    return arrays
+
+
+def _stored_features(
+    arrays: dict[str, NDArray[Any]], name: str, n: int, width: int, dtype: np.dtype[Any]
+) -> SideFeatures | None:
+    """The features of one side of `n` rows, whose factors have `width` columns in a half-step."""
+    if f"{name}.weights" not in arrays:
+        return None
+    weights = _stored(arrays, f"{name}.weights", (dtype.name,), 2)
+    if weights.shape[0] < 1 or weights.shape[1] != width or not _all_finite(weights):
+        raise ValueError(f"{name}.weights must be finite and have {width} columns, got {weights.shape}")
+    rows = _stored_csr(arrays, name, (n, weights.shape[0] - 1), "rows")
+    if rows is None:
+        raise ValueError(f"array '{name}.indptr' is missing")
+    ids = Ids.checked("feature", _stored_ids(arrays, f"{name}.ids"), weights.shape[0] - 1)
+    return SideFeatures(rows, ids, Projection(weights))

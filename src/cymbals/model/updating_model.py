@@ -17,6 +17,7 @@ from ..data.interactions import with_names
 from ..data.merge import transposed_by_sorting, without_rows_and_columns
 from ..data.overlay import with_changes, with_values
 from . import updates
+from .attaching import refeatured
 from .drift import REFIT_DRIFT, drift
 from .solving_model import SolvingModel
 from .state import State, item_rows, user_rows
@@ -85,6 +86,8 @@ class UpdatingModel(SolvingModel):
         user: str = "user",
         item: str = "item",
         value: str | None = "value",
+        user_features: Any = None,
+        item_features: Any = None,
         n_threads: int | None = None,
     ) -> UpdateReport:
         """Take in new events, with new users and items among them, and solve again the rows that they touch.
@@ -106,6 +109,9 @@ class UpdatingModel(SolvingModel):
             solves all users who have one of these items, then all items that one of these users has; and so on.
         user, item, value : str
             Names of columns, if `events` is a frame or a stream. A `value` of None counts each row as 1.
+        user_features, item_features : Interactions, optional
+            Features of new users and items, by id, or new features of known ones, as in `fit`. Ids without events become
+            rows of the model too. Features that the fit did not have are left out, with a warning.
         n_threads : int, optional
 
         Returns
@@ -129,7 +135,8 @@ class UpdatingModel(SolvingModel):
         given = Events.of(events, user, item, value)
         with self._writing:
             state = self._with_interactions()
-            after, users, items = self._merged(state, given, how, n)
+            featured = refeatured(state, user_features, item_features, n)
+            after, users, items = self._merged(featured, given, how, n)
             after = self._swept(self._seeded(after, state, n), users.rows[users.moved], items.rows[items.moved], n)
             at_users, at_items = users.rows, items.rows
             for _ in range(1, sweeps):
@@ -170,7 +177,14 @@ class UpdatingModel(SolvingModel):
         if kind != "explicit" and (values.data == 0).any():
             seen, by_item = seen.whole().without_zeros(), by_item.whole().without_zeros()
         names = with_names(state.names, items.n)
-        after = state.changed(users=users, items=items, names=names, seen=seen).caching_seen_by_item(by_item)
+        after = state.changed(
+            users=users,
+            items=items,
+            names=names,
+            seen=seen,
+            user_features=None if state.user_features is None else state.user_features.extended(users.n),
+            item_features=None if state.item_features is None else state.item_features.extended(items.n),
+        ).caching_seen_by_item(by_item)
         if items.n > state.items.n:
             new = np.arange(state.items.n, items.n)
             zeros = np.zeros((new.size, state.y.shape[1] - (state.mean is not None)), state.y.dtype)
@@ -220,6 +234,7 @@ class UpdatingModel(SolvingModel):
             Ids(state.items.what, items.size, state.items.of(items)),
             n_threads,
             start=state.solved_items(items),
+            prior=state.item_prior(items),
         )
         y = updates.with_rows(state.y, items, item_rows(solved, state.mean), state.items.n)
         state = state.with_items(y, items, n_threads)
@@ -239,6 +254,7 @@ class UpdatingModel(SolvingModel):
             Ids(state.users.what, users.size, state.users.of(users)),
             n_threads,
             start=start,
+            prior=state.user_prior(users),
         )
         x = updates.with_rows(state.x, users, user_rows(solved, state.mean), state.users.n)
         return state.with_users(x, users, n_threads)
@@ -279,6 +295,8 @@ class UpdatingModel(SolvingModel):
                     items=state.items.taken(kept[1]),
                     names=names,
                     seen=seen,
+                    user_features=None if state.user_features is None else state.user_features.taken(kept[0]),
+                    item_features=None if state.item_features is None else state.item_features.taken(kept[1]),
                 )
             )
 
@@ -298,11 +316,15 @@ class UpdatingModel(SolvingModel):
         """
         with self._writing:
             state, n = self._with_interactions(), self._threads(n_threads)
-            assert state.seen is not None
             rows = self._raw_rows("rows", rows, state, n)
             users, at = updates.placed(state.users, "ids", ids, rows.shape[0])
-            solved = self._solve(state, rows, state.item_side(n), Ids(users.what, at.size, users.of(at)), n)
+            state = (
+                state if state.user_features is None else state.changed(user_features=state.user_features.extended(users.n))
+            )
+            who = Ids(users.what, at.size, users.of(at))
+            solved = self._solve(state, rows, state.item_side(n), who, n, prior=state.user_prior(at))
             x = updates.with_rows(state.x, at, user_rows(solved, state.mean), users.n)
+            assert state.seen is not None
             seen = updates.with_seen(state.seen.whole(), at, rows, users.n, n)
             self.replace_state(state.changed(x=x, users=users, seen=seen))
 
@@ -323,7 +345,11 @@ class UpdatingModel(SolvingModel):
             state, n = self._with_interactions(), self._threads(n_threads)
             rows = self._raw_rows("rows", rows, state, n, by_item=True)
             items, at = updates.placed(state.items, "ids", ids, rows.shape[0])
-            solved = self._solve(state, rows, state.user_side(n), Ids(items.what, at.size, items.of(at)), n)
+            state = (
+                state if state.item_features is None else state.changed(item_features=state.item_features.extended(items.n))
+            )
+            which = Ids(items.what, at.size, items.of(at))
+            solved = self._solve(state, rows, state.user_side(n), which, n, prior=state.item_prior(at))
             y = updates.with_rows(state.y, at, item_rows(solved, state.mean), items.n)
             seen = updates.with_seen(state.seen_by_item(n), at, rows, items.n, n)
             names = with_names(state.names, items.n)

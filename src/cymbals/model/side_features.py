@@ -1,0 +1,148 @@
+"""The features of one side of a model: aligned with its rows, and with the map from features to factors."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..base.format import first_few
+from ..base.threads import resolve
+from ..data.csr import Csr
+from ..data.ids import Ids
+from ..data.interactions import Interactions, as_interactions
+from ..solve.projection import Projection
+from .queries import histories
+
+
+@dataclass(frozen=True)
+class SideFeatures:
+    """The features of the users or of the items.
+
+    Attributes
+    ----------
+    rows : Csr, shape (n, n_features)
+        Raw values, with a row for each row of the side.
+    ids : Ids
+        Of the features.
+    projection : Projection or None
+        None until it is fitted.
+    """
+
+    rows: Csr
+    ids: Ids
+    projection: Projection | None = None
+
+    @classmethod
+    def aligned(cls, name: str, given: Any, side: Ids, n_threads: int) -> tuple[Self, Ids]:
+        """Bring features into the order of a side. Ids that only the features have are appended to the side.
+
+        Returns the features and the longer ids.
+        """
+        found = as_interactions(name, given, n_threads)
+        if isinstance(given, Interactions) and found.users.array is not None and side.array is not None:
+            if found.users.whole != side.whole:
+                kinds = ("whole numbers", "strings")
+                raise TypeError(
+                    f"{name}: ids are {kinds[not found.users.whole]}, but those of train's {side.what}s are "
+                    f"{kinds[not side.whole]}; give both the same type"
+                )
+            at = side.find(found.user_ids).astype(np.int64)
+            new = np.flatnonzero(at < 0)
+            at[new] = side.n + np.arange(new.size)
+            ids = side.extended(found.user_ids[new]) if new.size else side
+        else:
+            if side.array is not None and found.shape[0] != side.n:
+                raise ValueError(
+                    f"{name} must have a row for each of the {side.n} {side.what}s of train, got {found.shape[0]}; or give "
+                    "Interactions with ids, as cymbals.features makes them"
+                )
+            if found.shape[0] < side.n:
+                raise ValueError(
+                    f"{name} must have at least as many rows as train has {side.what}s, {side.n}, got {found.shape[0]}"
+                )
+            at, ids = np.arange(found.shape[0]), side
+            if found.shape[0] > side.n:
+                ids = side.extended(np.arange(side.n, found.shape[0]))
+        order = np.full(ids.n, found.shape[0], np.int64)  # rows without features are taken from behind the last one
+        order[at] = np.arange(found.shape[0])
+        return cls(
+            _with_empty_row(found.csr).take(order, n_threads).owned(), Ids("feature", found.shape[1], found.items.array)
+        ), ids
+
+    def fitted(self, factors: NDArray[Any], known: NDArray[np.bool_]) -> Self:
+        """These features with the map that fits the factors of the `known` rows, which have entries."""
+        there = known & (self.rows.lengths() > 0)
+        return replace(self, projection=Projection.fitted(self.rows, factors, there))
+
+    def factors(self, rows: Csr | NDArray[np.int64] | None = None) -> NDArray[Any]:
+        """What the map gives to rows of features, or to rows of the side; by default to all."""
+        assert self.projection is not None
+        features = self.rows if rows is None else rows if isinstance(rows, Csr) else self.rows.take(rows)
+        return self.projection.of(features)
+
+    def explained(self, row: NDArray[np.int64], direction: NDArray[Any]) -> list[tuple[Any, float]]:
+        """The features of one row, and what each adds to the score with the other side's factors; largest first."""
+        assert self.projection is not None
+        features = self.rows.take(row)
+        parts = self.projection.parts(features, direction.astype(np.float64))[: features.nnz]
+        ids = self.ids.of(features.indices.astype(np.int64)).tolist()
+        return [(ids[j], float(parts[j])) for j in np.argsort(-parts, kind="stable").tolist()]
+
+    def of_strangers(self, name: str, given: Any, n_rows: int | None) -> tuple[bool, Csr]:
+        """The features of people whom the model does not know, and whether it was a single one.
+
+        `given` is a list of feature ids, a dict of feature id to value, a list of these, Interactions whose columns have
+        feature ids, or a sparse matrix with the columns of the fit.
+        """
+        one = False
+        if isinstance(given, Interactions):
+            rows = self._columns_of(name, given)
+        elif hasattr(given, "tocsr"):
+            rows = as_interactions(name, given, resolve(None)).csr
+            if rows.shape[1] != self.ids.n:
+                raise ValueError(f"{name} must have a column for each of the {self.ids.n} features, got {rows.shape[1]}")
+        else:
+            one, rows = histories(name, given, self.ids)
+        if n_rows is not None and rows.shape[0] != n_rows:
+            raise ValueError(f"{name} must have a row for each of the {n_rows} rows, got {rows.shape[0]}")
+        return one, rows
+
+    def _columns_of(self, name: str, given: Interactions) -> Csr:
+        """The rows of Interactions, with their columns in the order of the fit. Unknown features are left out."""
+        at = self.ids.find(given.item_ids).astype(np.int64)
+        csr = given.csr
+        kept = at[csr.indices] >= 0
+        if not kept.all():
+            unknown = given.item_ids[at < 0].tolist()
+            warnings.warn(f"{name}: the model does not know the features {first_few(unknown)}; left out", stacklevel=4)
+        return Csr.from_triplets(
+            csr.row_numbers()[kept], at[csr.indices[kept]], csr.data[kept], (csr.shape[0], self.ids.n), resolve(None)
+        )
+
+    def taken(self, rows: NDArray[np.int64]) -> Self:
+        """The features of some rows of the side."""
+        return replace(self, rows=self.rows.take(rows).owned())
+
+    def extended(self, n: int) -> Self:
+        """These features for a side of `n` rows. New rows have none."""
+        more = n - self.rows.shape[0]
+        if not more:
+            return self
+        indptr = np.concatenate([self.rows.indptr, np.full(more, self.rows.indptr[-1])])
+        return replace(self, rows=replace(self.rows, indptr=indptr, shape=(n, self.rows.shape[1])))
+
+
+def of_strangers(side: SideFeatures | None, name: str, given: Any, n_rows: int | None) -> tuple[bool, Csr]:
+    """As `SideFeatures.of_strangers`. Raises ValueError if the model was fitted without features of users."""
+    if side is None:
+        raise ValueError(f"{name} needs a model that was fitted with user_features=...")
+    return side.of_strangers(name, given, n_rows)
+
+
+def _with_empty_row(csr: Csr) -> Csr:
+    whole = csr.whole()
+    return replace(whole, indptr=np.append(whole.indptr, whole.indptr[-1]), shape=(csr.shape[0] + 1, csr.shape[1]))

@@ -7,6 +7,7 @@ Then it solves each row with features, pulled towards what the map gives it. A r
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +19,7 @@ from ..data.csr import Csr
 from ..data.ids import Ids
 from ..data.interactions import Interactions, with_names
 from ..metrics.loss import loss
-from ..solve.half_step import Settings
+from ..solve.fold_in import FixedSide
 from . import updates
 from .naming import naming
 from .side_features import SideFeatures
@@ -29,30 +30,22 @@ Side = tuple[SideFeatures, Ids]  # features, and the ids of the side, perhaps wi
 
 
 def attached(state: State, users: Side | None, items: Side | None, compute_loss: bool, n_threads: int) -> State:
-    """The state after an iteration with features of users, of items or of both, as `SideFeatures.aligned` returns them."""
+    """The state after an iteration with features of users, items or both, as `SideFeatures.aligned` returns them."""
     began = time.perf_counter()
     state = _longer(state, state.users if users is None else users[1], state.items if items is None else items[1])
     seen = state.seen
     assert seen is not None
+    by_item = state.seen_by_item(n_threads)
     if users is not None:
-        features = users[0].extended(state.users.n).fitted(state.solved_users(), seen.lengths() > 0)
-        state = state.changed(user_features=features)
-        at = np.flatnonzero(features.rows.lengths())
-        settings, fixed = _settings(state), state.item_side(n_threads)
-        rows = transformed(seen.take(at, n_threads), settings.objective)
-        with naming(Ids("user", at.size, state.users.of(at))):
-            solved = fixed.solve(rows, settings, n_threads, state.solved_users(at), features.factors(at))
-        state = state.changed(x=updates.with_rows(state.x, at, user_rows(solved, state.mean), state.users.n))
+        state = state.changed(user_features=users[0].fitted(state.solved_users(), seen.lengths() > 0))
     if items is not None:
-        by_item = state.seen_by_item(n_threads)
-        features = items[0].extended(state.items.n).fitted(state.solved_items(), by_item.lengths() > 0)
-        state = state.changed(item_features=features)
-        at = np.flatnonzero(features.rows.lengths())
-        settings, fixed = _settings(state), state.user_side(n_threads)
-        rows = transformed(by_item.take(at, n_threads), settings.objective)
-        with naming(Ids("item", at.size, state.items.of(at))):
-            solved = fixed.solve(rows, settings, n_threads, state.solved_items(at), features.factors(at))
-        state = state.changed(y=updates.with_rows(state.y, at, item_rows(solved, state.mean), state.items.n))
+        state = state.changed(item_features=items[0].fitted(state.solved_items(), by_item.lengths() > 0))
+    fixed, start, prior = state.item_side(n_threads), state.solved_users(), state.user_prior
+    x = user_rows(_solved(state, state.users, seen, fixed, start, prior, n_threads), state.mean)
+    state = state.changed(x=x)
+    fixed, start, prior = state.user_side(n_threads), state.solved_items(), state.item_prior
+    y = item_rows(_solved(state, state.items, by_item, fixed, start, prior, n_threads), state.mean)
+    state = state.changed(y=y)
     assert state.fit is not None
     entry = {"iteration": state.fit.n_iter + 1, "seconds": time.perf_counter() - began}
     if compute_loss:
@@ -77,7 +70,7 @@ def refeatured(state: State, users: Any, items: Any, n_threads: int) -> State:
         side = replace(side, rows=rows)
         assert state.seen is not None
         empty = at[(state.seen if of_users else state.seen_by_item(n_threads)).lengths()[at] == 0]
-        prior = side.factors(empty)
+        prior = side.prior(empty, np.zeros(empty.size, np.int64))
         if of_users:
             x = updates.with_rows(state.x, empty, user_rows(prior, state.mean), ids.n)
             state = state.changed(x=x, user_features=side)
@@ -94,10 +87,21 @@ def _loss(state: State, n_threads: int) -> float:
     return loss(rows, state.solved_users(), state.solved_items(), objective, indptr, n_threads, state.mean)
 
 
-def _settings(state: State) -> Settings:
-    """Those of the fit, but without solver "auto", whose stopping rule is made for rows without a prior."""
-    settings = state.settings
-    return settings if settings.solver == "exact" else replace(settings, solver="cg")
+def _solved(
+    state: State,
+    ids: Ids,
+    entries: Csr,
+    fixed: FixedSide,
+    start: NDArray[Any],
+    prior: Callable[[NDArray[np.int64], Csr], NDArray[Any] | None],
+    n_threads: int,
+) -> NDArray[Any]:
+    """All rows of one side after a half-step."""
+    towards, settings = prior(np.arange(ids.n), entries), state.settings
+    if towards is not None and settings.solver == "auto":
+        settings = replace(settings, solver="cg")  # the stopping rule of "auto" is made for rows without a prior
+    with naming(ids):
+        return fixed.solve(transformed(entries, settings.objective), settings, n_threads, start.copy(), towards)
 
 
 def _longer(state: State, users: Ids, items: Ids) -> State:

@@ -36,7 +36,8 @@ def drift(state: State, n_threads: int) -> float:
         if with_entries.size:
             rng = np.random.default_rng(0)
             rows = np.sort(rng.choice(with_entries, min(_SAMPLE, with_entries.size), replace=False))
-            changes.append(_change(state, entries.take(rows), fixed, solved(rows), prior(rows), n_threads))
+            some = entries.take(rows)
+            changes.append(_change(state, some, fixed, solved(rows), prior(rows, some), n_threads))
     return max(changes, default=0.0)
 
 

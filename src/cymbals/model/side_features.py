@@ -17,6 +17,8 @@ from ..data.interactions import Interactions, as_interactions
 from ..solve.projection import Projection
 from .queries import histories
 
+_EVIDENCE = 20.0  # entries that say as much about a row as its features
+
 
 @dataclass(frozen=True)
 class SideFeatures:
@@ -78,11 +80,16 @@ class SideFeatures:
         there = known & (self.rows.lengths() > 0)
         return replace(self, projection=Projection.fitted(self.rows, factors, there))
 
-    def factors(self, rows: Csr | NDArray[np.int64] | None = None) -> NDArray[Any]:
-        """What the map gives to rows of features, or to rows of the side; by default to all."""
+    def prior(self, rows: Csr | NDArray[np.int64], n_entries: NDArray[np.int64]) -> NDArray[Any]:
+        """What the regularization pulls rows towards, given their numbers of entries.
+
+        `rows` are rows of features, or numbers of rows of the side. A row without entries is pulled towards what the map
+        says. With more entries, less: the regularization then also has the task to keep factors small.
+        """
         assert self.projection is not None
-        features = self.rows if rows is None else rows if isinstance(rows, Csr) else self.rows.take(rows)
-        return self.projection.of(features)
+        found = self.projection.of(rows if isinstance(rows, Csr) else self.rows.take(rows))
+        found *= (_EVIDENCE / (_EVIDENCE + n_entries))[:, None].astype(found.dtype)
+        return found
 
     def explained(self, row: NDArray[np.int64], direction: NDArray[Any]) -> list[tuple[Any, float]]:
         """The features of one row, and what each adds to the score with the other side's factors; largest first."""

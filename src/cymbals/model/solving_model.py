@@ -151,7 +151,7 @@ class SolvingModel(ExportingModel):
         prior = None
         if features is not None:
             assert state.user_features is not None
-            prior = state.user_features.factors(features)
+            prior = state.user_features.prior(features, rows.lengths())
         ids = Ids("row", rows.shape[0])
         solved = self._solve(state, rows, state.item_side(n_threads), ids, n_threads, prior=prior)
         return user_rows(solved, state.mean)

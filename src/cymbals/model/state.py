@@ -176,13 +176,13 @@ class State:
         """Whether to try: if few rows change, and the fit's solver is not exact."""
         return rows.size * 16 <= factors.shape[0] and self.settings.solver != "exact"
 
-    def user_prior(self, rows: NDArray[np.int64]) -> NDArray[Any] | None:
-        """What the features of these users say about their factors, in the layout of a half-step. None without features."""
-        return None if self.user_features is None else self.user_features.factors(rows)
+    def user_prior(self, rows: NDArray[np.int64], entries: Csr) -> NDArray[Any] | None:
+        """What the regularization pulls these users towards, who have the rows of `entries`. None without features."""
+        return None if self.user_features is None else self.user_features.prior(rows, entries.lengths())
 
-    def item_prior(self, rows: NDArray[np.int64]) -> NDArray[Any] | None:
-        """What the features of these items say about their factors, in the layout of a half-step. None without features."""
-        return None if self.item_features is None else self.item_features.factors(rows)
+    def item_prior(self, rows: NDArray[np.int64], entries: Csr) -> NDArray[Any] | None:
+        """What the regularization pulls these items towards, which have the rows of `entries`. None without features."""
+        return None if self.item_features is None else self.item_features.prior(rows, entries.lengths())
 
     def item_explainer(self, n_threads: int) -> Explainer:
         return self._item_explainer(lambda: Explainer.of(self.solved_items(), self.mean, n_threads))

@@ -227,14 +227,15 @@ class UpdatingModel(SolvingModel):
         Users who had only new items come out as 0 at first. They are solved once more, after their items.
         """
         state = self._with_users_solved(state, users, n_threads)
+        rows = state.seen_by_item(n_threads).take(items, n_threads)
         solved = self._solve(
             state,
-            state.seen_by_item(n_threads).take(items, n_threads),
+            rows,
             state.near_user_side(n_threads),
             Ids(state.items.what, items.size, state.items.of(items)),
             n_threads,
             start=state.solved_items(items),
-            prior=state.item_prior(items),
+            prior=state.item_prior(items, rows),
         )
         y = updates.with_rows(state.y, items, item_rows(solved, state.mean), state.items.n)
         state = state.with_items(y, items, n_threads)
@@ -247,14 +248,15 @@ class UpdatingModel(SolvingModel):
         n = state.x.shape[0]
         start = state.solved_users(np.minimum(users, n - 1))
         start[users >= n] = 0
+        rows = state.seen.take(users, n_threads)
         solved = self._solve(
             state,
-            state.seen.take(users, n_threads),
+            rows,
             state.near_item_side(n_threads),
             Ids(state.users.what, users.size, state.users.of(users)),
             n_threads,
             start=start,
-            prior=state.user_prior(users),
+            prior=state.user_prior(users, rows),
         )
         x = updates.with_rows(state.x, users, user_rows(solved, state.mean), state.users.n)
         return state.with_users(x, users, n_threads)
@@ -322,7 +324,7 @@ class UpdatingModel(SolvingModel):
                 state if state.user_features is None else state.changed(user_features=state.user_features.extended(users.n))
             )
             who = Ids(users.what, at.size, users.of(at))
-            solved = self._solve(state, rows, state.item_side(n), who, n, prior=state.user_prior(at))
+            solved = self._solve(state, rows, state.item_side(n), who, n, prior=state.user_prior(at, rows))
             x = updates.with_rows(state.x, at, user_rows(solved, state.mean), users.n)
             assert state.seen is not None
             seen = updates.with_seen(state.seen.whole(), at, rows, users.n, n)
@@ -349,7 +351,7 @@ class UpdatingModel(SolvingModel):
                 state if state.item_features is None else state.changed(item_features=state.item_features.extended(items.n))
             )
             which = Ids(items.what, at.size, items.of(at))
-            solved = self._solve(state, rows, state.user_side(n), which, n, prior=state.item_prior(at))
+            solved = self._solve(state, rows, state.user_side(n), which, n, prior=state.item_prior(at, rows))
             y = updates.with_rows(state.y, at, item_rows(solved, state.mean), items.n)
             seen = updates.with_seen(state.seen_by_item(n), at, rows, items.n, n)
             names = with_names(state.names, items.n)

@@ -157,3 +157,22 @@ def test_held_out_users_keep_their_times():
 def test_users_that_cannot_be_held_out(n, fraction, message):
     with pytest.raises(ValueError, match=message):
         split.users(sp.csr_array([[1, 1, 0], [1, 0, 0], [0, 1, 1], [0, 0, 0]]), n, fraction)
+
+
+def test_the_latest_entries_of_each_user_are_held_out():
+    users, items = np.repeat([1, 2, 3], [4, 3, 1]), [10, 11, 12, 13, 10, 12, 13, 11]
+    times = [5, 9, 1, 9, 3, 2, 1, 7]
+    data = cymbals.Interactions.from_arrays(users, items, times=times)
+    train, test = cymbals.split.leave_k_out(data, 2, latest=True)
+    rows, columns = test.user_items.nonzero()
+    held_out = set(zip(test.user_ids[rows].tolist(), test.item_ids[columns].tolist(), strict=True))
+    assert held_out == {(1, 11), (1, 13), (2, 10), (2, 12)}
+    assert train.nnz + test.nnz == data.nnz
+    _, one = cymbals.split.leave_k_out(data, 1, latest=True)
+    assert set(one.item_ids[one.user_items.nonzero()[1]].tolist()) == {13, 10}  # of two latest, the one in the later column
+    stamps = cymbals.Interactions.from_arrays(users, items, times=np.array(times, "datetime64[s]"))
+    assert np.array_equal(cymbals.split.leave_k_out(stamps, 2, latest=True)[1].csr.indices, test.csr.indices)
+    with pytest.raises(ValueError, match="times"):
+        cymbals.split.leave_k_out(data.user_items, 1, latest=True)
+    with pytest.raises(TypeError, match="latest must be True or False"):
+        cymbals.split.leave_k_out(data, 1, latest=1)

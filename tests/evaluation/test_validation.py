@@ -162,3 +162,25 @@ def test_bad_input_is_named(fitted):
     ):
         with pytest.raises(error, match=words):
             call()
+
+
+def test_sampled_ranking_converges_to_the_rank_among_all_other_items():
+    rng = np.random.default_rng(0)
+    data = sp.csr_array((rng.random((60, 40)) < 0.3).astype(np.float32))
+    train, test = split.leave_k_out(data, 1)
+    model = ALS(5, random_state=0).fit(train)
+    scores = model.user_factors_ @ model.item_factors_.T
+    found = validation.sampled_ranking(model, train, test, n_negatives=400, k=50)
+    want = np.full(60, np.nan)
+    for user, item in zip(*test.nonzero(), strict=True):
+        others = np.flatnonzero(data[[user]].toarray()[0] == 0)
+        ahead = np.mean(scores[user, others] >= scores[user, item])
+        want[user] = 1 / (1 + 400 * ahead)
+    there = ~np.isnan(want)
+    assert np.array_equal(np.isnan(found.per_user["mrr"]), ~there)
+    ranks = 1 / found.per_user["mrr"][there] - 1
+    assert np.abs(ranks - (1 / want[there] - 1)).max() < 5 * (400 * 0.25) ** 0.5
+    assert found["hit_rate@50"] == np.mean(ranks + 1 <= 50)
+    assert found["ndcg@50"] == pytest.approx(np.mean((ranks + 1 <= 50) / np.log2(ranks + 2)))
+    constant = ALS.from_factors(np.ones((60, 1)), np.ones((40, 1)))
+    assert validation.sampled_ranking(constant, train, test)["hit_rate@10"] == 0  # equal scores do not count as hits

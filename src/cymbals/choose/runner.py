@@ -172,7 +172,7 @@ class _PruningStop(EarlyStopping):
         self.before = [t.trace for t in before if t.trace]
         self.pruned = False
 
-    def score(self, model: Any) -> Metrics:
+    def _scored(self, model: Any) -> Metrics:
         return self.runner.score(model)
 
     def __call__(self, model: Any, iteration: int) -> bool:

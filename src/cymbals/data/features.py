@@ -58,7 +58,7 @@ def features(
     >>> films = {"film": ["Alien", "Up"], "genres": [["Horror", "SF"], ["Animation"]], "minutes": [117, 96]}
     >>> made = cymbals.features(films, id="film", widths={"minutes": 30})
     >>> made.item_ids.tolist()
-    ['genres=Horror', 'genres=SF', 'genres=Animation', 'minutes=90']
+    ['genres=Animation', 'genres=Horror', 'genres=SF', 'minutes=90']
     """
     if isinstance(columns, str):
         raise TypeError(f"columns must be a list of columns, got {columns!r}: write [{columns!r}]")

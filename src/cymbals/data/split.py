@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..base.checks import generator, share, whole_number
+from ..base.checks import boolean, generator, share, whole_number
 from ..base.threads import resolve
 from . import times
 from .csr import Csr, random_mask
@@ -49,8 +49,8 @@ def random(data: Data, test_fraction: float = 0.1, seed: Any = 0) -> tuple[Data,
     return _cut(data, interactions, random_mask(interactions.nnz, fraction, generator(seed, "seed")))
 
 
-def leave_k_out(data: Data, k: int = 1, seed: Any = 0) -> tuple[Data, Data]:
-    """Hold out `k` random entries of each user who has more than `k` entries.
+def leave_k_out(data: Data, k: int = 1, seed: Any = 0, *, latest: bool = False) -> tuple[Data, Data]:
+    """Hold out `k` entries of each user who has more than `k` entries, random ones or the latest.
 
     Use it if each user should have the same weight in the evaluation. All entries of users with `k` or
     fewer entries are in the train part.
@@ -62,7 +62,10 @@ def leave_k_out(data: Data, k: int = 1, seed: Any = 0) -> tuple[Data, Data]:
     k : int
         Number of entries to hold out for each user, at least 1.
     seed : int, Generator or RandomState
-        The same seed gives the same split.
+        The same seed gives the same split. Not used with `latest`.
+    latest : bool
+        Hold out the entries with the latest times, as He et al. (2017) do. `data` must have times. Of entries with the same
+        time, those in later columns are held out.
 
     Returns
     -------
@@ -79,7 +82,12 @@ def leave_k_out(data: Data, k: int = 1, seed: Any = 0) -> tuple[Data, Data]:
     k = whole_number("k", k, 1)
     interactions = as_interactions("data", data, resolve(None))
     csr = interactions.csr
-    held_out = (_places(csr, generator(seed, "seed")) < k) & (csr.lengths()[csr.row_numbers()] > k)
+    if boolean("latest", latest):
+        when = times.of(interactions)
+        order = np.lexsort((-np.arange(csr.nnz), -_ordinal(when)))
+    else:
+        order = np.argsort(generator(seed, "seed").random(csr.nnz), kind="stable")
+    held_out = (_places(csr, order) < k) & (csr.lengths()[csr.row_numbers()] > k)
     return _cut(data, interactions, held_out)
 
 
@@ -128,7 +136,8 @@ def users(data: Data, n: int, fold_fraction: float = 0.8, seed: Any = 0) -> tupl
     held_out = np.sort(rng.choice(able, n, replace=False))
     people = _of_users(interactions, held_out)
     folded = np.clip(np.rint(fraction * lengths[held_out]), 1, lengths[held_out] - 1)
-    in_test = _places(people.csr, rng) >= folded[people.csr.row_numbers()]
+    order = np.argsort(rng.random(people.csr.nnz), kind="stable")
+    in_test = _places(people.csr, order) >= folded[people.csr.row_numbers()]
     train = _of_users(interactions, np.setdiff1d(np.arange(lengths.size), held_out))
     return like(data, train), like(data, people.where(~in_test)), like(data, people.where(in_test))
 
@@ -216,13 +225,18 @@ def by_time(data: Interactions, test_fraction: float = 0.1, cutoff: Any = None) 
     return data.where(~late), data.where(late)
 
 
-def _places(csr: Csr, rng: Any) -> NDArray[np.int64]:
-    """The place of each entry, from 0, in a random order of its user's entries."""
+def _places(csr: Csr, order: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The place of each entry, from 0, among its user's entries, in an order of all entries."""
     users = csr.row_numbers()
-    order = np.lexsort((rng.random(csr.nnz), users))
+    order = order[np.argsort(users[order], kind="stable")]
     places = np.empty(csr.nnz, np.int64)
     places[order] = np.arange(csr.nnz) - csr.indptr[:-1][users]
     return places
+
+
+def _ordinal(values: NDArray[Any]) -> NDArray[np.int64]:
+    """Whole numbers in the order of the values, with equal numbers for equal values."""
+    return np.unique(values, return_inverse=True)[1].astype(np.int64)
 
 
 def _of_users(data: Interactions, rows: NDArray[np.int64]) -> Interactions:

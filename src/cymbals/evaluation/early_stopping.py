@@ -75,7 +75,7 @@ class EarlyStopping:
             )
         if iteration == 1:
             self.trace = []
-        found = self.score(model)
+        found = self._scored(model)
         self.trace.append(found[self.metric])
         if self.trace[-1] != self.trace[-1]:
             raise ValueError(
@@ -91,7 +91,7 @@ class EarlyStopping:
             self._state = None  # frees the memory of its factors
         return True
 
-    def score(self, model: Any) -> Metrics:
+    def _scored(self, model: Any) -> Metrics:
         """The metrics of the model on the validation part."""
         return evaluate(model, self.train, self.validation, self.k, self.users, model.n_threads)
 

@@ -71,11 +71,8 @@ def sampled_auc(
     """
     kind, each = one_of("negatives", negatives, NEGATIVES), whole_number("n_samples", n_samples, 1)
     rng, n, model = generator(seed, "seed"), resolve(None), instance("model", model, FactorModel).snapshot()
-    seen, held_out = aligned("train", train, model, n), aligned("test", test, model, n)
-    held_out = held_out.where((held_out.data > 0) & ~seen.holds(held_out.row_numbers(), held_out.indices))
-    users, items = held_out.row_numbers(), held_out.indices.astype(np.int64)
-    drawable = _n_negatives(kind, seen, held_out)[users] > 0
-    users, items = np.repeat(users[drawable], each), np.repeat(items[drawable], each)
+    seen, held_out = _parts(model, train, test, n)
+    users, items = (np.repeat(side, each) for side in _drawable(kind, seen, held_out))
     drawn = _draw(kind, users, seen, held_out, rng)
     x, y = model.state_.x, model.state_.scored_items
     ahead = pair_scores(x, y, users, items) - pair_scores(x, y, users, drawn)
@@ -83,6 +80,69 @@ def sampled_auc(
     compared = np.bincount(users, minlength=seen.shape[0])
     out: NDArray[np.float64] = np.divide(won, compared, out=np.full(won.size, np.nan), where=compared > 0)
     return out
+
+
+def sampled_ranking(model: Any, train: Any, test: Any, n_negatives: int = 99, k: int = 10, seed: Any = 0) -> Metrics:
+    """Rank each held-out item among randomly drawn items that are neither in train nor in test.
+
+    Use it only to reproduce published figures: He et al. (2017) and many after them hold out the latest entry of each user
+    (`split.leave_k_out` with ``latest=True``) and rank it among 99 drawn items. Such metrics say little about the top of
+    the whole list, and can order models differently from the exact metrics of `cymbals.evaluate` (Krichene and Rendle
+    2020).
+
+    Parameters
+    ----------
+    model : ALS
+        A fitted model.
+    train, test : Interactions or scipy sparse, shape (n_users, n_items)
+        As `evaluate` takes them.
+    n_negatives : int
+        Number of items that are drawn for each held-out item, with replacement.
+    k : int
+        Cut-off.
+    seed : int, Generator or RandomState
+
+    Returns
+    -------
+    Metrics
+        "hit_rate@k", "ndcg@k" and "mrr". If a user has several held-out items, each is ranked alone, and the user's value
+        is the mean. A drawn item with the same score counts as ranked before the held-out item.
+
+    Examples
+    --------
+    >>> import cymbals, scipy.sparse
+    >>> data = scipy.sparse.random_array((300, 200), density=0.1, rng=0).tocsr()
+    >>> train, test = cymbals.split.leave_k_out(data, 1)
+    >>> model = cymbals.ALS(factors=4, random_state=0).fit(train)
+    >>> sorted(cymbals.validation.sampled_ranking(model, train, test))
+    ['hit_rate@10', 'mrr', 'ndcg@10']
+    """
+    each, cut = whole_number("n_negatives", n_negatives, 1), whole_number("k", k, 1)
+    rng, n, model = generator(seed, "seed"), resolve(None), instance("model", model, FactorModel).snapshot()
+    seen, held_out = _parts(model, train, test, n)
+    users, items = _drawable("unseen", seen, held_out)
+    x, y = model.state_.x, model.state_.scored_items
+    drawn = _draw("unseen", np.repeat(users, each), seen, held_out, rng)
+    theirs = pair_scores(x, y, np.repeat(users, each), drawn).reshape(users.size, each)
+    rank = 1 + np.sum(theirs >= pair_scores(x, y, users, items)[:, None], axis=1)
+    counts = np.bincount(users, minlength=seen.shape[0])
+    values = {"mrr": 1 / rank, f"hit_rate@{cut}": rank <= cut, f"ndcg@{cut}": (rank <= cut) / np.log2(rank + 1)}
+    with np.errstate(invalid="ignore"):  # users without held-out items give 0 / 0
+        return Metrics({name: np.bincount(users, of, seen.shape[0]) / counts for name, of in values.items()}, {})
+
+
+def _parts(model: FactorModel, train: Any, test: Any, n_threads: int) -> tuple[Csr, Csr]:
+    """The train entries, and the held-out entries that count."""
+    seen, held_out = aligned("train", train, model, n_threads), aligned("test", test, model, n_threads)
+    known = seen.holds(held_out.row_numbers(), held_out.indices)
+    return seen, held_out.where((held_out.data > 0) & ~known)
+
+
+def _drawable(kind: str, seen: Csr, held_out: Csr) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Users and items of the held-out entries for whose users there are negatives to draw."""
+    users, items = held_out.row_numbers(), held_out.indices.astype(np.int64)
+    drawable = _n_negatives(kind, seen, held_out)[users] > 0
+    return users[drawable], items[drawable]
 
 
 def _n_negatives(kind: str, seen: Csr, held_out: Csr) -> NDArray[np.int64]:

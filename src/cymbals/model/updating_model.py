@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -45,7 +45,7 @@ class UpdateReport:
         solved again, users or items, whichever is larger. It is measured on a sample of both. It is not 0 after a fit,
         because a fit stops before the factors have converged. Infinity if a row of the sample cannot be solved.
     refit_due : bool
-        Whether the drift is so large that a new fit is worth its time.
+        Whether a new fit is worth its time: the drift is larger by 0.1 than it was before the first update.
     """
 
     events: int
@@ -144,8 +144,12 @@ class UpdatingModel(SolvingModel):
                 at_users = np.union1d(at_users, after.seen_by_item(n).take(at_items).indices)
                 at_items = np.union1d(at_items, after.seen.take(at_users).indices)
                 after = self._swept(after, at_users, at_items, n)
+            # A fit may stop before it converges. What it left is no reason to fit again.
+            left = _left_by_fit(state, n)
             moved = drift(after, n)
-            self.replace_state(after)
+            assert after.fit is not None
+            report = after.fit.report | {"drift_of_fit": left}
+            self.replace_state(after.changed(fit=replace(after.fit, report=report)))
         return UpdateReport(
             events=given.users.size,
             new_users=after.users.n - state.users.n,
@@ -155,7 +159,7 @@ class UpdatingModel(SolvingModel):
             deferred=0 if sweeps > 1 else int(np.sum(~users.moved) + np.sum(~items.moved)),
             seconds=time.perf_counter() - began,
             drift=moved,
-            refit_due=moved > REFIT_DRIFT,
+            refit_due=moved > REFIT_DRIFT + left,
         )
 
     def _merged(self, state: State, events: Events, how: str, n_threads: int) -> tuple[State, _Touched, _Touched]:
@@ -356,6 +360,16 @@ class UpdatingModel(SolvingModel):
             seen = updates.with_seen(state.seen_by_item(n), at, rows, items.n, n)
             names = with_names(state.names, items.n)
             self.replace_state(state.changed(y=y, items=items, names=names, seen=seen.transposed(n)))
+
+
+def _left_by_fit(state: State, n_threads: int) -> float:
+    """The drift of the model before its first update."""
+    assert state.fit is not None
+    known = state.fit.report.get("drift_of_fit")
+    if known is not None:
+        return float(known)
+    found = drift(state, n_threads)
+    return found if np.isfinite(found) else 0.0
 
 
 def _refuse_negative(values: Csr, users: Ids, items: Ids) -> None:

@@ -22,7 +22,7 @@ def test_higher_ranks_cost_more_than_proportionally_and_lower_ones_less():
     assert costs.iteration(256) == pytest.approx(2**1.4)
     assert costs.iteration(512) == pytest.approx(2**1.4 * 2**1.8)
     assert costs.iteration(64) == pytest.approx(0.5)
-    assert costs.trial(256, 1) == pytest.approx(2**1.4 + 2 * 0.1 + 2 * 0.2)
+    assert costs.trial(256, 1) == pytest.approx(2**1.4 + 0.1 + 2 * 0.2)
     assert costs.trial(64, 1) == pytest.approx(0.5 + 0.1 + 0.2)
 
 

@@ -63,8 +63,7 @@ class Costs:
 
     def fit(self, factors: int, iterations: int) -> float:
         """Seconds of a fit."""
-        nearest = self._nearest(factors)
-        return nearest.start * max(1.0, factors / nearest.factors) + iterations * self.iteration(factors)
+        return self._nearest(factors).start + iterations * self.iteration(factors)
 
     def trial(self, factors: int, iterations: int) -> float:
         """Seconds of a fit and of scoring it."""

@@ -19,9 +19,10 @@ from .result import best_of, is_ahead, is_behind
 from .runner import Hopeless, Runner
 
 _UNIT = Level(256, 15)  # the fit that a budget counts
-_MARGIN = 0.95  # share of a number of fits that is planned, because some work is charged to no trial
-_SAFETY = 1.1  # the fit to all data is expected to take this many times as long as predicted
+_MARGIN = 0.97  # share of the budget that is planned, because some work is charged to no trial
+_SAFETY = 1.05  # the fit to all data is expected to take this many times as long as predicted
 _SCREENING = 0.2  # share of the budget for screening
+_FEWEST = 4  # iterations with a higher rank than the target's
 _POLISHED = 3  # screened candidates that are fitted at the target level
 _TOGETHER = 0.2  # seconds: if an iteration with all threads takes less, several fits with one thread each are faster
 _CHECKED, _HOPELESS = 3, 0.95  # a fit is stopped at this iteration if its score is below this share of the leader's
@@ -59,8 +60,10 @@ class Tuning:
     def run(self) -> Trial:
         """Do all steps, and return the trial that leads."""
         screening, target = self.candidates.screening, self._start()
-        self._screen(screening)
-        self._polish(screening, target)
+        reserved = self._reserved(screening, target)
+        self._try_plain(target, reserved)
+        self._screen(screening, target, reserved)
+        self._polish(screening, target, reserved)
         self._double()
         self._refine()
         self.budget.show(1.0)
@@ -69,7 +72,7 @@ class Tuning:
     # -- the steps ---------------------------------------------------------------------------------------------------
 
     def _start(self) -> Level:
-        """Try the center and `ALS()`. Returns the target level, with a lower rank if the budget is too small for it."""
+        """Try the center. Returns the target level, with a lower rank if the budget is too small for it."""
         center, target = Candidate(), self.candidates.target
         self._try([(center, self.candidates.screening)])
         best_of(self.metric, list(self.tried.values()))  # raises if even this failed
@@ -79,22 +82,32 @@ class Tuning:
                 break
             target = target._replace(factors=max(lowest, target.factors // 2))
         self._try([(center, target)])
-        plain = self.candidates.plain()
-        level = Level(plain["factors"], plain["iterations"])
-        if self._affordable(level, target):
-            params = {name: value for name, value in plain.items() if name not in self.fixed}
-            self._run([params])
         return target
 
-    def _screen(self, level: Level) -> None:
+    def _try_plain(self, target: Level, reserved: float) -> None:
+        """Try `ALS()`."""
+        plain = self.candidates.plain()
+        if self._affordable(Level(plain["factors"], plain["iterations"]), target, reserved=reserved):
+            self._run([{name: value for name, value in plain.items() if name not in self.fixed}])
+
+    def _reserved(self, screening: Level, target: Level) -> float:
+        """Seconds to keep for a trial and a last fit with twice the rank, if rank pays and they are affordable."""
+        center, at_target = self._trial(Candidate(), screening), self._trial(Candidate(), target)
+        if at_target.score is None or not self._rank_can_rise(target) or not is_ahead(self.metric, at_target, center):
+            return 0.0
+        larger = _doubled(target)
+        both = self.costs.trial(*larger) + self._last_fit(larger)
+        return both - self._last_fit(target) if self.spent + both <= self.seconds else 0.0
+
+    def _screen(self, level: Level, target: Level, reserved: float) -> None:
         """Compare many candidates at the screening level, then more around the best one, with ever smaller steps."""
-        most = self.spent + _SCREENING * self.seconds
+        most = min(self.spent + _SCREENING * self.seconds, self.seconds - self._last_fit(target) - reserved)
         planned, step = list(self.candidates.first()), 0.5
         while step > _SMALLEST_STEP:
             left = [c for c in planned if self._key(c, level) not in self.tried]
             while left:
                 n = min(self._at_once(level), int((most - self.spent) / self.costs.trial(*level)))
-                if n < 1 or not self._affordable(level, level, n):
+                if n < 1:
                     return
                 self._try([(candidate, level) for candidate in left[:n]])
                 left = left[n:]
@@ -102,20 +115,11 @@ class Tuning:
             if all(self._key(c, level) in self.tried for c in planned):
                 step /= 2
 
-    def _polish(self, screening: Level, target: Level) -> None:
-        """Fit the best screened candidates at the target level, but none that is behind the center by more than the noise.
-
-        If rank pays, leave enough of the budget for a trial and a last fit with twice the rank.
-        """
+    def _polish(self, screening: Level, target: Level, reserved: float) -> None:
+        """Fit the best screened candidates at the target level, but none that is behind the center by the noise."""
         center = self._trial(Candidate(), screening)
         found = [(c, t) for c, t in self._candidates(screening) if not is_behind(self.metric, t, center)]
         found.sort(key=lambda one: one[1].score or 0.0, reverse=self.metric not in LOWER_IS_BETTER)
-        larger, at_target = target._replace(factors=2 * target.factors), self._trial(Candidate(), target)
-        reserved = 0.0
-        if self._rank_can_rise(target) and at_target.score is not None and is_ahead(self.metric, at_target, center):
-            both = self.costs.trial(*larger) + self._last_fit(larger)
-            if self.spent + self.costs.trial(*target) + both <= self.seconds:
-                reserved = both - self._last_fit(target)
         for candidate, _ in found[:_POLISHED]:
             if self._key(candidate, target) not in self.tried and self._affordable(target, target, reserved=reserved):
                 self._try([(candidate, target)])
@@ -124,7 +128,7 @@ class Tuning:
         """Double the rank of the leader as long as that makes it better and the budget allows it."""
         while (found := self.of.get(self._leader().key)) is not None:
             candidate, level = found
-            larger = level._replace(factors=2 * level.factors)
+            larger = _doubled(level)
             if not self._rank_can_rise(level) or not self._affordable(larger, larger):
                 return
             if self._key(candidate, larger) in self.tried:
@@ -154,7 +158,7 @@ class Tuning:
         """All that may be spent. A number of fits becomes more exact with each trial that is timed."""
         if self.budget.fits is None:
             assert self.budget.seconds is not None
-            return self.budget.seconds
+            return _MARGIN * self.budget.seconds
         return _MARGIN * self.budget.fits * self.costs.fit(*_UNIT)
 
     @property
@@ -265,3 +269,8 @@ class Tuning:
         found = self._candidates(level)
         best = best_of(self.metric, [trial for _, trial in found])
         return next(candidate for candidate, trial in found if trial is best)
+
+
+def _doubled(level: Level) -> Level:
+    """Twice the rank, and an iteration less: with more factors, a fit follows the train part too closely sooner."""
+    return Level(2 * level.factors, max(_FEWEST, level.iterations - 1))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-_NOISE = 1.0  # standard errors
+_NOISE = 2.0  # standard errors: a difference beyond is more than chance, of a single comparison
 
 
 class Difference(NamedTuple):
@@ -42,7 +42,7 @@ def difference(metric: str, trial: Trial, other: Trial) -> Difference | None:
 
 
 def is_ahead(metric: str, trial: Trial, other: Trial) -> bool:
-    """Whether a trial is better than another one by more than the noise. Both must have scores."""
+    """Whether a trial is better than another one by more than twice the noise. Both must have scores."""
     found = difference(metric, trial, other)
     if found is not None:
         return found.mean > _NOISE * found.error
@@ -52,7 +52,7 @@ def is_ahead(metric: str, trial: Trial, other: Trial) -> bool:
 
 
 def is_behind(metric: str, trial: Trial, other: Trial) -> bool:
-    """Whether a trial is worse than another one by more than the noise. Both must have scores."""
+    """Whether a trial is worse than another one by more than twice the noise. Both must have scores."""
     return is_ahead(metric, other, trial)
 
 

@@ -49,10 +49,10 @@ def tune(
     5. With what is left of the budget, it tries small changes, more iterations and a lower rank.
 
     All settings are fitted to one part of the data, and scored on the other for at most 4,000 users. A setting takes the
-    lead only if its score is higher than that of the leader by more than the noise: the standard error of the difference,
-    computed user by user. So the result is never worse than the settings it starts with by more than that noise. The noise
-    does not contain how much the metric varies between validation parts and between seeds, which is 1 % or more on small
-    data.
+    lead only if its score is higher than that of the leader by more than twice the noise: the standard error of the
+    difference, computed user by user. So the result is never worse than the settings it starts with by more than that. The
+    noise does not contain how much the metric varies between validation parts and between seeds, which is 1 % or more on
+    small data.
 
     Parameters
     ----------

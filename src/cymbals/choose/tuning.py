@@ -116,7 +116,7 @@ class Tuning:
                 step /= 2
 
     def _polish(self, screening: Level, target: Level, reserved: float) -> None:
-        """Fit the best screened candidates at the target level, but none that is behind the center by the noise."""
+        """Fit the best screened candidates at the target level, but none that is clearly behind the center."""
         center = self._trial(Candidate(), screening)
         found = [(c, t) for c, t in self._candidates(screening) if not is_behind(self.metric, t, center)]
         found.sort(key=lambda one: one[1].score or 0.0, reverse=self.metric not in LOWER_IS_BETTER)
@@ -252,7 +252,7 @@ class Tuning:
     # -- comparing ---------------------------------------------------------------------------------------------------
 
     def _leader(self) -> Trial:
-        """The best trial. A trial takes the lead only if it is better than the leader by more than the noise.
+        """The best trial. A trial takes the lead only if it is better than the leader by more than twice the noise.
 
         Trials at the target level and the starting points come first, those at the screening level last.
         """

@@ -96,6 +96,7 @@ def test_the_figure_of_a_tuning(tuned, tmp_path):
         cymbals.figures.tuning(tuned.table.drop(columns="noise"), "ndcg@10")
 
 
+@pytest.mark.usefixtures("clockwork")
 def test_more_budget_means_more_trials_and_none_the_least(plays):
     counts = [len(tune(plays, budget, refit=False).trials) for budget in ("0.001s", 2, 20)]
     assert 1 <= counts[0] <= 2
@@ -281,10 +282,32 @@ def test_times(budget):
     assert (fits, seconds) == (None, 90)
 
 
-def test_the_budget_holds_by_the_times_of_the_trials(plays, monkeypatch):
-    monkeypatch.setattr(tuning, "_TOGETHER", 0.0)  # one fit at a time, so that seconds are those of the trials
-    budget = 8
-    found = tune(plays, budget, refit=False)
-    model = ALS.auto(256, iterations=15, random_state=0).fit(split.random(plays, 0.1, 0)[0])
-    unit = sum(entry["seconds"] for entry in model.history_)
-    assert sum(t.seconds for t in found.trials) < 4 * budget * unit  # a loose bound: this machine may be busy
+@pytest.fixture
+def clockwork(monkeypatch):
+    """Trials that take exactly the seconds that this function of rank and iterations says, and rank a little by rank."""
+
+    def phases(factors, iterations):
+        return {"start": 0.02, "iterations": 0.01 * iterations * (factors / 64) ** 1.7, "scoring": 0.01}
+
+    def run(self, model, params, before=(), hopeless=None):
+        spent = phases(model.factors, model.iterations)
+        users = (1 - 1 / (model.factors + np.arange(50))).tolist()
+        score, seconds = float(np.mean(users)), sum(spent.values())
+        return Trial(params, "done", score, model.iterations, seconds, per_user=users, phases=spent)
+
+    monkeypatch.setattr(Runner, "run", run)
+    monkeypatch.setattr(tuning, "_TOGETHER", 0.0)  # one fit at a time
+    return phases
+
+
+@pytest.mark.parametrize("fits", [1, 6, 24])
+def test_the_budget_holds(clockwork, fits):
+    data = sp.random_array((1100, 1100), density=0.02, rng=0, dtype=np.float32).tocsr()
+    found = tune(data, fits, refit=False)
+    unit = clockwork(256, 15)
+    budget = fits * (unit["start"] + unit["iterations"])
+    spent = sum(trial.seconds for trial in found.trials)
+    assert 0.5 * budget < spent < budget
+    tried = {trial.params["factors"] for trial in found.trials}
+    assert tried >= {64, 256}
+    assert (512 in tried) == (fits > 1)  # rank pays here, and the budget allows it

@@ -23,7 +23,7 @@ from .journal import Trial
 
 # The median rule (Golovin et al. 2017) needs some earlier settings for a median, and some iterations until scores differ.
 _SETTINGS_BEFORE_PRUNING, _ITERATIONS_BEFORE_PRUNING = 4, 2
-_MOST_USERS = 4000  # to hold out for validation="users"
+MOST_USERS = 4000  # to hold out or to score: more would hardly change the order of settings
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Cut:
         if isinstance(validation, str):
             if validation != "users":
                 raise ValueError(f"validation must be a share of the entries, 'users' or a function, got {validation!r}")
-            n = min(_MOST_USERS, max(1, data.shape[0] // 10))
+            n = min(MOST_USERS, max(1, data.shape[0] // 10))
             validation = functools.partial(split.users, n=n, seed=seed)
         if not callable(validation):
             return cls(*split.random(data, share("validation", validation), seed))
@@ -111,18 +111,21 @@ class Runner:
             return evaluate(model, rows=cut.fold, test=cut.test, k=self.k, n_threads=model.n_threads)
         return evaluate(model, cut.train, cut.test, self.k, self.users, model.n_threads)
 
-    def run(self, model: ALS, params: dict[str, Any], before: Sequence[Trial] = (), hopeless: Any = None) -> Trial:
+    def run(
+        self, model: ALS, params: dict[str, Any], before: Sequence[Trial] = (), hopeless: Hopeless | None = None
+    ) -> Trial:
         """Fit and score one setting.
 
         `hopeless`, a `Hopeless`, may stop the fit. The trial is then "pruned".
         """
         started = time.perf_counter()
-        stopping = _PruningStop(self, model.iterations, before) if self.patience or self.prune else hopeless
+        stopping = _PruningStop(self, model.iterations, before) if self.patience or self.prune else None
+        watching = hopeless if stopping is None else stopping
         init = self.last if self.warm_start and _can_start_from(self.last, model) else None
         try:
-            model.fit(self.train(params.get("weighting")), init=init, callback=stopping)
+            model.fit(self.train(params.get("weighting")), init=init, callback=watching)
             fitted = time.perf_counter()
-            found = self.score(model) if stopping is None or stopping.metrics is None else stopping.metrics
+            found = self.score(model) if watching is None or watching.metrics is None else watching.metrics
         except (ValueError, ArithmeticError) as error:  # this setting failed, but the search goes on with the others
             return Trial(params, "failed", None, 0, time.perf_counter() - started, error=str(error))
         self.last = model if self.warm_start else None
@@ -131,15 +134,14 @@ class Runner:
             return Trial(params, "failed", None, 0, time.perf_counter() - started, error=reason)
         ended, iterating = time.perf_counter(), sum(entry["seconds"] for entry in model.history_)
         phases = {"start": fitted - started - iterating, "iterations": iterating, "scoring": ended - fitted}
-        scores_iterations = isinstance(stopping, _PruningStop)
         return Trial(
             params,
-            "pruned" if stopping is not None and stopping.pruned else "done",
+            "pruned" if watching is not None and watching.pruned else "done",
             _number(found[self.metric]),
-            stopping.best_iteration if scores_iterations else model.n_iter_,
+            model.n_iter_ if stopping is None else stopping.best_iteration,
             ended - started,
             {name: value for name, value in found.items() if _number(value) is not None},
-            [score for score in stopping.trace if score == score] if scores_iterations else [],
+            [] if stopping is None else [score for score in stopping.trace if score == score],
             per_user=_of_users(found, self.metric) if self.keep_users else [],
             phases=phases if self.keep_users else {},
         )

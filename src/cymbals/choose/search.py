@@ -17,7 +17,7 @@ from ..solve.rule import AUTO
 from . import spaces
 from .journal import Journal, check_storable
 from .result import SearchResult, best_of
-from .runner import Cut, Runner
+from .runner import MOST_USERS, Cut, Runner
 
 
 def search(
@@ -35,7 +35,7 @@ def search(
     patience: int | None = None,
     prune: bool = False,
     warm_start: bool = False,
-    n_users: int | None = 4000,
+    n_users: int | None = MOST_USERS,
     progress: bool = False,
     **als: Any,
 ) -> SearchResult:

@@ -34,15 +34,14 @@ def with_defaults(params: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in auto.items() if value != plain_als[name]} | dict(params)
 
 
-def numbers(params: Mapping[str, Any], data: Interactions, factor: Mapping[str, float] | None = None) -> dict[str, float]:
-    """The numbers that a fit to `data` chooses for the arguments that are "auto", each multiplied by its `factor`."""
+def numbers(params: Mapping[str, Any], data: Interactions) -> dict[str, float]:
+    """The numbers that a fit to `data` chooses for the arguments that are "auto"."""
     params = ALS(**params).get_params()
     automatic, objective = rule.automatic(params), checked(params).settings.objective
     if not automatic:
         return {}
     rows = transformed(entries_of("train", data.csr, objective, resolve(params["n_threads"])), objective)
-    found = rule.chosen(objective, automatic, rows)
-    return {name: value * (factor or {}).get(name, 1.0) for name, value in found.items()}
+    return rule.chosen(objective, automatic, rows)
 
 
 def default_space(fixed: Mapping[str, Any], data: Interactions) -> dict[str, Any]:

@@ -18,10 +18,9 @@ from ..model.als import ALS
 from .candidates import Candidates
 from .journal import Journal, check_storable
 from .result import SearchResult
-from .runner import Cut, Runner
+from .runner import MOST_USERS, Cut, Runner
 from .tuning import Budget, Tuning
 
-_MOST_USERS = 4000  # users who are scored
 _SECONDS = {"s": 1, "min": 60, "h": 3600}
 
 
@@ -115,7 +114,7 @@ def tune(
     if "objective" not in als and (data.csr.data < 0).any():
         als = {"objective": "hu"} | als  # "ials" takes no negative values
     fixed = {"random_state": seed} | als
-    runner = Runner(Cut.of(data, validation, seed), metric, k, seed, _MOST_USERS, keep_users=True)
+    runner = Runner(Cut.of(data, validation, seed), metric, k, seed, MOST_USERS, keep_users=True)
     shared = {name: value for name, value in fixed.items() if name != "n_threads"}
     identity = {"tune": 1, "metric": metric, "seed": seed, "als": shared, "data": runner.cut.checksum}
     share = runner.cut.train.nnz / max(1, data.nnz) if refit else float("inf")

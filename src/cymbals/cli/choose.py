@@ -177,8 +177,7 @@ def search(
     fixed = options.given(params)
     searched = options.search_space(grid, n, space)
     data = source.load()
-    users = [one_id(data.users.whole, u) for u in listeners] or data.user_ids[:3].tolist()
-    data.users.rows("listener", users)
+    users = _listeners(data, listeners)
     found = run_search(
         data,
         **searched,
@@ -251,8 +250,7 @@ def tune(
     if figure:
         options.check_picture(figure)
     data = source.load()
-    users = [one_id(data.users.whole, u) for u in listeners] or data.user_ids[:3].tolist()
-    data.users.rows("listener", users)
+    users = _listeners(data, listeners)
     found = run_tune(
         data,
         _number_or_text(budget),
@@ -267,6 +265,13 @@ def tune(
     if figure:
         options.save_picture(figures.tuning(found.table, metric), figure)
     _show(found, users, output, as_json)
+
+
+def _listeners(data: Interactions, given: tuple[str, ...]) -> list[Any]:
+    """The ids of --listener, or the first three users. Raises KeyError for an unknown id."""
+    users: list[Any] = [one_id(data.users.whole, user) for user in given] or data.user_ids[:3].tolist()
+    data.users.rows("listener", users)
+    return users
 
 
 def _number_or_text(value: str) -> float | str:

@@ -89,7 +89,8 @@ def report(
 
     fraction, n_users = share("test_fraction", test_fraction), whole_number("n_users", n_users, 1)
     page = template()
-    spaces.parameters("grid", grid), spaces.parameters("random", random)
+    for name, space in (("grid", grid), ("random", random)):
+        spaces.parameters(name, space)  # raises for a wrong space now, not after minutes
     check_writable(output)
     steps = _Steps(progress)
     with steps("clean and describe"):

@@ -112,7 +112,7 @@ def _longer(state: State, users: Ids, items: Ids) -> State:
     assert seen is not None
     nothing = np.zeros(0, np.int64)
     x, y = (updates.with_rows(side, nothing, side[:0], n) for side, n in ((state.x, users.n), (state.y, items.n)))
-    if state.mean is not None:
+    if state.mean is not None:  # the columns of ones of user_rows and item_rows
         x[state.users.n :, -1], y[state.items.n :, -2] = 1, 1
     return state.changed(
         x=x,

@@ -40,7 +40,8 @@ class State:
 
     A model with biases has a `mean`. Its rows of `x` and `y` are then [x, b_u, 1] and [y, 1, b_i]. A score is the product
     of a row of `x` and a row of `scored_items`. `seen` is None if the model was saved without interactions. `fit` is None
-    in baselines.
+    in baselines. A model that was fitted with features has `user_features` or `item_features`, with a row for each row of
+    the side.
     """
 
     x: NDArray[Any]
@@ -175,6 +176,14 @@ class State:
     def _keeps_basis(self, rows: NDArray[np.int64], factors: NDArray[Any]) -> bool:
         """Whether to try: if few rows change, and the fit's solver is not exact."""
         return rows.size * 16 <= factors.shape[0] and self.settings.solver != "exact"
+
+    def with_longer_features(self, n_users: int, n_items: int) -> Self:
+        """This state with features for so many users and items. New rows have none."""
+        users, items = self.user_features, self.item_features
+        return self.changed(
+            user_features=None if users is None else users.extended(n_users),
+            item_features=None if items is None else items.extended(n_items),
+        )
 
     def user_prior(self, rows: NDArray[np.int64], entries: Csr) -> NDArray[Any] | None:
         """What the regularization pulls these users towards, who have the rows of `entries`. None without features."""

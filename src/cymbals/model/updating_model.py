@@ -181,14 +181,8 @@ class UpdatingModel(SolvingModel):
         if kind != "explicit" and (values.data == 0).any():
             seen, by_item = seen.whole().without_zeros(), by_item.whole().without_zeros()
         names = with_names(state.names, items.n)
-        after = state.changed(
-            users=users,
-            items=items,
-            names=names,
-            seen=seen,
-            user_features=None if state.user_features is None else state.user_features.extended(users.n),
-            item_features=None if state.item_features is None else state.item_features.extended(items.n),
-        ).caching_seen_by_item(by_item)
+        after = state.changed(users=users, items=items, names=names, seen=seen).caching_seen_by_item(by_item)
+        after = after.with_longer_features(users.n, items.n)
         if items.n > state.items.n:
             new = np.arange(state.items.n, items.n)
             zeros = np.zeros((new.size, state.y.shape[1] - (state.mean is not None)), state.y.dtype)
@@ -324,9 +318,7 @@ class UpdatingModel(SolvingModel):
             state, n = self._with_interactions(), self._threads(n_threads)
             rows = self._raw_rows("rows", rows, state, n)
             users, at = updates.placed(state.users, "ids", ids, rows.shape[0])
-            state = (
-                state if state.user_features is None else state.changed(user_features=state.user_features.extended(users.n))
-            )
+            state = state.with_longer_features(users.n, state.items.n)
             who = Ids(users.what, at.size, users.of(at))
             solved = self._solve(state, rows, state.item_side(n), who, n, prior=state.user_prior(at, rows))
             x = updates.with_rows(state.x, at, user_rows(solved, state.mean), users.n)
@@ -351,9 +343,7 @@ class UpdatingModel(SolvingModel):
             state, n = self._with_interactions(), self._threads(n_threads)
             rows = self._raw_rows("rows", rows, state, n, by_item=True)
             items, at = updates.placed(state.items, "ids", ids, rows.shape[0])
-            state = (
-                state if state.item_features is None else state.changed(item_features=state.item_features.extended(items.n))
-            )
+            state = state.with_longer_features(state.users.n, items.n)
             which = Ids(items.what, at.size, items.of(at))
             solved = self._solve(state, rows, state.user_side(n), which, n, prior=state.item_prior(at, rows))
             y = updates.with_rows(state.y, at, item_rows(solved, state.mean), items.n)

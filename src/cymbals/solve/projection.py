@@ -1,7 +1,7 @@
 """A linear map from features to factors, fitted by ridge regression to the rows that have entries.
 
-The factors of a row are x = p + B'f + noise, where f are its features (McAuley et al. call B'f a prior; see also the
-feature-aware iALS of irspack). The map gives rows without entries their factors, and rows with few entries a prior.
+The factors of a row are seen as x = p + B'f, where f are its features, B is the map and p is what the row has of its own.
+The feature-aware iALS of irspack has the same form, but learns B and p together.
 """
 
 from __future__ import annotations
@@ -17,11 +17,9 @@ from ..base.threads import single_blas_thread
 from ..data.csr import Csr
 
 _RIDGE = 3.0  # of feature vectors with the length 1: about three rows' worth of evidence
-_FEW = 500  # features: a dense system is then solved
-_STEPS, _TOLERANCE = (
-    50,
-    1e-3,
-)  # of conjugate gradients: the most steps, and the residual at which they end, relative to the first
+_FEW = 500  # with at most this many features, a dense system is solved
+_STEPS = 50  # of conjugate gradients, at most
+_TOLERANCE = 1e-3  # they end when the residual is this small, relative to the first one
 
 
 @dataclass(frozen=True)

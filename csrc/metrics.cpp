@@ -47,6 +47,7 @@ template <class T>
 struct Evaluation {
     const cymbals_matrix &users, &items;
     const cymbals_csr &train, &test;
+    const double *novelty;  // of each item, or null
     const int64_t *k;
     int32_t n_k;
     int64_t most_k;
@@ -59,7 +60,7 @@ struct Evaluation {
     int32_t run();
 
  private:
-    int64_t figures() const { return 2 + 4 * (int64_t)n_k; }  // columns of `out`
+    int64_t figures() const { return 2 + 5 * (int64_t)n_k; }  // columns of `out`
     void block(int64_t first, int64_t n, Scratch<T> &scratch);
     void find_positives(int64_t u, Ranking<T> &ranking) const;
     void score_positives(const T *user, Scratch<T> &scratch, Ranking<T> &ranking) const;
@@ -138,22 +139,25 @@ void Evaluation<T>::finish(int64_t u, Ranking<T> &ranking, const Scored<T> *best
     const int64_t found = ranking.best.finish();
     for (int32_t c = 0; c < n_k; c++) {
         const int64_t possible = std::min(k[c], n_positive);
-        double hits = 0, precisions = 0, gain = 0, ideal = 0;
-        for (int64_t i = 0; i < std::min(k[c], found); i++) {
+        const int64_t shown = std::min(k[c], found);
+        double hits = 0, precisions = 0, gain = 0, ideal = 0, novelties = novelty ? 0 : kNaN;
+        for (int64_t i = 0; i < shown; i++) {
             const int64_t item = best[i].item;
 #pragma omp atomic write
             covered[c * items.n_rows + item] = 1;
+            if (novelty) novelties += novelty[item];
             if (!std::binary_search(ranking.item, ranking.item + n_positive, item)) continue;
             hits++;
             precisions += hits / (i + 1);
             gain += discount(i);
         }
         for (int64_t i = 0; i < possible; i++) ideal += discount(i);
-        double *at = row + 2 + 4 * c;
+        double *at = row + 2 + 5 * c;
         at[0] = hits / k[c];
         at[1] = hits / n_positive;
         at[2] = precisions / possible;
         at[3] = gain / ideal;
+        at[4] = novelties / shown;
     }
 }
 
@@ -236,7 +240,8 @@ int32_t Evaluation<T>::run() {
 
 extern "C" int32_t cymbals_rank_metrics(cymbals_workspace *workspace, const cymbals_matrix *users,
                                         const cymbals_matrix *items, const cymbals_csr *train, const cymbals_csr *test,
-                                        const int64_t *k, int32_t n_k, double *out, uint8_t *covered) {
+                                        const double *item_novelty, const int64_t *k, int32_t n_k, double *out,
+                                        uint8_t *covered) {
     using namespace cymbals;
     ApiCall call(workspace, CYMBALS_PHASE_METRICS);
     if (!call.ready() || !call.matrix("users", users) || !call.matrix("items", items) ||
@@ -258,7 +263,8 @@ extern "C" int32_t cymbals_rank_metrics(cymbals_workspace *workspace, const cymb
     return call.end(with_float(items->type, [&](auto zero) {
         using T = decltype(zero);
         Evaluation<T> evaluation = {
-            *users, *items, *train, *test, k, n_k, most_k, out, covered, kernels_of<T>(call.table()), call};
+            *users, *items, *train, *test, item_novelty, k, n_k, most_k, out, covered, kernels_of<T>(call.table()),
+            call};
         return evaluation.run();
     }));
 }

@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-METRICS = ("precision", "recall", "map", "ndcg", "capped_recall", "hit_rate")
+METRICS = ("precision", "recall", "map", "ndcg", "capped_recall", "hit_rate", "novelty")
 
 
 def slow(scores, train, test, cutoffs):
@@ -12,6 +12,7 @@ def slow(scores, train, test, cutoffs):
     names = ["auc", "mrr"] + [f"{m}@{k}" for k in cutoffs for m in METRICS]
     out = {name: np.full(n_users, np.nan) for name in names}
     shown = {k: set() for k in cutoffs}
+    share = np.maximum((train != 0).sum(axis=0), 1) / max(1, (train != 0).any(axis=1).sum())
     for u in range(n_users):
         candidates = [i for i in range(n_items) if train[u, i] == 0]
         positives = {i for i in candidates if test[u, i] > 0}
@@ -31,6 +32,7 @@ def slow(scores, train, test, cutoffs):
             out[f"capped_recall@{k}"][u] = sum(top) / possible
             out[f"hit_rate@{k}"][u] = float(any(top))
             out[f"map@{k}"][u] = sum(sum(top[: i + 1]) / (i + 1) for i in range(len(top)) if top[i]) / possible
+            out[f"novelty@{k}"][u] = np.mean([-np.log2(share[i]) for i in ranked[:k]])
             gain = sum(1 / np.log2(i + 2) for i in range(len(top)) if top[i])
             out[f"ndcg@{k}"][u] = gain / sum(1 / np.log2(i + 2) for i in range(possible))
     return out, {k: len(s) / n_items for k, s in shown.items()}

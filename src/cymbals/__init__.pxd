@@ -146,7 +146,8 @@ cdef extern from "cymbals/cymbals.h" nogil:
                                void *scores) noexcept
     int32_t cymbals_rank_metrics(cymbals_workspace *workspace, const cymbals_matrix *users,
                                  const cymbals_matrix *items, const cymbals_csr *train, const cymbals_csr *test,
-                                 const int64_t *k, int32_t n_k, double *out, uint8_t *covered) noexcept
+                                 const double *item_novelty, const int64_t *k, int32_t n_k, double *out,
+                                 uint8_t *covered) noexcept
     int32_t cymbals_parse_numbers(cymbals_workspace *workspace, const char *text, int64_t size, int32_t n_fields,
                                   int64_t *n_lines, int64_t *numbers, int64_t *n_good, int64_t *rejected,
                                   int64_t *first_rejected) noexcept

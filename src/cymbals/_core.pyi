@@ -130,6 +130,7 @@ def rank_metrics(
     k: Any,
     out: Any,
     covered: Any,
+    novelty: Any,
     workspace: WorkspaceOrThreads,
     simd: int = 0,
 ) -> None: ...

@@ -536,18 +536,23 @@ def solve_and_rank(Index index, row, objective, fixed, spectrum, vectors, solved
     w.end(status, info.failed_row)
 
 
-def rank_metrics(users, items, train, test, k, out, covered, workspace, int simd=0):
+def rank_metrics(users, items, train, test, k, out, covered, novelty, workspace, int simd=0):
     cdef Workspace w = workspace_for(workspace, simd)
     cdef Matrix u = Matrix(users), m = Matrix(items)
     cdef Csr seen = Csr(train), held_out = Csr(test)
     cdef Buffer ks = buffer_of(k, "q", 1), o = buffer_of(out, "d", 2, True).need(u.c.n_rows)
     cdef Buffer c = buffer_of(covered, "B", 2, True).need(ks.size())
+    cdef Buffer of_items
+    cdef const double *of_item = NULL
     cdef int32_t status, n_k = <int32_t>min(ks.size(), INT32_MAX)
-    if o.size(1) != 2 + 4 * ks.size() or c.size(1) != m.c.n_rows:
-        raise ValueError("out must have 2 + 4 len(k) columns, and covered must have a column for each item")
+    if o.size(1) != 2 + 5 * ks.size() or c.size(1) != m.c.n_rows:
+        raise ValueError("out must have 2 + 5 len(k) columns, and covered must have a column for each item")
+    if novelty is not None:
+        of_items = buffer_of(novelty, "d", 1).need(m.c.n_rows)
+        of_item = <const double *>of_items.view.buf
     with nogil:
-        status = cymbals_rank_metrics(w.c, &u.c, &m.c, &seen.c, &held_out.c, <const int64_t *>ks.view.buf,
-                                      n_k, <double *>o.view.buf, <uint8_t *>c.view.buf)
+        status = cymbals_rank_metrics(w.c, &u.c, &m.c, &seen.c, &held_out.c, of_item,
+                                      <const int64_t *>ks.view.buf, n_k, <double *>o.view.buf, <uint8_t *>c.view.buf)
     w.end(status)
 
 

@@ -415,7 +415,7 @@ static void test_rank_metrics(void) {
     cymbals_matrix other = x;
     cymbals_csr shape = good_csr;
 #define RANK(users, items, train, test, k, n_k, to, covered) \
-    cymbals_rank_metrics(workspace, users, items, train, test, k, n_k, to, covered)
+    cymbals_rank_metrics(workspace, users, items, train, test, NULL, k, n_k, to, covered)
     const cymbals_csr *c = &good_csr;
     for (int i = 0; i < BAD_MATRICES; i++) {
         REFUSED(RANK(bad_matrix(&x, i), &y, c, c, ks, 2, to, covered), "users");
@@ -534,7 +534,7 @@ static void test_no_workspace(void) {
     CHECK_EQUAL(cymbals_index_create(NULL, &y, NULL, 0, NULL, &out.index), CYMBALS_BAD_ARGUMENT);
     CHECK(out.index == NULL);
     REFUSED(cymbals_index_topk(NULL, NULL, &x, NULL, 1, w, w), "workspace");
-    REFUSED(cymbals_rank_metrics(NULL, &x, &y, c, c, ks, 2, out.numbers, out.bytes), "workspace");
+    REFUSED(cymbals_rank_metrics(NULL, &x, &y, c, c, NULL, ks, 2, out.numbers, out.bytes), "workspace");
     REFUSED(cymbals_parse_numbers(NULL, "", 0, 1, w, NULL, NULL, NULL, NULL), "workspace");
     REFUSED(cymbals_parse_names(NULL, "", 0, w, NULL, NULL, NULL, NULL), "workspace");
     REFUSED(cymbals_number_ids(NULL, 0, NULL, 0, 0, NULL, w), "workspace");

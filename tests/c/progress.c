@@ -47,7 +47,7 @@ static cymbals_csr rows;
 static cymbals_matrix users, items;
 static int64_t ids[ROWS * K];
 static float scores[ROWS * K];
-static double metrics[ROWS * 6], spectrum[RANK];
+static double metrics[ROWS * 7], spectrum[RANK];
 static uint8_t covered[COLS];
 static cymbals_index *index_of_items;
 
@@ -67,7 +67,7 @@ static int32_t run(cymbals_workspace *workspace, int function, cymbals_matrix *s
         case 2:
             return cymbals_index_topk(workspace, index_of_items, &users, &rows, K, ids, scores);
         default:
-            return cymbals_rank_metrics(workspace, &users, &items, &rows, &rows, &k, 1, metrics, covered);
+            return cymbals_rank_metrics(workspace, &users, &items, &rows, &rows, NULL, &k, 1, metrics, covered);
     }
 }
 

@@ -138,17 +138,19 @@ static void test_rank_metrics(cymbals_workspace *workspace, int32_t type, int32_
         set_whole(test_indices, index_type, i, in_test[i]), set_real(values, type, i, kept[i]);
     const cymbals_csr train = {sizeof train, 3, 6, train_indptr, train_indices, index_type, NULL, 0};
     const cymbals_csr test = {sizeof test, 3, 6, test_indptr, test_indices, index_type, values, type};
-    double out[3][14];
+    const double novelty[] = {0, 1, 2, 3, 4, 5};
+    double out[3][17];
     uint8_t covered[3][6] = {{0}};
-    CHECK_OK(cymbals_rank_metrics(workspace, &users, &items, &train, &test, k, 3, &out[0][0], &covered[0][0]));
+    CHECK_OK(cymbals_rank_metrics(workspace, &users, &items, &train, &test, novelty, k, 3, &out[0][0], &covered[0][0]));
     /* user 0: candidates 1 2 3 4 5, positives 2 and 4, at ranks 2 and 4 */
     const double ideal = 1 + 1 / log2(3), gain = 1 / log2(3) + 1 / log2(5);
-    const double first[14] = {
-        3.0 / 6, 1.0 / 2,         0,           0, 0, 0, 1.0 / 3, 1.0 / 2, 0.25, 1 / log2(3) / ideal, 0.02,
-        1,       (0.5 + 0.5) / 2, gain / ideal};
+    const double first[17] = {
+        3.0 / 6,         1.0 / 2,      0, 0, 0, 0, 1, 1.0 / 3, 1.0 / 2, 0.25, 1 / log2(3) / ideal, 2, 0.02, 1,
+        (0.5 + 0.5) / 2, gain / ideal, 3};
     /* user 1: candidates 5 4 3 2 1 0, positive 4, at rank 2 */
-    const double second[14] = {4.0 / 5, 1.0 / 2, 0, 0, 0, 0, 1.0 / 3, 1, 0.5, 1 / log2(3), 0.01, 1, 0.5, 1 / log2(3)};
-    for (int i = 0; i < 14; i++) {
+    const double second[17] = {4.0 / 5, 1.0 / 2,     0, 0,    0, 0,   5,           1.0 / 3, 1,
+                               0.5,     1 / log2(3), 4, 0.01, 1, 0.5, 1 / log2(3), 2.5};
+    for (int i = 0; i < 17; i++) {
         CHECK_NEAR(out[0][i], first[i], 1e-15);
         CHECK_NEAR(out[1][i], second[i], 1e-15);
         CHECK(isnan(out[2][i]));
@@ -158,9 +160,16 @@ static void test_rank_metrics(cymbals_workspace *workspace, int32_t type, int32_
     CHECK_SAME(covered[1], top_3, 6);
     CHECK_SAME(covered[2], all, 6);
 
+    CHECK_OK(cymbals_rank_metrics(workspace, &users, &items, &train, &test, NULL, k, 3, &out[0][0], &covered[0][0]));
+    for (int i = 0; i < 17; i++) /* every fifth of the figures is a novelty, which is NaN without item_novelty */
+        if (i > 1 && (i - 2) % 5 == 4)
+            CHECK(isnan(out[0][i]));
+        else
+            CHECK_NEAR(out[0][i], first[i], 1e-15);
+
     users.n_rows = 0;
     const cymbals_csr nobody = {sizeof nobody, 0, 6, train_indptr, NULL, index_type, NULL, CYMBALS_FLOAT32};
-    CHECK_OK(cymbals_rank_metrics(workspace, &users, &items, &nobody, &nobody, k, 3, &out[0][0], &covered[0][0]));
+    CHECK_OK(cymbals_rank_metrics(workspace, &users, &items, &nobody, &nobody, NULL, k, 3, &out[0][0], &covered[0][0]));
     free(users.data), free(items.data), free(train_indices), free(test_indices), free(values);
 }
 

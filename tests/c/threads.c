@@ -12,12 +12,13 @@ enum { USERS = 400, ITEMS = 2200, RANK = 16, K = 10, HALF_STEPS = 4, N_K = 2, EN
 static cymbals_csr by_user, by_item, held_out;
 static cymbals_matrix start_x, start_y;
 static cymbals_index *shared_index;
+static double novelty[ITEMS];
 static int32_t n_threads = 1;
 
 typedef struct {
     float x[USERS * RANK], y[ITEMS * RANK], scores[USERS * K], index_scores[USERS * K], row[RANK];
     int64_t ids[USERS * K], index_ids[USERS * K];
-    double metrics[USERS * (2 + 4 * N_K)], loss;
+    double metrics[USERS * (2 + 5 * N_K)], loss;
     int64_t t_indptr[ITEMS + 1];
     int32_t t_indices[ENTRIES];
     float t_values[ENTRIES];
@@ -62,7 +63,7 @@ static int work(cymbals_workspace *workspace, results *r) {
     status |= cymbals_topk(workspace, &x, &y, NULL, 0, NULL, &by_user, K, r->ids, r->scores);
     status |= cymbals_index_topk(workspace, shared_index, &x, &by_user, K, r->index_ids, r->index_scores);
     memset(r->covered, 0, sizeof r->covered);
-    status |= cymbals_rank_metrics(workspace, &x, &y, &by_user, &held_out, ks, N_K, r->metrics, r->covered);
+    status |= cymbals_rank_metrics(workspace, &x, &y, &by_user, &held_out, novelty, ks, N_K, r->metrics, r->covered);
     return status | cymbals_transpose(workspace, &by_user, r->t_indptr, r->t_indices, CYMBALS_INT32, r->t_values);
 }
 
@@ -112,6 +113,7 @@ int main(int argc, char **argv) {
     start_y = random_matrix(ITEMS, RANK, RANK, CYMBALS_FLOAT32, 0.1, 54);
     const int64_t n = by_user.indptr[USERS];
     if (n > ENTRIES) return 2;
+    for (int i = 0; i < ITEMS; i++) novelty[i] = i;
     int64_t *indptr = allocate(ITEMS + 1, sizeof *indptr);
     int32_t *indices = allocate(n, sizeof *indices);
     float *values = allocate(n, sizeof *values);

@@ -39,12 +39,27 @@ def test_some_users_and_metrics_as_a_mapping():
     assert np.flatnonzero(~np.isnan(some.per_user["mrr"])).tolist() == [3, 7]
     assert some.per_user["auc"][7] == whole.per_user["auc"][7]
     assert dict(whole)["ndcg@10"] == whole["ndcg@10"]
-    assert len(whole) == 2 + 7 * 3
+    assert len(whole) == 2 + 8 * 3
     assert "recall@20" in whole
     with pytest.raises(KeyError, match="the metrics are auc"):
         whole["recall@7"]
     one_thread = evaluate(model, train, test, n_threads=1)
     assert all(np.array_equal(whole.per_user[m], one_thread.per_user[m], equal_nan=True) for m in whole.per_user)
+
+
+def test_novelty_of_some_users_uses_the_items_of_all_users():
+    train, test = split.random(random_matrix((50, 40), 0.3), 0.2, 0)
+    model = ALS(factors=5, random_state=0).fit(train)
+    whole, some = (evaluate(model, train, test, k=10, users=users) for users in (None, [3, 7]))
+    assert some.per_user["novelty@10"][[3, 7]].tolist() == whole.per_user["novelty@10"][[3, 7]].tolist()
+
+
+def test_novelty_of_items_that_everybody_or_nobody_has():
+    train = sp.csr_array(np.array([[1, 0, 0, 0], [1, 1, 0, 0], [1, 1, 1, 0], [1, 0, 0, 0], [0, 0, 0, 0]], np.float32))
+    test = sp.csr_array(np.array([[0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1], [0, 0, 1, 0], [0, 0, 0, 1]], np.float32))
+    found = evaluate(Popularity().fit(train), train, test, k=(1, 4)).per_user
+    assert found["novelty@1"].tolist() == [1, 2, 2, 1, 0]  # of four users, two have item 1, one has item 2
+    assert found["novelty@4"].tolist() == [5 / 3, 2, 2, 5 / 3, 5 / 4]
 
 
 def test_same_order_as_recommend():

@@ -41,7 +41,7 @@ matrix = Matrix(ctypes.sizeof(Matrix), numbers.ctypes.data, 1, 1, 1, 0)
 csr = Csr(ctypes.sizeof(Csr), 1, 1, indptr.ctypes.data, indptr.ctypes.data, 3, numbers.ctypes.data, 0)
 for n in (2**29, 2**31 - 1):  # k, out and covered have room for one
     refs = [ctypes.byref(x) for x in (matrix, matrix, csr, csr)]
-    status = library.cymbals_rank_metrics(workspace, *refs, ctypes.c_void_p(one.ctypes.data), ctypes.c_int32(n),
+    status = library.cymbals_rank_metrics(workspace, *refs, None, ctypes.c_void_p(one.ctypes.data), ctypes.c_int32(n),
                                           ctypes.c_void_p(numbers.ctypes.data), ctypes.c_void_p(numbers.ctypes.data))
     library.cymbals_workspace_message.restype = ctypes.c_char_p
     print(status, library.cymbals_workspace_message(workspace).decode())

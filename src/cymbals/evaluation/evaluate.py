@@ -18,7 +18,7 @@ from ..data.csr import Csr
 from ..data.ids import listed
 from ..data.interactions import as_interactions, in_order
 from ..metrics.errors import errors
-from ..metrics.ranking import mean_of_defined, ranking
+from ..metrics.ranking import item_novelty, mean_of_defined, ranking
 from ..model.factor_model import FactorModel
 
 if TYPE_CHECKING:
@@ -112,6 +112,8 @@ def evaluate(
     * map@k, ndcg@k: average precision and discounted cumulative gain, divided by the value of a perfect ranking with
       min(k, held-out items) hits.
     * mrr: 1 / rank of the first held-out item.
+    * novelty@k: the mean of -log2(share of the users who have the item) over the first k items (Zhou et al. 2010). The
+      shares are taken from train, or from rows. An item that nobody has counts as if one user had it.
 
     coverage@k is the share of the catalogue that is in the top k of at least one user. Items with equal scores rank by row
     number. Held-out entries do not count if they are also in train or if their value is not above 0. Users without
@@ -159,12 +161,12 @@ def evaluate(
         return _of_strangers(model, rows, test, cutoffs, n)
     x, y = model.state_.x, model.state_.scored_items
     seen, held_out = (aligned(name, part, model, n) for name, part in (("train", train), ("test", test)))
-    chosen = None
+    novelty, chosen = item_novelty(seen), None
     if users is not None:
         chosen = np.unique(model.users_.rows("users", listed(users)))
         x, seen, held_out = np.ascontiguousarray(x[chosen]), seen.take(chosen, n), held_out.take(chosen, n)
     _warn_of_fitted(model.state_.seen, seen, held_out, chosen)
-    per_user, together = _metrics(model, x, y, seen, held_out, cutoffs, n)
+    per_user, together = _metrics(model, x, y, seen, held_out, novelty, cutoffs, n)
     if chosen is not None:
         per_user = {name: _scattered(values, chosen, model.state_.x.shape[0]) for name, values in per_user.items()}
     return Metrics(per_user, together)
@@ -180,8 +182,8 @@ def _of_strangers(model: FactorModel, rows: Any, test: Any, cutoffs: NDArray[np.
         )
     given = in_order("rows", rows, people.users, model.items_, n_threads)
     held_out = model.entries(in_order("test", test, people.users, model.items_, n_threads))
-    x = model.folded_in("rows", given, n_threads)
-    return Metrics(*_metrics(model, x, model.state_.scored_items, model.entries(given), held_out, cutoffs, n_threads))
+    x, y, seen = model.folded_in("rows", given, n_threads), model.state_.scored_items, model.entries(given)
+    return Metrics(*_metrics(model, x, y, seen, held_out, item_novelty(seen), cutoffs, n_threads))
 
 
 def _metrics(
@@ -190,10 +192,11 @@ def _metrics(
     y: NDArray[Any],
     seen: Csr,
     held_out: Csr,
+    novelty: NDArray[np.float64],
     cutoffs: NDArray[np.int64],
     n_threads: int,
 ) -> tuple[dict[str, NDArray[np.float64]], dict[str, float]]:
-    per_user, together = ranking(x, y, seen, held_out, cutoffs, n_threads)
+    per_user, together = ranking(x, y, seen, held_out, cutoffs, n_threads, novelty)
     if model.predicts_values:
         of_users, of_all = errors(x, y, held_out)
         return per_user | of_users, together | of_all

@@ -13,12 +13,18 @@ from numpy.typing import NDArray
 from .._core import rank_metrics
 from ..data.csr import Csr
 
-_WRITTEN = ("precision", "recall", "map", "ndcg")  # in the order in which csrc/metrics.cpp writes them
+_WRITTEN = ("precision", "recall", "map", "ndcg", "novelty")  # in the order in which csrc/metrics.cpp writes them
 CUTOFF_METRICS = (*_WRITTEN, "capped_recall", "hit_rate")
 
 
 def ranking(
-    x: NDArray[Any], y: NDArray[Any], train: Csr, test: Csr, cutoffs: NDArray[np.int64], n_threads: int
+    x: NDArray[Any],
+    y: NDArray[Any],
+    train: Csr,
+    test: Csr,
+    cutoffs: NDArray[np.int64],
+    n_threads: int,
+    novelty: NDArray[np.float64] | None = None,
 ) -> tuple[dict[str, NDArray[np.float64]], dict[str, float]]:
     """Ranking metrics of the scores x.y. `cymbals.evaluate` documents their definitions.
 
@@ -30,24 +36,37 @@ def ranking(
     cutoffs : ndarray of int64
         The values of k for metrics such as "ndcg@k".
     n_threads : int
+    novelty : ndarray of float64, shape (n_items,), optional
+        The novelty of each item, as `item_novelty` computes it. Without it, "novelty@k" is NaN.
 
     Returns
     -------
     per_user : dict of str to ndarray, shape (n_users,)
-        "auc", "mrr", and "precision@k", "recall@k", "map@k", "ndcg@k", "capped_recall@k", "hit_rate@k"; NaN for users
-        without held-out items.
+        "auc", "mrr", and "precision@k", "recall@k", "map@k", "ndcg@k", "novelty@k", "capped_recall@k", "hit_rate@k";
+        NaN for users without held-out items.
     together : dict of str to float
         "coverage@k", computed over all users together.
     """
     results = np.empty((x.shape[0], 2 + len(_WRITTEN) * cutoffs.size))
     covered = np.zeros((cutoffs.size, y.shape[0]), np.uint8)
-    rank_metrics(x, y, train, test, cutoffs, results, covered, n_threads)
+    rank_metrics(x, y, train, test, cutoffs, results, covered, novelty, n_threads)
     names = ["auc", "mrr"] + [f"{name}@{k}" for k in cutoffs for name in _WRITTEN]
     per_user = dict(zip(names, np.ascontiguousarray(results.T), strict=True))
     for k in cutoffs:
         per_user |= _of_hits(per_user[f"precision@{k}"], per_user[f"recall@{k}"], int(k))
     together = {f"coverage@{k}": float(covered[i].mean()) if y.shape[0] else 0.0 for i, k in enumerate(cutoffs)}
     return per_user, together
+
+
+def item_novelty(train: Csr) -> NDArray[np.float64]:
+    """-log2 of the share of the users who have an item, for each item (Zhou et al. 2010).
+
+    Only users with entries in `train` count. An item that nobody has is treated as if one user had it.
+    """
+    n_users = max(1, np.count_nonzero(train.lengths()))
+    audience = np.bincount(train.indices, minlength=train.shape[1])
+    out: NDArray[np.float64] = np.log2(n_users / np.maximum(audience, 1))
+    return out
 
 
 def _of_hits(precision: NDArray[np.float64], recall: NDArray[np.float64], k: int) -> dict[str, NDArray[np.float64]]:

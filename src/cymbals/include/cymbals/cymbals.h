@@ -46,7 +46,7 @@ extern "C" {
 #endif
 
 #define CYMBALS_VERSION "0.1.0"
-#define CYMBALS_ABI_VERSION 1
+#define CYMBALS_ABI_VERSION 2
 
 typedef enum cymbals_status {
     CYMBALS_OK = 0,
@@ -297,13 +297,15 @@ CYMBALS_API int32_t cymbals_index_topk(cymbals_workspace *workspace, const cymba
                                        const cymbals_matrix *queries, const cymbals_csr *skip, int64_t k, int64_t *ids,
                                        void *scores);
 /* Ranking quality for each user. train and test are CSR matrices, users x items, valid and sorted. Entries of test do
- * not count if they are in train too, or if their value is not above 0. out is n_users x (2 + 4 n_k): auc, mrr, then
- * for each k precision, recall, map and ndcg; NaN if a metric is undefined for the user. n_k is at most 100,000.
- * covered (n_k x n_items bytes) is set to 1 for each item that is among the first k of a user with an entry of test
- * that counts. */
+ * not count if they are in train too, or if their value is not above 0. out is n_users x (2 + 5 n_k): auc, mrr, then
+ * for each k precision, recall, map, ndcg and novelty; NaN if a metric is undefined for the user. n_k is at most
+ * 100,000. The novelty of a user is the mean of item_novelty (a number for each item) over the first k items.
+ * item_novelty may be null; every novelty is then NaN. covered (n_k x n_items bytes) is set to 1 for each item that is
+ * among the first k of a user with an entry of test that counts. */
 CYMBALS_API int32_t cymbals_rank_metrics(cymbals_workspace *workspace, const cymbals_matrix *users,
                                          const cymbals_matrix *items, const cymbals_csr *train, const cymbals_csr *test,
-                                         const int64_t *k, int32_t n_k, double *out, uint8_t *covered);
+                                         const double *item_novelty, const int64_t *k, int32_t n_k, double *out,
+                                         uint8_t *covered);
 
 /* -- Files and ids ------------------------------------------------------------------------------------------------ */
 

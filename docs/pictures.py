@@ -1,12 +1,13 @@
-"""Draws the pictures of the pages while the pages are built. Most show how a setting changes a model of made-up data."""
+"""Draws the pictures of the pages while the pages are built. Some show figures of real data,
+others how a setting changes a model of made-up data."""
 
 import ast
 import base64
 import io
+import json
 import tempfile
 import textwrap
 import tomllib
-import warnings
 from functools import cache
 from pathlib import Path
 
@@ -31,11 +32,6 @@ def listeners():
 
 def fitted(**settings):
     return cymbals.ALS(**{"factors": 16, "confidence": "log", "random_state": 0} | settings).fit(listeners()[0])
-
-
-def scores(name, values, metric=CUTOFF, **fixed):
-    """For each value of one setting, the metric of a model that is fitted with it."""
-    return [cymbals.evaluate(fitted(**{name: v}, **fixed), *listeners())[metric] for v in values]
 
 
 def panel(width=6.0, height=3.4):
@@ -90,36 +86,55 @@ def confidence():
     return pair
 
 
+@cache
+def measured():
+    """The figures of benchmarks/curves.py: the name of a data set -> the setting -> the label of a curve -> its points."""
+    return json.loads(Path(__file__).with_name("curves.json").read_text(encoding="utf-8"))["sets"]
+
+
+def curves(setting, label, log=True):
+    """NDCG@10 by one setting, on each data set."""
+    pair = Pair()
+    for axes, (name, of_set) in zip((pair.left, pair.right), measured().items(), strict=True):
+        for (line, points), color in zip(of_set[setting].items(), (BLUE, ORANGE, GREEN, "grey"), strict=False):
+            axes.plot(*_column(points, setting, "ndcg@10"), "o-", color=color, label=line, markersize=4)
+        axes.set(xlabel=label, ylim=(0, None), title=name)
+        if log:
+            axes.set_xscale("log", base=2)
+        if len(of_set[setting]) > 1:
+            axes.legend(frameon=False, fontsize=9)
+        if log and label == setting:  # numbers, not multiples or powers
+            axes.xaxis.set_major_formatter("{x:g}")
+    pair.left.set_ylabel("NDCG@10 on held-out entries")
+    return pair
+
+
+def _column(points, *names):
+    return [[point[name] for point in points] for name in names]
+
+
+def disagreement(setting, line, label):
+    """NDCG@10 and AUC by one setting, each divided by its best value."""
+    pair = Pair()
+    for axes, (name, of_set) in zip((pair.left, pair.right), measured().items(), strict=True):
+        for metric, color in (("ndcg@10", BLUE), ("auc", ORANGE)):
+            values, found = _column(of_set[setting][line], setting, metric)
+            axes.plot(values, np.divide(found, max(found)), "o-", color=color, label=metric, markersize=4)
+        axes.set_xscale("log", base=2)
+        axes.set(xlabel=label, title=name)
+    pair.left.set_ylabel("share of the best value")
+    pair.left.legend(frameon=False, fontsize=9)
+    return pair
+
+
 def alpha():
-    """The quality of the ranking by alpha, for counts and for logarithms of counts."""
+    """NDCG@10 of HetRec by alpha, for three confidences. (Gowalla has no counts.)"""
     figure, axes = panel()
-    values = np.geomspace(0.001, 100, 9)
-    for confidence, color in (("linear", BLUE), ("log", ORANGE)):
-        found = scores("alpha", values, confidence=confidence, regularization=5.0)
-        axes.plot(values, found, "o-", color=color, label=f'confidence="{confidence}"', markersize=4)
-    axes.set(xscale="log", xlabel="alpha", ylabel="NDCG@10 on held-out entries", ylim=(0, None))
+    for (line, points), color in zip(measured()["HetRec Last.fm"]["alpha"].items(), (BLUE, ORANGE, GREEN), strict=True):
+        axes.plot(*_column(points, "alpha", "ndcg@10"), "o-", color=color, label=f'confidence="{line}"', markersize=4)
+    axes.set(xscale="log", xlabel="alpha", ylabel="NDCG@10 on held-out entries", ylim=(0, None), title="HetRec Last.fm")
     axes.legend(frameon=False, fontsize=9)
     return figure
-
-
-def regularization():
-    """The quality of the ranking by regularization: of the entries that were fitted, and of held-out entries."""
-    pair = Pair()
-    left, right = pair.left, pair.right
-    train, validation = listeners()
-    nothing = cymbals.Interactions.from_csr(train.user_items * 0, train.user_ids, train.item_ids)
-    values = np.geomspace(0.01, 1000, 9)
-    models = [fitted(regularization=v) for v in values]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the warning that the model was fitted on these entries: here this is intended
-        fitted_ones = [cymbals.evaluate(m, nothing, train)[CUTOFF] for m in models]
-    left.plot(values, fitted_ones, "o-", color=BLUE, markersize=4)
-    right.plot(values, [cymbals.evaluate(m, train, validation)[CUTOFF] for m in models], "o-", color=ORANGE, markersize=4)
-    left.set(title="entries that were fitted", ylabel="NDCG@10")
-    right.set(title="entries that were held out")
-    for axes in (left, right):
-        axes.set(xscale="log", xlabel="regularization", ylim=(0, None))
-    return pair
 
 
 def nu():
@@ -135,20 +150,6 @@ def nu():
     pair.left.set_ylabel("regularization, as a multiple of\nthat of a user with 30 entries", fontsize=9)
     pair.left.legend(frameon=False, fontsize=9)
     return pair
-
-
-def factors():
-    """The quality of the ranking by the number of factors, with little and with more regularization."""
-    figure, axes = panel()
-    values = [2, 4, 8, 16, 32, 64]
-    for strength, color in ((0.01, BLUE), (10.0, ORANGE)):
-        found = scores("factors", values, regularization=strength)
-        axes.plot(values, found, "o-", color=color, label=f"regularization = {strength:g}", markersize=4)
-    axes.set(xscale="log", xlabel="factors", ylabel="NDCG@10 on held-out entries", ylim=(0, None), xticks=values)
-    axes.set_xticks(values, values)
-    axes.minorticks_off()
-    axes.legend(frameon=False, fontsize=9)
-    return figure
 
 
 def negatives():

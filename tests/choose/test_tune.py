@@ -90,8 +90,13 @@ def test_the_figure_of_a_tuning(tuned, tmp_path):
     labels = [text.get_text() for text in figure.axes[0].get_yticklabels()]
     assert len(labels) == 8
     assert all(label.startswith("f ") for label in labels)
+    table = tuned.table
+    chosen = table.index[(table["ahead"] == 0) & (table["noise"] == 0)]
+    table["score"] = np.where(table.index.isin(chosen), 0.0, table["score"])
+    last = cymbals.figures.tuning(table.sort_values("score", ascending=False), "ndcg@10", 8)
+    assert "of the 9 best settings" in last.get_label()  # with the chosen one
     whole = cymbals.figures.tuning(tuned.table, "ndcg@10", 1000)
-    assert "f 64, ALS()" in [text.get_text() for text in whole.axes[0].get_yticklabels()]
+    assert "f 64, 15 iterations, ALS()" in [text.get_text() for text in whole.axes[0].get_yticklabels()]
     with pytest.raises(ValueError, match="give the table of a result of"):
         cymbals.figures.tuning(tuned.table.drop(columns="noise"), "ndcg@10")
 
@@ -111,9 +116,42 @@ def test_fixed_arguments_are_in_all_settings(plays):
     assert "n_threads" not in found.best_params_
 
 
+@pytest.mark.usefixtures("clockwork")
+def test_a_fixed_rank_above_that_of_screening_keeps_the_budget():
+    data = sp.random_array((1100, 1100), density=0.02, rng=0, dtype=np.float32).tocsr()
+    found = tune(data, "9.6s", factors=512, refit=False)
+    assert 4.8 < sum(trial.seconds for trial in found.trials) < 9.6
+    everything = {"objective": "ials", "confidence": "log", "alpha": 1.0, "unobserved_weight": 0.1, "regularization": 0.01}
+    found = tune(data, "9s", validation="users", factors=80, **everything)
+    assert all(set(trial.params) <= {"iterations", "nu", "solver", "cg_steps"} for trial in found.trials)
+
+
+def plain_ahead_by(more):
+    """A replacement of Runner.run: `ALS()` is ahead of all others by `more`, without noise."""
+
+    def run(self, model, params, before=(), hopeless=None):
+        users = [0.5 + more * (set(params) <= {"factors", "iterations"}) + 0.01 * (i % 2) for i in range(50)]
+        phases = {"start": 0.0, "iterations": 0.01 * model.iterations, "scoring": 0.01}
+        score, seconds = float(np.mean(users)), sum(phases.values())
+        return Trial(params, "done", score, model.iterations, seconds, per_user=users, phases=phases)
+
+    return run
+
+
+def test_what_leads_if_als_is_better_or_equal(plays, monkeypatch):
+    monkeypatch.setattr(tuning, "_TOGETHER", 0.0)
+    monkeypatch.setattr(Runner, "run", plain_ahead_by(0.1))
+    found = tune(plays, "5s", refit=False)
+    assert found.best_trial_.params == {"factors": 64, "iterations": 15}
+    assert {5, 10} <= {trial.params["iterations"] for trial in found.trials}  # the other settings are refined
+    monkeypatch.setattr(Runner, "run", plain_ahead_by(0.0))
+    for few in (plays, plays[:, :60]):  # where screening has the rank of the target, too
+        assert tune(few, "5s", refit=False).best_trial_.params["regularization"] == "auto"
+
+
 def test_ratings(ratings):
     train, test = split.random(ratings, 0.1, 0)
-    found = tune(train, 10, "rmse")
+    found = tune(train, 30, "rmse")
     assert found.best_params_["objective"] == "explicit"
     error = evaluate(found.best_model_, train, test)["rmse"]
     plain = evaluate(ALS(objective="explicit", random_state=0).fit(train), train, test)["rmse"]
@@ -128,6 +166,17 @@ def test_held_out_users(plays):
     assert found.best_score_ == evaluate(ALS(**found.best_params_).fit(train), rows=fold, test=test)["ndcg@10"]
     assert not any("weighting" in t.params for t in found.trials)  # new rows cannot be weighted as train was
     assert found.best_model_.user_factors_.shape[0] == 300
+
+
+def test_most_users_may_have_a_single_entry():
+    """Fifty of 1,000 users have two entries, so fifty can be held out, and not a hundred."""
+    users = np.concatenate([np.arange(1000), np.arange(50)])
+    items = np.concatenate([np.arange(1000), np.arange(50) + 1]) % 40
+    data = sp.coo_array((np.ones(1050), (users, items)), (1000, 40)).tocsr()
+    held_out = Cut.of(cymbals.Interactions.from_csr(data), "users", 0)
+    assert (held_out.train.shape[0], held_out.fold.shape[0]) == (950, 50)
+    with pytest.raises(ValueError, match="validation 'users' holds out users with two entries or more, .*, of whom 0 have"):
+        tune(sp.eye_array(30, format="csr"), validation="users")
 
 
 def test_dislikes_need_objective_hu(plays):

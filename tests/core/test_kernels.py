@@ -320,8 +320,9 @@ def test_binding_refuses_arrays_that_it_cannot_read_in_place():
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("simd", SETS)
 @pytest.mark.parametrize("solve", ["cg", "exact", "dual", "primal"])
+@pytest.mark.parametrize("compact", [NEVER, ALWAYS])
 @pytest.mark.parametrize(("kind", "nu"), [("hu", 0.0), ("ials", 1.0), ("explicit", 0.5)])
-def test_the_regularization_pulls_rows_towards_a_prior(kind, nu, solve, simd, dtype):
+def test_the_regularization_pulls_rows_towards_a_prior(kind, nu, compact, solve, simd, dtype):
     matrix = random_matrix(SHAPE)
     matrix.data[:5] = 0 if kind == "explicit" else matrix.data[:5]
     rng = np.random.default_rng(0)
@@ -329,12 +330,13 @@ def test_the_regularization_pulls_rows_towards_a_prior(kind, nu, solve, simd, dt
         y, x, prior = (0.3 * rng.standard_normal((n, rank)) for n in (SHAPE[1], SHAPE[0], SHAPE[0]))
         how = {"reg": 0.1, "nu": nu, "alpha": 2.0, "alpha0": 0.7}
         want = reference.solve(dense_of(matrix), y, kind, prior=prior, **how) @ y.T
-        settings = Settings(objective(kind, 2.0, 0.7, 0.1, nu), solve, 400, compact=NEVER)
+        settings = Settings(objective(kind, 2.0, 0.7, 0.1, nu), solve, 400, compact=compact)
         fixed = FixedSide.of(y.astype(dtype), 1)
         spectrum = fixed.spectrum if kind != "explicit" else np.zeros(rank)
         solved, towards = (fixed.into(side.astype(dtype), 1) for side in (x, prior))
         info = solve_rows(csr_of(matrix), fixed.rotated, spectrum, solved, settings, Workspace(2, simd), towards)
-        assert_close(solved @ fixed.rotated.T, want, dtype, times=2)
+        rounded = (compact, solve, dtype) == (ALWAYS, "cg", "float32")  # the solver reads a copy with 8 significant bits
+        assert_close(solved @ fixed.rotated.T, want, dtype, times=40 if rounded else 2)
         empty = dense_of(matrix)
         empty = np.isnan(empty).all(axis=1)
         assert info["rows_empty"] == empty.sum()

@@ -55,7 +55,28 @@ def test_a_feature_counts_once_for_each_row():
     made = cymbals.features({"id": [1, 2], "tags": [["a", "a"], {"b"}]}, "id")
     assert entries(made) == {(1, "tags=a"), (2, "tags=b")}
     assert made.user_items.max() == 1
+    twice = cymbals.features({"id": [1, 1], "tag": ["a", "a"]}, "id")
+    assert twice.user_items.toarray().tolist() == [[1.0]]
     assert entries(cymbals.features({"id": [1], "x": [-0.5]}, "id", widths={"x": 0.25})) == {(1, "x=-0.5")}
+
+
+def test_ranges_of_numbers():
+    large = cymbals.features({"id": [1, 2], "price": [1234567, 1234568]}, "id", widths={"price": 1})
+    assert entries(large) == {(1, "price=1234567"), (2, "price=1234568")}
+    tenths = cymbals.features({"id": [1, 2, 3], "x": [0.3, 0.6, 0.69]}, "id", widths={"x": 0.1})
+    assert entries(tenths) == {(1, "x=0.3"), (2, "x=0.6"), (3, "x=0.6")}
+
+
+def test_missing_values_make_no_feature():
+    frame = {"id": [1, 2], "tags": [["a", None], ["b", float("nan")]], "year": [None, None]}
+    assert entries(cymbals.features(frame, "id", widths={"year": 10})) == {(1, "tags=a"), (2, "tags=b")}
+
+
+def test_streams_say_their_columns():
+    pa = pytest.importorskip("pyarrow")
+    table = pa.table({"id": [1, 2], "tag": ["a", "b"]})
+    for frame in (table.to_reader(), table.to_batches()[0]):
+        assert entries(cymbals.features(frame, "id")) == {(1, "tag=a"), (2, "tag=b")}
 
 
 @pytest.mark.parametrize(
@@ -73,7 +94,11 @@ def test_a_feature_counts_once_for_each_row():
             "column 'x' must hold values of one kind, but it holds numbers and texts",
         ),
         ({"id": [1], "x": [1j]}, {}, TypeError, "column 'x' must hold texts, lists, numbers or booleans, got"),
-        ({"id": [1], "x": [None]}, {}, ValueError, "column 'x' holds nothing|no feature"),
+        ({"id": [1], "x": [None]}, {}, ValueError, "frame has no feature"),
+        ({"id": [1], "x": [None]}, {"widths": {"x": 2}}, ValueError, "frame has no feature"),
+        ({"id": [1], "x": [1e300]}, {"widths": {"x": 1e-9}}, ValueError, "holds 1e.300, for which the width 1e-09"),
+        ({"id": [1], "x": [[["a"]]]}, {}, TypeError, "column 'x' must hold lists of texts, but one holds \\['a'\\]"),
+        (iter([1]), {}, TypeError, "frame does not say which columns it has"),
         ({"id": [1]}, {}, ValueError, "columns must name at least one column"),
         (
             {"id": [1], "x": ["a"]},

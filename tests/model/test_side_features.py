@@ -9,7 +9,7 @@ import scipy.sparse as sp
 from conftest import dense_of
 
 import cymbals
-from cymbals import ALS, Interactions, baselines, evaluate, features, split
+from cymbals import ALS, EarlyStopping, Interactions, SolveError, baselines, evaluate, features, split
 
 N, M, F = 500, 300, 6
 
@@ -223,7 +223,9 @@ def test_explanations_name_features(named):
     data, of_users, of_items = named
     model = ALS.auto(8, random_state=0).fit(data, item_features=of_items, user_features=of_users)
     warm = model.explain("u1", "i1")
-    assert warm.features == []
+    (row,) = of_users.users.rows("user", ["u1"])
+    assert {name for name, _ in warm.features} == set(of_users.item_ids[of_users.csr.row(row)[0]])
+    assert model.explain(history=["i1"], item="i2").features == []
     cold = model.explain("u1", "i299")
     assert cold.contributions
     own = of_items.item_ids[of_items.csr.row(of_items.users.rows("x", ["i299"])[0])[0]]
@@ -235,6 +237,50 @@ def test_explanations_name_features(named):
     assert why.contributions == []
     assert [name for name, _ in why.features] == ["f2"]
     assert why.total == pytest.approx(model.predict(["quiet"], ["i1"])[0], rel=1e-4)
+
+
+KINDS = {
+    "hu": {"objective": "hu", "regularization": 5.0},
+    "ials": {"objective": "ials", "unobserved_weight": 0.1, "regularization": 2.0},
+    "dislikes": {"objective": "hu", "regularization": 5.0},
+    "explicit": {"objective": "explicit", "biases": True, "regularization": 3.0},
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_explanations_add_up_to_the_score_of_a_fold_in(planted, kind):
+    clicks, of_users, of_items = planted
+    values = clicks.copy()
+    values.data = np.random.default_rng(0).integers(1, 6, values.nnz).astype(np.float32)
+    if kind == "dislikes":
+        values.data[::7] *= -0.1
+    train, _ = without(values, rows=np.arange(0, N, 10))
+    model = ALS(4, random_state=0, dtype="float64", **KINDS[kind]).fit(
+        train, item_features=of_items, user_features=of_users
+    )
+    everybody = (model.global_mean_ + model.item_biases_) if kind == "explicit" else np.zeros(M)
+    for user in (0, 3, 17):  # the first one has no entries
+        rows, own = train[[user]], of_users[[user]]
+        ids, scores = model.recommend(rows=rows, features=own, n=M, exclude_seen=False)
+        wanted = scores[0][np.argsort(ids[0])] - everybody
+        for item, why in zip((1, 2, 250), model.explain_items([1, 2, 250], n=None, user=user), strict=True):
+            assert why.total == pytest.approx(wanted[item], rel=1e-5, abs=1e-6)
+            assert len(why.contributions) == rows.nnz
+            assert sorted(name for name, _ in why.features) == sorted(own.indices.tolist())
+
+
+def test_parts_of_features_change_with_the_features(planted):
+    """What a feature adds to the score of a user without entries is what the score loses without it."""
+    clicks, of_users, of_items = planted
+    train, _ = without(clicks, rows=[0])
+    plain = of_users.toarray()
+    plain[0] = 0
+    plain[0, 3] = 1
+    model = ALS.auto(8, random_state=0).fit(train, user_features=sp.csr_array(plain), item_features=of_items)
+    ((name, part),) = model.explain(0, 7).features
+    assert name == 3
+    constant = model.state_.user_features.projection.weights[-1] @ model.item_factors_[7]
+    assert part + constant == pytest.approx(model.predict([0], [7])[0], rel=1e-4)
 
 
 def test_files_and_pickles(named, tmp_path):
@@ -272,6 +318,63 @@ def test_bad_features_are_refused_before_the_fit(planted, how, error, words):
     with pytest.raises(error, match=words):
         model.fit(planted[0], **how)
     assert not hasattr(model, "n_iter_")
+
+
+def test_one_iteration_is_refused(planted):
+    with pytest.raises(ValueError, match="iterations must be at least 2 with features, which the last one uses; got 1"):
+        ALS.auto(4, iterations=1).fit(planted[0], item_features=planted[2])
+
+
+def test_a_failed_last_iteration_leaves_the_model_as_it_was(planted, monkeypatch):
+    clicks, of_users, _ = planted
+    model = ALS.auto(4, random_state=0).fit(clicks)
+    before = model.state_
+
+    def fails(*_):
+        raise SolveError("row 3 cannot be solved", 3)
+
+    monkeypatch.setattr("cymbals.model.als.attached", fails)
+    with pytest.raises(SolveError):
+        model.fit(clicks, user_features=of_users)
+    assert model.state_ is before
+
+
+@pytest.mark.parametrize("patience", [1, 20])
+def test_early_stopping_restores_the_best_iteration_and_then_uses_features(planted, patience):
+    clicks, of_users, _ = planted
+    train, validation = split.random(clicks, 0.2, seed=0)
+    scores = iter([0.1, 0.3, 0.2, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1])
+
+    class Stop(EarlyStopping):
+        def _scored(self, model):
+            return {"ndcg@10": next(scores)}
+
+    stop = Stop(train, validation, patience=patience)
+    model = ALS.auto(4, iterations=10, random_state=0).fit(train, user_features=of_users, callback=stop)
+    assert stop.best_iteration == 2
+    assert model.n_iter_ == 3  # and the iteration with features
+
+
+def test_ids_of_features_are_row_numbers_of_a_matrix(planted):
+    """Item 2 has no feature, so the table has no row for it."""
+    clicks = planted[0]
+    films = [0, 1, 3, 4, M]
+    given = Interactions.from_arrays(films, [f"f{i}" for i in films])
+    model = ALS.auto(4, random_state=0).fit(clicks, item_features=given)
+    rows = model.state_.item_features.rows
+    assert rows.shape[0] == model.item_factors_.shape[0] == M + 1
+    assert np.flatnonzero(rows.lengths()).tolist() == films
+    assert model.state_.item_features.ids.all()[rows.row(3)[0]].tolist() == ["f3"]
+    with pytest.raises(TypeError, match="item_features: ids are strings, but those of train's items are whole numbers"):
+        ALS.auto(4).fit(clicks, item_features=Interactions.from_arrays(["0", "1"], ["a", "b"]))
+    with pytest.raises(KeyError, match="must be the next row numbers"):
+        ALS.auto(4).fit(clicks, item_features=Interactions.from_arrays([0, M + 1], ["a", "b"]))
+
+
+def test_a_warning_if_no_id_is_known(named):
+    data, _, _ = named
+    with pytest.warns(UserWarning, match=r"item_features: none of its ids, I0, I1, occurs in train, whose items are i0"):
+        ALS.auto(4, random_state=0).fit(data, item_features=Interactions.from_arrays(["I0", "I1"], ["a", "b"]))
 
 
 def test_ids_of_another_kind_are_refused(named):

@@ -75,12 +75,11 @@ class Candidates:
         """The candidates for the data of a runner. `fixed` arguments are in all of them."""
         explicit = fixed.get("objective") == "explicit"
         screening, target = (Level(16, 6), Level(64, 10)) if explicit else (Level(64, 5), Level(256, 5))
-        most = fixed.get("factors", min(runner.cut.train.shape))
-        ranks = (min(level.factors, most) for level in (screening, target))
-        rounds = (fixed.get("iterations", level.iterations) for level in (screening, target))
-        levels = [Level(rank, iterations) for rank, iterations in zip(ranks, rounds, strict=True)]
-        if "factors" in fixed:
-            levels[1] = levels[1]._replace(factors=fixed["factors"])
+        most = min(runner.cut.train.shape)
+        levels = [
+            Level(fixed.get("factors", min(level.factors, most)), fixed.get("iterations", level.iterations))
+            for level in (screening, target)
+        ]
         values = runner.cut.train.csr.data
         equal = bool(values.size == 0 or (values == values[0]).all())
         # Weightings take no negative values, and the rows of people who are folded in cannot be weighted like train.
@@ -102,7 +101,7 @@ class Candidates:
         return found | {"factors": ALS().factors, "iterations": ALS().iterations} | self.fixed
 
     def first(self) -> Iterator[Candidate]:
-        """The candidates to screen first, in the order of what they promise."""
+        """The candidates to screen first, the most promising first."""
         if self.explicit:
             yield from (Candidate(strength=step) for step in (0.0, 1.0, -1.0))
             yield from (Candidate(kind) for kind in _RATINGS if kind != "auto")

@@ -77,14 +77,15 @@ class SearchResult:
     Attributes
     ----------
     trials : list of Trial
-        In the order in which they ended.
+        In the order in which they ended; of `tune`, in the order in which they were planned.
     metric : str
         The metric by which the best setting was chosen.
     best_trial_ : Trial
         The trial of the best setting. Its `params` are the arguments that were searched; of `search` with `patience` or
         `prune`, also the best number of iterations.
     best_params_ : dict
-        All arguments of `best_model_`: ``ALS(**best_params_)`` fits the same model to the same data.
+        All arguments of `best_model_`: ``ALS(**best_params_)`` fits the same model to the same data. If there is a
+        `best_weighting_`, the data must be weighted first: ``cymbals.weighting.bm25(train)``.
     best_score_ : float
     best_weighting_ : {None, "bm25", "tfidf"}
         The function of `cymbals.weighting` that `tune` applied to the data of `best_model_` before the fit.

@@ -43,7 +43,13 @@ class Cut:
         if isinstance(validation, str):
             if validation != "users":
                 raise ValueError(f"validation must be a share of the entries, 'users' or a function, got {validation!r}")
-            n = min(MOST_USERS, max(1, data.shape[0] // 10))
+            able = int(np.count_nonzero(data.csr.lengths() > 1))
+            n = min(MOST_USERS, max(1, data.shape[0] // 10), able, data.shape[0] - 1)
+            if n < 1:
+                raise ValueError(
+                    "validation 'users' holds out users with two entries or more, and train must have others; got "
+                    f"{data.shape[0]} users, of whom {able} have two entries: give a share, such as validation=0.1"
+                )
             validation = functools.partial(split.users, n=n, seed=seed)
         if not callable(validation):
             return cls(*split.random(data, share("validation", validation), seed))
@@ -133,7 +139,9 @@ class Runner:
             reason = f"no entry of the validation part can be scored by {self.metric}"
             return Trial(params, "failed", None, 0, time.perf_counter() - started, error=reason)
         ended, iterating = time.perf_counter(), sum(entry["seconds"] for entry in model.history_)
-        phases = {"start": fitted - started - iterating, "iterations": iterating, "scoring": ended - fitted}
+        checking = 0.0 if hopeless is None else hopeless.seconds
+        starting, scoring = fitted - started - iterating - checking, ended - fitted + checking
+        phases = {"start": starting, "iterations": iterating, "scoring": scoring}
         return Trial(
             params,
             "pruned" if watching is not None and watching.pruned else "done",
@@ -155,11 +163,14 @@ class Hopeless:
         self.runner, self.at = runner, iteration
         self.least = best / share if runner.metric in LOWER_IS_BETTER else best * share
         self.pruned = False
+        self.seconds = 0.0  # what the check took
         self.metrics: Metrics | None = None
 
     def __call__(self, model: Any, iteration: int) -> bool:
         if iteration == self.at:
+            began = time.perf_counter()
             found = self.runner.score(model)
+            self.seconds = time.perf_counter() - began
             if is_better(self.runner.metric, self.least, found[self.runner.metric]):
                 self.pruned, self.metrics = True, found
         return self.pruned

@@ -44,7 +44,8 @@ def tune(
     2. It screens settings with few factors and few iterations: other strengths of the regularization and weights of the
        cells without an entry, other confidences and weightings of counts, objective "hu". It goes on around the best ones.
     3. It fits the best of them with the target rank.
-    4. If rank pays, it doubles the rank as often as the budget allows.
+    4. It doubles the rank as long as that pays and the budget allows it. If the target rank was clearly better than the low
+       one, it keeps a part of the budget for this.
     5. With what is left of the budget, it tries small changes, more iterations and a lower rank.
 
     All settings are fitted to one part of the data, and scored on the other for at most 4,000 users. A setting takes the
@@ -57,7 +58,7 @@ def tune(
     ----------
     train : Interactions or scipy sparse, shape (n_users, n_items)
     budget : number, str or timedelta
-        A number counts fits with 256 factors and 15 iterations on this machine. Or a time: "90s", "10min", "2h", or a
+        A number counts fits of `ALS.auto` with 256 factors and 15 iterations on this machine. Or a time: "90s", "10min", "2h", or a
         timedelta. The budget includes the last fit to all data; that fit is done even if the budget is too small for it.
     metric : str
         The metric to improve: "ndcg@10", "recall@20", "auc" ... "rmse" and "mae" imply objective "explicit".
@@ -75,12 +76,15 @@ def tune(
     progress : bool
         Show on stderr how much of the budget is spent.
     **als
-        Arguments of `ALS` that are the same in all settings, such as ``factors=128`` or ``objective="hu"``.
+        Arguments of `ALS` that are the same in all settings, such as ``factors=128`` or ``objective="hu"``. `random_state`
+        must be a whole number; by default it is `seed`.
 
     Returns
     -------
     SearchResult
-        `table` has for each setting how far it is behind the chosen one, and the noise of that difference.
+        `table` has for each setting how far it is behind the chosen one, and the noise of that difference. If
+        `best_weighting_` is not None, `best_model_` was fitted to weighted values. Give it the rows of new people, and
+        events, with such values too.
 
     Raises
     ------
@@ -107,6 +111,7 @@ def tune(
         if als["objective"] != "explicit":
             raise ValueError(f"metric {metric!r} needs objective 'explicit', got objective {als['objective']!r}")
     ALS().set_params(**als).check_params()
+    whole_number("random_state", als.get("random_state", seed), 0)  # another kind would not start each fit alike
     if journal is not None:
         check_storable(als)
 

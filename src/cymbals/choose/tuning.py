@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..base.threads import resolve
 from ..evaluation.early_stopping import LOWER_IS_BETTER
@@ -37,7 +37,7 @@ class Budget:
     fits: float | None
     seconds: float | None
     before: float  # seconds that the call took before the first trial
-    share: float  # of the entries on which trials are fitted; the last fit takes longer by this factor. inf: no last fit
+    fitted: float  # share of the entries on which trials are fitted: the last fit takes longer. inf: no last fit
     advance: Callable[[dict[str, Any]], None]
     percent: int = 0
 
@@ -48,22 +48,30 @@ class Budget:
             self.advance({"iteration": self.percent})
 
 
+class Planned(NamedTuple):
+    """What a trial is."""
+
+    candidate: Candidate
+    level: Level
+
+
 class Tuning:
     """The steps of `tune`, on one part of the data."""
 
     def __init__(self, runner: Runner, records: Journal, candidates: Candidates, budget: Budget) -> None:
         self.runner, self.records, self.candidates, self.budget = runner, records, candidates, budget
         self.fixed, self.metric = candidates.fixed, runner.metric
+        self.screening, self.target = candidates.screening, candidates.target
         self.tried: dict[str, Trial] = {}  # by key, in the order in which they were planned
-        self.of: dict[str, tuple[Candidate, Level]] = {}  # what each trial was; starting points are not here
+        self.planned: dict[str, Planned] = {}  # what each trial is; `ALS()` is not here
 
     def run(self) -> Trial:
         """Do all steps, and return the trial that leads."""
-        screening, target = self.candidates.screening, self._start()
-        reserved = self._reserved(screening, target)
-        self._try_plain(target, reserved)
-        self._screen(screening, target, reserved)
-        self._polish(screening, target, reserved)
+        self._start()
+        reserved = self._reserved()
+        self._try_plain(reserved)
+        self._screen(reserved)
+        self._polish(reserved)
         self._double()
         self._refine()
         self.budget.show(1.0)
@@ -71,84 +79,83 @@ class Tuning:
 
     # -- the steps ---------------------------------------------------------------------------------------------------
 
-    def _start(self) -> Level:
-        """Try the center. Returns the target level, with a lower rank if the budget is too small for it."""
-        center, target = Candidate(), self.candidates.target
-        self._try([(center, self.candidates.screening)])
+    def _start(self) -> None:
+        """Try the center. Lowers the target's rank if the budget is too small for it."""
+        center, lowest = Candidate(), self.screening.factors
+        self._try([Planned(center, self.screening)])
         best_of(self.metric, list(self.tried.values()))  # raises if even this failed
-        lowest = self.candidates.screening.factors
-        while self.budget.fits is None and target.factors > lowest and not self._affordable(target, target):
-            if "factors" in self.fixed:
-                break
-            target = target._replace(factors=max(lowest, target.factors // 2))
-        self._try([(center, target)])
-        return target
+        while self.budget.fits is None and self.target.factors > lowest and not self._affordable(self.target):
+            self.target = self.target._replace(factors=max(lowest, self.target.factors // 2))
+        self._try([Planned(center, self.target)])
 
-    def _try_plain(self, target: Level, reserved: float) -> None:
+    def _try_plain(self, reserved: float) -> None:
         """Try `ALS()`."""
         plain = self.candidates.plain()
-        if self._affordable(Level(plain["factors"], plain["iterations"]), target, reserved=reserved):
+        level = Level(plain["factors"], plain["iterations"])
+        if self._affordable(level, self._last_fit(self.target) + reserved):
             self._run([{name: value for name, value in plain.items() if name not in self.fixed}])
 
-    def _reserved(self, screening: Level, target: Level) -> float:
+    def _reserved(self) -> float:
         """Seconds to keep for a trial and a last fit with twice the rank, if rank pays and they are affordable."""
-        center, at_target = self._trial(Candidate(), screening), self._trial(Candidate(), target)
-        if at_target.score is None or not self._rank_can_rise(target) or not is_ahead(self.metric, at_target, center):
+        center, at_target = self._trial(Candidate(), self.screening), self._trial(Candidate(), self.target)
+        if at_target.score is None or not self._rank_can_rise(self.target):
             return 0.0
-        larger = _doubled(target)
+        if not is_ahead(self.metric, at_target, center):
+            return 0.0
+        larger = _doubled(self.target)
         both = self.costs.trial(*larger) + self._last_fit(larger)
-        return both - self._last_fit(target) if self.spent + both <= self.seconds else 0.0
+        return both - self._last_fit(self.target) if self.spent + both <= self.seconds else 0.0
 
-    def _screen(self, level: Level, target: Level, reserved: float) -> None:
+    def _screen(self, reserved: float) -> None:
         """Compare many candidates at the screening level, then more around the best one, with ever smaller steps."""
-        most = min(self.spent + _SCREENING * self.seconds, self.seconds - self._last_fit(target) - reserved)
-        planned, step = list(self.candidates.first()), 0.5
+        level = self.screening
+        most = min(self.spent + _SCREENING * self.seconds, self.seconds - self._last_fit(self.target) - reserved)
+        candidates, step = list(self.candidates.first()), 0.5
         while step > _SMALLEST_STEP:
-            left = [c for c in planned if self._key(c, level) not in self.tried]
+            left = [c for c in candidates if self._key(c, level) not in self.tried]
             while left:
                 n = min(self._at_once(level), int((most - self.spent) / self.costs.trial(*level)))
                 if n < 1:
                     return
-                self._try([(candidate, level) for candidate in left[:n]])
+                self._try([Planned(candidate, level) for candidate in left[:n]])
                 left = left[n:]
-            planned = self.candidates.around(self._best_candidate(level), step)
-            if all(self._key(c, level) in self.tried for c in planned):
+            candidates = self.candidates.around(self._best_candidate(level), step)
+            if all(self._key(c, level) in self.tried for c in candidates):
                 step /= 2
 
-    def _polish(self, screening: Level, target: Level, reserved: float) -> None:
+    def _polish(self, reserved: float) -> None:
         """Fit the best screened candidates at the target level, but none that is clearly behind the center."""
-        center = self._trial(Candidate(), screening)
-        found = [(c, t) for c, t in self._candidates(screening) if not is_behind(self.metric, t, center)]
+        center = self._trial(Candidate(), self.screening)
+        found = [(c, t) for c, t in self._candidates(self.screening) if not is_behind(self.metric, t, center)]
         found.sort(key=lambda one: one[1].score or 0.0, reverse=self.metric not in LOWER_IS_BETTER)
         for candidate, _ in found[:_POLISHED]:
-            if self._key(candidate, target) not in self.tried and self._affordable(target, target, reserved=reserved):
-                self._try([(candidate, target)])
+            if self._key(candidate, self.target) in self.tried:
+                continue
+            if self._affordable(self.target, self._last_fit(self.target) + reserved):
+                self._try([Planned(candidate, self.target)])
 
     def _double(self) -> None:
         """Double the rank of the leader as long as that makes it better and the budget allows it."""
-        while (found := self.of.get(self._leader().key)) is not None:
-            candidate, level = found
-            larger = _doubled(level)
-            if not self._rank_can_rise(level) or not self._affordable(larger, larger):
+        while self._rank_can_rise((found := self._leading()).level):
+            larger = _doubled(found.level)
+            if self._key(found.candidate, larger) in self.tried or not self._affordable(larger):
                 return
-            if self._key(candidate, larger) in self.tried:
-                return
-            self._try([(candidate, larger)])
+            self._try([Planned(found.candidate, larger)])
 
     def _refine(self) -> None:
         """Try small changes of the leader, more iterations and half the rank, until the budget is spent."""
         step = 0.5
-        while step > _SMALLEST_STEP and (found := self.of.get(self._leader().key)) is not None:
-            candidate, level = found
+        while step > _SMALLEST_STEP:
+            candidate, level = found = self._leading()
             others = [level._replace(iterations=2 * level.iterations), level._replace(factors=max(1, level.factors // 2))]
-            near = [(one, level) for one in self.candidates.around(candidate, step)]
-            for one in [*near, *((candidate, other) for other in others)]:
+            near = [Planned(one, level) for one in self.candidates.around(candidate, step)]
+            for one in [*near, *(Planned(candidate, other) for other in others)]:
                 if self._key(*one) in self.tried:
                     continue
-                if not self._affordable(one[1], one[1]):
+                if not self._affordable(one.level):
                     return
                 self._try([one])
-            if self.of.get(self._leader().key) == found:
+            if self._leading() == found:
                 step /= 2
 
     # -- the budget --------------------------------------------------------------------------------------------------
@@ -174,11 +181,12 @@ class Tuning:
 
     def _last_fit(self, level: Level) -> float:
         """Seconds of the fit to all data."""
-        return _SAFETY * self.costs.fit(*level) / self.budget.share
+        return _SAFETY * self.costs.fit(*level) / self.budget.fitted
 
-    def _affordable(self, level: Level, last: Level, n: int = 1, reserved: float = 0.0) -> bool:
-        """Whether the budget has room for `n` trials and a last fit."""
-        return self.spent + n * self.costs.trial(*level) + self._last_fit(last) + reserved <= self.seconds
+    def _affordable(self, level: Level, after: float | None = None) -> bool:
+        """Whether the budget has room for a trial and then for `after`, in seconds: by default a last fit at its level."""
+        after = self._last_fit(level) if after is None else after
+        return self.spent + self.costs.trial(*level) + after <= self.seconds
 
     def _at_once(self, level: Level) -> int:
         """The number of fits that run at the same time, with one thread each."""
@@ -198,12 +206,12 @@ class Tuning:
 
     def _candidates(self, level: Level) -> list[tuple[Candidate, Trial]]:
         """The candidates that were fitted at a level, with their trials."""
-        found = [(one[0], self.tried[key]) for key, one in self.of.items() if one[1] == level]
+        found = [(one.candidate, self.tried[key]) for key, one in self.planned.items() if one.level == level]
         return [(candidate, trial) for candidate, trial in found if trial.status == "done"]
 
-    def _try(self, planned: list[tuple[Candidate, Level]]) -> None:
+    def _try(self, planned: list[Planned]) -> None:
         settings = [self.candidates.params(*one) for one in planned]
-        self.of |= {key_of(params): one for params, one in zip(settings, planned, strict=True)}
+        self.planned |= {key_of(params): one for params, one in zip(settings, planned, strict=True)}
         self._run(settings)
 
     def _run(self, settings: list[dict[str, Any]]) -> None:
@@ -254,15 +262,29 @@ class Tuning:
     def _leader(self) -> Trial:
         """The best trial. A trial takes the lead only if it is better than the leader by more than twice the noise.
 
-        Trials at the target level and the starting points come first, those at the screening level last.
+        The center at the target level comes first, then the other starting point and the trials at the target level. Those
+        at the screening level come last.
         """
-        screened = [self.of.get(key, (None, None))[1] == self.candidates.screening for key in self.tried]
-        ordered = sorted(zip(screened, self.tried.values(), strict=True), key=lambda one: one[0])
+        ordered = sorted(self.tried.values(), key=lambda trial: self._place(trial.key))
         leader = None
-        for _, trial in ordered:
+        for trial in ordered:
             if trial.status == "done" and (leader is None or is_ahead(self.metric, trial, leader)):
                 leader = trial
         return best_of(self.metric, list(self.tried.values())) if leader is None else leader
+
+    def _place(self, key: str) -> int:
+        planned = self.planned.get(key)
+        if planned == (Candidate(), self.target):
+            return 0
+        return 2 if planned is not None and planned.level == self.screening != self.target else 1
+
+    def _leading(self) -> Planned:
+        """The leader, to go on from. If that is `ALS()`, the best of the candidates."""
+        found = self.planned.get(self._leader().key)
+        if found is not None:
+            return found
+        level = self.target if self._candidates(self.target) else self.screening
+        return Planned(self._best_candidate(level), level)
 
     def _best_candidate(self, level: Level) -> Candidate:
         """The candidate with the best score at a level. At least one must be fitted."""

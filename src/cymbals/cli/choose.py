@@ -218,7 +218,7 @@ def search(
 )
 @click.option("--journal", type=click.Path(), help="File that records finished settings, for resuming.")
 @click.option(
-    "--figure", type=click.Path(dir_okay=False), help="File to draw how sure the choice is to: .svg, .png or .pdf."
+    "--figure", type=click.Path(dir_okay=False), help="File for a picture of how sure the choice is: .svg, .png or .pdf."
 )
 @click.option("--listener", "listeners", multiple=True, help="User id to recommend to; may be given several times.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False), help="Model file to write the best model to.")
@@ -249,6 +249,8 @@ def tune(
         options.check_writable(path, source.path, journal)
     if figure:
         options.check_picture(figure)
+        if metric.startswith("coverage@"):
+            raise click.UsageError(f"--figure needs a metric that is a mean over users, got --metric {metric}")
     data = source.load()
     users = _listeners(data, listeners)
     found = run_tune(
@@ -262,9 +264,9 @@ def tune(
         n_threads=threads,
         **options.given(params),
     )
+    _show(found, users, output, as_json)
     if figure:
         options.save_picture(figures.tuning(found.table, metric), figure)
-    _show(found, users, output, as_json)
 
 
 def _listeners(data: Interactions, given: tuple[str, ...]) -> list[Any]:
@@ -290,7 +292,8 @@ def _show(found: SearchResult, users: list[Any], output: str | None, as_json: bo
     ids, scores = best.recommend(users, 5)
     table = found.table
     if as_json:
-        chosen = {"metric": found.metric, "score": found.best_score_, "params": found.best_params_}
+        params, weighting = found.best_params_, found.best_weighting_
+        chosen = {"metric": found.metric, "score": found.best_score_, "params": params, "weighting": weighting}
         print_json({"table": table, "best": chosen, "recommendations": lists(best, users, ids, scores)})
         return
     facts = ("weighting", "score", "ahead", "noise", "auc", "ndcg@10", "recall@10", "n_iter", "seconds", "status")

@@ -235,7 +235,7 @@ def check_writable(output: str, *sources: str | None) -> None:
 def check_picture(figure: str) -> None:
     """Refuse a picture that cannot be written: matplotlib is missing or does not know the file type.
 
-    Callers check before they profile, because profiling can take minutes.
+    Callers check before they begin, because profiling and tuning can take minutes.
     """
     from matplotlib.figure import Figure
 

@@ -26,8 +26,8 @@ def features(
       turn them into texts.
     * A column of booleans makes one feature, which rows with True have.
 
-    A missing value makes no feature. Tags and other features with counts need no columns: make them with
-    ``Interactions.from_frame(tags, user="item", item="tag", value="count")``.
+    A missing value makes no feature, and neither does a missing element of a list. Tags and other features with counts need
+    no columns: make them with ``Interactions.from_frame(tags, user="item", item="tag", value="count")``.
 
     Parameters
     ----------
@@ -76,6 +76,7 @@ def features(
         for name, column in zip(wanted, found.values(), strict=True)
         for row, feature in _of_column(name, _listed(column), widths.get(name))
     ]
+    pairs = list(dict.fromkeys(pairs))  # an id may have several rows
     if not pairs:
         raise ValueError("frame has no feature: all values are missing")
     of, names = zip(*pairs, strict=True)
@@ -86,9 +87,13 @@ def _names(frame: Any) -> list[Any]:
     """The columns of a frame."""
     if hasattr(frame, "collect_schema"):
         return list(frame.collect_schema().names())
-    if hasattr(frame, "column_names"):  # pyarrow
-        return list(frame.column_names)
-    return list(frame.columns) if hasattr(frame, "columns") else list(frame)
+    if hasattr(frame, "schema") and hasattr(frame.schema, "names"):  # of pyarrow
+        return list(frame.schema.names)
+    if hasattr(frame, "columns"):
+        return list(frame.columns)
+    if not isinstance(frame, Mapping):
+        raise TypeError(f"frame does not say which columns it has, got {shown(frame)}: name them in columns")
+    return list(frame)
 
 
 def _listed(column: Any) -> list[Any]:
@@ -102,12 +107,14 @@ def _listed(column: Any) -> list[Any]:
 def _of_column(name: Any, values: list[Any], width: float | None) -> list[tuple[int, str]]:
     """The row and the name of each feature that a column makes."""
     there = [(row, value) for row, value in enumerate(values) if _is_list(value) or not is_missing(value)]
+    if not there:
+        return []
     kinds = {_kind(name, value) for _, value in there}
     if len(kinds) > 1:
         raise TypeError(f"column {name!r} must hold values of one kind, but it holds {' and '.join(sorted(kinds))}")
     if (width is None) == (kinds == {"numbers"}):
         raise ValueError(
-            f"column {name!r} holds {kinds.pop() if kinds else 'nothing'}: "
+            f"column {name!r} holds {kinds.pop()}: "
             + (
                 "give the width of their ranges in widths, or turn them into texts"
                 if width is None
@@ -116,17 +123,29 @@ def _of_column(name: Any, values: list[Any], width: float | None) -> list[tuple[
         )
     if width is not None:
         step = real_number("widths", width, open_end=True)
-        return [(row, f"{name}={_range(name, value, step):g}") for row, value in there]
+        return [(row, f"{name}={_range(name, value, step):.12g}") for row, value in there]
     if kinds == {"booleans"}:
         return [(row, str(name)) for row, value in there if value]
     several = [(row, value if _is_list(value) else [value]) for row, value in there]
-    return [(row, f"{name}={one}") for row, elements in several for one in dict.fromkeys(elements)]
+    return [(row, f"{name}={one}") for row, elements in several for one in elements if not _skipped(name, one)]
 
 
 def _range(name: Any, value: float, step: float) -> float:
-    """The lower end of the range of a number."""
+    """The lower end of the range of a number.
+
+    The quotient is rounded, because a number such as 0.3 is a little below three times 0.1 in binary.
+    """
     number = real_number(f"column {name!r}", value, least=-math.inf)
-    return math.floor(number / step) * step
+    if not math.isfinite(number / step):
+        raise ValueError(f"column {name!r} holds {number:g}, for which the width {step:g} in widths is too small")
+    return math.floor(round(number / step, 9)) * step
+
+
+def _skipped(name: Any, element: Any) -> bool:
+    """Whether an element of a list is missing. Raises TypeError if it is a list itself."""
+    if _is_list(element):
+        raise TypeError(f"column {name!r} must hold lists of texts, but one holds {shown(element)}")
+    return is_missing(element)
 
 
 def _is_list(value: Any) -> bool:

@@ -84,7 +84,7 @@ class EarlyStopping:
             )
         if iteration == 1 or is_better(self.metric, self.trace[-1], self.best_score):
             self.best_iteration, self.best_score, self.metrics, self._state = iteration, self.trace[-1], found, model.state_
-        if iteration - self.best_iteration < self.patience and iteration < model.iterations:
+        if iteration - self.best_iteration < self.patience and iteration < model.state_.fit.planned:
             return False
         if self._state is not None:  # None: an earlier call restored it and returned True, but the fit did not stop
             model.replace_state(self._state)

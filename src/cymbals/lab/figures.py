@@ -223,7 +223,7 @@ def tuning(table: pd.DataFrame, metric: str, n: int = 15) -> Figure:
     metric : str
         Name of the score.
     n : int
-        Number of settings to show, beginning with the best.
+        Number of settings to show, beginning with the best score. The chosen one is always shown.
 
     Returns
     -------
@@ -233,19 +233,23 @@ def tuning(table: pd.DataFrame, metric: str, n: int = 15) -> Figure:
 
     if "noise" not in table:
         raise ValueError("table must have the column 'noise': give the table of a result of cymbals.tune")
-    shown = table[table["noise"].notna()].head(n)
+    compared = table[table["noise"].notna()]
+    chosen = (compared["ahead"] == 0) & (compared["noise"] == 0)
+    best = np.arange(len(compared)) < n
+    shown, chosen = compared[best | chosen], chosen[best | chosen]
     figure = Figure(figsize=(WIDTH, 0.8 + 0.28 * len(shown)), layout="constrained")
     axes = figure.subplots()
     tidy(axes)
     places = np.arange(len(shown))[::-1]
     axes.axvline(0.0, color=GREY, linewidth=1)
-    for place, behind, noise in zip(places, -shown["ahead"], 2 * shown["noise"], strict=True):
-        chosen = behind == 0 and noise == 0
-        axes.errorbar(behind, place, xerr=noise, fmt="o", markersize=4, color=ORANGE if chosen else BLUE, linewidth=1)
+    for place, behind, noise, colour in zip(
+        places, -shown["ahead"], 2 * shown["noise"], np.where(chosen, ORANGE, BLUE), strict=True
+    ):
+        axes.errorbar(behind, place, xerr=noise, fmt="o", markersize=4, color=colour, linewidth=1)
     labels = [_of_tuning(row) for row in shown.astype(object).to_dict("records")]
     axes.set_yticks(places, labels, fontsize=SMALL)
     axes.set_xlabel(f"difference in {metric}")
-    close = int(np.sum(shown["ahead"] <= 2 * shown["noise"])) - 1
+    close = int(np.sum((shown["ahead"] <= 2 * shown["noise"]) & ~chosen))
     figure.set_label(
         f"Tuning: {metric} of the {len(shown)} best settings, compared with the chosen one, in orange. {close} of the "
         "others cannot be told from it: they are less than twice the noise behind."
@@ -255,15 +259,19 @@ def tuning(table: pd.DataFrame, metric: str, n: int = 15) -> Figure:
 
 def _of_tuning(row: Mapping[Any, Any]) -> str:
     """A setting of `tune` in a few words."""
-    given = {name: value for name, value in row.items() if is_number(value) or isinstance(value, str)}
-    rank = f"f {short_number(given['factors'])}" if "factors" in given else ""
-    if not any(isinstance(given.get(name), str) for name in ("objective", "confidence")):
-        return f"{rank}, ALS()"
-    parts = [f"{given[name]}" for name in ("objective", "confidence", "weighting") if isinstance(given.get(name), str)]
+    given = {name: value for name, value in row.items() if value is not None and value == value}  # a NaN means: not given
+    parts = [f"f {short_number(given['factors'])}"] if "factors" in given else []
+    if "iterations" in given:
+        parts.append(f"{short_number(given['iterations'])} iterations")
+    if not {"objective", "confidence", "unobserved_weight", "regularization", "nu", "solver"} & set(given):
+        return ", ".join([*parts, "ALS()"])
+    parts += [f"{given[name]}" for name in ("objective", "confidence", "weighting") if name in given]
+    if "biases" in given:
+        parts += ["biases" if given["biases"] else "no biases", f"\u03bd {given.get('nu', '')}"]
     for name, symbol in (("unobserved_weight", "w"), ("regularization", "\u03bb")):
         if name in given:
             parts.append(f"{symbol} {given[name]:.3g}" if is_number(given[name]) else f"{symbol} {given[name]}")
-    return ", ".join([part for part in (rank, *parts) if part])
+    return ", ".join(parts)
 
 
 def scaling(table: pd.DataFrame, names: Sequence[str], what: str) -> Figure:

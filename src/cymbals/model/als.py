@@ -23,7 +23,7 @@ from ..solve.loop import FitLoop, FitState
 from ..solve.start import FittedFactors, start
 from . import container, fitting, stored
 from .arguments import checked
-from .attaching import attached
+from .attaching import Side, attached
 from .exchange import Exchange
 from .factor_model import FactorModel
 from .side_features import SideFeatures
@@ -289,11 +289,12 @@ class ALS(Exchange, UpdatingModel):
             Ignored; scikit-learn passes it.
         item_features, user_features : Interactions or scipy sparse, shape (n, n_features), optional
             Features, such as genres, tags or ages, with a row for each item or user. `cymbals.features` makes them from a
-            frame, and ``Interactions.from_frame(tags, user="item", item="tag")`` from pairs. If `train` has ids, rows are
-            matched by id. Items and users that only the features know become rows of the model too. So those without
+            frame, and ``Interactions.from_frame(tags, user="item", item="tag")`` from pairs. Interactions with
+            ids are matched by id; if `train` has no ids, these are its row numbers. Without ids, row i has the features of
+            item or user i. Items and users that only the features know become rows of the model too. So those without
             entries can be recommended, and get recommendations. A row with entries is pulled towards what its features
-            say; the fewer its entries, the more. Only the last iteration uses features; a fit that stops early does it
-            then. A value v counts as log(1 + v).
+            say. This pull is strong if the row has few entries. Only the last iteration uses features; a fit that stops
+            early does it then. A value v counts as log(1 + v).
         init : (X0, Y0) or fitted ALS, optional
             Starting factors, shapes (n_users, f) and (n_items, f): NumPy arrays, or arrays that support DLPack. Or a
             fitted model, whose rows are matched by id; users and items that it does not know start at random. Biases start
@@ -348,14 +349,14 @@ class ALS(Exchange, UpdatingModel):
         params, n_threads = self.get_params(), self._threads(None)
         settings, rank, iterations, schedule, tol, dtype, rng = checked(params)
         objective, automatic = settings.objective, rule.automatic(params)
+        if iterations < 2 and any(given is not None for given in features):
+            raise ValueError(f"iterations must be at least 2 with features, which the last one uses; got {iterations}")
         with phase("data"):
             data = as_interactions("train", train, n_threads)
-            sides = [
-                None if given is None else SideFeatures.aligned(name, given, ids, n_threads)
-                for name, given, ids in zip(
-                    ("user_features", "item_features"), features, (data.users, data.items), strict=True
-                )
-            ]
+            sides: list[Side | None] = [None, None]
+            for i, (name, ids) in enumerate((("user_features", data.users), ("item_features", data.items))):
+                if features[i] is not None:
+                    sides[i] = SideFeatures.aligned(name, features[i], ids, n_threads)
             seen = entries_of("train", data.csr, objective, n_threads)
             if seen.nnz == 0:
                 raise ValueError(f"train has no entries (shape {data.shape}); a fit needs at least one")
@@ -383,10 +384,14 @@ class ALS(Exchange, UpdatingModel):
         if not any(sides):
             fitting.run(loop, FitState(x, y, iterations), publisher, callback, tol, compute_loss, progress)
             return self
-        fitting.run(loop, FitState(x, y, max(1, iterations - 1)), publisher, callback, tol, compute_loss, progress)
-        with phase("features"):
-            state = self.state_
-            self.replace_state(attached(state, sides[0], sides[1], compute_loss, n_threads), only_if=state)
+        fitting.run(loop, FitState(x, y, iterations - 1), publisher, callback, tol, compute_loss, progress)
+        state = self.state_
+        try:
+            with phase("features"):
+                self.replace_state(attached(state, sides[0], sides[1], compute_loss, n_threads), only_if=state)
+        except BaseException:
+            self.replace_state(publisher.before, only_if=state)
+            raise
         return self
 
     # -- storage -----------------------------------------------------------------------------------------------------

@@ -37,7 +37,8 @@ class Publisher:
     def publish(self, fit: FitState) -> None:
         """Make `fit` the state of the model. Without biases, its arrays are not copied."""
         data, mean = self.data, self.mean
-        record = FitRecord(fit.iteration, list(fit.history), self.report | fit.counts, self.params)
+        report = self.report | fit.counts
+        record = FitRecord(fit.iteration, list(fit.history), report, self.params, planned=fit.n_iterations)
         x, y = user_rows(fit.x, mean), item_rows(fit.y, mean)
         self.published = State(x, y, data.users, data.items, data.item_names, self.seen, mean, record)
         self.model.replace_state(self.published)

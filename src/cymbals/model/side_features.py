@@ -17,7 +17,7 @@ from ..data.interactions import Interactions, as_interactions
 from ..solve.projection import Projection
 from .queries import histories
 
-_EVIDENCE = 20.0  # entries that say as much about a row as its features
+_EVIDENCE = 20.0  # number of entries at which the prior counts half
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class SideFeatures:
         Returns the features and the longer ids.
         """
         found = as_interactions(name, given, n_threads)
-        if isinstance(given, Interactions) and found.users.array is not None and side.array is not None:
+        if isinstance(given, Interactions) and found.users.array is not None:
             if found.users.whole != side.whole:
                 kinds = ("whole numbers", "strings")
                 raise TypeError(
@@ -54,6 +54,13 @@ class SideFeatures:
                 )
             at = side.find(found.user_ids).astype(np.int64)
             new = np.flatnonzero(at < 0)
+            if new.size == at.size:
+                warnings.warn(
+                    f"{name}: none of its ids, {first_few(found.user_ids.tolist())}, occurs in train, whose "
+                    f"{side.what}s are {first_few(side.all().tolist())}",
+                    stacklevel=4,
+                )
+            new = new[np.argsort(found.user_ids[new], kind="stable")]
             at[new] = side.n + np.arange(new.size)
             ids = side.extended(found.user_ids[new]) if new.size else side
         else:
@@ -69,7 +76,7 @@ class SideFeatures:
             at, ids = np.arange(found.shape[0]), side
             if found.shape[0] > side.n:
                 ids = side.extended(np.arange(side.n, found.shape[0]))
-        order = np.full(ids.n, found.shape[0], np.int64)  # rows without features are taken from behind the last one
+        order = np.full(ids.n, found.shape[0], np.int64)  # rows without features are the empty row at the end
         order[at] = np.arange(found.shape[0])
         return cls(
             _with_empty_row(found.csr).take(order, n_threads).owned(), Ids("feature", found.shape[1], found.items.array)
@@ -81,23 +88,44 @@ class SideFeatures:
         return replace(self, projection=Projection.fitted(self.rows, factors, there))
 
     def prior(self, rows: Csr | NDArray[np.int64], n_entries: NDArray[np.int64]) -> NDArray[Any]:
-        """What the regularization pulls rows towards, given their numbers of entries.
+        """The factors towards which the regularization pulls each row, given the rows' numbers of entries.
 
-        `rows` are rows of features, or numbers of rows of the side. A row without entries is pulled towards what the map
-        says. With more entries, less: the regularization then also has the task to keep factors small.
+        `rows` are rows of features, or numbers of rows of the side. The factors are those of the map, times 20 / (20 + n)
+        for a row with n entries: the regularization of a long row should still keep its factors small.
         """
         assert self.projection is not None
         found = self.projection.of(rows if isinstance(rows, Csr) else self.rows.take(rows))
         found *= (_EVIDENCE / (_EVIDENCE + n_entries))[:, None].astype(found.dtype)
         return found
 
-    def explained(self, row: NDArray[np.int64], direction: NDArray[Any]) -> list[tuple[Any, float]]:
-        """The features of one row, and what each adds to the score with the other side's factors; largest first."""
+    def explained(
+        self, row: NDArray[np.int64], n_entries: int, directions: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], list[list[tuple[Any, float]]]]:
+        """What the prior of one row adds to the score in each direction, and what each of its features adds.
+
+        Parameters
+        ----------
+        row : ndarray, shape (1,)
+        n_entries : int
+            Of the row.
+        directions : ndarray, shape (m, f)
+
+        Returns
+        -------
+        totals : ndarray, shape (m,)
+        features : list of list of (id, float)
+            For each direction, the features with what they add, largest first.
+        """
         assert self.projection is not None
         features = self.rows.take(row)
-        parts = self.projection.parts(features, direction.astype(np.float64))[: features.nnz]
+        if not features.nnz:
+            return np.zeros(len(directions)), [[] for _ in directions]
+        parts = _EVIDENCE / (_EVIDENCE + n_entries) * self.projection.parts(features, directions)
         ids = self.ids.of(features.indices.astype(np.int64)).tolist()
-        return [(ids[j], float(parts[j])) for j in np.argsort(-parts, kind="stable").tolist()]
+        orders = np.argsort(-parts[:, :-1], axis=1, kind="stable").tolist()  # the last part is that of all rows
+        return parts.sum(axis=1), [
+            [(ids[j], float(of_one[j])) for j in order] for of_one, order in zip(parts, orders, strict=True)
+        ]
 
     def of_strangers(self, name: str, given: Any, n_rows: int | None) -> tuple[bool, Csr]:
         """The features of people whom the model does not know, and whether it was a single one.
@@ -125,7 +153,7 @@ class SideFeatures:
         kept = at[csr.indices] >= 0
         if not kept.all():
             unknown = given.item_ids[at < 0].tolist()
-            warnings.warn(f"{name}: the model does not know the features {first_few(unknown)}; left out", stacklevel=4)
+            warnings.warn(f"{name}: the model does not know the features {first_few(unknown)}; left out", stacklevel=5)
         return Csr.from_triplets(
             csr.row_numbers()[kept], at[csr.indices[kept]], csr.data[kept], (csr.shape[0], self.ids.n), resolve(None)
         )

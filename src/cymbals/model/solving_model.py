@@ -32,14 +32,16 @@ class Explanation:
     Attributes
     ----------
     total : float
-        The sum over all seen items, also those not listed. This is the score that the item has with the user's exact
-        factors, which `fold_in` computes. The score of `predict` differs a little: the factors of a fit are not exact.
-        In a model with biases, the global mean and the item's bias are subtracted from this score.
+        The sum over all seen items, also those not listed, and over what the user's features add. This is the score that
+        the item has with the user's exact factors, which `fold_in` computes. The score of `predict` differs a little: the
+        factors of a fit are not exact. In a model with biases, the global mean and the item's bias are subtracted from this
+        score.
     contributions : list of (id, float)
         Seen items and their contributions, largest first.
     features : list of (id, float)
-        If the user has no entries, but features: these and their contributions, largest first. The rest of the total is
-        what an average user gets. If only the item has no entries, its features in the same way.
+        In a model with features of users, those of the user and their contributions, largest first. What remains of the
+        total is what all users with features get. If the item has no entries, but the user has some, these are the features
+        of the item instead. They are another division of the same score, not added to the contributions.
     """
 
     total: float
@@ -207,7 +209,7 @@ class SolvingModel(ExportingModel):
         Returns
         -------
         Explanation
-            `total` is the sum of the contributions of all items, listed or not.
+            `total` is the sum of the contributions of all items, listed or not, and of the user's features.
 
         Examples
         --------
@@ -255,32 +257,50 @@ class SolvingModel(ExportingModel):
             of_user = np.array([one_row(state.users, "user", user)])
             row, who = state.seen.take(of_user), Ids(state.users.what, 1, state.users.of(of_user))
         with naming(who):
-            parts = state.item_explainer(n_threads).parts(row, at, state.settings.objective)
+            parts, pull = state.item_explainer(n_threads).parts(row, at, state.settings.objective)
         ids = state.items.of(row.indices.astype(np.int64)).tolist()
         orders = np.argsort(-parts, axis=1, kind="stable")[:, :k]
         totals = parts.sum(axis=1)
-        if of_user is not None and not row.nnz:
-            totals = state.solved_items(at).astype(np.float64) @ state.solved_users(of_user)[0]
-        featured = self._explained_by_features(state, of_user, row, at, n_threads)
+        featured: list[list[tuple[Any, float]]] = [[] for _ in at]
+        if of_user is not None and state.user_features is not None:
+            if not row.nnz:  # the factors are the prior
+                pull = _beside(state.solved_items(at), state.mean, 1.0)
+            prior, featured = state.user_features.explained(of_user, row.nnz, pull)
+            totals = totals + prior
+        if row.nnz and state.item_features is not None:
+            self._explain_cold_items(featured, state, of_user, row, at, n_threads)
         return [
             Explanation(float(total), [(ids[j], float(of_item[j])) for j in order], by_features[:k])
             for total, of_item, order, by_features in zip(totals, parts, orders.tolist(), featured, strict=True)
         ]
 
-    def _explained_by_features(
-        self, state: State, user: NDArray[np.int64] | None, row: Csr, items: NDArray[np.int64], n_threads: int
-    ) -> list[list[tuple[Any, float]]]:
-        """For each item, the contributions of the features of the user, or of the item, whoever has no entries."""
-        if user is not None and not row.nnz and state.user_features is not None:
-            side = state.user_features
-            return [side.explained(user, y) for y in state.solved_items(items)]
-        if state.item_features is None or state.seen is None:
-            return [[] for _ in items]
+    def _explain_cold_items(
+        self,
+        featured: list[list[tuple[Any, float]]],
+        state: State,
+        user: NDArray[np.int64] | None,
+        row: Csr,
+        items: NDArray[np.int64],
+        n_threads: int,
+    ) -> None:
+        """Replace the features of the items that have no entries: by the contributions of their own."""
+        if state.seen is None:
+            return
+        assert state.item_features is not None
+        cold = np.flatnonzero(state.seen_by_item(n_threads).lengths()[items] == 0)
         x = self._fold_in(state, row, n_threads) if user is None else state.x[user]
-        solved = x[0] if state.mean is None else x[0, :-1]
-        cold = state.seen_by_item(n_threads).lengths()[items] == 0
-        side = state.item_features
-        return [side.explained(items[i : i + 1], solved) if cold[i] else [] for i in range(items.size)]
+        solved = x if state.mean is None else np.delete(x, -1, axis=1)
+        direction = _beside(solved, state.mean, 0.0)  # totals leave out the bias of the item
+        for i in cold.tolist():
+            featured[i] = state.item_features.explained(items[i : i + 1], 0, direction)[1][0]
+
+
+def _beside(rows: NDArray[Any], mean: float | None, last: float) -> NDArray[np.float64]:
+    """Rows that are multiplied with rows of the other side: with `last` in place of their own biases."""
+    out = rows.astype(np.float64)
+    if mean is not None:
+        out[:, -1] = last
+    return out
 
 
 def entries_of(name: str, csr: Csr, objective: Objective, n_threads: int) -> Csr:

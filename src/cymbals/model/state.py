@@ -32,6 +32,7 @@ class FitRecord:
     report: dict[str, Any]
     params: dict[str, Any]  # the estimator's arguments at the time of the fit
     profile: Profile | None = None
+    planned: int | None = None  # of a running fit: the number of the last iteration for which the callback is called
 
 
 @dataclass(frozen=True)

@@ -35,12 +35,18 @@ class Explainer:
         return cls(factors, mean, *eigenbasis(gramian(fixed, n_threads)))
 
     @single_blas_thread()  # the matrices are small: several threads would wait for each other longer than they compute
-    def parts(self, row: Csr, items: NDArray[np.int64], objective: Objective) -> NDArray[np.float64]:
-        """The part that each entry of `row` adds to the score of each item, shape (n_items, entries of the row).
+    def parts(
+        self, row: Csr, items: NDArray[np.int64], objective: Objective
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The part that each entry of `row` adds to the score of each item, and what a prior adds.
+
+        The first result has the shape (n_items, entries of the row). The second has the shape (n_items, f). Its product
+        with the row's prior is the prior's part of the scores.
 
         Entry j of the row has the weight a_j, the weighted target b_j, and an item with the factors y_j. The matrix of the
         row's linear system is A, and the row's solution is A^-1 sum_j b_j y_j. The score of an item with the factors y is
-        the product of the solution and y, so entry j adds b_j y_j'A^-1 y.
+        the product of the solution and y, so entry j adds b_j y_j'A^-1 y. A prior p adds lambda p to the sum, so lambda
+        p'A^-1 y to the score.
 
         The factors are whitened as in a half-step. Then A = I + W'SW: row j of W is sqrt(|a_j|) y_j, and S is diagonal with
         the signs of the a_j. If no a_j is negative, the singular value decomposition W = U diag(s) V' gives
@@ -53,7 +59,8 @@ class Explainer:
         values = objective.apply(row.data).astype(np.float64)
         a, b = objective.weights(values if offsets is None else values - offsets[:n])
         ridge = float(np.atleast_1d(objective.row_regularization(row.indptr, len(self.factors)))[0])
-        rotated = fixed @ self.vectors / np.sqrt(self._diagonal(fixed[:n], ridge, objective))
+        roots = np.sqrt(self._diagonal(fixed[:n], ridge, objective))
+        rotated = fixed @ self.vectors / roots
         own, targets, root = rotated[:n], rotated[n:].T, np.sqrt(np.abs(a))[:, None]
         whitened = root * own
         if np.any(a < 0):
@@ -62,13 +69,21 @@ class Explainer:
                 lower = np.linalg.cholesky(system)
             except np.linalg.LinAlgError:
                 raise SolveError("a row's system is not positive definite", 0) from None
-            return np.asarray(b * (np.linalg.solve(lower, own.T).T @ np.linalg.solve(lower, targets)).T)
+            inner = np.linalg.solve(lower, targets)
+            solved = np.linalg.solve(lower.T, inner)
+            of_entries = np.linalg.solve(lower, own.T).T @ inner
+            return np.asarray(b * of_entries.T), self._pull(solved, ridge, roots)
         u, s, v = np.linalg.svd(whitened, full_matrices=False)
         s, along = s[:, None], v @ targets
-        light = own @ (targets - v.T @ (s**2 / (1 + s**2) * along))
+        solved = targets - v.T @ (s**2 / (1 + s**2) * along)
+        light = own @ solved
         heavy = np.divide(u @ (s / (1 + s**2) * along), root, out=np.zeros_like(light), where=root > 0)
         is_heavy = np.einsum("ij,ij->i", whitened, whitened) > 1
-        return np.asarray(b * np.where(is_heavy[:, None], heavy, light).T)
+        return np.asarray(b * np.where(is_heavy[:, None], heavy, light).T), self._pull(solved, ridge, roots)
+
+    def _pull(self, solved: NDArray[np.float64], ridge: float, roots: NDArray[np.float64]) -> NDArray[np.float64]:
+        """lambda A^-1 y of each item, from its solution in the whitened basis."""
+        return np.asarray(ridge * (solved.T / roots) @ self.vectors.T)
 
     def _diagonal(self, own: NDArray[np.float64], ridge: float, objective: Objective) -> NDArray[np.float64]:
         """The diagonal of the matrix D in csrc/whiten.h. It has the same lower bound as in a fold-in of this row."""

@@ -52,10 +52,13 @@ class Projection:
         out[features.lengths() == 0] = 0
         return out
 
-    def parts(self, features: Csr, direction: NDArray[Any]) -> NDArray[np.float64]:
-        """How much each feature of a single row contributes to the score with the other side's factors `direction`."""
+    def parts(self, features: Csr, directions: NDArray[np.float64]) -> NDArray[np.float64]:
+        """How much each feature of a single row adds to its product with each direction.
+
+        Shape (n_directions, features of the row + 1). The last column is what the map adds for all rows alike.
+        """
         design = _design(features, np.float64)
-        return np.asarray(design.data * (self.weights[design.indices].astype(np.float64) @ direction))
+        return np.asarray(directions @ self.weights[design.indices].astype(np.float64).T * design.data)
 
 
 def _design(features: Csr, dtype: Any) -> sp.csr_array:

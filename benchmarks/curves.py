@@ -5,8 +5,8 @@
 Every model is `ALS.auto` with one or two settings changed. It is fitted to nine tenths of the train entries and scored on
 the other tenth, by NDCG@10 and AUC: means over three seeds of the model and of the cut. The test parts are not read.
 
-The values of `unobserved_weight` and `regularization` are multiples of the number that the rule for "auto" chooses. For each
-`unobserved_weight`, the curve "regularization fits" has the regularization that the rule chooses for it. The curve
+The values of `unobserved_weight` and `regularization` are multiples of the number that the rule for "auto" chooses. The
+curve "regularization fits" has, for each `unobserved_weight`, the regularization that the rule chooses for it. The curve
 "regularization fixed" has the one that the rule chooses for the multiple 1.
 
 Data: gowalla and hetrec_lastfm2k in $CYMBALS_DATA (default ../shared/data).

@@ -10,15 +10,18 @@ gowalla, yelp2018, amazon-book
 ml-20m, msd
     The protocol of Mult-VAE (Liang et al. 2018): entries are binary (ratings of 4 and more), users have at least 5 items
     (MSD: 20, and items 200 users). 10,000 users (MSD: 50,000) are held out for testing. Four fifths of the entries of each
-    are folded in. Recall@20 and Recall@50 are divided by min(k, held-out items): capped_recall. The users who are drawn
-    differ from those of the paper, because its random numbers cannot be repeated here.
+    are folded in. Recall@20 and Recall@50 are divided by min(k, held-out items): capped_recall. Three things differ from
+    the paper. Other users are drawn, because its random numbers cannot be repeated here. As many users again are its
+    validation part; here they are in train. It drops held-out entries of items without an entry in train; here they count
+    as misses.
 ncf-ml-1m
     The protocol of NCF (He et al. 2017): the latest rating of each user is held out, and ranked among 99 items that the
     user has not rated, drawn at random. Sampled metrics of this kind can order models differently from exact ones (Krichene
     and Rendle 2020), so the exact metrics are printed too.
 
-`cymbals.tune` chooses all settings on the train part, within --budget. The test part is scored once. Each table ends with
-figures that others have published for the same protocol; they were computed elsewhere, some with other tuning.
+`cymbals.tune` chooses all settings on the train part, within --budget. The test part is scored once. Each table but that
+of ncf-ml-1m ends with figures that others have published for the same protocol; they were computed elsewhere, some with
+other tuning.
 """
 
 from __future__ import annotations

@@ -6,13 +6,14 @@ from sklearn.metrics import roc_auc_score
 METRICS = ("precision", "recall", "map", "ndcg", "capped_recall", "hit_rate", "novelty")
 
 
-def slow(scores, train, test, cutoffs):
+def slow(scores, train, test, cutoffs, fitted=None):
     """(metric -> its value for each user, cut-off -> coverage) of dense scores and matrices; NaN where it is undefined."""
     n_users, n_items = scores.shape
     names = ["auc", "mrr"] + [f"{m}@{k}" for k in cutoffs for m in METRICS]
     out = {name: np.full(n_users, np.nan) for name in names}
     shown = {k: set() for k in cutoffs}
-    share = np.maximum((train != 0).sum(axis=0), 1) / max(1, (train != 0).any(axis=1).sum())
+    has = (train if fitted is None else fitted) != 0  # whose shares say how novel an item is
+    share = np.maximum(has.sum(axis=0), 1) / max(1, has.any(axis=1).sum())
     for u in range(n_users):
         candidates = [i for i in range(n_items) if train[u, i] == 0]
         positives = {i for i in candidates if test[u, i] > 0}

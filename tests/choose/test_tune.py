@@ -175,7 +175,9 @@ def test_most_users_may_have_a_single_entry():
     data = sp.coo_array((np.ones(1050), (users, items)), (1000, 40)).tocsr()
     held_out = Cut.of(cymbals.Interactions.from_csr(data), "users", 0)
     assert (held_out.train.shape[0], held_out.fold.shape[0]) == (950, 50)
-    with pytest.raises(ValueError, match="validation 'users' holds out users with two entries or more, .*, of whom 0 have"):
+    with pytest.raises(
+        ValueError, match=r"validation 'users' holds out users with two entries or more, .*, of whom 0 have"
+    ):
         tune(sp.eye_array(30, format="csr"), validation="users")
 
 
@@ -295,9 +297,13 @@ def test_trials_with_users_survive_a_journal(tmp_path):
         (
             {"budget": "soon"},
             ValueError,
-            "budget must be a number of fits, or a time like '90s', '10min' or '2h'; got 'soon'",
+            "budget must be a number of fits, or a time like '90s', '10min', '2h' or a timedelta, above 0; got 'soon'",
         ),
         ({"budget": "0s"}, ValueError, "budget must be a number of fits, or a time"),
+        ({"budget": "1" * 400 + "s"}, ValueError, "budget must be a number of fits, or a time"),
+        ({"random_state": None}, TypeError, "random_state must be"),
+        ({"random_state": np.random.default_rng(0)}, TypeError, "random_state must be"),
+        ({"factors": 5000}, ValueError, "factors=5000 is more than a matrix of 300 x 120 can use"),
         ({"budget": timedelta(0)}, ValueError, "budget must be a number of fits, or a time"),
         ({"budget": None}, TypeError, "budget must be a number"),
         ({"metric": "accuracy"}, ValueError, "metric must be auc, mrr"),
@@ -325,7 +331,7 @@ def test_data_without_a_score_are_named(plays):
         tune(sp.csr_array((5, 4), dtype=np.float32))
 
 
-@pytest.mark.parametrize("budget", ["90s", "1.5 min", timedelta(seconds=90)])
+@pytest.mark.parametrize("budget", ["90s", "1.5 min", ".025h", timedelta(seconds=90)])
 def test_times(budget):
     fits, seconds = cymbals.choose.tune._parsed(budget)
     assert (fits, seconds) == (None, 90)

@@ -55,7 +55,12 @@ def test_tune(tmp_path, table):
         (("--validation", "items"), "validation must be a share of the entries"),
     ):
         assert words in cymbals_cli("tune", table, *wrong, code=1).stderr
-    assert "its name must end in" in cymbals_cli("tune", table, "--figure", tmp_path / "f.x", code=2).stderr
+    for wrong, words in (
+        (("--figure", tmp_path / "f.x"), "its name must end in"),
+        (("--figure", figure, "-o", tmp_path / "." / "f.svg"), "--figure and -o name the same file"),
+        (("--figure", figure, "--metric", "coverage@5"), "--figure needs a metric that is a mean over users"),
+    ):
+        assert words in cymbals_cli("tune", table, *wrong, code=2).stderr
 
 
 def test_search_without_a_cache(tmp_path, table, monkeypatch):

@@ -55,7 +55,6 @@ def test_bad_usage_exits_2(tmp_path, table):
     cymbals_cli("fit", table, "-o", model, "--factors", 2)
     for args in (
         ("fit", tmp_path / "absent", "-o", model),
-        ("fit", table),
         ("fit", table, "-o", model, "--factors", 0),
         ("fit", table, "-o", model, "--objective", "best"),
         ("fit", table, "-o", tmp_path / "no" / "folder"),

@@ -33,6 +33,16 @@ def test_fit_recommend_similar(tmp_path, table):
     assert not list(tmp_path.glob("*.part"))
 
 
+def test_fit_without_options(tmp_path, table, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert "saved model.cymbals" in cymbals_cli("fit", table).stdout
+    model = cymbals.load("model.cymbals")
+    assert (model.regularization, model.unobserved_weight, model.factors) == ("auto", "auto", 128)
+    before = (tmp_path / "model.cymbals").read_bytes()
+    assert "model.cymbals exists: name the file to write" in cymbals_cli("fit", table, "--factors", 2, code=2).stderr
+    assert (tmp_path / "model.cymbals").read_bytes() == before
+
+
 def test_fit_and_recommend_on_the_audioscrobbler_sample(tmp_path, data_folder):
     model = tmp_path / "m.cymbals"
     how = ("--factors", 10, "--iterations", 5, "--regularization", 0.01, "--alpha", 1.0)

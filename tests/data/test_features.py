@@ -84,7 +84,7 @@ def test_streams_say_their_columns():
     [
         ({"id": [1], "x": [2]}, {}, ValueError, "column 'x' holds numbers: give the width of their ranges in widths"),
         ({"id": [1], "x": ["a"]}, {"widths": {"x": 2}}, ValueError, "column 'x' holds texts: it takes no width"),
-        ({"id": [1], "x": [2]}, {"widths": {"x": 0}}, ValueError, "widths must be finite and above 0"),
+        ({"id": [1], "x": [2]}, {"widths": {"x": 0}}, ValueError, r"widths\['x'\] must be finite and above 0"),
         ({"id": [1], "x": [np.inf]}, {"widths": {"x": 1}}, ValueError, "column 'x' must be finite"),
         ({"id": [1], "x": ["a"]}, {"widths": {"y": 2}}, KeyError, "widths names 'y', which is not one of the columns"),
         (
@@ -98,7 +98,13 @@ def test_streams_say_their_columns():
         ({"id": [1], "x": [None]}, {"widths": {"x": 2}}, ValueError, "frame has no feature"),
         ({"id": [1], "x": [1e300]}, {"widths": {"x": 1e-9}}, ValueError, "holds 1e.300, for which the width 1e-09"),
         ({"id": [1], "x": [[["a"]]]}, {}, TypeError, "column 'x' must hold lists of texts, but one holds \\['a'\\]"),
-        (iter([1]), {}, TypeError, "frame does not say which columns it has"),
+        (iter([1]), {}, TypeError, "frame must be a frame, an Arrow stream or a dict of columns, got"),
+        (np.ones((2, 2)), {}, TypeError, "frame must be a frame"),
+        ({"id": [1, 2], "x": ["a"]}, {}, ValueError, "column 'x' has 1 values, but the column of ids, 'id', has 2"),
+        (pd.DataFrame([[1, "a", "b"]], columns=["id", "x", "x"]), {}, ValueError, "columns: 'x' occurs more than once"),
+        ({"id": [1], "x": ["a"]}, {"columns": 3}, TypeError, "columns must be a list of columns, got 3"),
+        ({"id": [1], "x": ["a"]}, {"widths": 10}, TypeError, "widths must be a dict of columns to numbers, got 10"),
+        ({"id": [1], "x": [False]}, {}, ValueError, "all values are missing, False, or empty lists"),
         ({"id": [1]}, {}, ValueError, "columns must name at least one column"),
         (
             {"id": [1], "x": ["a"]},

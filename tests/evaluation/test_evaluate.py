@@ -177,7 +177,8 @@ def test_people_whom_the_model_does_not_know(objective):
     got = evaluate(model, rows=fold, test=test, k=(3, 10))
     rows = fold.user_items
     x = model.fold_in(rows)
-    want, coverage = slow((x @ model.item_factors_.T).astype(float), rows.toarray(), test.user_items.toarray(), (3, 10))
+    scores, parts = (x @ model.item_factors_.T).astype(float), (rows.toarray(), test.user_items.toarray())
+    want, coverage = slow(scores, *parts, (3, 10), fitted=train.user_items.toarray())
     for name, values in want.items():
         assert np.allclose(got.per_user[name], values, atol=1e-12, equal_nan=True), name
     assert got["coverage@3"] == pytest.approx(coverage[3])

@@ -184,3 +184,5 @@ def test_sampled_ranking_converges_to_the_rank_among_all_other_items():
     assert found["ndcg@50"] == pytest.approx(np.mean((ranks + 1 <= 50) / np.log2(ranks + 2)))
     constant = ALS.from_factors(np.ones((60, 1)), np.ones((40, 1)))
     assert validation.sampled_ranking(constant, train, test)["hit_rate@10"] == 0  # equal scores do not count as hits
+    with pytest.raises(ValueError, match=r"k must be at most n_negatives, 5: .*; got 6"):
+        validation.sampled_ranking(model, train, test, n_negatives=5, k=6)

@@ -137,6 +137,13 @@ def test_a_tiny_matrix_does_not_get_factors_of_zero():
     assert np.isfinite(ALS.auto(2, random_state=0).fit(sp.csr_array([[3.0]])).user_factors_).all()
 
 
+def test_cells_without_an_entry_never_weigh_more_than_those_with_one():
+    """With objective "hu" and raw counts, the mean weight can be thousands of times the least one."""
+    plays = PLAYS.copy()
+    plays.data[::10] = 1e5
+    assert fitted(plays, objective="hu", unobserved_weight="auto").report_["unobserved_weight"] == 1.0
+
+
 def test_auto_takes_other_arguments():
     model = ALS.auto(random_state=5, alpha=2.0, confidence="binary")
     assert (model.factors, model.alpha, model.confidence, model.regularization) == (128, 2.0, "binary", "auto")
@@ -150,6 +157,7 @@ def test_auto_takes_other_arguments():
         ({"objective": "explicit", "alpha": "auto"}, ValueError, "alpha='auto' is for counts and clicks"),
         ({"regularization": "automatic"}, TypeError, "regularization must be a number or 'auto', got 'automatic'"),
         ({"unobserved_weight": 0, "regularization": "auto"}, ValueError, "needs an unobserved_weight above 0"),
+        ({"nu": 1e4, "regularization": "auto"}, ValueError, "regularization='auto' overflows with nu=10000"),
     ],
 )
 def test_auto_is_refused(params, error, message):

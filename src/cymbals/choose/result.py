@@ -159,4 +159,6 @@ class SearchResult:
         chosen = ", ".join(
             f"{n}={v:.4g}" if isinstance(v, float) else f"{n}={v!r}" for n, v in self.best_trial_.params.items()
         )
-        return f"{len(self.trials)} settings; best {self.metric} {self.best_score_:.4f} with {chosen}"
+        n = len(self.trials)
+        found = f"{n} setting{'s' * (n != 1)}; best {self.metric} {self.best_score_:.4f}"
+        return f"{found} with {chosen}" if chosen else found

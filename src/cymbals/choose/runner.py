@@ -40,6 +40,8 @@ class Cut:
     @classmethod
     def of(cls, data: Interactions, validation: float | str | Callable[[Any], Any], seed: int) -> Cut:
         """Cut the data: a share of the entries at random, whole users, or the result of a function."""
+        if not data.nnz:
+            raise ValueError(f"train has no entries (shape {data.shape}); a fit needs at least one")
         if isinstance(validation, str):
             if validation != "users":
                 raise ValueError(f"validation must be a share of the entries, 'users' or a function, got {validation!r}")
@@ -136,7 +138,10 @@ class Runner:
             return Trial(params, "failed", None, 0, time.perf_counter() - started, error=str(error))
         self.last = model if self.warm_start else None
         if _number(found[self.metric]) is None:
-            reason = f"no entry of the validation part can be scored by {self.metric}"
+            reason = (
+                f"no entry of the validation part can be scored by {self.metric}: hold out more entries that are above 0 "
+                "and not in the train part"
+            )
             return Trial(params, "failed", None, 0, time.perf_counter() - started, error=reason)
         ended, iterating = time.perf_counter(), sum(entry["seconds"] for entry in model.history_)
         checking = 0.0 if hopeless is None else hopeless.seconds

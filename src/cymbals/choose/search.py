@@ -61,9 +61,9 @@ def search(
         "rmse" or "mae"; for these two, lower is better.
     validation : float, "users" or callable
         The share of the entries to hold out at random for scoring. "users" holds out a tenth of the users, at most 4,000:
-        four fifths of the entries of each are folded in, and the rest is for scoring. Or a function that takes the data and
-        returns (train part, validation part), such as ``lambda data: cymbals.split.by_time(data, 0.1)``, or (train part,
-        fold, validation part), as `split.users` does.
+        four fifths of the entries of each are folded in, and the rest is for scoring. Or a function that takes Interactions
+        and returns (train part, validation part), such as ``lambda data: cymbals.split.by_time(data, 0.1)``, or (train
+        part, fold, validation part), as `split.users` does.
     refit : bool
         Fit the best setting on all of `train`.
     seed : int
@@ -145,7 +145,7 @@ def search(
     listed = spaces.settings(grid, None if backend else random, n, seed)
     runner = Runner(Cut.of(data, validation, seed), metric, k, seed, n_users, patience, prune, warm_start)
     # The journal stores these facts about its search. It is refused if a later search differs in any of them.
-    identity = {"metric": metric, "seed": seed, "patience": patience, "prune": prune}
+    identity: dict[str, Any] = {"tune": None, "metric": metric, "seed": seed, "patience": patience, "prune": prune}
     identity |= {"warm_start": warm_start, "n_users": n_users, "space": spaces.as_text(random) if backend else None}
     identity |= {"als": shared, "data": runner.cut.checksum}
     source = spaces.Proposed(random, n, seed, metric in LOWER_IS_BETTER) if backend else spaces.Listed(listed)

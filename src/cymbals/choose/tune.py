@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import numbers
 import os
 import re
 import time
@@ -22,6 +24,7 @@ from .runner import MOST_USERS, Cut, Runner
 from .tuning import Budget, Tuning
 
 _SECONDS = {"s": 1, "min": 60, "h": 3600}
+_LARGE_RANK = 1024  # from here on, more factors than the matrix can use are refused: they cost minutes
 
 
 def tune(
@@ -58,13 +61,14 @@ def tune(
     ----------
     train : Interactions or scipy sparse, shape (n_users, n_items)
     budget : number, str or timedelta
-        A number counts fits of `ALS.auto` with 256 factors and 15 iterations on this machine. Or a time: "90s", "10min", "2h", or a
-        timedelta. The budget includes the last fit to all data; that fit is done even if the budget is too small for it.
+        A number counts fits of `ALS.auto` with 256 factors and 15 iterations on this machine. Or a time: "90s", "10min",
+        "2h", or a timedelta. The budget includes the last fit to all data; that fit is done even if the budget is too small
+        for it.
     metric : str
         The metric to improve: "ndcg@10", "recall@20", "auc" ... "rmse" and "mae" imply objective "explicit".
     validation : float, "users" or callable
-        What to hold out for scoring, as in `search`. "users" holds out whole users and folds them in: choose it if the
-        model will serve people whom it does not know.
+        What to hold out for scoring, as in `search`. A function gets Interactions. "users" holds out whole users and folds
+        them in: choose it if the model will serve people whom it does not know.
     journal : path-like, optional
         File that records each trial. If tuning is interrupted and run again with the same file, it continues where it
         stopped. It also continues with another budget. If it is a folder, tuning makes its own file in it and removes the
@@ -116,6 +120,8 @@ def tune(
         check_storable(als)
 
     data = as_interactions("train", train, resolve(als.get("n_threads")))
+    if als.get("factors", 0) > max(_LARGE_RANK, *data.shape):
+        raise ValueError(f"factors={als['factors']} is more than a matrix of {data.shape[0]} x {data.shape[1]} can use")
     if "objective" not in als and (data.csr.data < 0).any():
         als = {"objective": "hu"} | als  # "ials" takes no negative values
     fixed = {"random_state": seed} | als
@@ -135,11 +141,17 @@ def tune(
 
 def _parsed(budget: Any) -> tuple[float | None, float | None]:
     """A budget as a number of fits or as seconds; the other one is None."""
+    wanted = "budget must be a number of fits, or a time like '90s', '10min', '2h' or a timedelta, above 0"
+    seconds: float | None = None
     if isinstance(budget, timedelta):
-        budget = f"{budget.total_seconds()}s"
-    if isinstance(budget, str):
-        found = re.fullmatch(r"(\d+(?:\.\d+)?) ?(s|min|h)", budget)
-        if found is None or not float(found[1]):
-            raise ValueError(f"budget must be a number of fits, or a time like '90s', '10min' or '2h'; got {budget!r}")
-        return None, float(found[1]) * _SECONDS[found[2]]
-    return real_number("budget", budget, open_end=True), None
+        seconds = budget.total_seconds()
+    elif isinstance(budget, str):
+        found = re.fullmatch(r"(\d+|\d*\.\d+) ?(s|min|h)", budget)
+        seconds = float(found[1]) * _SECONDS[found[2]] if found else math.nan
+    elif not isinstance(budget, numbers.Real):
+        raise TypeError(f"{wanted}; got {shown(budget)}")
+    if seconds is None:
+        return real_number("budget", budget, open_end=True), None
+    if not 0 < seconds < math.inf:
+        raise ValueError(f"{wanted}; got {shown(budget)}")
+    return None, seconds

@@ -249,6 +249,8 @@ def tune(
         options.check_writable(path, source.path, journal)
     if figure:
         options.check_picture(figure)
+        if output and Path(figure).resolve() == Path(output).resolve():
+            raise click.UsageError(f"--figure and -o name the same file, {figure}")
         if metric.startswith("coverage@"):
             raise click.UsageError(f"--figure needs a metric that is a mean over users, got --metric {metric}")
     data = source.load()

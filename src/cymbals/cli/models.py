@@ -17,19 +17,30 @@ from . import options
 from .group import cli
 from .terminal import console, echo, print_json, show_tables
 
+_MODEL = "model.cymbals"
+
 
 @cli.command()
 @options.data
 @options.some
-@click.option("-o", "--output", required=True, type=click.Path(dir_okay=False), help="Model file to write.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False),
+    help=f"Model file to write. Without this option: {_MODEL}, which must not exist yet.",
+)
 @options.seed
 @options.threads
 @options.as_json
-def fit(source: options.Source, output: str, seed: int, threads: int | None, as_json: bool, **params: Any) -> None:
+def fit(source: options.Source, output: str | None, seed: int, threads: int | None, as_json: bool, **params: Any) -> None:
     """Fit a model and save it to a file.
 
     By default the settings are those of ALS.auto, which fit the data. With --objective explicit, they are those of ALS.
     """
+    if output is None:
+        output = _MODEL
+        if Path(output).exists():
+            raise click.UsageError(f"{output} exists: name the file to write, as in -o {output} to replace it")
     options.check_writable(output, source.path)
     model = options.model(params, seed, threads)
     model.check_params()

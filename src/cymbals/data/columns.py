@@ -93,7 +93,7 @@ def _column(frame: Any, argument: str, name: Any) -> Any:
     try:
         return frame[name]
     except (KeyError, IndexError, ValueError):
-        raise _no_column(argument, name, getattr(frame, "columns", [])) from None
+        raise _no_column(argument, name, getattr(frame, "columns", frame)) from None
     except TypeError:
         raise TypeError(f"events must be a frame, an Arrow stream or a mapping, got {type(frame).__name__}") from None
 

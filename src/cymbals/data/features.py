@@ -10,7 +10,7 @@ import numpy as np
 
 from ..base.checks import is_missing, real_number, shown
 from ..base.format import first_few
-from .columns import columns_of
+from .columns import columns_of, is_frame
 from .interactions import Interactions
 
 
@@ -62,11 +62,23 @@ def features(
     """
     if isinstance(columns, str):
         raise TypeError(f"columns must be a list of columns, got {columns!r}: write [{columns!r}]")
+    if columns is not None and not isinstance(columns, Iterable):
+        raise TypeError(f"columns must be a list of columns, got {shown(columns)}")
+    if widths is not None and not isinstance(widths, Mapping):
+        raise TypeError(f"widths must be a dict of columns to numbers, got {shown(widths)}")
+    if isinstance(frame, np.ndarray) or not is_frame(frame):
+        raise TypeError(f"frame must be a frame, an Arrow stream or a dict of columns, got {shown(frame)}")
     wanted = [name for name in (_names(frame) if columns is None else columns) if name != id]
     if not wanted:
         raise ValueError("columns must name at least one column")
+    twice = [name for name in wanted if wanted.count(name) > 1]
+    if twice:
+        raise ValueError(f"columns: {twice[0]!r} occurs more than once")
     found = columns_of(frame, {"id": id} | {f"columns, {i}": name for i, name in enumerate(wanted)})
     ids = _listed(found.pop("id"))
+    for name, column in zip(wanted, found.values(), strict=True):
+        if len(column) != len(ids):
+            raise ValueError(f"column {name!r} has {len(column)} values, but the column of ids, {id!r}, has {len(ids)}")
     widths = dict(widths or {})
     unknown = [name for name in widths if name not in wanted]
     if unknown:
@@ -78,7 +90,7 @@ def features(
     ]
     pairs = list(dict.fromkeys(pairs))  # an id may have several rows
     if not pairs:
-        raise ValueError("frame has no feature: all values are missing")
+        raise ValueError("frame has no feature: all values are missing, False, or empty lists")
     of, names = zip(*pairs, strict=True)
     return Interactions.from_arrays(list(of), list(names), np.ones(len(pairs), np.float32))
 
@@ -122,7 +134,7 @@ def _of_column(name: Any, values: list[Any], width: float | None) -> list[tuple[
             )
         )
     if width is not None:
-        step = real_number("widths", width, open_end=True)
+        step = real_number(f"widths[{name!r}]", width, open_end=True)
         return [(row, f"{name}={_range(name, value, step):.12g}") for row, value in there]
     if kinds == {"booleans"}:
         return [(row, str(name)) for row, value in there if value]

@@ -113,7 +113,8 @@ def evaluate(
       min(k, held-out items) hits.
     * mrr: 1 / rank of the first held-out item.
     * novelty@k: the mean of -log2(share of the users who have the item) over the first k items (Zhou et al. 2010). The
-      shares are taken from train, or from rows. An item that nobody has counts as if one user had it.
+      shares are those of train; with `rows`, those of the data that the model was fitted on. An item that nobody has counts
+      as if one user had it.
 
     coverage@k is the share of the catalogue that is in the top k of at least one user. Items with equal scores rank by row
     number. Held-out entries do not count if they are also in train or if their value is not above 0. Users without
@@ -183,7 +184,8 @@ def _of_strangers(model: FactorModel, rows: Any, test: Any, cutoffs: NDArray[np.
     given = in_order("rows", rows, people.users, model.items_, n_threads)
     held_out = model.entries(in_order("test", test, people.users, model.items_, n_threads))
     x, y, seen = model.folded_in("rows", given, n_threads), model.state_.scored_items, model.entries(given)
-    return Metrics(*_metrics(model, x, y, seen, held_out, item_novelty(seen), cutoffs, n_threads))
+    novelty = item_novelty(seen if model.state_.seen is None else model.state_.seen)
+    return Metrics(*_metrics(model, x, y, seen, held_out, novelty, cutoffs, n_threads))
 
 
 def _metrics(

@@ -118,6 +118,8 @@ def sampled_ranking(model: Any, train: Any, test: Any, n_negatives: int = 99, k:
     ['hit_rate@10', 'mrr', 'ndcg@10']
     """
     each, cut = whole_number("n_negatives", n_negatives, 1), whole_number("k", k, 1)
+    if cut > each:
+        raise ValueError(f"k must be at most n_negatives, {each}: every item is among the first {each + 1}; got {cut}")
     rng, n, model = generator(seed, "seed"), resolve(None), instance("model", model, FactorModel).snapshot()
     seen, held_out = _parts(model, train, test, n)
     users, items = _drawable("unseen", seen, held_out)

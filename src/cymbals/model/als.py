@@ -16,7 +16,7 @@ from ..base.checks import boolean, file_path, plain, shown, whole_number
 from ..base.recorder import phase
 from ..base.threads import MOST
 from ..data.csr import Csr
-from ..data.interactions import as_interactions
+from ..data.interactions import Interactions, as_interactions
 from ..profiling.profile import Profile
 from ..solve import rule
 from ..solve.loop import FitLoop, FitState
@@ -117,9 +117,9 @@ class ALS(Exchange, UpdatingModel):
     Attributes
     ----------
     user_factors_, item_factors_ : ndarray, shape (n_users, f) and (n_items, f)
-        The factors of users and items without entries are 0. The basis is arbitrary: other factors can give the same
-        scores, so compare scores, not factors. Do not write to the arrays: the model caches indexes derived from
-        them.
+        The factors of users and items without entries are 0, unless they have features. The basis is arbitrary: other
+        factors can give the same scores, so compare scores, not factors. Do not write to the arrays: the model caches
+        indexes derived from them.
     global_mean_, user_biases_, item_biases_ : float, ndarray of shape (n_users,), ndarray of shape (n_items,)
         Only with `biases`. Without, reading them raises AttributeError.
     n_iter_ : int
@@ -294,7 +294,7 @@ class ALS(Exchange, UpdatingModel):
             item or user i. Items and users that only the features know become rows of the model too. So those without
             entries can be recommended, and get recommendations. A row with entries is pulled towards what its features
             say. This pull is strong if the row has few entries. Only the last iteration uses features; a fit that stops
-            early does it then. A value v counts as log(1 + v).
+            early does it then. A value v counts as log(1 + v), and -v as -log(1 + v).
         init : (X0, Y0) or fitted ALS, optional
             Starting factors, shapes (n_users, f) and (n_items, f): NumPy arrays, or arrays that support DLPack. Or a
             fitted model, whose rows are matched by id; users and items that it does not know start at random. Biases start
@@ -319,14 +319,16 @@ class ALS(Exchange, UpdatingModel):
         ValueError, TypeError
             An argument or a value of `train` is wrong. The model is then unchanged.
         SolveError
-            The linear system of a row overflows, or it is not positive definite. The second happens if a confidence is
-            below `unobserved_weight`. The model then has the state from before the fit, unless a callback or another
-            thread has given it another state meanwhile.
+            The linear system of a row overflows, or it is not positive definite. Rounding can cause the second if a
+            confidence is far below `unobserved_weight`. The model then has the state from before the fit, unless a callback
+            or another thread has given it another state meanwhile.
         """
         if isinstance(y, (FactorModel, tuple)):
             raise TypeError(
                 f"the second argument of fit is y, which is ignored, and not init: write init={type(y).__name__}"
             )
+        if isinstance(y, Interactions) or hasattr(y, "tocsr"):
+            raise TypeError("the second argument of fit is y, which is ignored, and not features: write item_features=...")
         features = (user_features, item_features)
         if not boolean("profile", profile):
             return self._fit(train, features, init, callback, compute_loss, progress)

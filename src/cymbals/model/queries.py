@@ -48,7 +48,8 @@ def histories(name: str, given: Any, items: Ids) -> tuple[bool, Csr]:
     several = isinstance(given, (list, tuple)) and bool(given) and _is_history(given[0])
     if not several and not _is_history(given):
         raise TypeError(
-            f"{name} must be a list of item ids, a dict of item ids to values, or a list of these; got {shown(given)}"
+            f"{name} must be a list of {items.what} ids, a dict of {items.what} ids to values, or a list of these; "
+            f"got {shown(given)}"
         )
     if not several:
         indices, data = _row(name, given, items)
@@ -71,7 +72,9 @@ def _row(name: str, history: Any, items: Ids) -> tuple[NDArray[np.int64], NDArra
         values = values_array(name, list(history.values()))
     else:
         if not _is_history(history):
-            raise TypeError(f"{name} holds {shown(history)} among histories; each must be a list of item ids or a dict")
+            raise TypeError(
+                f"{name} holds {shown(history)} among histories; each must be a list of {items.what} ids or a dict"
+            )
         ids = history if isinstance(history, np.ndarray) else list(history)
         values = np.ones(len(ids), np.float32)
     try:

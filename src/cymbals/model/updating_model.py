@@ -110,8 +110,9 @@ class UpdatingModel(SolvingModel):
         user, item, value : str
             Names of columns, if `events` is a frame or a stream. A `value` of None counts each row as 1.
         user_features, item_features : Interactions, optional
-            Features of new users and items, by id, or new features of known ones, as in `fit`. Ids without events become
-            rows of the model too. Features that the fit did not have are left out, with a warning.
+            Features of new users and items, by id, or new features of known ones, as in `fit`. A row with entries that is
+            not solved again keeps its factors until it is. Ids without events become rows of the model too. Features that
+            the fit did not have are left out, with a warning.
         n_threads : int, optional
 
         Returns

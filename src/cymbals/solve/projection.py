@@ -1,6 +1,6 @@
 """A linear map from features to factors, fitted by ridge regression to the rows that have entries.
 
-The factors of a row are seen as x = p + B'f, where f are its features, B is the map and p is what the row has of its own.
+The factors of a row are seen as x = p + B'f, where f are its features, B is the map, and p is the rest.
 The feature-aware iALS of irspack has the same form, but learns B and p together.
 """
 

@@ -85,7 +85,10 @@ def chosen(objective: Objective, names: tuple[str, ...], rows: Csr, rule: Rule =
     counts = np.array([rows.nnz / n_users, rows.nnz / n_items])  # entries of an average user and of an average item
     unobserved = objective.unobserved_weight
     if "unobserved_weight" in names:
-        unobserved = found["unobserved_weight"] = entry * weight
+        unobserved = entry * weight
+        if objective.kind == "hu" and objective.confidence != "total":
+            unobserved = min(unobserved, 1.0)  # no cell with an entry weighs less, however large the mean is
+        found["unobserved_weight"] = unobserved
     if "regularization" in names:
         if unobserved <= 0:
             raise ValueError("regularization='auto' needs an unobserved_weight above 0, or 'auto'; give both as numbers")
@@ -94,7 +97,11 @@ def chosen(objective: Objective, names: tuple[str, ...], rows: Csr, rule: Rule =
         wanted = strength / (relative * (n_users * n_items) ** 0.5) * _typical(counts + relative * others)
         wanted = entry * min(wanted, _typical(counts) / 2)
         sizes = counts + (unobserved * others if objective.row_size == "weighted" else 0.0)
-        found["regularization"] = float(wanted / _typical(sizes) ** objective.nu)
+        with np.errstate(over="ignore", under="ignore"):
+            scale = np.power(np.float64(_typical(sizes)), objective.nu)
+        if not 0 < scale < np.inf:
+            raise ValueError(f"regularization='auto' overflows with nu={objective.nu:g}: give a smaller nu, such as 1")
+        found["regularization"] = float(wanted / scale)
     return found
 
 

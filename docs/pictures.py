@@ -97,41 +97,45 @@ def curves(setting, label, log=True):
     pair = Pair()
     for axes, (name, of_set) in zip((pair.left, pair.right), measured().items(), strict=True):
         for (line, points), color in zip(of_set[setting].items(), (BLUE, ORANGE, GREEN, "grey"), strict=False):
-            axes.plot(*_column(points, setting, "ndcg@10"), "o-", color=color, label=line, markersize=4)
-        axes.set(xlabel=label, ylim=(0, None), title=name)
+            axes.plot(*_columns(points, setting, "ndcg@10"), "o-", color=color, label=line, markersize=4)
+        axes.set(xlabel=label, ylim=(0, 1.08 * axes.dataLim.ymax), title=name)
         if log:
-            axes.set_xscale("log", base=2)
+            _powers_of_two(axes, label == setting)
         if len(of_set[setting]) > 1:
             axes.legend(frameon=False, fontsize=9)
-        if log and label == setting:  # numbers, not multiples or powers
-            axes.xaxis.set_major_formatter("{x:g}")
     pair.left.set_ylabel("NDCG@10 on held-out entries")
     return pair
 
 
-def _column(points, *names):
+def disagreement(setting, line, label):
+    """NDCG@10 and AUC by one setting, on each data set. Each metric has an axis of its own."""
+    pair = Pair()
+    for axes, (name, of_set) in zip((pair.left, pair.right), measured().items(), strict=True):
+        for one, metric, color in ((axes, "ndcg@10", BLUE), (axes.twinx(), "auc", ORANGE)):
+            one.plot(*_columns(of_set[setting][line], setting, metric), "o-", color=color, markersize=4)
+            one.set_ylabel({"ndcg@10": "NDCG@10", "auc": "AUC"}[metric], color=color)
+            one.tick_params(axis="y", labelcolor=color)
+            one.spines["top"].set_visible(False)
+        axes.set(xlabel=label, title=name)
+        _powers_of_two(axes, label == setting)
+    return pair
+
+
+def _columns(points, *names):
     return [[point[name] for point in points] for name in names]
 
 
-def disagreement(setting, line, label):
-    """NDCG@10 and AUC by one setting, each divided by its best value."""
-    pair = Pair()
-    for axes, (name, of_set) in zip((pair.left, pair.right), measured().items(), strict=True):
-        for metric, color in (("ndcg@10", BLUE), ("auc", ORANGE)):
-            values, found = _column(of_set[setting][line], setting, metric)
-            axes.plot(values, np.divide(found, max(found)), "o-", color=color, label=metric, markersize=4)
-        axes.set_xscale("log", base=2)
-        axes.set(xlabel=label, title=name)
-    pair.left.set_ylabel("share of the best value")
-    pair.left.legend(frameon=False, fontsize=9)
-    return pair
+def _powers_of_two(axes, as_numbers):
+    axes.set_xscale("log", base=2)
+    if as_numbers:
+        axes.xaxis.set_major_formatter("{x:g}")
 
 
 def alpha():
     """NDCG@10 of HetRec by alpha, for three confidences. (Gowalla has no counts.)"""
     figure, axes = panel()
     for (line, points), color in zip(measured()["HetRec Last.fm"]["alpha"].items(), (BLUE, ORANGE, GREEN), strict=True):
-        axes.plot(*_column(points, "alpha", "ndcg@10"), "o-", color=color, label=f'confidence="{line}"', markersize=4)
+        axes.plot(*_columns(points, "alpha", "ndcg@10"), "o-", color=color, label=f'confidence="{line}"', markersize=4)
     axes.set(xscale="log", xlabel="alpha", ylabel="NDCG@10 on held-out entries", ylim=(0, None), title="HetRec Last.fm")
     axes.legend(frameon=False, fontsize=9)
     return figure

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -127,35 +127,47 @@ def _stored(path: str) -> ALS:
     return model
 
 
+def _choosing(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that `search` and `tune` share."""
+    for option in (
+        options.as_json,
+        options.threads,
+        options.seed,
+        click.option("-o", "--output", type=click.Path(dir_okay=False), help="Model file to write the best model to."),
+        click.option("--listener", "listeners", multiple=True, help="User id to recommend to; may be given several times."),
+        click.option("--journal", type=click.Path(), help="File that records finished settings, for resuming."),
+        click.option(
+            "--validation",
+            default="0.1",
+            show_default=True,
+            help="Share of entries to hold out for scoring settings, or users: hold out whole users.",
+        ),
+        click.option(
+            "--metric",
+            default="ndcg@10",
+            show_default=True,
+            help="Metric that chooses the best setting: ndcg@10, auc, recall@20, ...; rmse and mae are for ratings.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 @cli.command()
 @options.data
 @options.some
 @options.space
-@click.option(
-    "--metric",
-    default="ndcg@10",
-    show_default=True,
-    help="Metric that chooses the best setting: ndcg@10, auc, recall@20, rmse, ...",
-)
-@click.option(
-    "--validation", type=float, default=0.1, show_default=True, help="Share of entries to hold out for scoring settings."
-)
+@_choosing
 @click.option("--patience", type=click.IntRange(1), help="Stop a fit after this many iterations without a better score.")
 @click.option("--prune", is_flag=True, help="Stop the fits of settings that score below the median of earlier ones.")
 @click.option("--backend", type=click.Choice(["optuna"]), help="Let Optuna propose settings instead of random draws.")
-@click.option("--journal", type=click.Path(), help="File that records finished settings, for resuming the search.")
-@click.option("--listener", "listeners", multiple=True, help="User id to recommend to; may be given several times.")
-@click.option("-o", "--output", type=click.Path(dir_okay=False), help="Model file to write the best model to.")
-@options.seed
-@options.threads
-@options.as_json
 def search(
     source: options.Source,
     grid: tuple[str, ...],
     n: int | None,
     space: tuple[str, ...],
     metric: str,
-    validation: float,
+    validation: str,
     patience: int | None,
     prune: bool,
     backend: str | None,
@@ -182,7 +194,7 @@ def search(
         data,
         **searched,
         metric=metric,
-        validation=validation,
+        validation=_number_or_text(validation),
         seed=seed,
         journal=journal or _cache(),
         backend=backend,
@@ -204,27 +216,10 @@ def search(
     show_default=True,
     help="What to spend: a number of fits with 256 factors and 15 iterations, or a time such as 90s, 10min or 2h.",
 )
-@click.option(
-    "--metric",
-    default="ndcg@10",
-    show_default=True,
-    help="Metric to improve: ndcg@10, auc, recall@20, ...; rmse and mae are for ratings.",
-)
-@click.option(
-    "--validation",
-    default="0.1",
-    show_default=True,
-    help="Share of entries to hold out for scoring settings, or users: hold out whole users.",
-)
-@click.option("--journal", type=click.Path(), help="File that records finished settings, for resuming.")
+@_choosing
 @click.option(
     "--figure", type=click.Path(dir_okay=False), help="File for a picture of how sure the choice is: .svg, .png or .pdf."
 )
-@click.option("--listener", "listeners", multiple=True, help="User id to recommend to; may be given several times.")
-@click.option("-o", "--output", type=click.Path(dir_okay=False), help="Model file to write the best model to.")
-@options.seed
-@options.threads
-@options.as_json
 def tune(
     source: options.Source,
     budget: str,

@@ -87,7 +87,7 @@ def get_library() -> str:
     >>> import ctypes
     >>> import cymbals
     >>> ctypes.CDLL(cymbals.get_library()).cymbals_abi_version()
-    1
+    2
     """
     names = {"darwin": "libcymbals.dylib", "win32": "cymbals.dll"}
     return str(_Path(__file__).parent / names.get(_sys.platform, "libcymbals.so"))

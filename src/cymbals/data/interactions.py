@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -10,15 +11,19 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from ..base.checks import instance, is_missing, one_of, whole_number
+from .._core import version
+from ..base import strict_json
+from ..base.checks import instance, is_missing, one_of, shown, whole_number
 from ..base.optional import frame
 from ..base.threads import resolve
+from . import store
 from .align import ids_of, placed, reordered, warn_of_unknown
 from .coded import Coded
 from .csr import MOST_ROWS, Csr, from_scipy, index_type, own, summed
 from .events import Events, checked_values
 from .ids import Ids, id_array, listed
 from .merge import merged_with_times, resized, resolved, without_rows_and_columns
+from .packing import pack_csr, pack_ids, pack_strings, unpack_csr, unpack_ids, unpack_strings
 from .times import checked as times_of_events
 from .times import latest
 
@@ -289,6 +294,71 @@ class Interactions:
             own_names = names_of(names, items)
         last = None if events.times is None else latest(rows, cols, events.times[known])
         return cls(csr, users, items, own_names, report, last)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the interactions to a store, which `Interactions.open` reads.
+
+        Use it to keep data that took long to read and clean. A store is a folder with checksummed files, without pickle. It
+        holds the matrix by user and by item, the ids, names, times and the report.
+
+        Parameters
+        ----------
+        path : path-like
+            A new folder, or a store to replace. Readers find the old store until the new one is complete.
+
+        Raises
+        ------
+        OSError
+            The folder cannot be written, it holds other files, or another process is writing it.
+
+        Examples
+        --------
+        >>> import cymbals, pathlib, tempfile
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "plays"
+        >>> cymbals.Interactions.from_arrays(["ann", "bob"], ["abba", "blur"], [3, 4]).save(path)
+        >>> cymbals.Interactions.open(path)
+        <Interactions: 2 users x 2 items, 2 entries>
+        """
+        by_user, by_item = self.csr.whole(), self.by_item().whole()
+        arrays = pack_csr("by_user", by_user) | pack_csr("by_item", by_item)
+        arrays |= pack_ids("users", self.users) | pack_ids("items", self.items)
+        if self.item_names is not None:
+            arrays |= pack_strings("names", self.item_names)
+        if self.times is not None:
+            arrays["times"] = self.times
+        store.write(path, {"shape": self.shape, "report": _plain(self.report), "cymbals": version()}, arrays)
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> Interactions:
+        """Read a store that `save` wrote.
+
+        Parameters
+        ----------
+        path : path-like
+
+        Returns
+        -------
+        Interactions
+
+        Raises
+        ------
+        StoreError
+            The folder is not a store, its format version is unknown, or it was damaged after it was written.
+        """
+        facts, arrays = store.read(path)
+        with store.refusing(path):
+            n_users, n_items = _shape_of(facts)
+            users, items = unpack_ids(arrays, "users", "user", n_users), unpack_ids(arrays, "items", "item", n_items)
+            csr = unpack_csr(arrays, "by_user", (n_users, n_items), "users")
+            by_item = unpack_csr(arrays, "by_item", (n_items, n_users), "items")
+            if csr is None or by_item is None or csr.nnz != by_item.nnz:
+                raise ValueError("the matrices by user and by item do not match")
+            names, times = unpack_strings(arrays, "names"), arrays.get("times")
+            if names is not None and names.size != n_items:
+                raise ValueError(f"names must have one name for each of the {n_items} items, got {names.size}")
+            out = cls(csr, users, items, names, _report_of(facts), times_of_events("times", times, csr.nnz))
+        out._by_item = by_item
+        return out
 
     def as_events(self) -> Events:
         """One event for each entry."""
@@ -586,3 +656,26 @@ def names_of(names: Any, items: Ids) -> NDArray[Any] | None:
             if row >= 0:
                 out[row] = name
     return out
+
+
+def _plain(report: dict[str, Any]) -> dict[str, int | float]:
+    """A report as numbers of Python. Raises TypeError for other values, which a store does not hold."""
+    plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in report.items()}
+    for name, value in plain.items():
+        if not isinstance(name, str) or not strict_json.is_number(value):
+            raise TypeError(f"report[{name!r}] must be a number, so that a store can hold it; got {shown(value)}")
+    return plain
+
+
+def _shape_of(facts: dict[str, Any]) -> tuple[int, int]:
+    shape = facts.get("shape")
+    if not isinstance(shape, list) or len(shape) != 2 or not all(strict_json.is_whole(n, 0, MOST_ROWS) for n in shape):
+        raise ValueError(f"its shape must be two whole numbers, got {shown(shape)}")
+    return shape[0], shape[1]
+
+
+def _report_of(facts: dict[str, Any]) -> dict[str, Any]:
+    report = facts.get("report")
+    if not isinstance(report, dict) or not all(map(strict_json.is_number, report.values())):
+        raise ValueError("its report must contain only numbers")
+    return report

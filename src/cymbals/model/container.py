@@ -171,26 +171,5 @@ def _place(name: str, entry: Any) -> _Place:
     return _Place(np.dtype(entry["type"]), tuple(shape), *numbers)
 
 
-def pack_strings(strings: NDArray[Any]) -> dict[str, NDArray[Any]]:
-    """Strings or None as two arrays: their lengths and their UTF-8 bytes, one after another. None has the length -1."""
-    encoded = [b"" if s is None else s.encode("utf-8", "surrogatepass") for s in strings]
-    length = np.array([-1 if s is None else len(e) for s, e in zip(strings, encoded, strict=True)], np.int64)
-    return {"length": length, "bytes": np.frombuffer(b"".join(encoded), np.uint8)}
-
-
-def unpack_strings(parts: dict[str, NDArray[Any]]) -> NDArray[Any]:
-    """The strings that `pack_strings` packed. Raises ValueError if the lengths and the bytes do not match."""
-    lengths, text = parts["length"], parts["bytes"].tobytes()
-    # Check each length first, so that the sum cannot overflow.
-    if np.any((lengths < -1) | (lengths > len(text))) or np.maximum(lengths, 0).sum() != len(text):
-        raise ValueError("the lengths of the strings do not add up to the number of their bytes")
-    out, at = np.full(lengths.size, None, dtype=object), 0
-    for i, length in enumerate(lengths.tolist()):
-        if length >= 0:
-            out[i] = text[at : at + length].decode("utf-8", "surrogatepass")
-            at += length
-    return out
-
-
 def _little_endian(array: NDArray[Any]) -> NDArray[Any]:
     return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))

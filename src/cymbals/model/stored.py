@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._core import check_csr, version
+from .._core import version
 from ..base import strict_json
-from ..data.csr import Csr
-from ..data.ids import Ids
+from ..data.packing import pack_csr, pack_ids, pack_strings, unpack, unpack_csr, unpack_ids, unpack_strings
 from ..solve.projection import Projection
 from . import container
 from .side_features import SideFeatures
@@ -25,16 +24,11 @@ def write(path: str | os.PathLike[str], state: State, params: dict[str, Any], in
     model = {"params": params, "n_iter": state.fit.n_iter, "history": state.fit.history, "report": state.fit.report}
     # Subclasses also write "ALS", because `load` always returns an ALS.
     facts = {"class": "ALS", "cymbals": version(), "model": model, "mean": state.mean}
-    arrays = {"x": state.x, "y": state.y}
-    for name, ids in (("users", state.users), ("items", state.items)):
-        if ids.array is not None and ids.whole:
-            arrays[name] = ids.array
-        elif ids.array is not None:
-            arrays |= {f"{name}.{part}": a for part, a in container.pack_strings(ids.array).items()}
+    arrays = {"x": state.x, "y": state.y} | pack_ids("users", state.users) | pack_ids("items", state.items)
     if state.names is not None:
-        arrays |= {f"names.{part}": a for part, a in container.pack_strings(state.names).items()}
+        arrays |= pack_strings("names", state.names)
     if include_interactions and state.seen is not None:
-        arrays |= {f"seen.{part}": getattr(state.seen.whole(), part) for part in ("indptr", "indices", "data")}
+        arrays |= pack_csr("seen", state.seen.whole())
     format_version = container.VERSION
     for name, side in (("user_features", state.user_features), ("item_features", state.item_features)):
         if side is not None:
@@ -82,7 +76,7 @@ def _is_iteration(entry: Any) -> bool:
 
 def _stored_state(facts: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> State:
     """The state without its fit record. Raises ValueError or TypeError for anything that `write` does not write."""
-    x, y = (_stored(arrays, name, ("float32", "float64"), 2) for name in ("x", "y"))
+    x, y = (unpack(arrays, name, ("float32", "float64"), 2) for name in ("x", "y"))
     if x.shape[1] != y.shape[1] or x.dtype != y.dtype:
         raise ValueError(
             f"x and y must have the same number of columns and the same dtype, got {x.shape[1]} of {x.dtype} and "
@@ -94,12 +88,11 @@ def _stored_state(facts: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Sta
         if not _all_finite(factors):
             raise ValueError(f"{name} contains numbers that are not finite")
     mean = _stored_mean(facts.get("mean"), x, y)
-    users = Ids.checked("user", _stored_ids(arrays, "users"), x.shape[0])
-    items = Ids.checked("item", _stored_ids(arrays, "items"), y.shape[0])
-    names = _stored_strings(arrays, "names")
+    users, items = unpack_ids(arrays, "users", "user", x.shape[0]), unpack_ids(arrays, "items", "item", y.shape[0])
+    names = unpack_strings(arrays, "names")
     if names is not None and names.size != items.n:
         raise ValueError(f"names must have one name for each of the {items.n} items, got {names.size}")
-    seen = _stored_seen(arrays, (x.shape[0], y.shape[0]))
+    seen = unpack_csr(arrays, "seen", (x.shape[0], y.shape[0]), "users")
     width = x.shape[1] - (mean is not None)
     of_users = _stored_features(arrays, "user_features", users.n, width, x.dtype)
     of_items = _stored_features(arrays, "item_features", items.n, width, x.dtype)
@@ -116,16 +109,6 @@ def _all_finite(factors: NDArray[Any]) -> bool:
     return all(np.isfinite([block.min(), block.max()]).all() for block in blocks)
 
 
-def _stored(arrays: dict[str, NDArray[Any]], name: str, types: tuple[str, ...], ndim: int = 1) -> NDArray[Any]:
-    if name not in arrays:
-        raise ValueError(f"array {name!r} is missing")
-    array = arrays[name]
-    if array.dtype.name not in types or array.ndim != ndim:
-        kinds = f"{' or '.join(types)} and have {ndim} dimension{'s' if ndim > 1 else ''}"
-        raise ValueError(f"array {name!r} must be {kinds}, got {array.dtype} of shape {array.shape}")
-    return array
-
-
 def _stored_mean(mean: Any, x: NDArray[Any], y: NDArray[Any]) -> float | None:
     if mean is None:
         return None
@@ -137,45 +120,10 @@ def _stored_mean(mean: Any, x: NDArray[Any], y: NDArray[Any]) -> float | None:
     return float(mean)
 
 
-def _stored_ids(arrays: dict[str, NDArray[Any]], name: str) -> NDArray[Any] | None:
-    return _stored(arrays, name, ("int64",)) if name in arrays else _stored_strings(arrays, name)
-
-
-def _stored_strings(arrays: dict[str, NDArray[Any]], name: str) -> NDArray[Any] | None:
-    parts = {"length": "int64", "bytes": "uint8"}
-    if not any(f"{name}.{part}" in arrays for part in parts):
-        return None
-    return container.unpack_strings({part: _stored(arrays, f"{name}.{part}", (kind,)) for part, kind in parts.items()})
-
-
-def _stored_seen(arrays: dict[str, NDArray[Any]], shape: tuple[int, int]) -> Csr | None:
-    return _stored_csr(arrays, "seen", shape, "users")
-
-
-def _stored_csr(arrays: dict[str, NDArray[Any]], name: str, shape: tuple[int, int], what: str) -> Csr | None:
-    parts = {"indptr": ("int64",), "indices": ("int32", "int64"), "data": ("float32", "float64")}
-    if not any(f"{name}.{part}" in arrays for part in parts):
-        return None
-    indptr, indices, data = (_stored(arrays, f"{name}.{part}", types) for part, types in parts.items())
-    # `check_csr` reads indices and data up to the end that indptr gives. Check first that they are that long.
-    if indptr.size != shape[0] + 1 or indptr[-1] != indices.size or indices.size != data.size:
-        raise ValueError(f"{name}.indptr, {name}.indices and {name}.data do not match each other or the {shape[0]} {what}")
-    found = Csr(indptr, indices, data, shape)
-    if check_csr(found, 1)[0] in (1, 2, 3, 4):
-        raise ValueError(f"{name} has indices out of order or out of range, or values that are not finite")
-    return found
-
-
 def _features(name: str, side: SideFeatures) -> dict[str, NDArray[Any]]:
     """The arrays of one side's features."""
     assert side.projection is not None
-    arrays = {f"{name}.{part}": getattr(side.rows, part) for part in ("indptr", "indices", "data")}
-    arrays[f"{name}.weights"] = side.projection.weights
-    if side.ids.array is not None and side.ids.whole:
-        arrays[f"{name}.ids"] = side.ids.array
-    elif side.ids.array is not None:
-        arrays |= {f"{name}.ids.{part}": a for part, a in container.pack_strings(side.ids.array).items()}
-    return arrays
+    return pack_csr(name, side.rows) | {f"{name}.weights": side.projection.weights} | pack_ids(f"{name}.ids", side.ids)
 
 
 def _stored_features(
@@ -184,11 +132,11 @@ def _stored_features(
     """The features of one side of `n` rows, whose factors have `width` columns in a half-step."""
     if f"{name}.weights" not in arrays:
         return None
-    weights = _stored(arrays, f"{name}.weights", (dtype.name,), 2)
+    weights = unpack(arrays, f"{name}.weights", (dtype.name,), 2)
     if weights.shape[0] < 1 or weights.shape[1] != width or not _all_finite(weights):
         raise ValueError(f"{name}.weights must be finite and have {width} columns, got {weights.shape}")
-    rows = _stored_csr(arrays, name, (n, weights.shape[0] - 1), "rows")
+    rows = unpack_csr(arrays, name, (n, weights.shape[0] - 1), "rows")
     if rows is None:
         raise ValueError(f"array '{name}.indptr' is missing")
-    ids = Ids.checked("feature", _stored_ids(arrays, f"{name}.ids"), weights.shape[0] - 1)
+    ids = unpack_ids(arrays, f"{name}.ids", "feature", weights.shape[0] - 1)
     return SideFeatures(rows, ids, Projection(weights))

@@ -32,6 +32,8 @@ extern "C" const char *cymbals_status_message(int32_t status) {
             return "cancelled by the progress function";
         case CYMBALS_TOO_HEAVY:
             return "the sum of a row's weighted targets is too large for the factors' type";
+        case CYMBALS_BAD_INDEX:
+            return "a row has an index that is not a row of the fixed side";
         default:
             return "unknown status";
     }

@@ -18,7 +18,8 @@ int32_t loss(const cymbals_csr &rows, const Objective<double> &objective, const 
     const int64_t blocks = (rows.n_rows + kRows - 1) / kRows;
     Buffer<double> parts = buffer<double>(blocks);
     if (!parts) return CYMBALS_NO_MEMORY;
-#pragma omp parallel for schedule(dynamic, 4) num_threads(call.threads())
+    int64_t bad_row = rows.n_rows;  // the first row with an index that is not a row of y
+#pragma omp parallel for schedule(dynamic, 4) num_threads(call.threads()) reduction(min : bad_row)
     for (int64_t block = 0; block < blocks; block++) {
         Span span = call.span();
         double total = 0;
@@ -27,7 +28,15 @@ int32_t loss(const cymbals_csr &rows, const Objective<double> &objective, const 
                 int64_t indices[kEntries];
                 T s[kEntries];
                 const int64_t n = std::min(kEntries, rows.indptr[r + 1] - begin);
-                for (int64_t i = 0; i < n; i++) indices[i] = index_at(rows, begin + i);
+                bool good = true;
+                for (int64_t i = 0; i < n; i++) {
+                    indices[i] = index_at(rows, begin + i);
+                    good &= indices[i] >= 0 && indices[i] < y.n_rows;
+                }
+                if (!good) {
+                    bad_row = std::min(bad_row, r);
+                    break;
+                }
                 kernels.scores(s, row_of<T>(x, r), row_of<T>(y, 0), y.stride, x.n_cols, indices, n);
                 for (int64_t i = 0; i < n; i++) {
                     const Cell<double> cell = objective(value_at(rows, begin + i));
@@ -42,6 +51,8 @@ int32_t loss(const cymbals_csr &rows, const Objective<double> &objective, const 
         span.add(last - first, entries, 2.0 * (double)(entries * x.n_cols),
                  (double)(entries * x.n_cols) * (double)sizeof(T));
     }
+    if (!call.require(bad_row == rows.n_rows, "row %lld of rows has an index that is not a row of y", (long long)bad_row))
+        return CYMBALS_BAD_ARGUMENT;
     *result = 0;
     for (int64_t block = 0; block < blocks; block++) *result += parts[block];
     return CYMBALS_OK;

@@ -103,11 +103,11 @@ class RowSolver {
     int32_t failure = CYMBALS_OK;  // why row info.failed_row failed
 
  private:
-    bool load(int64_t place, int64_t stride, Row<T> *row, T *trace);
+    Outcome load(int64_t place, int64_t stride, Row<T> *row, T *trace);
     template <class I, class V>
-    bool load(int64_t place, int64_t stride, Row<T> *row, T *trace);
+    Outcome load(int64_t place, int64_t stride, Row<T> *row, T *trace);
     template <class I, class V>
-    void read_entries(int64_t r);
+    bool read_entries(int64_t r);
     void set_shift(int64_t r, double reg);
     T shifted_score(int64_t index) const;
     int64_t sort_by_sign(int64_t n);
@@ -144,19 +144,18 @@ void RowSolver<T>::solve(int64_t place, int64_t stride) {
     }
     Row<T> row;
     T trace;
-    const bool finite = load(place, stride, &row, &trace);
+    Outcome outcome = load(place, stride, &row, &trace);
     std::copy_n(x, p.f, memory.start);
-    Outcome outcome = Outcome::not_converged;
-    if (finite && p.objective.kind != CYMBALS_EXPLICIT && weights_too_heavy(row.constant))
+    if (outcome == Outcome::done && p.objective.kind != CYMBALS_EXPLICIT && weights_too_heavy(row.constant))
         outcome = Outcome::too_heavy;
-    else if (finite)
+    else if (outcome == Outcome::done)
         outcome = choose_and_solve(row, trace, x);
     if (!relax(x) || outcome != Outcome::done) fail(r, outcome);
     for (int64_t j = 0; p.prior && j < p.f; j++) x[j] += memory.shift[j];
 }
 
 template <class T>
-bool RowSolver<T>::load(int64_t place, int64_t stride, Row<T> *row, T *trace) {
+Outcome RowSolver<T>::load(int64_t place, int64_t stride, Row<T> *row, T *trace) {
     const bool small_value = p.rows.value_type == CYMBALS_FLOAT32;
     if (p.rows.index_type == CYMBALS_INT32)
         return small_value ? load<int32_t, float>(place, stride, row, trace)
@@ -165,14 +164,14 @@ bool RowSolver<T>::load(int64_t place, int64_t stride, Row<T> *row, T *trace) {
                        : load<int64_t, double>(place, stride, row, trace);
 }
 
-// Fills *row for row number order[place], and sets *trace to the sum of |a| y'D^(-1)y over its entries. Returns false
-// if a weight or a weighted target is not finite.
+// Fills *row for row number order[place], and sets *trace to the sum of |a| y'D^(-1)y over its entries. Returns
+// not_converged if a weight or a weighted target is not finite, and bad_index if an index is out of range.
 template <class T>
 template <class I, class V>
-bool RowSolver<T>::load(int64_t place, int64_t stride, Row<T> *row, T *trace) {
+Outcome RowSolver<T>::load(int64_t place, int64_t stride, Row<T> *row, T *trace) {
     const int64_t r = p.order[place], n = p.length(r);
     Entries<T> entries = memory.entries;
-    read_entries<I, V>(r);
+    if (!read_entries<I, V>(r)) return Outcome::bad_index;
     const WeightSums<T> sums =
         p.kernels.weigh(entries.weight, entries.q, n, p.fixed.of_one_row() ? nullptr : entries.indices,
                         p.fixed.leverage(), p.objective.kind == CYMBALS_EXPLICIT);
@@ -194,13 +193,14 @@ bool RowSolver<T>::load(int64_t place, int64_t stride, Row<T> *row, T *trace) {
             n_next,
             sums.constant};
     *trace = sums.trace;
-    return sums.finite;
+    return sums.finite ? Outcome::done : Outcome::not_converged;
 }
 
 // Copies the indices of row r to memory.entries, and computes there the weights and weighted targets of its values.
+// Returns false if an index is not a row of the fixed side.
 template <class T>
 template <class I, class V>
-void RowSolver<T>::read_entries(int64_t r) {
+bool RowSolver<T>::read_entries(int64_t r) {
     const int64_t begin = p.rows.indptr[r], n = p.length(r);
     const I *from = static_cast<const I *>(p.rows.indices) + begin;
     const V *values = static_cast<const V *>(p.rows.values) + begin;
@@ -215,8 +215,15 @@ void RowSolver<T>::read_entries(int64_t r) {
         weight[i] = cell.a;
         q[i] = cell.b;
     });
-    for (int64_t i = 0; i < n; i++) indices[i] = from[i];
-    for (int64_t i = 0; p.prior && i < n; i++) q[i] -= weight[i] * shifted_score(from[i]);
+    I least = from[0], largest = from[0];
+    for (int64_t i = 0; i < n; i++) {
+        const I index = from[i];
+        indices[i] = index;
+        least = std::min(least, index), largest = std::max(largest, index);
+    }
+    if (least < 0 || largest >= p.rows.n_cols) return false;
+    for (int64_t i = 0; p.prior && i < n; i++) q[i] -= weight[i] * shifted_score(indices[i]);
+    return true;
 }
 
 // Sets memory.shift for row r with the regularization `reg`. With a prior m, a row x solves
@@ -390,6 +397,7 @@ void RowSolver<T>::fail(int64_t r, Outcome outcome) {
     failure = outcome == Outcome::indefinite  ? CYMBALS_INDEFINITE
               : outcome == Outcome::too_heavy ? CYMBALS_TOO_HEAVY
               : outcome == Outcome::no_memory ? CYMBALS_NO_MEMORY
+              : outcome == Outcome::bad_index ? CYMBALS_BAD_INDEX
                                               : CYMBALS_BAD_VALUE;
 }
 

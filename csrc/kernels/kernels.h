@@ -94,7 +94,7 @@ struct Stop {
     double tolerance, tight, share;
 };
 
-enum class Outcome : int { done, indefinite, not_converged, too_heavy, no_memory };
+enum class Outcome : int { done, indefinite, not_converged, too_heavy, no_memory, bad_index };
 
 // Kernels work on the rows of a tile in blocks of this many. Tiles are filled up to whole blocks with rows
 // of zeros or of weight 0.

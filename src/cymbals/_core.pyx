@@ -120,6 +120,8 @@ cdef raise_for(int32_t status, int64_t row=-1, str detail=""):
         raise MemoryError(message)
     if status == CYMBALS_NO_SIMD:
         raise RuntimeError(message)
+    if status == CYMBALS_BAD_INDEX:
+        raise ValueError(f"row {row} has an index out of range: the matrix was changed since it was checked")
     if row >= 0:
         raise SolveError(message, row, status == CYMBALS_TOO_HEAVY)
     raise ValueError(detail or message)

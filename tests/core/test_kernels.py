@@ -1,6 +1,7 @@
 """Kernels against dense NumPy, in one process. Most tests run at every instruction set of this machine."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -315,6 +316,29 @@ def test_binding_refuses_arrays_that_it_cannot_read_in_place():
             True,
             1,
         )
+
+
+@pytest.mark.parametrize("bad", [SHAPE[1], -1, 2**31 - 1, -(2**31), 2**40])
+@pytest.mark.parametrize("solve", ["auto", "cg", "exact"])
+def test_an_index_out_of_range_is_refused_before_it_is_used(solve, bad):
+    """As in a mapped file that was changed after it was checked."""
+    matrix = csr_of(random_matrix(SHAPE), np.int64 if abs(bad) > 2**31 else np.int32)
+    row = int(np.flatnonzero(matrix.lengths())[2])
+    indices = matrix.indices.copy()
+    indices[matrix.indptr[row + 1] - 1] = bad
+    broken = replace(matrix, indices=indices)
+    rng = np.random.default_rng(0)
+    x, y = (rng.standard_normal((n, 20)).astype(np.float32) for n in SHAPE)
+    fixed = FixedSide.of(y, 1)
+    settings = Settings(objective("hu", 1.0, 1.0, 0.1, 0.0), solve, 5)
+    want, got = fixed.into(x, 1), fixed.into(x, 1)
+    solve_rows(matrix, fixed.rotated, fixed.spectrum, want, settings, Workspace(2), None)
+    with pytest.raises(ValueError, match=f"row {row} has an index out of range: the matrix was changed since"):
+        solve_rows(broken, fixed.rotated, fixed.spectrum, got, settings, Workspace(2), None)
+    others = np.arange(SHAPE[0]) != row
+    assert np.array_equal(want[others], got[others])
+    with pytest.raises(ValueError, match=f"row {row} of rows has an index that is not a row of y"):
+        _core.loss(broken, objective("hu", 1.0, 1.0, 0.1, 0.0).code, x, y, 2)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

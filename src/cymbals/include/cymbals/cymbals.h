@@ -56,7 +56,8 @@ typedef enum cymbals_status {
     CYMBALS_INDEFINITE = 4, /* a row's system is not positive definite: info->failed_row tells which */
     CYMBALS_BAD_VALUE = 5,  /* a row's solution, or a matrix, is not finite */
     CYMBALS_CANCELLED = 6,  /* the progress function returned a number other than 0 */
-    CYMBALS_TOO_HEAVY = 7   /* a row's weighted targets add up to too much for the factors' type: see failed_row */
+    CYMBALS_TOO_HEAVY = 7,  /* a row's weighted targets add up to too much for the factors' type: see failed_row */
+    CYMBALS_BAD_INDEX = 8   /* an index of a row is not a row of the fixed side: see failed_row */
 } cymbals_status;
 
 /* Element types. */
@@ -199,9 +200,10 @@ CYMBALS_API int32_t cymbals_basis(cymbals_workspace *workspace, int64_t f, const
 CYMBALS_API int32_t cymbals_rotate(cymbals_workspace *workspace, cymbals_matrix *matrix, const double *basis);
 /* Solves every row of `rows` against `fixed` (n_cols x f) and writes `solved` (n_rows x f). CG starts from what
  * `solved` contains. The Gramian of `fixed` must be diagonal, which cymbals_basis and cymbals_rotate achieve;
- * `spectrum` (f) is alpha0 times its diagonal, or all 0 for EXPLICIT. If rows fail (INDEFINITE, BAD_VALUE or
- * TOO_HEAVY), all other rows are solved, unless failed_row is -1: then the fixed side has a bad value, and no row is
- * solved. Indices must be valid. */
+ * `spectrum` (f) is alpha0 times its diagonal, or all 0 for EXPLICIT. If rows fail (INDEFINITE, BAD_VALUE,
+ * TOO_HEAVY or BAD_INDEX), all other rows are solved, unless failed_row is -1: then the fixed side has a bad value, and
+ * no row is solved. Each row's indices are copied and checked before they are used, so rows may be mapped from a file
+ * that others change. indptr must be valid, and must not change. */
 CYMBALS_API int32_t cymbals_half_step(cymbals_workspace *workspace, const cymbals_csr *rows,
                                       const cymbals_objective *objective, const cymbals_matrix *fixed,
                                       const double *spectrum, cymbals_matrix *solved,
@@ -220,8 +222,8 @@ CYMBALS_API int32_t cymbals_solve_row(cymbals_workspace *workspace, int64_t n, c
                                       const void *values, int32_t value_type, const cymbals_objective *objective,
                                       const cymbals_matrix *fixed, const double *spectrum, void *solved,
                                       const cymbals_solve_options *options, cymbals_solve_info *info);
-/* *loss = the sum over entries of a s^2 - 2 b s + c, with s = x'y and c = b (EXPLICIT: c = r^2). Indices must be valid.
- */
+/* *loss = the sum over entries of a s^2 - 2 b s + c, with s = x'y and c = b (EXPLICIT: c = r^2). Indices are
+ * checked; indptr must be valid. */
 CYMBALS_API int32_t cymbals_loss(cymbals_workspace *workspace, const cymbals_csr *rows,
                                  const cymbals_objective *objective, const cymbals_matrix *x, const cymbals_matrix *y,
                                  double *loss);

@@ -51,7 +51,8 @@ int32_t loss(const cymbals_csr &rows, const Objective<double> &objective, const 
         span.add(last - first, entries, 2.0 * (double)(entries * x.n_cols),
                  (double)(entries * x.n_cols) * (double)sizeof(T));
     }
-    if (!call.require(bad_row == rows.n_rows, "row %lld of rows has an index that is not a row of y", (long long)bad_row))
+    if (!call.require(bad_row == rows.n_rows, "row %lld of rows has an index that is not a row of y",
+                      (long long)bad_row))
         return CYMBALS_BAD_ARGUMENT;
     *result = 0;
     for (int64_t block = 0; block < blocks; block++) *result += parts[block];

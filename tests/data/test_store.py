@@ -218,6 +218,11 @@ def test_wrong_paths_are_refused(tmp_path):
         plays().save(tmp_path / "file")
     with pytest.raises(FileExistsError, match=r"it holds other files, such as notes\.txt; name a new folder"):
         plays().save(tmp_path / "full")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "store.json").write_text("{}")
+    with pytest.raises(FileExistsError, match=r"its store\.json is not that of a store; name a new folder"):
+        plays().save(tmp_path / "other")
+    assert (tmp_path / "other" / "store.json").read_text() == "{}"
     with pytest.raises(FileNotFoundError, match="is not a folder"):
         plays().save(tmp_path / "no" / "s")
     for name in ("file", "full", "absent"):

@@ -16,7 +16,7 @@ from ..base.progress import progress_bar
 from ..base.threads import resolve
 from ..data.interactions import as_interactions
 from ..evaluation.early_stopping import LOWER_IS_BETTER, cutoffs
-from ..model.als import ALS
+from ..model.als import ALS, LARGE_RANK
 from .candidates import Candidates
 from .journal import Journal, check_storable
 from .result import SearchResult
@@ -24,7 +24,6 @@ from .runner import MOST_USERS, Cut, Runner
 from .tuning import Budget, Tuning
 
 _SECONDS = {"s": 1, "min": 60, "h": 3600}
-_LARGE_RANK = 1024  # from here on, more factors than the matrix can use are refused: they cost minutes
 
 
 def tune(
@@ -120,7 +119,7 @@ def tune(
         check_storable(als)
 
     data = as_interactions("train", train, resolve(als.get("n_threads")))
-    if als.get("factors", 0) > max(_LARGE_RANK, *data.shape):
+    if als.get("factors", 0) > max(LARGE_RANK, *data.shape):  # a single trial would cost minutes
         raise ValueError(f"factors={als['factors']} is more than a matrix of {data.shape[0]} x {data.shape[1]} can use")
     if "objective" not in als and (data.csr.data < 0).any():
         als = {"objective": "hu"} | als  # "ials" takes no negative values

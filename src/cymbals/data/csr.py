@@ -144,9 +144,13 @@ class Csr:
         if not _mapped(self.data):
             return self
         csr = Csr(self.indptr.copy(), self.indices.copy(), self.data.copy(), self.shape)
-        if check_csr(csr, 1)[0] in (_INDPTR, _INDEX, _NAN, _UNSORTED):
+        if csr.is_broken():
             raise ValueError(_CHANGED)
         return csr
+
+    def is_broken(self) -> bool:
+        """Whether an index is out of range or out of order, or a value is not finite. For arrays that a file held."""
+        return check_csr(self, 1)[0] in (_INDPTR, _INDEX, _NAN, _UNSORTED)
 
     def to_scipy(self) -> sp.csr_array:
         """A scipy CSR array with int64 indptr and indices."""

@@ -12,12 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._core import check_csr
 from .csr import Csr
 from .ids import Ids
 
 Arrays = Mapping[str, NDArray[Any]]
-_WRONG = (1, 2, 3, 4)  # what check_csr finds: indptr, an index out of range, a value that is not finite, an unsorted row
 
 
 def pack_csr(name: str, csr: Csr) -> dict[str, NDArray[Any]]:
@@ -51,16 +49,16 @@ def unpack(arrays: Arrays, name: str, types: tuple[str, ...], ndim: int = 1) -> 
 
 
 def unpack_csr(arrays: Arrays, name: str, shape: tuple[int, int], what: str) -> Csr | None:
-    """A matrix, or None if there is none. `what` its rows are, in messages."""
+    """A matrix, or None if there is none. `what` names its rows in messages."""
     parts = {"indptr": ("int64",), "indices": ("int32", "int64"), "data": ("float32", "float64")}
     if not any(f"{name}.{part}" in arrays for part in parts):
         return None
     indptr, indices, data = (unpack(arrays, f"{name}.{part}", types) for part, types in parts.items())
-    # `check_csr` reads indices and data up to the end that indptr gives. Check first that they are that long.
+    # `is_broken` reads indices and data up to the end that indptr gives. Check first that they are that long.
     if indptr.size != shape[0] + 1 or indptr[-1] != indices.size or indices.size != data.size:
         raise ValueError(f"{name}.indptr, {name}.indices and {name}.data do not match each other or the {shape[0]} {what}")
     found = Csr(indptr, indices, data, shape)
-    if check_csr(found, 1)[0] in _WRONG:
+    if found.is_broken():
         raise ValueError(f"{name} has indices out of order or out of range, or values that are not finite")
     return found
 

@@ -30,6 +30,7 @@ from ..base.locks import locked
 VERSION = 1
 BLOCK = 1 << 20
 _LIST, _LOCK = "store.json", "store.lock"
+_BEGINNING = b'{"cymbals store"'  # of every list
 _TYPES = ("<f4", "<f8", "<i4", "<i8", "|u1", "<M8[ns]")
 _FILE = re.compile(r"[a-z_.]+\.[0-9a-f]{16}")
 _MOST_BYTES = 1 << 24  # of a list
@@ -98,6 +99,8 @@ def _check_folder(folder: Path) -> None:
     if not folder.is_dir():
         raise FileExistsError(f"cannot write {folder}: it is a file, and a store is a folder; name another path")
     names = sorted(entry.name for entry in os.scandir(folder))
+    if _LIST in names and not (folder / _LIST).read_bytes().startswith(_BEGINNING):
+        raise FileExistsError(f"cannot write {folder}: its {_LIST} is not that of a store; name a new folder")
     if names and _LIST not in names and not all(_FILE.fullmatch(name) or name == _LOCK for name in names):
         raise FileExistsError(f"cannot write {folder}: it holds other files, such as {names[0]}; name a new folder")
 

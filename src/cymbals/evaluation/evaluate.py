@@ -113,8 +113,8 @@ def evaluate(
       min(k, held-out items) hits.
     * mrr: 1 / rank of the first held-out item.
     * novelty@k: the mean of -log2(share of the users who have the item) over the first k items (Zhou et al. 2010). The
-      shares are those of train; with `rows`, those of the data that the model was fitted on. An item that nobody has counts
-      as if one user had it.
+      shares are those of train; with `rows`, those of the data that the model was fitted on, or of rows if it was saved
+      without these data. An item that nobody has counts as if one user had it.
 
     coverage@k is the share of the catalogue that is in the top k of at least one user. Items with equal scores rank by row
     number. Held-out entries do not count if they are also in train or if their value is not above 0. Users without

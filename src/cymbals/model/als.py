@@ -43,7 +43,7 @@ _AUTO: dict[str, Any] = {
     "cg_steps": 2,
     "iterations": 8,
 }
-_LARGE_RANK = 1024  # from here on, `fit` warns about more factors than the matrix can use
+LARGE_RANK = 1024  # from here on, `fit` warns about more factors than the matrix can use
 
 
 class ALS(Exchange, UpdatingModel):
@@ -370,7 +370,7 @@ class ALS(Exchange, UpdatingModel):
             columns = data.by_item(n_threads) if rows is data.csr else rows.transposed(n_threads)
             for side in (rows, columns):  # raises an overflow of either side now, not after the first half-step
                 objective.row_regularization(side.indptr, side.shape[1])
-        if rank > min(data.shape) and rank >= _LARGE_RANK:
+        if rank > min(data.shape) and rank >= LARGE_RANK:
             warnings.warn(
                 f"factors={rank} is more than a matrix of {data.shape[0]} x {data.shape[1]} can use, and slow: "
                 f"{min(data.shape)} factors can fit it exactly",

@@ -283,11 +283,13 @@ class SolvingModel(ExportingModel):
         items: NDArray[np.int64],
         n_threads: int,
     ) -> None:
-        """Replace the features of the items that have no entries: by the contributions of their own."""
+        """For items without entries, put the contributions of their own features into `featured`."""
         if state.seen is None:
             return
         assert state.item_features is not None
         cold = np.flatnonzero(state.seen_by_item(n_threads).lengths()[items] == 0)
+        if not cold.size:
+            return
         x = self._fold_in(state, row, n_threads) if user is None else state.x[user]
         solved = x if state.mean is None else np.delete(x, -1, axis=1)
         direction = _beside(solved, state.mean, 0.0)  # totals leave out the bias of the item

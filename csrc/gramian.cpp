@@ -10,7 +10,7 @@ namespace cymbals {
 namespace {
 
 constexpr int64_t kRows = 4096;  // rows that are summed in the matrix's own type; their sum is then added in float64
-constexpr int64_t kMostSegments = 16, kLeastBlocks = 4;  // segments at most; blocks of a segment at least
+constexpr int64_t kMostSegments = 64, kLeastBlocks = 4;  // segments at most; blocks of a segment at least
 constexpr int64_t kBlockRows = 256;                      // rows of a block
 constexpr int64_t kSumBytes = 64 * 1024 * 1024;          // size of all segments' sums together
 constexpr int64_t kPartElements = 64 * 1024;             // size of a panel, which stays in the second-level cache

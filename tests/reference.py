@@ -107,3 +107,26 @@ def loss_biased(dense, x, y, reg=0.01, nu=0.0):
     total += np.sum(row_regularization(dense, "explicit", reg, nu, 0.0) * np.sum(x**2, axis=1))
     total += np.sum(row_regularization(dense.T, "explicit", reg, nu, 0.0) * np.sum(y**2, axis=1))
     return total / np.sum(~np.isnan(dense))
+
+
+def philox(counter, key):
+    """Four 32-bit words from a counter of four words and a key of two: Philox4x32-10 of Salmon et al. 2011."""
+    c0, c1, c2, c3 = counter
+    for i in range(10):
+        k0, k1 = (key[0] + i * 0x9E3779B9) % 2**32, (key[1] + i * 0xBB67AE85) % 2**32
+        a, b = c0 * 0xD2511F53, c2 * 0xCD9E8D57
+        c0, c1, c2, c3 = b >> 32 ^ c1 ^ k0, b % 2**32, a >> 32 ^ c3 ^ k1, a % 2**32
+    return c0, c1, c2, c3
+
+
+def normal_row(key, stream, row, rank):
+    """The random start of a row, N(0, 1): Box and Muller's formula on the words of `philox`."""
+    out = []
+    for group in range(-(-rank // 4)):
+        words = philox((group, stream, row % 2**32, row >> 32), (key % 2**32, key >> 32))
+        for u, v in (words[:2], words[2:]):
+            # v has a quarter of the circle in its upper two bits, and a signed part of a quarter below
+            angle = (v >> 30) + ((v % 2**30 ^ 2**29) - 2**29) / 2**30
+            radius = np.sqrt(-2 * np.log(((u >> 1) + 0.5) / 2**31))
+            out += [radius * np.cos(np.pi / 2 * angle), radius * np.sin(np.pi / 2 * angle)]
+    return np.array(out[:rank])

@@ -72,7 +72,7 @@ def pxd_as_c(text):
     structs = re.findall(r"\n    ctypedef struct (\w+):\n((?:        .*\n)+)", text)
     types = re.findall(r"\n    ctypedef (\w+ \(\*.*\)) noexcept nogil", text)
     functions = re.findall(r"\n    ((?:const )?\w+ \**cymbals_\w+\([^)]*\)) noexcept", text)
-    c = "".join(f"typedef int {name};" for name in ("int32_t", "int64_t", "uint8_t", "size_t"))
+    c = "".join(f"typedef int {name};" for name in ("int32_t", "int64_t", "uint8_t", "uint64_t", "size_t"))
     opaque = {name for name, fields in structs if fields.strip() == "pass"}
     c += "".join(f"typedef struct {name} {name};" for name in opaque) + "".join(f"typedef {t};" for t in types)
     for name, fields in structs:

@@ -5,7 +5,7 @@ Compile with ``cymbals.get_include()``; link with ``cymbals.get_library_dir()`` 
 CYMBALS_USE_CAPSULE and call ``cymbals_import()`` once instead.
 """
 
-from libc.stdint cimport int32_t, int64_t, uint8_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 
 cdef extern from "cymbals/cymbals.h" nogil:
     enum:
@@ -163,6 +163,8 @@ cdef extern from "cymbals/cymbals.h" nogil:
     int32_t cymbals_merge_rows(cymbals_workspace *workspace, const cymbals_csr *matrix, int64_t n_entries,
                                const cymbals_csr *changes, int64_t n_rows, const int64_t *rows, int64_t *indptr,
                                void *indices, void *values) noexcept
+    int32_t cymbals_draw_normal(cymbals_workspace *workspace, uint64_t key, int32_t stream, int64_t first_row,
+                                double scale, cymbals_matrix *matrix) noexcept
     int32_t cymbals_measure_peaks(cymbals_workspace *workspace, cymbals_peaks *peaks) noexcept
     int32_t cymbals_workspace_spans(cymbals_workspace *workspace, const cymbals_span **spans, int64_t *n,
                                     int64_t *lost) noexcept

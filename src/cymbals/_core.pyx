@@ -4,7 +4,7 @@
 It does no arithmetic, and checks only types and sizes; the functions that call it check the numbers themselves. A CSR
 matrix is any object with shape, indptr (int64), indices and data. `workspace` is a Workspace, or a number of threads."""
 
-from libc.stdint cimport INT32_MAX, int32_t, int64_t, uint8_t
+from libc.stdint cimport INT32_MAX, int32_t, int64_t, uint8_t, uint64_t
 from libc.string cimport strchr, strlen
 
 from cpython.pycapsule cimport PyCapsule_New
@@ -338,6 +338,16 @@ def loss(rows, objective, x, y, workspace, int simd=0):
         status = cymbals_loss(w.c, &r.c, &o, &left.c, &right.c, &result)
     w.end(status)
     return result
+
+
+def draw_normal(out, uint64_t key, int32_t stream, int64_t first_row, double scale, workspace):
+    """Fills a matrix with normal numbers; each row depends on key, stream and its number alone."""
+    cdef Workspace w = workspace_for(workspace)
+    cdef Matrix m = Matrix(out, True)
+    cdef int32_t status
+    with nogil:
+        status = cymbals_draw_normal(w.c, key, stream, first_row, scale, &m.c)
+    w.end(status)
 
 
 def transpose(matrix, t_indptr, t_indices, t_values, workspace):

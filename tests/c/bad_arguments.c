@@ -139,8 +139,12 @@ static void test_dense(void) {
     for (int i = 0; i < BAD_MATRICES; i++) {
         REFUSED(cymbals_gram(workspace, bad_matrix(&x, i), out.numbers), "matrix");
         REFUSED(cymbals_rotate(workspace, (cymbals_matrix *)bad_matrix(&x, i), spectrum), "matrix");
+        REFUSED(cymbals_draw_normal(workspace, 0, 0, 0, 1, (cymbals_matrix *)bad_matrix(&x, i)), "matrix");
     }
     REFUSED(cymbals_gram(workspace, &x, NULL), "gram");
+    REFUSED(cymbals_draw_normal(workspace, 0, -1, 0, 1, (cymbals_matrix *)&x), "stream");
+    REFUSED(cymbals_draw_normal(workspace, 0, 0, -1, 1, (cymbals_matrix *)&x), "first_row");
+    REFUSED(cymbals_draw_normal(workspace, 0, 0, 0, NAN, (cymbals_matrix *)&x), "scale");
     REFUSED(cymbals_rotate(workspace, (cymbals_matrix *)&x, NULL), "basis");
 
     double *s = out.numbers, *b = out.numbers + 2;
@@ -521,6 +525,7 @@ static void test_no_workspace(void) {
     cymbals_workspace *const used = workspace;
     workspace = NULL;
     REFUSED(cymbals_gram(NULL, &x, out.numbers), "workspace");
+    REFUSED(cymbals_draw_normal(NULL, 0, 0, 0, 1, &m), "workspace");
     REFUSED(cymbals_basis(NULL, 2, spectrum, spectrum, 1, out.numbers, out.numbers), "workspace");
     REFUSED(cymbals_rotate(NULL, &m, spectrum), "workspace");
     REFUSED(cymbals_half_step(NULL, c, o, &y, spectrum, &m, s, &out.info), "workspace");

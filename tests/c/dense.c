@@ -1,4 +1,4 @@
-/* cymbals_gram, cymbals_basis and cymbals_rotate against dense products in float64. */
+/* cymbals_gram, cymbals_basis and cymbals_rotate against dense products in float64; the rows of cymbals_draw_normal. */
 #include <cymbals/cymbals.h>
 
 #include "check.h"
@@ -55,6 +55,30 @@ static void test_rotate(cymbals_workspace *workspace, int64_t n, int64_t f, int6
     free(m.data), free(before.data), free(gram), free(values), free(vectors), free(basis), free(spectrum);
 }
 
+/* A part of the rows is the same as in the whole matrix, bit for bit; memory between rows is not written. */
+static void test_draw_normal(cymbals_workspace *workspace, int64_t f, int64_t stride, int32_t type) {
+    WHERE("draw_normal, rank %lld, stride %lld, type %d", (long long)f, (long long)stride, (int)type);
+    const int64_t n = 700, begin = 311, far = (int64_t)1 << 40;
+    cymbals_matrix whole = random_matrix(n, f, stride, type, 1, 3), part = random_matrix(n - begin, f, f, type, 1, 4);
+    cymbals_matrix other = random_matrix(n - begin, f, f, type, 1, 5);
+    CHECK_OK(cymbals_draw_normal(workspace, 0x123456789abcdef0u, 1, far, 0.5, &whole));
+    CHECK_OK(cymbals_draw_normal(workspace, 0x123456789abcdef0u, 1, far + begin, 0.5, &part));
+    CHECK_OK(cymbals_draw_normal(workspace, 0x123456789abcdef0u, 0, far + begin, 0.5, &other));
+    double square = 0;
+    int64_t equal = 0;
+    for (int64_t i = 0; i < n; i++) {
+        for (int64_t j = 0; j < f; j++) square += element(&whole, i, j) * element(&whole, i, j);
+        for (int64_t j = f; j < stride; j++) CHECK(isnan(element(&whole, i, j)));
+        for (int64_t j = 0; j < f && i >= begin; j++) {
+            CHECK_NEAR(element(&part, i - begin, j), element(&whole, i, j), 0);
+            equal += element(&other, i - begin, j) == element(&whole, i, j);
+        }
+    }
+    CHECK_EQUAL(equal, 0);
+    CHECK_NEAR(square / (double)(n * f), 0.25, 5 * 0.25 * sqrt(2.0 / (double)(n * f)));
+    free(whole.data), free(part.data), free(other.data);
+}
+
 int main(void) {
     cymbals_workspace *workspace = make_workspace(2);
     test_basis(workspace);
@@ -68,6 +92,7 @@ int main(void) {
         test_gram(workspace, 3000, 20, 20, float_types[t]);
         test_rotate(workspace, 0, 5, 5, float_types[t]);
         test_rotate(workspace, 3000, 20, 20, float_types[t]);
+        for (int64_t f = 1; f <= 130; f += f < 9 ? 1 : 11) test_draw_normal(workspace, f, f + 2, float_types[t]);
     }
     cymbals_workspace_destroy(workspace);
     return finish();

@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+import reference
 from bad_input import check_refused
 from conftest import SMALL, random_matrix
 
 import cymbals
 from cymbals import ALS, Interactions
+from cymbals.solve.start import noise
 
 
 def test_start(matrix, data):
@@ -31,6 +33,37 @@ def test_equal_random_states_give_equal_starts(matrix):
     assert np.array_equal(factors(7), factors(np.random.default_rng(7)))
     assert np.array_equal(factors(np.random.RandomState(1)), factors(np.random.RandomState(1)))
     assert not np.array_equal(factors(None), factors(None))
+
+
+def test_philox_is_that_of_its_authors():
+    """Known answers of the Random123 library, so that the reference itself is checked."""
+    assert reference.philox((0, 0, 0, 0), (0, 0)) == (0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8)
+    assert reference.philox((0xFFFFFFFF,) * 4, (0xFFFFFFFF,) * 2) == (0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("biases", [False, True])
+def test_a_row_depends_on_key_side_and_number_alone(dtype, biases):
+    key = 0xFEDCBA9876543210
+    for rank in (*range(1, 10), 64, 130):
+        for side, rows in ((0, range(3)), (1, range(2**33 - 2, 2**33 + 3))):
+            drawn = noise(key, side, rows, rank, dtype, biases, 2) / (0.1 / np.sqrt(rank))
+            want = [reference.normal_row(key, side, row, rank) for row in rows]
+            assert drawn.shape == (len(rows), rank + biases)
+            np.testing.assert_allclose(drawn[:, :rank], want, rtol=0, atol=2e-6)
+            assert not biases or not drawn[:, rank].any()
+    whole, part = noise(key, 0, range(5000), 30, dtype, biases, 2), noise(key, 0, range(1700, 5000), 30, dtype, biases, 1)
+    assert np.array_equal(part, whole[1700:])
+
+
+def test_starts_are_normal():
+    drawn = noise(5, 0, range(200_000), 4, "float64", False, 2).ravel() / 0.05
+    bins = np.histogram(drawn, [-np.inf, -2, -1, -0.5, 0, 0.5, 1, 2, np.inf])[0] / drawn.size
+    want = [0.02275, 0.13591, 0.14988, 0.19146, 0.19146, 0.14988, 0.13591, 0.02275]
+    np.testing.assert_allclose(bins, want, atol=5 * 0.5 / np.sqrt(drawn.size))
+    assert 4 < np.abs(drawn).max() < 6.7
+    squares = drawn.reshape(-1, 4) ** 2
+    assert np.abs(np.corrcoef(squares.T) - np.eye(4)).max() < 5 / np.sqrt(squares.shape[0])
 
 
 class OnlyDlpack:

@@ -20,7 +20,7 @@ from ..data.interactions import Interactions, as_interactions
 from ..profiling.profile import Profile
 from ..solve import rule
 from ..solve.loop import FitLoop, FitState
-from ..solve.start import FittedFactors, start
+from ..solve.start import FittedFactors, key_of, start
 from . import container, fitting, stored
 from .arguments import checked
 from .attaching import Side, attached
@@ -378,9 +378,10 @@ class ALS(Exchange, UpdatingModel):
             )
         with phase("start"):
             given = _fitted_factors(init) if isinstance(init, FactorModel) else init
-            x, y = start(given, data, rank, objective.biases, dtype, rng)
+            workspace = Workspace(n_threads)
+            x, y = start(given, data, rank, objective.biases, dtype, key_of(rng), workspace)
         from_noise = not isinstance(init, FactorModel)
-        loop = FitLoop(rows, columns, replace(settings, mean=mean), schedule, from_noise, Workspace(n_threads))
+        loop = FitLoop(rows, columns, replace(settings, mean=mean), schedule, from_noise, workspace)
         report = {"stored_zeros_dropped": data.csr.nnz - seen.nnz} | chosen
         publisher = fitting.Publisher(self, data, seen, mean, params, report, before=self._state)
         if not any(sides):

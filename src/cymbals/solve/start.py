@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .._core import Workspace, draw_normal
+from ..base.blocks import blocks
 from ..base.checks import refuse_masked
 from ..data.ids import Ids
 from ..data.interactions import Interactions
+
+USERS, ITEMS = range(2)  # sides: each has a stream of random numbers of its own
 
 
 @dataclass(frozen=True)
@@ -25,7 +30,7 @@ class FittedFactors:
 
 
 def start(
-    init: Any, data: Interactions, rank: int, biases: bool, dtype: Any, rng: Any
+    init: Any, data: Interactions, rank: int, biases: bool, dtype: Any, key: int, workspace: int | Workspace
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """The starting factors of a fit. With `biases`, each side has one more column for them.
 
@@ -38,13 +43,16 @@ def start(
     rank : int
     biases : bool
     dtype : dtype
-    rng : Generator or RandomState
+    key : int
+        Of the random numbers: see `key_of`.
+    workspace : int or Workspace
+        A number of threads, or a workspace.
 
     Returns
     -------
     x, y : ndarray, shape (n_users, rank) and (n_items, rank); with `biases`, rank + 1 columns
     """
-    x, y = (_noise(rng, n, rank, dtype, biases) for n in data.shape)
+    x, y = (noise(key, side, range(n), rank, dtype, biases, workspace) for side, n in enumerate(data.shape))
     if init is None:
         return x, y
     if isinstance(init, FittedFactors):
@@ -93,11 +101,27 @@ def _array(name: str, side: Any) -> NDArray[Any]:
         ) from None
 
 
-def _noise(rng: Any, n: int, rank: int, dtype: Any, biases: bool) -> NDArray[Any]:
-    """Random factors from N(0, (0.1 / sqrt(rank))^2), and biases of 0. Draws in float64, a block of rows at a time."""
-    out = np.zeros((n, rank + biases), dtype)
-    step = max(1, 2**20 // rank)
-    for begin in range(0, n, step):
-        rows = out[begin : begin + step, :rank]
-        rows[:] = rng.standard_normal(rows.shape) * (0.1 / np.sqrt(rank))
+def key_of(rng: np.random.Generator | np.random.RandomState) -> int:
+    """A key of 64 bits for `noise`, which a generator draws."""
+    if isinstance(rng, np.random.Generator):
+        return int(rng.integers(2**64, dtype=np.uint64))
+    return int(rng.randint(0, 2**64, dtype=np.uint64))
+
+
+def noise(
+    key: int, side: int, rows: range, rank: int, dtype: Any, biases: bool, workspace: int | Workspace
+) -> NDArray[Any]:
+    """Random factors from N(0, (0.1 / sqrt(rank))^2), and biases of 0.
+
+    A row depends on the key, the side (USERS or ITEMS) and its number alone, so any process can draw any rows.
+    """
+    out, scale = np.empty((len(rows), rank + biases), dtype), 0.1 / math.sqrt(rank)
+    if not biases:
+        draw_normal(out, key, side, rows.start, scale, workspace)
+        return out
+    out[:, -1] = 0
+    for block in blocks(len(rows), rank * out.itemsize):
+        drawn = np.empty((block.size, rank), dtype)
+        draw_normal(drawn, key, side, rows.start + int(block[0]), scale, workspace)
+        out[block, :rank] = drawn
     return out

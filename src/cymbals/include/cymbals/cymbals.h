@@ -222,6 +222,12 @@ CYMBALS_API int32_t cymbals_solve_row(cymbals_workspace *workspace, int64_t n, c
                                       const void *values, int32_t value_type, const cymbals_objective *objective,
                                       const cymbals_matrix *fixed, const double *spectrum, void *solved,
                                       const cymbals_solve_options *options, cymbals_solve_info *info);
+/* Fills `matrix` with independent normal numbers of mean 0 and standard deviation `scale`, the usual start of a fit.
+ * Row r depends on the key, the stream and first_row + r alone, so parts of a matrix can be drawn anywhere, in any
+ * order (Philox4x32-10). Streams are independent of each other: use one for each side. Numbers have the precision of
+ * float32, and are the same with every instruction set of an architecture. */
+CYMBALS_API int32_t cymbals_draw_normal(cymbals_workspace *workspace, uint64_t key, int32_t stream, int64_t first_row,
+                                        double scale, cymbals_matrix *matrix);
 /* *loss = the sum over entries of a s^2 - 2 b s + c, with s = x'y and c = b (EXPLICIT: c = r^2). Indices are
  * checked; indptr must be valid. */
 CYMBALS_API int32_t cymbals_loss(cymbals_workspace *workspace, const cymbals_csr *rows,
@@ -430,7 +436,7 @@ CYMBALS_API int32_t cymbals_workspace_threads(const cymbals_workspace *workspace
     X(half_step_bytes) X(solve_row) X(loss) X(transpose) X(from_triplets) X(check_csr) X(topk) X(index_create) \
     X(index_destroy) X(index_bytes) X(index_topk) X(rank_metrics) X(parse_numbers) X(parse_names) X(number_ids) \
     X(look_up_ids) X(measure_peaks) X(workspace_spans) X(workspace_row_classes) X(workspace_forget) \
-    X(workspace_threads) X(renumber) X(merge_rows)
+    X(workspace_threads) X(renumber) X(merge_rows) X(draw_normal)
 /* clang-format on */
 #define CYMBALS_POINTER(name) __typeof__(cymbals_##name) *name;
 typedef struct cymbals_api {
@@ -490,6 +496,7 @@ static inline int cymbals_import(void) {
 #define cymbals_workspace_threads (*cymbals_table->workspace_threads)
 #define cymbals_renumber (*cymbals_table->renumber)
 #define cymbals_merge_rows (*cymbals_table->merge_rows)
+#define cymbals_draw_normal (*cymbals_table->draw_normal)
 #endif
 
 #ifdef __cplusplus

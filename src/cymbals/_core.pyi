@@ -44,9 +44,7 @@ def half_step(
 def half_step_bytes(
     rows: Any, fixed: Any, solver: int, cg_steps: int, compact: int, workspace: WorkspaceOrThreads, simd: int = 0
 ) -> int: ...
-def draw_normal(
-    out: Any, key: int, stream: int, first_row: int, scale: float, workspace: WorkspaceOrThreads
-) -> None: ...
+def draw_normal(out: Any, key: int, stream: int, first_row: int, scale: float, workspace: WorkspaceOrThreads) -> None: ...
 def solve_row(
     indices: Any,
     values: Any,

@@ -38,6 +38,16 @@ bool good_row_reg(ApiCall &call, const cymbals_csr &rows, const double *reg) {
     return true;
 }
 
+bool good_part(ApiCall &call, const cymbals_part *part) {
+    return !part ||
+           (call.has_size("options->part", part, sizeof(cymbals_part)) &&
+            call.require(part->least_reg >= 0 && part->least_reg <= part->most_reg && std::isfinite(part->most_reg),
+                         "options->part: least_reg is %g and most_reg %g: they must be finite, not negative, "
+                         "and in order",
+                         part->least_reg, part->most_reg) &&
+            call.between("options->part->prepared", part->prepared, 0, 1));
+}
+
 bool good_prior(ApiCall &call, const cymbals_matrix *prior, int64_t n_rows, const cymbals_matrix &fixed) {
     return !prior || (call.matrix("options->prior", prior) &&
                       call.equal("options->prior->n_rows", prior->n_rows, "rows->n_rows", n_rows) &&
@@ -62,13 +72,14 @@ extern "C" int32_t cymbals_half_step(cymbals_workspace *workspace, const cymbals
         !call.equal("fixed->n_rows", fixed->n_rows, "rows->n_cols", rows->n_cols) ||
         !call.equal("solved->n_cols", solved->n_cols, "fixed->n_cols", fixed->n_cols) ||
         !call.equal("solved->type", solved->type, "fixed->type", fixed->type) ||
-        !good_row_reg(call, *rows, options->row_reg) || !good_prior(call, prior_of(*options), rows->n_rows, *fixed))
+        !good_row_reg(call, *rows, options->row_reg) || !good_prior(call, prior_of(*options), rows->n_rows, *fixed) ||
+        !good_part(call, part_of(*options)))
         return CYMBALS_BAD_ARGUMENT;
     call.threads(10.0 * (double)rows->indptr[rows->n_rows] * (double)fixed->n_cols);
     const int32_t status = with_float(fixed->type, [&](auto zero) {
         return HalfStep<decltype(zero)>(*rows, *fixed, *solved, *objective, spectrum, *options, call).run(info);
     });
-    return call.end(status, info->failed_row);
+    return call.end(status, status == CYMBALS_BAD_ARGUMENT ? -1 : info->failed_row);
 }
 
 extern "C" int32_t cymbals_half_step_bytes(cymbals_workspace *workspace, const cymbals_csr *rows,

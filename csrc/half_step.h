@@ -59,6 +59,10 @@ bool HalfStep<T>::sort_rows(int64_t *longest) {
 template <class T>
 int32_t HalfStep<T>::prepare_fixed() {
     const cymbals_solve_options &options = problem.options;
+    const bool compact = uses_compact<T>(problem.fixed.matrix(), options);
+    if (const cymbals_part *part = part_of(options))
+        return part->prepared ? problem.fixed.reuse(part->least_reg, compact, call)
+                              : problem.fixed.prepare(part->least_reg, part->most_reg, compact, call);
     double least_reg = options.reg, most_reg = options.reg;
     if (options.row_reg) {
         least_reg = std::numeric_limits<double>::infinity(), most_reg = 0;
@@ -69,7 +73,7 @@ int32_t HalfStep<T>::prepare_fixed() {
         }
         if (!(least_reg <= most_reg)) least_reg = 0;  // all rows are empty
     }
-    return problem.fixed.prepare(least_reg, most_reg, uses_compact<T>(problem.fixed.matrix(), options), call);
+    return problem.fixed.prepare(least_reg, most_reg, compact, call);
 }
 
 // Solves rows order[begin] to order[end - 1]. `stride` is the distance in the order between two rows that this thread
@@ -104,9 +108,10 @@ inline void merge_info(const cymbals_solve_info &part, int32_t failure, cymbals_
 
 template <class T>
 int32_t HalfStep<T>::run(cymbals_solve_info *info) {
-    *info = kEmptyInfo;
     int64_t longest;
     const int32_t prepared = sort_rows(&longest) ? prepare_fixed() : CYMBALS_NO_MEMORY;
+    if (prepared == CYMBALS_BAD_ARGUMENT) return prepared;
+    *info = kEmptyInfo;
     if (prepared != CYMBALS_OK) return prepared;
 
     if (problem.fixed.resolved()) problem.relaxation = problem.options.relaxation;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <limits>
 
 #include "objective.h"
@@ -21,9 +22,12 @@ constexpr int64_t kRowsAhead = 128;    // while a row is solved, entries of at m
 // 16-bit copy. The solution fits such an entry so closely that the error of rounding y to 16 bits would show.
 constexpr double kHeaviestCompact = 64;
 
-// Callers whose options are older than `prior` have none.
+// Callers whose options are older than a field have null there.
 inline const cymbals_matrix *prior_of(const cymbals_solve_options &options) {
-    return options.struct_size < sizeof options ? nullptr : options.prior;
+    return options.struct_size < offsetof(cymbals_solve_options, part) ? nullptr : options.prior;
+}
+inline const cymbals_part *part_of(const cymbals_solve_options &options) {
+    return options.struct_size < sizeof options ? nullptr : options.part;
 }
 
 constexpr cymbals_solve_info kEmptyInfo = {0, 0, 0, 0, 0, 0, -1};
@@ -277,7 +281,10 @@ int64_t RowSolver<T>::append_next_rows(int64_t place, int64_t stride, int64_t n,
     for (int64_t next = place + stride; next < furthest && n_next < most_ahead(n); next += stride) {
         const int64_t from = p.rows.indptr[p.order[next]];
         const int64_t count = std::min(p.length(p.order[next]), most_ahead(n) - n_next);
-        for (int64_t i = 0; i < count; i++) indices[n + n_next + i] = static_cast<const I *>(p.rows.indices)[from + i];
+        for (int64_t i = 0; i < count; i++) {  // a bad index is found later, when its own row is read
+            const int64_t index = static_cast<const I *>(p.rows.indices)[from + i];
+            indices[n + n_next + i] = (uint64_t)index < (uint64_t)p.rows.n_cols ? index : 0;
+        }
         n_next += count;
     }
     std::fill_n(indices + n + n_next, kGroup, indices[0]);

@@ -19,6 +19,8 @@ class FixedSide {
         : matrix_(matrix), spectrum_(spectrum), kernels_(kernels), padded_(round_up(matrix.n_cols, kernels.pad)) {}
 
     int32_t prepare(double least_reg, double most_reg, bool compact, ApiCall &call);
+    // Instead of `prepare`: takes what the last half-step has prepared from the same fixed side and regularization.
+    int32_t reuse(double least_reg, bool compact, ApiCall &call);
     // For a single row of n entries: prepares only the rows of the fixed side that its entries name.
     int32_t prepare_row(double reg, const int64_t *indices, int64_t n, ApiCall &call);
     static int64_t compact_bytes(const cymbals_matrix &matrix) {
@@ -127,6 +129,8 @@ int32_t FixedSide<T>::prepare(double least_reg, double most_reg, bool compact, A
     const int64_t f = matrix_.n_cols, n = matrix_.n_rows;
     const CostModel<T> cost_model(kernels_, f);
     Buffer<T> memory = buffer<T>(3 * padded_);
+    PreparedFixed &prepared = call.workspace().prepared;
+    prepared = {};
     leverage_ = call.workspace().leverage.take_array<T>(n);
     if (compact) compact_ = reinterpret_cast<int32_t *>(call.workspace().compact.take(compact_bytes(matrix_)));
     if (!memory || !leverage_ || (compact && !compact_)) return CYMBALS_NO_MEMORY;
@@ -147,6 +151,22 @@ int32_t FixedSide<T>::prepare(double least_reg, double most_reg, bool compact, A
             kernels_.compress(&compact_[begin * compact_stride()], compact_stride(), row_of<T>(matrix_, begin),
                               stride(), count, f, scale);
     });
+    prepared = {n, f, matrix_.type, compact, least_reg_, floor_};
+    return CYMBALS_OK;
+}
+
+template <class T>
+int32_t FixedSide<T>::reuse(double least_reg, bool compact, ApiCall &call) {
+    const PreparedFixed &prepared = call.workspace().prepared;
+    if (!call.require(
+            prepared.n_rows == matrix_.n_rows && prepared.n_cols == matrix_.n_cols && prepared.type == matrix_.type &&
+                prepared.compact == compact && prepared.least_reg == least_reg,
+            "options->part->prepared is 1, but the last half-step with this workspace had another fixed side, "
+            "least_reg or solver"))
+        return CYMBALS_BAD_ARGUMENT;
+    least_reg_ = prepared.least_reg, floor_ = prepared.floor;
+    leverage_ = call.workspace().leverage.take_array<T>(matrix_.n_rows);
+    if (compact) compact_ = reinterpret_cast<int32_t *>(call.workspace().compact.take(compact_bytes(matrix_)));
     return CYMBALS_OK;
 }
 
@@ -154,6 +174,7 @@ template <class T>
 int32_t FixedSide<T>::prepare_row(double reg, const int64_t *indices, int64_t n, ApiCall &call) {
     const int64_t room = round_up(padded_, kLine<T>);
     T *const memory = call.workspace().leverage.take_array<T>(3 * room + n);
+    call.workspace().prepared = {};
     if (!memory) return CYMBALS_NO_MEMORY;
     of_one_row_ = true;
     leverage_ = memory + 3 * room;

@@ -37,6 +37,14 @@ class Slot {
     int64_t bytes_ = 0;
 };
 
+// What the slots `leverage` and `compact` hold: a fixed side that a half-step has prepared. No columns: nothing.
+struct PreparedFixed {
+    int64_t n_rows = 0, n_cols = 0;
+    int32_t type = 0;
+    bool compact = false;
+    double least_reg = 0, floor = 0;
+};
+
 }  // namespace cymbals
 
 struct cymbals_workspace {
@@ -46,8 +54,9 @@ struct cymbals_workspace {
     int32_t startable;  // number of threads: below options.n_threads if the system refused some
     std::unique_ptr<cymbals::Slot[]> threads;
     cymbals::Slot order, leverage, compact;  // memory of half-steps
-    std::unique_ptr<cymbals::Log[]> logs;    // one for each thread, then one for calls; null if nothing is recorded
-    cymbals::Buffer<cymbals_span> spans;     // the spans of all logs, as cymbals_workspace_spans returns them
+    cymbals::PreparedFixed prepared;
+    std::unique_ptr<cymbals::Log[]> logs;  // one for each thread, then one for calls; null if nothing is recorded
+    cymbals::Buffer<cymbals_span> spans;   // the spans of all logs, as cymbals_workspace_spans returns them
     cymbals::Buffer<cymbals_row_class> classes;
     std::atomic<bool> busy{false};
     char message[256] = "";

@@ -62,6 +62,11 @@ cdef extern from "cymbals/cymbals.h" nogil:
         int32_t kind, confidence
         double alpha, epsilon, alpha0
 
+    ctypedef struct cymbals_part:
+        size_t struct_size
+        double least_reg, most_reg
+        int32_t prepared
+
     ctypedef struct cymbals_solve_options:
         size_t struct_size
         int32_t solver, cg_steps
@@ -70,6 +75,7 @@ cdef extern from "cymbals/cymbals.h" nogil:
         double reg
         const double *row_reg
         const cymbals_matrix *prior
+        const cymbals_part *part
 
     ctypedef struct cymbals_solve_info:
         int64_t rows_empty, rows_cg, rows_dual, rows_primal, cg_steps, rows_retried, failed_row

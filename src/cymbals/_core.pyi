@@ -40,6 +40,8 @@ def half_step(
     workspace: WorkspaceOrThreads,
     simd: int = 0,
     prior: Any = None,
+    part: tuple[float, float, bool] | None = None,
+    first_row: int = 0,
 ) -> dict[str, int]: ...
 def half_step_bytes(
     rows: Any, fixed: Any, solver: int, cg_steps: int, compact: int, workspace: WorkspaceOrThreads, simd: int = 0

@@ -252,11 +252,12 @@ def rotate(x, vectors, workspace, int simd=0):
 cdef class Options:
     """Solve options for the C library; reg is a float, or an array with a number for each row."""
     cdef cymbals_solve_options c
+    cdef cymbals_part part
     cdef Buffer row_reg
     cdef Matrix prior
 
     def __cinit__(self, reg, int solver, int cg_steps, double cg_tolerance, double relaxation, int compact, n_rows,
-                  prior=None):
+                  prior=None, part=None):
         self.c.struct_size = sizeof(self.c)
         self.c.solver = solver
         self.c.cg_steps = cg_steps
@@ -274,23 +275,28 @@ cdef class Options:
         if prior is not None:
             self.prior = Matrix(prior)
             self.c.prior = &self.prior.c
+        self.c.part = NULL
+        if part is not None:
+            self.part.struct_size = sizeof(self.part)
+            self.part.least_reg, self.part.most_reg, self.part.prepared = part
+            self.c.part = &self.part
 
 
 def half_step(rows, objective, fixed, spectrum, solved, reg, int solver, int cg_steps, double cg_tolerance,
-              double relaxation, int compact, workspace, int simd=0, prior=None):
-    """Returns the solve info as a dict."""
+              double relaxation, int compact, workspace, int simd=0, prior=None, part=None, first_row=0):
+    """Returns the solve info as a dict. `part` is (least_reg, most_reg, prepared); errors count rows from first_row."""
     cdef Workspace w = workspace_for(workspace, simd)
     cdef Csr r = Csr(rows)
     cdef cymbals_objective o = objective_of(objective)
     cdef Matrix y = Matrix(fixed), x = Matrix(solved, True)
     cdef Buffer d = buffer_of(spectrum, "d", 1).need(y.c.n_cols)
-    cdef Options options = Options(reg, solver, cg_steps, cg_tolerance, relaxation, compact, r.c.n_rows, prior)
+    cdef Options options = Options(reg, solver, cg_steps, cg_tolerance, relaxation, compact, r.c.n_rows, prior, part)
     cdef cymbals_solve_info info
     cdef int32_t status
     info.failed_row = -1
     with nogil:
         status = cymbals_half_step(w.c, &r.c, &o, &y.c, <const double *>d.view.buf, &x.c, &options.c, &info)
-    w.end(status, info.failed_row)
+    w.end(status, info.failed_row if info.failed_row < 0 else first_row + info.failed_row)
     result = dict(info)
     del result["failed_row"]
     return result

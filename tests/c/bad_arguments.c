@@ -191,6 +191,20 @@ static void test_half_step(void) {
         options.prior = bad_matrix(&solved, i);
         REFUSED(SOLVE(&good_csr, &good_objective, &y, &options), "options->prior");
     }
+    options = good_options;
+    for (int i = 0; i < 8; i++) {
+        cymbals_part part = {sizeof part, 0, 1, 0};
+        if (i == 0) part.struct_size--;
+        if (i == 1) part.least_reg = NAN;
+        if (i == 2) part.least_reg = -1;
+        if (i == 3) part.least_reg = 2;
+        if (i == 4) part.most_reg = INFINITY;
+        if (i == 5) part.prepared = 2;
+        if (i == 6) part.prepared = 1; /* but no half-step has prepared anything */
+        options.part = i == 7 ? (const cymbals_part *)(void *)&too_small : &part, thing = i;
+        REFUSED(HALF_STEP(&good_csr, &good_objective, &y, spectrum, &solved, &options, info), "options->part");
+    }
+    options = good_options;
     options.prior = &other;
     other = solved, other.n_rows = 1;
     REFUSED(SOLVE(&good_csr, &good_objective, &y, &options), "options->prior->n_rows");

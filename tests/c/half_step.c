@@ -109,6 +109,86 @@ static void test_compact(cymbals_workspace *workspace) {
     free_problem(&p);
 }
 
+/* Rows `begin` to `end` - 1 as a part of the half-step; the rows of `solved` before and after them stay. */
+static void solve_part(cymbals_workspace *workspace, problem *p, const cymbals_solve_options *whole,
+                       const cymbals_part *part, int64_t begin, int64_t end, cymbals_matrix *solved) {
+    int64_t indptr[ROWS + 1];
+    const int64_t from = p->rows.indptr[begin], n = end - begin;
+    for (int64_t r = 0; r <= n; r++) indptr[r] = p->rows.indptr[begin + r] - from;
+    cymbals_csr rows = p->rows;
+    rows.n_rows = n, rows.indptr = indptr;
+    rows.indices = (const char *)rows.indices + from * (int64_t)size_of(rows.index_type);
+    rows.values = (const char *)rows.values + from * (int64_t)size_of(rows.value_type);
+    cymbals_matrix x = *solved;
+    x.n_rows = n, x.data = (char *)x.data + begin * x.stride * (int64_t)size_of(x.type);
+    cymbals_solve_options options = *whole;
+    options.part = part;
+    if (options.row_reg) options.row_reg += begin;
+    cymbals_solve_info info;
+    CHECK_OK(cymbals_half_step(workspace, &rows, &p->objective, &p->fixed, p->spectrum, &x, &options, &info));
+}
+
+/* A half-step in three parts, of which the later ones take what the first has prepared, gives the bits of the whole. */
+static void test_parts(cymbals_workspace *workspace, problem *p) {
+    const int64_t cuts[] = {0, 7, 8, ROWS};
+    cymbals_solve_info info;
+    for (int32_t solver = CYMBALS_SOLVER_AUTO; solver <= CYMBALS_PRIMAL; solver++)
+        for (int scaled = 0; scaled < 2; scaled++)
+            for (int32_t compact = CYMBALS_COMPACT_NEVER; compact <= CYMBALS_COMPACT_ALWAYS; compact++) {
+                cymbals_solve_options options = CYMBALS_SOLVE_OPTIONS_INIT;
+                options.solver = solver, options.compact = compact, options.reg = 0.4, options.relaxation = 1.3;
+                options.row_reg = scaled ? p->row_reg : NULL;
+                cymbals_part part = {sizeof part, 0.4, 0.4, 0};
+                if (scaled) {
+                    part.least_reg = INFINITY, part.most_reg = 0;
+                    for (int64_t r = 0; r < ROWS; r++)
+                        if (p->rows.indptr[r] < p->rows.indptr[r + 1]) {
+                            part.least_reg = fmin(part.least_reg, p->row_reg[r]);
+                            part.most_reg = fmax(part.most_reg, p->row_reg[r]);
+                        }
+                }
+                cymbals_matrix whole = copy_matrix(&p->start), parts = copy_matrix(&p->start);
+                CHECK_OK(cymbals_half_step(workspace, &p->rows, &p->objective, &p->fixed, p->spectrum, &whole, &options,
+                                           &info));
+                for (int i = 0; i < 3; i++, part.prepared = 1)
+                    solve_part(workspace, p, &options, &part, cuts[i], cuts[i + 1], &parts);
+                for (int64_t r = 0; r < ROWS; r++)
+                    for (int64_t j = 0; j < RANK; j++) CHECK_NEAR(element(&parts, r, j), element(&whole, r, j), 0);
+                free(whole.data), free(parts.data);
+            }
+}
+
+/* A row with an index that is no row of the fixed side fails, and all other rows are solved. */
+static void test_bad_index(cymbals_workspace *workspace, problem *p) {
+    enum { BAD_ROW = 5 };
+    const int64_t bad[] = {-1, COLS, INT32_MIN, INT32_MAX, INT64_MIN, INT64_MAX};
+    const int64_t at = p->rows.indptr[BAD_ROW];
+    if (at == p->rows.indptr[BAD_ROW + 1]) return;
+    cymbals_solve_options options = CYMBALS_SOLVE_OPTIONS_INIT;
+    options.reg = 0.4;
+    cymbals_matrix wanted = copy_matrix(&p->start);
+    cymbals_solve_info info;
+    CHECK_OK(cymbals_half_step(workspace, &p->rows, &p->objective, &p->fixed, p->spectrum, &wanted, &options, &info));
+    const int64_t good = whole(p->rows.indices, p->rows.index_type, at);
+    for (int i = 0; i < (p->rows.index_type == CYMBALS_INT32 ? 4 : 6); i++) {
+        double loss;
+        cymbals_matrix solved = copy_matrix(&p->start);
+        set_whole((void *)p->rows.indices, p->rows.index_type, at, bad[i]);
+        CHECK_EQUAL(
+            cymbals_half_step(workspace, &p->rows, &p->objective, &p->fixed, p->spectrum, &solved, &options, &info),
+            CYMBALS_BAD_INDEX);
+        CHECK_EQUAL(info.failed_row, BAD_ROW);
+        CHECK_EQUAL(cymbals_loss(workspace, &p->rows, &p->objective, &p->start, &p->fixed, &loss),
+                    CYMBALS_BAD_ARGUMENT);
+        for (int64_t r = 0; r < ROWS; r++)
+            for (int64_t j = 0; j < RANK && r != BAD_ROW; j++)
+                CHECK_NEAR(element(&solved, r, j), element(&wanted, r, j), 0);
+        free(solved.data);
+    }
+    set_whole((void *)p->rows.indices, p->rows.index_type, at, good);
+    free(wanted.data);
+}
+
 static void test_loss(cymbals_workspace *workspace, problem *p) {
     double loss, wanted = 0;
     CHECK_OK(cymbals_loss(workspace, &p->rows, &p->objective, &p->start, &p->fixed, &loss));
@@ -187,6 +267,8 @@ int main(void) {
                             make_problem(workspace, float_types[t], index_types[i], float_types[v], kind, confidence);
                         test_solvers(workspace, &p);
                         test_loss(workspace, &p);
+                        test_parts(workspace, &p);
+                        test_bad_index(workspace, &p);
                         free_problem(&p);
                     }
     test_compact(workspace);

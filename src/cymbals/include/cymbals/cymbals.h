@@ -153,6 +153,16 @@ enum { CYMBALS_SOLVER_AUTO = 0, CYMBALS_CG = 1, CYMBALS_EXACT = 2, CYMBALS_DUAL 
 /* Whether CG reads a 16-bit copy of the fixed side. NEVER: no. LARGE: if the fixed side has at least 2 MB; with solver
  * CG, cg_steps must also be at most 8. ALWAYS: yes. A float64 side is never copied. */
 enum { CYMBALS_COMPACT_NEVER = 0, CYMBALS_COMPACT_LARGE = 1, CYMBALS_COMPACT_ALWAYS = 2 };
+/* A half-step may be done in parts, for instance if the rows do not fit in memory, or if several machines share them.
+ * Each part solves some of the rows. Its results are bitwise those of the whole half-step, if every part knows the
+ * following about the whole. */
+typedef struct cymbals_part {
+    size_t struct_size;
+    double least_reg, most_reg; /* over all rows with entries; 0 and 0 if there are none */
+    int32_t prepared; /* 1: `fixed`, `spectrum`, least_reg and most_reg are those of the last half-step with this
+                       * workspace, and so are `solver`, `cg_steps` and `compact`. What that half-step has computed from
+                       * them is used again. Refused if the workspace has kept nothing of this shape. */
+} cymbals_part;
 /* With SOLVER_AUTO, CG stops when |residual|^2 <= cg_tolerance^2 * part, in the coordinates z = (spectrum + reg)^(1/2)
  * x. part is the smaller of two numbers: the part of the row's loss that z explains, and the part that remains. The
  * second counts as at least a thousandth of the first or of the row's number of entries, whichever is smaller. If the
@@ -173,9 +183,10 @@ typedef struct cymbals_solve_options {
      * towards its row of prior instead of 0, with reg |x - prior|^2. A row without entries becomes its row of prior.
      * Callers whose struct_size ends before this field have null. */
     const cymbals_matrix *prior;
+    const cymbals_part *part; /* null: the rows are those of the whole half-step. solve_row does not read it. */
 } cymbals_solve_options;
 #define CYMBALS_SOLVE_OPTIONS_INIT \
-    {sizeof(cymbals_solve_options), CYMBALS_SOLVER_AUTO, 3, 0.016, 1.0, CYMBALS_COMPACT_LARGE, 0.0, NULL, NULL}
+    {sizeof(cymbals_solve_options), CYMBALS_SOLVER_AUTO, 3, 0.016, 1.0, CYMBALS_COMPACT_LARGE, 0.0, NULL, NULL, NULL}
 
 typedef struct cymbals_solve_info {
     int64_t rows_empty, rows_cg, rows_dual, rows_primal; /* rows by solver, see below */

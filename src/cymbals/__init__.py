@@ -12,7 +12,7 @@ from .choose.tune import tune
 from .data import audioscrobbler, datasets, split, weighting
 from .data.features import features
 from .data.interactions import Interactions
-from .data.store import StoreError
+from .data.stored_array import StoreError
 from .evaluation import baselines, validation
 from .evaluation.early_stopping import EarlyStopping
 from .evaluation.evaluate import Metrics, evaluate

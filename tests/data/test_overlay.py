@@ -114,5 +114,5 @@ def test_a_mapped_base_is_copied_and_checked(tmp_path):
     in_memory = with_changes(BIG, triplets([0], [1], [5]), "replace")[0]
     assert in_memory.owned() is in_memory
     np.memmap(path, np.float32, "r+")[:] = np.nan
-    with pytest.raises(ValueError, match="have changed since it was loaded"):
+    with pytest.raises(ValueError, match="was changed while it was in use"):
         overlay.owned()

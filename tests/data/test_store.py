@@ -2,6 +2,8 @@
 
 import json
 import os
+import pickle
+import shutil
 import zlib
 
 import numpy as np
@@ -10,7 +12,7 @@ from conftest import random_matrix
 
 import cymbals
 from cymbals import ALS, Interactions, StoreError
-from cymbals.data import store
+from cymbals.data import csr, store, stored_array
 
 
 def plays(**how):
@@ -68,15 +70,20 @@ def test_what_is_opened_is_what_was_saved(kind, tmp_path):
 def test_blocks_of_a_large_array(tmp_path):
     rng = np.random.default_rng(0)
     data = Interactions.from_arrays(rng.integers(0, 3000, 400_000), rng.integers(0, 2000, 400_000), shape=(3000, 2000))
-    assert data.csr.indices.nbytes > store.BLOCK
+    assert data.csr.indices.nbytes > stored_array.BLOCK
     data.save(tmp_path / "s")
     check_same(Interactions.open(tmp_path / "s"), data)
     (file,) = (tmp_path / "s").glob("by_user.indices.*")
     content = bytearray(file.read_bytes())
-    content[store.BLOCK + 5] ^= 1
+    content[stored_array.BLOCK + 5] ^= 1
     file.write_bytes(content)
-    with pytest.raises(StoreError, match=r"s: not a complete store: by_user.indices.* altered .*wrong checksum of block 1"):
-        Interactions.open(tmp_path / "s")
+    opened, words = Interactions.open(tmp_path / "s"), r"s: not a complete store: by_user.indices.* altered .*of block 1"
+    assert opened.csr.row(0)[0].size  # of block 0
+    for _ in range(2):
+        with pytest.raises(StoreError, match=words):
+            opened.csr.row(2900)
+        with pytest.raises(StoreError, match=words):
+            opened.csr.indices  # noqa: B018
 
 
 def test_a_fit_of_an_opened_store_is_a_fit_of_the_data(tmp_path):
@@ -122,15 +129,15 @@ def test_a_write_that_fails_changes_nothing(tmp_path, monkeypatch, at):
 def test_a_reader_that_a_writer_overtakes_reads_the_new_store(tmp_path, monkeypatch):
     first, second = plays(), DATA["whole numbers"]()
     first.save(tmp_path / "s")
-    real, left = store._read_array, [1]
+    real, left = store._mapped, [1]
 
-    def overtaken(path, entry):
+    def overtaken(folder, entry):
         if left:
             left.pop()
             second.save(tmp_path / "s")
-        return real(path, entry)
+        return real(folder, entry)
 
-    monkeypatch.setattr(store, "_read_array", overtaken)
+    monkeypatch.setattr(store, "_mapped", overtaken)
     check_same(Interactions.open(tmp_path / "s"), second)
 
 
@@ -153,6 +160,14 @@ def test_what_a_killed_writer_left_is_removed(tmp_path):
 # -- damage --------------------------------------------------------------------------------------------------------------
 
 
+def read_all(path):
+    """Open a store, and read all that it holds."""
+    data = Interactions.open(path)
+    for matrix in (data.csr, data.by_item()):
+        matrix.whole()
+    return data, data.item_names, data.times
+
+
 def test_every_changed_byte_is_refused(tmp_path):
     small = Interactions.from_arrays(["a", "b"], ["x", "y"], times=[1, 2], item_names={"x": "X"})
     small.save(tmp_path / "s")
@@ -161,11 +176,11 @@ def test_every_changed_byte_is_refused(tmp_path):
         for at in range(len(whole)):
             path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
             with pytest.raises(StoreError):
-                Interactions.open(tmp_path / "s")
+                read_all(tmp_path / "s")
         for changed in (whole[:-1], whole + b"x", b"") if whole else ():
             path.write_bytes(changed)
             with pytest.raises(StoreError):
-                Interactions.open(tmp_path / "s")
+                read_all(tmp_path / "s")
         path.write_bytes(whole)
     check_same(Interactions.open(tmp_path / "s"), small)
 
@@ -185,8 +200,11 @@ HOSTILE = {
     "a negative array": (lambda c: c["arrays"]["by_user.data"].update(size=-1), "no size or no checksum"),
     "an unknown type": (lambda c: c["arrays"]["by_user.data"].update(type="|O"), "unknown type"),
     "a type of another size": (lambda c: c["arrays"]["by_user.data"].update(type="<f8"), "but should have"),
-    "a type of the same size": (lambda c: c["arrays"]["by_user.data"].update(type="<i4"), "must be float32 or float64"),
-    "no matrix": (lambda c: [c["arrays"].pop(f"by_user.{p}") for p in ("indptr", "indices", "data")], "do not match"),
+    "a type of the same size": (
+        lambda c: c["arrays"]["by_user.data"].update(type="<i4"),
+        "'by_user.data' is missing, or it has a wrong type",
+    ),
+    "no matrix": (lambda c: [c["arrays"].pop(f"by_user.{p}") for p in ("indptr", "indices", "data")], "is missing"),
     "half a matrix": (lambda c: c["arrays"].pop("by_item.indices"), "'by_item.indices' is missing"),
     "another matrix": (
         lambda c: c["arrays"].update({f"by_item.{p}": c["arrays"][f"by_user.{p}"] for p in ("indptr", "indices", "data")}),
@@ -208,6 +226,40 @@ def test_hostile_lists_are_refused(how, tmp_path):
     rewritten(tmp_path / "s", change)
     with pytest.raises(StoreError, match=words):
         Interactions.open(tmp_path / "s")
+
+
+def test_hostile_content_is_refused(tmp_path):
+    """Checksums can be right although the content is not."""
+
+    def wrong(name, at, value):
+        rewritten(tmp_path / "s", lambda c: replace_array(tmp_path / "s", c["arrays"][name], at, value))
+        return name, at, value
+
+    for name, at, value, words in (
+        ("by_user.indptr", 0, 1, "must rise from 0"),
+        ("by_user.indptr", 5, 10**12, "must rise from 0"),
+        ("by_item.indptr", 30, 7, "must rise from 0"),
+        ("by_user.indices", 3, 30, "rows 0 to 49 have indices out of order or out of range"),
+        ("by_user.indices", 3, -1, "indices out of order or out of range"),
+        ("by_user.indices", 8, 0, "indices out of order or out of range"),
+        ("by_item.data", 4, np.nan, "values that are not finite"),
+    ):
+        plays().save(tmp_path / "s")
+        wrong(name, at, value)
+        with pytest.raises(StoreError, match=words):
+            read_all(tmp_path / "s")
+    with pytest.raises(StoreError, match="not finite"):
+        ALS(4).fit(Interactions.open(tmp_path / "s"))
+
+
+def replace_array(folder, entry, at, value):
+    """Change one number of an array file, with correct checksums."""
+    array = np.fromfile(folder / entry["file"], entry["type"], entry["size"])
+    array[at] = value
+    checksums = np.array([zlib.crc32(array.tobytes())], "<u4")
+    assert array.nbytes <= stored_array.BLOCK
+    (folder / entry["file"]).write_bytes(array.tobytes() + checksums.tobytes())
+    entry["crc32"] = zlib.crc32(checksums.tobytes())
 
 
 def test_wrong_paths_are_refused(tmp_path):
@@ -234,3 +286,132 @@ def test_wrong_paths_are_refused(tmp_path):
         data.save(tmp_path / "s")
     assert not (tmp_path / "s").exists()
     assert cymbals.StoreError is StoreError
+
+
+# -- reading in blocks ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small_blocks(monkeypatch):
+    """Blocks of a few rows, and checksums of a few numbers."""
+    monkeypatch.setattr(csr, "BLOCK_ENTRIES", 40)
+    for module in (store, stored_array):
+        monkeypatch.setattr(module, "BLOCK", 64)
+
+
+FITS = {
+    "hu": {},
+    "ials": {"objective": "ials", "nu": 1.0},
+    "log": {"confidence": "log", "solver": "cg"},
+    "callable": {"confidence": np.sqrt},
+    "exact": {"solver": "exact", "nu": 0.5},
+    "float64": {"dtype": "float64"},
+    "explicit": {"objective": "explicit"},
+    "no regularization": {"objective": "explicit", "regularization": 0},
+    "biases": {"objective": "explicit", "biases": True, "nu": 1.0},
+    "auto": {"objective": "ials", "alpha": "auto", "regularization": "auto", "unobserved_weight": "auto", "nu": 1.0},
+    "tol": {"tol": 0.01},
+}
+
+
+@pytest.mark.parametrize("how", FITS)
+def test_a_fit_of_a_store_has_the_bits_of_a_fit_in_memory(how, tmp_path, small_blocks):
+    data = plays()
+    data.save(tmp_path / "s")
+    stored = Interactions.open(tmp_path / "s")
+    assert len(list(stored.csr.blocks())) > 5
+    want, got = (ALS(5, random_state=0, n_threads=2, **FITS[how]).fit(d, compute_loss=True) for d in (data, stored))
+    assert np.array_equal(want.user_factors_, got.user_factors_)
+    assert np.array_equal(want.item_factors_, got.item_factors_)
+    assert want.report_ == got.report_
+    assert [h["loss"] for h in want.history_] == [h["loss"] for h in got.history_]
+
+
+def test_zeros_and_dislikes_in_a_store(tmp_path, small_blocks):
+    matrix = random_matrix((50, 30), 0.2, values=(1, 9))
+    matrix.data[::7], matrix.data[1::11] = 0, -2
+    data = Interactions.from_csr(matrix)
+    data.save(tmp_path / "s")
+    stored = Interactions.open(tmp_path / "s")
+    want, got = (ALS(5, random_state=0).fit(d) for d in (data, stored))
+    assert np.array_equal(want.item_factors_, got.item_factors_)
+    assert got.report_["stored_zeros_dropped"] == len(range(0, matrix.nnz, 7)) - len(range(56, matrix.nnz, 77))
+    with pytest.raises(ValueError, match=r"train holds -2.0 at row 0, column .*objective 'ials' takes no negative values"):
+        ALS(objective="ials").fit(stored)
+
+
+def test_a_model_of_a_store_answers_like_one_in_memory(tmp_path, small_blocks):
+    data = DATA["strings and names"]()
+    data.save(tmp_path / "s")
+    stored = Interactions.open(tmp_path / "s")
+    want, got = (ALS(5, random_state=0).fit(d) for d in (data, stored))
+    for model in (want, got):
+        model.save(tmp_path / ("want" if model is want else "got"))
+    assert (tmp_path / "want").read_bytes()[200:] == (tmp_path / "got").read_bytes()[200:]
+    users = data.user_ids[[3, 40, 7, 7]]
+    for call in (
+        lambda model: model.recommend(users, 7),
+        lambda model: model.recommend(None, 3),
+        lambda model: model.popular(5),
+        lambda model: [model.explain(users[0], item) for item in data.item_ids[:3]],
+        lambda model: model.recommend_all(4).read_all().to_pydict(),
+    ):
+        assert str(call(want)) == str(call(got))
+
+
+def test_an_evaluation_of_a_store_is_one_in_memory(tmp_path, small_blocks):
+    train, test = cymbals.split.random(plays(), 0.3, seed=0)
+    model = ALS(5, random_state=0).fit(train)
+    train.save(tmp_path / "train")
+    test.save(tmp_path / "test")
+    want = cymbals.evaluate(model, train, test, k=(1, 5))
+    got = cymbals.evaluate(model, Interactions.open(tmp_path / "train"), Interactions.open(tmp_path / "test"), k=(1, 5))
+    assert dict(want) == dict(got)
+
+
+def test_an_opened_store_stays_as_it_was(tmp_path, small_blocks):
+    first, second = plays(), DATA["whole numbers"]()
+    first.save(tmp_path / "s")
+    opened = Interactions.open(tmp_path / "s")
+    second.save(tmp_path / "s")
+    check_same(opened, first)
+
+
+def test_a_damaged_block_is_found_when_it_is_read(tmp_path, small_blocks):
+    plays().save(tmp_path / "s")
+    (file,) = (tmp_path / "s").glob("by_user.data.*")
+    content = bytearray(file.read_bytes())
+    content[-600] ^= 1  # in one of the last blocks
+    file.write_bytes(content)
+    stored = Interactions.open(tmp_path / "s")
+    blocks = stored.csr.blocks()
+    for _ in range(2):
+        next(blocks)
+    with pytest.raises(StoreError, match="wrong checksum of block"):
+        list(blocks)
+    model = ALS(5)
+    with pytest.raises(StoreError, match="wrong checksum of block"):
+        model.fit(stored)
+    assert not hasattr(model, "item_factors_")
+
+
+def test_a_file_that_is_overwritten_while_it_is_mapped_is_noticed(tmp_path):
+    """Whoever writes to the file breaks the rule of stores; kernels must still not gather outside their arrays."""
+    plays().save(tmp_path / "s")
+    stored = Interactions.open(tmp_path / "s")
+    stored.csr.whole()
+    (file,) = (tmp_path / "s").glob("by_user.indices.*")
+    with open(file, "r+b") as opened:
+        opened.write(np.full(stored.nnz, 2**31 - 1, np.int32).tobytes())
+    with pytest.raises(ValueError, match="row 0 has an index out of range"):
+        ALS(5).fit(stored)
+    with pytest.raises(ValueError, match="the file of the interactions was changed while it was in use"):
+        stored.csr.take(np.array([3, 1]))
+
+
+def test_pickles_of_a_store_are_in_memory(tmp_path):
+    data = DATA["int times"]()
+    data.save(tmp_path / "s")
+    copy = pickle.loads(pickle.dumps(Interactions.open(tmp_path / "s")))
+    shutil.rmtree(tmp_path / "s")
+    check_same(copy, data)

@@ -160,7 +160,7 @@ try:
 except ValueError as error:
     print("refused:", error)
 """
-    assert run_python(code).startswith("refused: the interactions in the model's file")
+    assert run_python(code).startswith("refused: the file of the interactions")
 
 
 @pytest.mark.parametrize("number", [10**12, 2**62, -1, -(2**63)])
@@ -182,7 +182,7 @@ for users in (np.arange(300), [10, 3]):
     except ValueError as error:
         print("refused:", error)
 """
-    assert run_python(code).count("refused: the interactions in the model's file") == 2
+    assert run_python(code).count("refused: the file of the interactions") == 2
 
 
 def test_a_model_is_read_into_memory_unless_it_is_mapped(tmp_path):

@@ -465,7 +465,7 @@ def test_a_mapped_file_that_changes_between_updates_is_noticed_or_not_read(tmp_p
     with open(path, "r+b") as file:
         file.write(content)
     for read in (lambda: model.interactions_, lambda: model.update(([5], [3])), lambda: model.remove(users=5)):
-        with pytest.raises(ValueError, match="have changed since it was loaded"):
+        with pytest.raises(ValueError, match="was changed while it was in use"):
             read()
 
 

@@ -6,7 +6,9 @@ four bytes for each entry.
 
 from __future__ import annotations
 
+import itertools
 import mmap
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,8 +24,9 @@ from ..base.checks import is_missing, refuse_masked, shown
 
 MOST_ROWS = 2**48  # more rows are surely a mistake, and their size in bytes would overflow
 
-_CHANGED = "the interactions in the model's file have changed since it was loaded: load the model again"
-_INDPTR, _INDEX, _NAN, _UNSORTED, _NEGATIVE, _ZERO = range(1, 7)
+BLOCK_ENTRIES = 2**23  # of a block of rows
+_CHANGED = "the file of the interactions was changed while it was in use: load the model, or open the store, again"
+_INDPTR, _INDEX, _NAN, _UNSORTED, _NEGATIVE, _ZERO = range(1, 7)  # from the worst problem to those that are allowed
 
 
 def index_type(n: int) -> type[np.int32] | type[np.int64]:
@@ -59,9 +62,45 @@ class Csr:
         """This matrix with all its entries in its arrays. An overlay, which keeps changes apart, merges them."""
         return self
 
+    def parts(self) -> Iterator[tuple[int, Csr]]:
+        """The matrix in parts that a caller can hold in memory: the first row of each part, and its rows.
+
+        A matrix in memory is one part. That of a store has the parts of `blocks`.
+        """
+        yield 0, self
+
+    def blocks(self) -> Iterator[tuple[int, Csr]]:
+        """The matrix in blocks of rows: the first row of each block, and its rows.
+
+        A block has about BLOCK_ENTRIES entries. Where it begins depends on `indptr` alone, so sums over blocks that are
+        added in order have the same bits, wherever the matrix is.
+        """
+        begins = self.block_begins().tolist()
+        for begin, end in itertools.pairwise(begins):
+            yield begin, self.between(begin, end)
+
+    def block_begins(self) -> NDArray[np.int64]:
+        """The first row of each block, and then the number of rows."""
+        begins = np.searchsorted(self.indptr[:-1], np.arange(0, self.indptr[-1], BLOCK_ENTRIES))
+        return np.unique([0, *begins, self.shape[0]])
+
+    def between(self, begin: int, end: int) -> Csr:
+        """Rows `begin` to `end` - 1. Only their row pointers are copied."""
+        first, last = self.indptr[begin], self.indptr[end]
+        indptr = self.indptr[begin : end + 1] - first
+        return Csr(indptr, self.indices[first:last], self.data[first:last], (end - begin, self.shape[1]))
+
     def lengths(self) -> NDArray[np.int64]:
         """The number of entries of each row."""
         return self.indptr[1:] - self.indptr[:-1]
+
+    def column_counts(self, positive: bool = False) -> NDArray[np.int64]:
+        """The number of entries of each column, or of its entries above 0."""
+        counts = np.zeros(self.shape[1], np.int64)
+        for _, block in self.blocks():
+            indices = block.indices[block.data > 0] if positive else block.indices
+            counts += np.bincount(indices, minlength=counts.size)
+        return counts
 
     def row_numbers(self) -> NDArray[np.int64]:
         """The row number of each entry."""
@@ -106,7 +145,10 @@ class Csr:
             core_merge_rows(base, changes, rows, indptr, n_threads, indices, data)
         except ValueError as error:
             raise ValueError(_CHANGED) if _mapped(self.data) else error from None
-        return Csr(indptr, indices, data, shape)
+        made = Csr(indptr, indices, data, shape)
+        if _mapped(self.data) and made.is_broken():
+            raise ValueError(_CHANGED)
+        return made
 
     def where(self, keep: NDArray[np.bool_]) -> Csr:
         """The matrix of the entries for which the mask is true."""
@@ -150,7 +192,11 @@ class Csr:
 
     def is_broken(self) -> bool:
         """Whether an index is out of range or out of order, or a value is not finite. For arrays that a file held."""
-        return check_csr(self, 1)[0] in (_INDPTR, _INDEX, _NAN, _UNSORTED)
+        return not is_valid(self.worst(1))
+
+    def worst(self, n_threads: int) -> int:
+        """What `check_csr` finds. Below _NEGATIVE, the matrix is not valid; 0: no value is below 0, or 0."""
+        return check_csr(self, n_threads)[0]
 
     def to_scipy(self) -> sp.csr_array:
         """A scipy CSR array with int64 indptr and indices."""
@@ -181,6 +227,11 @@ class Csr:
                 row = int(np.searchsorted(indptr, at, side="right")) - 1
                 raise ValueError(f"the entries of row {row}, column {indices[at]} add up to {data[at]}: too large")
         return cls(indptr, indices, data, shape)
+
+
+def is_valid(problem: int) -> bool:
+    """Whether a matrix with this worst problem is valid: its indices are in range and in order, and its values finite."""
+    return problem in (0, _NEGATIVE, _ZERO)
 
 
 def summed(rows: NDArray[Any], cols: NDArray[Any], values: NDArray[Any], shape: tuple[int, int], n_threads: int) -> Csr:
@@ -383,7 +434,7 @@ def _check_triplets(
 
 def refuse_negative(name: str, csr: Csr, advice: str, n_threads: int) -> None:
     """Raises if an entry is below 0. The message ends with `advice`."""
-    if check_csr(csr, n_threads)[0] in (0, _ZERO):
+    if csr.worst(n_threads) != _NEGATIVE:
         return
     position = int(np.argmax(csr.data < 0))
     row = int(np.searchsorted(csr.indptr, position, side="right")) - 1

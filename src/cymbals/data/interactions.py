@@ -23,7 +23,9 @@ from .csr import MOST_ROWS, Csr, from_scipy, index_type, own, summed
 from .events import Events, checked_values
 from .ids import Ids, id_array, listed
 from .merge import merged_with_times, resized, resolved, without_rows_and_columns
-from .packing import pack_csr, pack_ids, pack_strings, unpack_csr, unpack_ids, unpack_strings
+from .mapped import mapped_csr
+from .packing import pack_csr, pack_ids, pack_strings, unpack_ids, unpack_strings
+from .stored_array import StoredArray
 from .times import checked as times_of_events
 from .times import latest
 
@@ -69,12 +71,13 @@ class Interactions:
         csr: Csr,
         users: Ids,
         items: Ids,
-        names: NDArray[Any] | Callable[[], NDArray[Any]] | None = None,  # a function is called at the first use
+        # Names and times may be functions, which are called at the first use.
+        names: NDArray[Any] | Callable[[], NDArray[Any] | None] | None = None,
         report: dict[str, Any] | None = None,
-        times: NDArray[Any] | None = None,
+        times: NDArray[Any] | Callable[[], NDArray[Any] | None] | None = None,
     ) -> None:
-        self.csr, self.users, self.items, self.times = csr, users, items, times
-        self._names = names
+        self.csr, self.users, self.items = csr, users, items
+        self._names, self._times = names, times
         self._by_item: Csr | None = None
         self.report: dict[str, Any] = dict(report or {})
 
@@ -330,7 +333,11 @@ class Interactions:
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Interactions:
-        """Read a store that `save` wrote.
+        """Open a store that `save` wrote.
+
+        The entries stay in the files, which are mapped. Use it for data that are larger than memory: `ALS.fit` and the
+        model's methods read them in blocks of rows. Each part of a file is checked when it is first read. If another process
+        replaces the store, the opened interactions do not change.
 
         Parameters
         ----------
@@ -343,20 +350,34 @@ class Interactions:
         Raises
         ------
         StoreError
-            The folder is not a store, its format version is unknown, or it was damaged after it was written.
+            The folder is not a store, its format version is unknown, or it was damaged after it was written. Damage to the
+            entries is found later, when they are first read.
         """
         facts, arrays = store.read(path)
         with store.refusing(path):
             n_users, n_items = _shape_of(facts)
-            users, items = unpack_ids(arrays, "users", "user", n_users), unpack_ids(arrays, "items", "item", n_items)
-            csr = unpack_csr(arrays, "by_user", (n_users, n_items), "users")
-            by_item = unpack_csr(arrays, "by_item", (n_items, n_users), "items")
-            if csr is None or by_item is None or csr.nnz != by_item.nnz:
+            csr = mapped_csr(path, arrays, "by_user", (n_users, n_items), "users")
+            by_item = mapped_csr(path, arrays, "by_item", (n_items, n_users), "items")
+            if csr.nnz != by_item.nnz:
                 raise ValueError("the matrices by user and by item do not match")
-            names, times = unpack_strings(arrays, "names"), arrays.get("times")
-            if names is not None and names.size != n_items:
-                raise ValueError(f"names must have one name for each of the {n_items} items, got {names.size}")
-            out = cls(csr, users, items, names, _report_of(facts), times_of_events("times", times, csr.nnz))
+            users, items = (
+                unpack_ids(_in_memory(arrays, name), name, name[:-1], n)
+                for name, n in (("users", n_users), ("items", n_items))
+            )
+            report = _report_of(facts)
+
+        def names() -> NDArray[Any] | None:
+            with store.refusing(path):
+                found = unpack_strings(_in_memory(arrays, "names"), "names")
+                if found is not None and found.size != n_items:
+                    raise ValueError(f"names must have one name for each of the {n_items} items, got {found.size}")
+                return found
+
+        def times() -> NDArray[Any] | None:
+            with store.refusing(path):
+                return times_of_events("times", arrays["times"].copied(), csr.nnz) if "times" in arrays else None
+
+        out = cls(csr, users, items, names, report, times)
         out._by_item = by_item
         return out
 
@@ -491,6 +512,12 @@ class Interactions:
             self._names.flags.writeable = False  # models that are fitted on these data share the array
         return self._names
 
+    @property
+    def times(self) -> NDArray[Any] | None:
+        if callable(self._times):
+            self._times = self._times()
+        return self._times
+
     def by_item(self, n_threads: int | None = None) -> Csr:
         """The transpose (items x users), in the form that the kernels read. It is made at the first call and stored."""
         if self._by_item is None:
@@ -526,7 +553,7 @@ class Interactions:
         Interactions
         """
         csr = Csr(self.csr.indptr, self.csr.indices, values, self.shape)
-        return Interactions(csr, self.users, self.items, self._names, self.report, self.times)
+        return Interactions(csr, self.users, self.items, self._names, self.report, self._times)
 
     def where(self, keep: NDArray[np.bool_]) -> Interactions:
         """Interactions with some of the entries, and the same users and items. Use it for a split or filter of your own.
@@ -575,6 +602,7 @@ class Interactions:
         return {k: v for k, v in vars(self).items() if k not in ("user_items", "item_users")} | {
             "_by_item": None,
             "_names": self.item_names,
+            "_times": self.times,
         }
 
     def __repr__(self) -> str:
@@ -656,6 +684,11 @@ def names_of(names: Any, items: Ids) -> NDArray[Any] | None:
             if row >= 0:
                 out[row] = name
     return out
+
+
+def _in_memory(arrays: Mapping[str, StoredArray], name: str) -> dict[str, NDArray[Any]]:
+    """The arrays of some ids or names, which are called NAME or begin with NAME and a dot."""
+    return {key: array.copied() for key, array in arrays.items() if key.partition(".")[0] == name}
 
 
 def _plain(report: dict[str, Any]) -> dict[str, int | float]:

@@ -48,6 +48,9 @@ class Overlay(Csr):
     def whole(self) -> Csr:
         return self._merged
 
+    def between(self, begin: int, end: int) -> Csr:
+        return self.whole().between(begin, end)
+
     @cached_property
     def _merged(self) -> Csr:
         return self.base.after(self.changes)

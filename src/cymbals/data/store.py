@@ -1,10 +1,10 @@
 """The format of stores: a folder with an array in each file, checksums, and a list of the files. No pickle.
 
-The list is `store.json`: a line of JSON, and a line with its CRC-32. An array file holds the array in little-endian order,
-and then the CRC-32 (uint32) of each block of BLOCK bytes. Array files are never changed. To replace a store, a writer adds
-files with other names, and then replaces the list. So readers find the old store or the new one, never a mixture.
+The list is `store.json`: a line of JSON, and a line with its CRC-32. `stored_array` has the format of an array file, which
+is in little-endian order. Array files are never changed. To replace a store, a writer adds files with other names, and then
+replaces the list. So readers find the old store or the new one, never a mixture.
 
-Checksums detect damage, but not malice: a malicious store can have correct checksums. So `read` checks everything else too.
+Checksums detect damage, but not malice: a malicious store can have correct checksums. So readers check everything else too.
 """
 
 from __future__ import annotations
@@ -26,19 +26,15 @@ from ..base import strict_json, system
 from ..base.checks import shown
 from ..base.files import beside
 from ..base.locks import locked
+from .stored_array import BLOCK, StoredArray, StoreError
 
 VERSION = 1
-BLOCK = 1 << 20
 _LIST, _LOCK = "store.json", "store.lock"
 _BEGINNING = b'{"cymbals store"'  # of every list
 _TYPES = ("<f4", "<f8", "<i4", "<i8", "|u1", "<M8[ns]")
 _FILE = re.compile(r"[a-z_.]+\.[0-9a-f]{16}")
 _MOST_BYTES = 1 << 24  # of a list
 _TRIES = 10  # to open the files of a list, if writers replace the store meanwhile
-
-
-class StoreError(ValueError):
-    """The folder is not a store of interactions, or it was damaged after it was written."""
 
 
 def write(path: str | os.PathLike[str], facts: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -62,15 +58,15 @@ def write(path: str | os.PathLike[str], facts: Mapping[str, Any], arrays: Mappin
         _remove(folder, lambda name: name not in kept)
 
 
-def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    """Read the facts and the arrays of a store into memory."""
+def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, StoredArray]]:
+    """Read the facts of a store, and map its arrays."""
     folder = Path(path)
     for _ in range(_TRIES):
         text = _listed(folder)
         with refusing(path):
             facts, entries = _contents(text)
             try:
-                return facts, {name: _read_array(folder / entry["file"], entry) for name, entry in entries.items()}
+                return facts, {name: _mapped(folder, entry) for name, entry in entries.items()}
             except FileNotFoundError as error:
                 missing = error
         if _listed(folder) == text:  # else a writer has replaced the store since
@@ -83,6 +79,8 @@ def refusing(path: str | os.PathLike[str]) -> Iterator[None]:
     """Turn a TypeError or ValueError about the content of a store into a StoreError that names the folder."""
     try:
         yield
+    except StoreError:
+        raise
     except (TypeError, ValueError) as error:
         raise StoreError(f"{path}: not a complete store: {error}; write the store again") from None
 
@@ -181,22 +179,5 @@ def _contents(text: bytes) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
     return facts, entries
 
 
-def _read_array(path: Path, entry: Mapping[str, Any]) -> NDArray[Any]:
-    """An array file. Its size is checked before memory is allocated."""
-    dtype = np.dtype(entry["type"])
-    n_bytes = dtype.itemsize * entry["size"]
-    n_blocks = -(-n_bytes // BLOCK)
-    with open(path, "rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        if size != n_bytes + 4 * n_blocks:
-            raise ValueError(f"{path.name} has {size} bytes, but should have {n_bytes + 4 * n_blocks}")
-        content = np.empty(n_bytes, np.uint8)
-        checksums = np.empty(4 * n_blocks, np.uint8)
-        if file.readinto(content.data) != n_bytes or file.readinto(checksums.data) != checksums.size:
-            raise ValueError(f"{path.name} was truncated while it was read")
-    if zlib.crc32(checksums.data) != entry["crc32"]:
-        raise ValueError(f"{path.name} was altered since it was written (wrong checksum of its checksums)")
-    for i, (block, wanted) in enumerate(zip(_blocks(content), checksums.view("<u4").tolist(), strict=True)):
-        if zlib.crc32(block) != wanted:
-            raise ValueError(f"{path.name} was altered since it was written (wrong checksum of block {i})")
-    return content.view(dtype)
+def _mapped(folder: Path, entry: Mapping[str, Any]) -> StoredArray:
+    return StoredArray(folder / entry["file"], np.dtype(entry["type"]), entry["size"], entry["crc32"])

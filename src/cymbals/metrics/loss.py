@@ -46,14 +46,17 @@ def loss(
     float
     """
     fixed, offsets = without_biases(y, mean)
-    total = core_loss(subtract_offsets(rows, offsets), objective.code, x, fixed, workspace)
+    total = 0.0
+    for begin, block in rows.blocks():
+        of_block = x[begin : begin + block.shape[0]]
+        total += core_loss(subtract_offsets(block, offsets), objective.code, of_block, fixed, workspace)
     if objective.unobserved_weight > 0:
         total += objective.unobserved_weight * float(np.sum(gramian(x, workspace) * gramian(y, workspace)))
     with phase("loss"):
         for factors, indptr, others in ((x, rows.indptr, y.shape[0]), (y, item_indptr, x.shape[0])):
             norms = np.einsum("ij,ij->i", factors, factors, dtype=np.float64)
             total += float(np.sum(objective.row_regularization(indptr, others) * norms))
-    n_terms = rows.indices.shape[0] if objective.kind == "explicit" else rows.shape[0] * rows.shape[1]
+    n_terms = rows.nnz if objective.kind == "explicit" else rows.shape[0] * rows.shape[1]
     if not np.isfinite(total):
         raise ValueError("the loss overflows float64: scale the values down, or lower alpha or regularization")
     return float(total / max(n_terms, 1))

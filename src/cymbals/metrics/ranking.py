@@ -64,7 +64,7 @@ def item_novelty(train: Csr) -> NDArray[np.float64]:
     Only users with entries in `train` count. An item that nobody has is treated as if one user had it.
     """
     n_users = max(1, np.count_nonzero(train.lengths()))
-    audience = np.bincount(train.indices, minlength=train.shape[1])
+    audience = train.column_counts()
     out: NDArray[np.float64] = np.log2(n_users / np.maximum(audience, 1))
     return out
 

@@ -325,4 +325,7 @@ def _entries(kind: str, csr: Csr) -> Csr:
 
 def transformed(csr: Csr, objective: Objective) -> Csr:
     """`csr` after a callable confidence was applied to its values, or `csr` itself if there is none."""
-    return csr if objective.transform is None else replace(csr, data=objective.apply(csr.data))
+    if objective.transform is None:
+        return csr
+    whole = csr.whole()
+    return replace(whole, data=objective.apply(whole.data))

@@ -240,5 +240,4 @@ def item_rows(solved: NDArray[Any], mean: float | None) -> NDArray[Any]:
 
 def audience(seen: Csr, dtype: Any) -> NDArray[Any]:
     """The number of users of each item with a value above 0, shape (n_items, 1)."""
-    counts = np.bincount(seen.indices[seen.data > 0], minlength=seen.shape[1])
-    return counts.astype(dtype)[:, None]
+    return seen.column_counts(positive=True).astype(dtype)[:, None]

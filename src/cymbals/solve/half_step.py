@@ -71,13 +71,12 @@ def half_step(
         partly updated and must be discarded.
     """
     fixed, offsets = without_biases(fixed, settings.mean)
-    rows = subtract_offsets(rows, offsets)
     spectrum = np.zeros(fixed.shape[1])
     if settings.objective.unobserved_weight > 0:
         spectrum, basis = eigenbasis(gramian(fixed, workspace))
         rotate(fixed, basis, workspace)
         rotate(solved, basis, workspace)
-    return solve_rows(rows, fixed, spectrum, solved, settings, workspace)
+    return solve_rows(rows, fixed, spectrum, solved, settings, workspace, offsets=offsets)
 
 
 def solve_rows(
@@ -88,27 +87,48 @@ def solve_rows(
     settings: Settings,
     workspace: int | Workspace,
     prior: NDArray[Any] | None = None,
+    offsets: NDArray[Any] | None = None,
 ) -> dict[str, int]:
     """Solve `rows` as `half_step` does, without rotating. With unobserved weight, diag(spectrum) must be the Gramian.
 
-    With `prior`, an array like `solved`, the regularization pulls each row towards its row of `prior` instead of 0.
+    With `prior`, an array like `solved`, the regularization pulls each row towards its row of `prior` instead of 0. With
+    `offsets`, a number for each row of `fixed`, they are subtracted from the values.
     """
     objective = settings.objective
-    return core_half_step(
-        rows,
-        objective.code,
-        fixed,
-        np.ascontiguousarray(objective.unobserved_weight * spectrum),
-        solved,
-        objective.row_regularization(rows.indptr, rows.shape[1]),
-        SOLVERS[settings.solver],
-        settings.cg_steps,
-        settings.cg_tolerance,
-        settings.relaxation,
-        settings.compact,
-        workspace,
-        prior=prior,
-    )
+    regularization = objective.row_regularization(rows.indptr, rows.shape[1])
+    shared, prepared, counts = _range(regularization, rows), False, dict[str, int]()
+    if not isinstance(workspace, Workspace):
+        workspace = Workspace(workspace)
+    for begin, part in rows.parts():
+        at = slice(begin, begin + part.shape[0])
+        found = core_half_step(
+            subtract_offsets(part, offsets),
+            objective.code,
+            fixed,
+            np.ascontiguousarray(objective.unobserved_weight * spectrum),
+            solved[at],
+            regularization if isinstance(regularization, float) else regularization[at],
+            SOLVERS[settings.solver],
+            settings.cg_steps,
+            settings.cg_tolerance,
+            settings.relaxation,
+            settings.compact,
+            workspace,
+            prior=None if prior is None else prior[at],
+            part=(*shared, prepared),
+            first_row=begin,
+        )
+        counts = {name: counts.get(name, 0) + count for name, count in found.items()}
+        prepared = True
+    return counts
+
+
+def _range(regularization: float | NDArray[np.float64], rows: Csr) -> tuple[float, float]:
+    """The least and the largest regularization of the rows with entries; (0, 0) if there are none."""
+    if isinstance(regularization, float):
+        return regularization, regularization
+    used = regularization[rows.lengths() > 0]
+    return (float(used.min()), float(used.max())) if used.size else (0.0, 0.0)
 
 
 def without_biases(fixed: NDArray[Any], mean: float | None) -> tuple[NDArray[Any], NDArray[Any] | None]:

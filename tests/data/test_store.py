@@ -350,7 +350,6 @@ def test_a_model_of_a_store_answers_like_one_in_memory(tmp_path, small_blocks):
     users = data.user_ids[[3, 40, 7, 7]]
     for call in (
         lambda model: model.recommend(users, 7),
-        lambda model: model.recommend(None, 3),
         lambda model: model.popular(5),
         lambda model: [model.explain(users[0], item) for item in data.item_ids[:3]],
         lambda model: model.recommend_all(4).read_all().to_pydict(),

@@ -341,7 +341,7 @@ def test_zeros_and_dislikes_in_a_store(tmp_path, small_blocks):
 
 
 def test_a_model_of_a_store_answers_like_one_in_memory(tmp_path, small_blocks):
-    data = DATA["strings and names"]()
+    data = DATA["whole numbers"]()
     data.save(tmp_path / "s")
     stored = Interactions.open(tmp_path / "s")
     want, got = (ALS(5, random_state=0).fit(d) for d in (data, stored))

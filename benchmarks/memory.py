@@ -1,53 +1,103 @@
-"""Measures the peak memory of a fit, beyond the input (by user and by item) and the factors.
+"""Compares the memory that fits take with the prediction of `ALS.memory_needed`.
 
-    python benchmarks/memory.py --shape sparse
+    python benchmarks/memory.py
 
-Linux reports the resident memory of the process before the fit, and its maximum during the fit.
+Each fit runs in a process of its own. Its peak is that of anonymous memory (RssAnon, sampled every half millisecond), above
+what the process held before the fit. Linux only.
 """
 
 from __future__ import annotations
 
 import argparse
 import ctypes
+import json
+import subprocess
+import sys
+import tempfile
+import threading
 from pathlib import Path
+from typing import Any
 
-from shapes import SHAPES, generate
+import numpy as np
+import scipy.sparse as sp
+from machine import machine
 
 import cymbals
+
+# users, items, entries; what is done with the data first; arguments of the fit
+FITS: list[tuple[tuple[int, int, int], str, dict[str, Any]]] = [
+    ((200_000, 50_000, 5_000_000), "", {"factors": 64}),
+    ((200_000, 50_000, 5_000_000), "by item", {"factors": 128, "n_threads": 1}),
+    ((200_000, 50_000, 5_000_000), "store", {"factors": 64, "objective": "ials", "nu": 1.0}),
+    ((200_000, 50_000, 5_000_000), "", {"factors": 64, "objective": "explicit", "biases": True}),
+    ((30_000, 400_000, 4_000_000), "by item", {"factors": 256, "objective": "ials", "nu": 1.0, "tol": 1e-6}),
+    ((100_000, 100_000, 3_000_000), "", {"factors": 512, "solver": "exact", "n_threads": 1}),
+    ((300_000, 100_000, 3_000_000), "", {"factors": 32, "dtype": "float64"}),
+    ((1_000_000, 200_000, 20_000_000), "store", {"factors": 32}),
+    ((1_000_000, 20_000, 10_000_000), "", {"factors": 40, "solver": "cg", "n_threads": 4}),
+    ((150_000, 150_000, 6_000_000), "zeros", {"factors": 96, "confidence": "log"}),
+]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--shape", choices=SHAPES, default="dense")
-    parser.add_argument("--scale", type=float, default=1.0)
-    parser.add_argument("--factors", type=int, default=128)
-    args = parser.parse_args()
-
-    data = generate(args.shape, args.scale)
-    by_item = data.by_item()
-    cymbals.ALS(factors=8, iterations=1, random_state=0).fit(data)  # loads libraries and fills caches
-    # Returns freed memory to the system. Otherwise the fit would reuse this memory, and it would not be counted.
-    ctypes.CDLL(None).malloc_trim(0)
-    before = _status("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5")  # resets the peak
-    model = cymbals.ALS(factors=args.factors, regularization=0.05, iterations=2, random_state=0).fit(data)
-    peak = _status("VmHWM") - before
-
-    matrices = sum(part.nbytes for csr in (data.csr, by_item) for part in (csr.indptr, csr.indices, csr.data))
-    factors = model.user_factors_.nbytes + model.item_factors_.nbytes
-    copy = 2 * max(data.shape) * (-(-args.factors // 32) * 32)
-    beyond = peak - factors
-    print(f"{args.shape}: {data!r}, f {args.factors}")
-    print(
-        f"input in both orders {matrices / 1e6:.0f} MB, factors {factors / 1e6:.0f} MB, a 16-bit copy {copy / 1e6:.0f} MB"
-    )
-    print(f"the fit took {beyond / 1e6:.0f} MB beyond input and factors: the copy and {beyond - copy:,} bytes, ", end="")
-    print(f"{(beyond - copy) / (matrices + factors):.1%} of input and factors")
+    parser.add_argument("--one", type=int, help="do this fit, and print JSON")
+    number = parser.parse_args().one
+    if number is not None:
+        print(json.dumps(one_fit(*FITS[number])))
+        return
+    print(machine())
+    print(f"{'users':>10}{'items':>9}{'entries':>12}  {'predicted':>10}{'measured':>10}{'ratio':>7}")
+    ratios = []
+    for i, (shape, kind, params) in enumerate(FITS):
+        run = subprocess.run([sys.executable, __file__, "--one", str(i)], check=True, capture_output=True)
+        predicted, measured = json.loads(run.stdout)
+        ratios.append(predicted / measured)
+        print(
+            f"{shape[0]:10,}{shape[1]:9,}{shape[2]:12,}  {predicted / 1e6:7.0f} MB{measured / 1e6:7.0f} MB{ratios[-1]:7.3f}  "
+            f"{kind or 'as it is'}, {params}"
+        )
+    print(f"predicted over measured: {min(ratios):.3f} to {max(ratios):.3f}")
 
 
-def _status(name: str) -> int:
-    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(name + ":"))
+def one_fit(shape: tuple[int, int, int], kind: str, params: dict[str, Any]) -> tuple[int, int]:
+    """The bytes that a fit is predicted to take, and those that it takes."""
+    n_users, n_items, n = shape
+    rng = np.random.default_rng(0)
+    users, items = rng.integers(0, n_users, n), (n_items * rng.random(n) ** 2).astype(np.int64)
+    values = rng.integers(kind != "zeros", 9, n).astype(np.float32)
+    data = cymbals.Interactions.from_arrays(users, items, values, shape=(n_users, n_items))
+    del users, items, values
+    with tempfile.TemporaryDirectory() as folder:
+        if kind == "by item":
+            data.by_item()
+        if kind == "store":
+            data.save(Path(folder, "store"))
+            data = cymbals.Interactions.open(Path(folder, "store"))
+        model = cymbals.ALS(iterations=2, random_state=0, **params)
+        # Libraries are loaded, and OpenBLAS takes its buffers, before anything is measured.
+        small = sp.random_array((100, 80), density=0.1, rng=0)
+        cymbals.ALS(params["factors"], iterations=1, random_state=0).fit(small)
+        predicted = model.memory_needed(data)
+        ctypes.CDLL(None).malloc_trim(0)  # returns freed memory, which the fit would use again without being counted
+        peak, done = [before := anonymous()], threading.Event()
+
+        def sample() -> None:
+            while not done.wait(0.0005):
+                peak.append(anonymous())
+
+        sampler = threading.Thread(target=sample)
+        sampler.start()
+        model.fit(data)
+        done.set()
+        sampler.join()
+        return int(predicted), max(peak) - before
+
+
+def anonymous() -> int:
+    """Bytes of anonymous memory of this process."""
+    with open("/proc/self/status", encoding="ascii") as status:
+        return next(int(line.split()[1]) * 1024 for line in status if line.startswith("RssAnon:"))
 
 
 if __name__ == "__main__":

@@ -39,6 +39,14 @@ def cell(column: str, value: Any) -> str:
     return printable(str(value))
 
 
+def size_of(n_bytes: int) -> str:
+    """A number of bytes with three digits and a unit, such as "1.25 GB". A GB is 10^9 bytes."""
+    for unit, least in (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if n_bytes >= least:
+            return f"{n_bytes / least:.3g} {unit}" if n_bytes < 999.5 * least else f"{n_bytes / least:,.0f} {unit}"
+    return f"{n_bytes} bytes"
+
+
 def printable(text: str) -> str:
     """The text with each character in `UNPRINTABLE` replaced by its Python escape: ``\\x1b``, ``\\n``, ``\\u202e``."""
     return UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)

@@ -58,6 +58,11 @@ class Csr:
         """Number of entries."""
         return int(self.indices.shape[0])
 
+    @property
+    def types(self) -> tuple[np.dtype[Any], np.dtype[Any]]:
+        """The types of the indices and of the values."""
+        return self.indices.dtype, self.data.dtype
+
     def whole(self) -> Csr:
         """This matrix with all its entries in its arrays. An overlay, which keeps changes apart, merges them."""
         return self
@@ -68,6 +73,10 @@ class Csr:
         A matrix in memory is one part. That of a store has the parts of `blocks`.
         """
         yield 0, self
+
+    def part_begins(self) -> NDArray[np.int64]:
+        """The first row of each part, and then the number of rows."""
+        return np.array([0, self.shape[0]])
 
     def blocks(self) -> Iterator[tuple[int, Csr]]:
         """The matrix in blocks of rows: the first row of each block, and its rows.
@@ -176,10 +185,13 @@ class Csr:
         """Whether each (row, column) pair has an entry."""
         return self.find(rows, columns)[1]
 
+    def has_zeros(self) -> bool:
+        """Whether a stored value is 0."""
+        return any((block.data == 0).any() for _, block in self.blocks())
+
     def without_zeros(self) -> Csr:
         """The matrix without its stored zeros; the same object if it has none."""
-        keep = self.data != 0
-        return self if keep.all() else self.where(keep)
+        return self.where(self.data != 0) if self.has_zeros() else self
 
     def owned(self) -> Csr:
         """The matrix, or a checked copy of it in memory if its arrays are mapped from a file that others can change."""

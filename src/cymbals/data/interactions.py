@@ -22,8 +22,8 @@ from .coded import Coded
 from .csr import MOST_ROWS, Csr, from_scipy, index_type, own, summed
 from .events import Events, checked_values
 from .ids import Ids, id_array, listed
-from .merge import merged_with_times, resized, resolved, without_rows_and_columns
 from .mapped import mapped_csr
+from .merge import merged_with_times, resized, resolved, without_rows_and_columns
 from .packing import pack_csr, pack_ids, pack_strings, unpack_ids, unpack_strings
 from .stored_array import StoredArray
 from .times import checked as times_of_events
@@ -336,8 +336,8 @@ class Interactions:
         """Open a store that `save` wrote.
 
         The entries stay in the files, which are mapped. Use it for data that are larger than memory: `ALS.fit` and the
-        model's methods read them in blocks of rows. Each part of a file is checked when it is first read. If another process
-        replaces the store, the opened interactions do not change.
+        model's methods read them in blocks of rows. Each part of a file is checked when it is first read. If another
+        process replaces the store, the opened interactions do not change.
 
         Parameters
         ----------
@@ -523,6 +523,11 @@ class Interactions:
         if self._by_item is None:
             self._by_item = self.csr.transposed(resolve(n_threads))
         return self._by_item
+
+    @property
+    def has_by_item(self) -> bool:
+        """Whether `by_item` is made already."""
+        return self._by_item is not None
 
     @cached_property
     def user_items(self) -> sp.csr_array:

@@ -46,8 +46,15 @@ class MappedCsr(Csr):
     def nnz(self) -> int:
         return int(self.indptr[-1])
 
+    @property
+    def types(self) -> tuple[np.dtype[Any], np.dtype[Any]]:
+        return self._indices.dtype, self._data.dtype
+
     def parts(self) -> Iterator[tuple[int, Csr]]:
         return self.blocks()
+
+    def part_begins(self) -> NDArray[np.int64]:
+        return self._begins
 
     def blocks(self) -> Iterator[tuple[int, Csr]]:
         begins = self._begins.tolist()
@@ -83,10 +90,11 @@ class MappedCsr(Csr):
         row = self.take(np.array([r]))
         return row.indices, row.data
 
+    def has_zeros(self) -> bool:
+        return self.worst(1) != 0 and super().has_zeros()
+
     def without_zeros(self) -> Csr:
-        if self.worst(1) == 0 or all((block.data != 0).all() for _, block in self.blocks()):
-            return self
-        return self.whole().without_zeros()
+        return self.whole().without_zeros() if self.has_zeros() else self
 
     def _block(self, i: int) -> Csr:
         """Block i of the rows, checked. If it was checked before, the system begins to read it."""
@@ -102,8 +110,8 @@ class MappedCsr(Csr):
         problem = block.worst(1)
         if not is_valid(problem):
             raise StoreError(
-                f"{self._name}: rows {begin} to {end - 1} have indices out of order or out of range, or values that are not "
-                "finite; write the store again"
+                f"{self._name}: rows {begin} to {end - 1} have indices out of order or out of range, or values that are "
+                "not finite; write the store again"
             )
         self._problems[i] = problem
         return block

@@ -59,9 +59,6 @@ class Overlay(Csr):
         base = self.base.owned()
         return self if base is self.base else Overlay(base, self.changes)
 
-    def without_zeros(self) -> Csr:
-        return self.whole().without_zeros()
-
     def take(self, rows: NDArray[np.int64], n_threads: int = 1) -> Csr:
         return self.base.after(self.changes, rows, n_threads)
 

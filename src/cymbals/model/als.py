@@ -21,11 +21,12 @@ from ..profiling.profile import Profile
 from ..solve import rule
 from ..solve.loop import FitLoop, FitState
 from ..solve.start import FittedFactors, key_of, start
-from . import container, fitting, stored
+from . import container, fitting, memory, stored
 from .arguments import checked
 from .attaching import Side, attached
 from .exchange import Exchange
 from .factor_model import FactorModel
+from .memory import Memory
 from .side_features import SideFeatures
 from .solving_model import entries_of, refuse_dislikes, transformed
 from .state import FitRecord, State
@@ -396,6 +397,38 @@ class ALS(Exchange, UpdatingModel):
             self.replace_state(publisher.before, only_if=state)
             raise
         return self
+
+    def memory_needed(self, train: Any, *, callback: bool = False, compute_loss: bool = False) -> Memory:
+        """Predict how much memory `fit` takes at its peak, in addition to the data and whatever the process holds.
+
+        Use it before a large fit. The prediction is for a fit without features that starts at random. It reads the data but
+        it computes no factors. What is mapped from a store does not count, because the system can drop it at any time.
+
+        Parameters
+        ----------
+        train : Interactions or scipy sparse matrix or array, shape (n_users, n_items)
+        callback : bool
+            Whether `fit` gets a callback, for which it copies the factors.
+        compute_loss : bool
+            Whether `fit` gets ``compute_loss=True``.
+
+        Returns
+        -------
+        Memory
+            The number of bytes, an int. Its repr says what the memory is for; its `parts` are a dict.
+
+        Examples
+        --------
+        >>> import cymbals, scipy.sparse
+        >>> train = scipy.sparse.random_array((60_000, 2_000), density=0.001, rng=0)
+        >>> needed = cymbals.ALS(factors=64, n_threads=1).memory_needed(train)
+        >>> needed.parts["factors"] == 4 * 64 * (60_000 + 2_000)
+        True
+        """
+        arguments, n_threads = checked(self.get_params()), self._threads(None)
+        data = as_interactions("train", train, n_threads)
+        loss = boolean("compute_loss", compute_loss) or arguments.tol is not None
+        return memory.needed(data, arguments, n_threads, boolean("callback", callback), loss)
 
     # -- storage -----------------------------------------------------------------------------------------------------
 

@@ -71,7 +71,6 @@ bool ApiCall::has_size(const char *name, const void *options, size_t size) {
 }
 
 bool ApiCall::matrix(const char *name, const cymbals_matrix *m) {
-    constexpr int64_t kMostColumns = 1 << 20;  // so that products of sizes stay far below 2^63
     return has_size(name, m, sizeof(cymbals_matrix)) &&
            require(m->type == CYMBALS_FLOAT32 || m->type == CYMBALS_FLOAT64,
                    "%s->type is %d: it must be CYMBALS_FLOAT32 or CYMBALS_FLOAT64", name, (int)m->type) &&

@@ -64,7 +64,8 @@ struct cymbals_workspace {
 
 namespace cymbals {
 
-constexpr int32_t kNoPhase = -1;  // the phase of a call that leaves no record
+constexpr int64_t kMostColumns = 1 << 20;  // of a dense matrix, so that products of sizes stay far below 2^63
+constexpr int32_t kNoPhase = -1;           // the phase of a call that leaves no record
 
 class ApiCall {
  public:

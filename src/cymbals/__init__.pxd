@@ -117,6 +117,9 @@ cdef extern from "cymbals/cymbals.h" nogil:
     int32_t cymbals_workspace_threads(const cymbals_workspace *workspace) noexcept
     int64_t cymbals_workspace_bytes(const cymbals_workspace *workspace) noexcept
     int32_t cymbals_gram(cymbals_workspace *workspace, const cymbals_matrix *matrix, double *gram) noexcept
+    int32_t cymbals_gram_segments(int64_t n_rows, int64_t n_cols, int64_t *n_segments, int64_t *begins) noexcept
+    int32_t cymbals_gram_parts(cymbals_workspace *workspace, const cymbals_matrix *matrix, int64_t n_segments,
+                               const int64_t *begins, double *sums) noexcept
     int32_t cymbals_basis(cymbals_workspace *workspace, int64_t f, const double *values, const double *vectors,
                           double alpha0, double *spectrum, double *basis) noexcept
     int32_t cymbals_rotate(cymbals_workspace *workspace, cymbals_matrix *matrix, const double *basis) noexcept

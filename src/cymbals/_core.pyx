@@ -230,6 +230,27 @@ def gram(y, out, workspace, int simd=0):
     w.end(status)
 
 
+def gram_segments(int64_t n_rows, int64_t n_cols):
+    """The first row of each segment into which gram cuts the rows of a matrix, and then n_rows."""
+    cdef int64_t n = 0
+    cdef int64_t[65] begins
+    raise_for(cymbals_gram_segments(n_rows, n_cols, &n, begins))
+    return [begins[i] for i in range(n + 1)]
+
+
+def gram_parts(y, begins, sums, workspace, int simd=0):
+    """Fills sums (n x f x f) with the Gramians of n segments; y has the rows from begins[0] to begins[n]."""
+    cdef Workspace w = workspace_for(workspace, simd)
+    cdef Matrix m = Matrix(y)
+    cdef Buffer b = buffer_of(begins, "q", 1), s = buffer_of(sums, "d", 3, True).need(b.size() - 1, m.c.n_cols)
+    cdef int32_t status
+    if s.size(2) != m.c.n_cols:
+        raise ValueError("each sum must have as many rows and columns as y has columns")
+    with nogil:
+        status = cymbals_gram_parts(w.c, &m.c, s.size(), <const int64_t *>b.view.buf, <double *>s.view.buf)
+    w.end(status)
+
+
 def basis(values, vectors, double alpha0, spectrum, out):
     """Fills spectrum and out. Each row of vectors is an eigenvector; it becomes a column of out."""
     cdef Workspace w = Workspace(1)

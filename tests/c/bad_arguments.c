@@ -142,6 +142,17 @@ static void test_dense(void) {
         REFUSED(cymbals_draw_normal(workspace, 0, 0, 0, 1, (cymbals_matrix *)bad_matrix(&x, i)), "matrix");
     }
     REFUSED(cymbals_gram(workspace, &x, NULL), "gram");
+    const int64_t begins[] = {3, 4, 5}, falling[] = {3, 6, 5}, longer[] = {3, 4, 6};
+    for (int i = 0; i < BAD_MATRICES; i++)
+        REFUSED(cymbals_gram_parts(workspace, bad_matrix(&x, i), 2, begins, out.numbers), "matrix");
+    REFUSED(cymbals_gram_parts(workspace, &x, -1, begins, out.numbers), "n_segments");
+    REFUSED(cymbals_gram_parts(workspace, &x, 2, NULL, out.numbers), "begins");
+    REFUSED(cymbals_gram_parts(workspace, &x, 2, falling, out.numbers), "begins[1]");
+    REFUSED(cymbals_gram_parts(workspace, &x, 2, longer, out.numbers), "begins[n_segments]");
+    REFUSED(cymbals_gram_parts(workspace, &x, 2, begins, NULL), "sums");
+    CHECK_EQUAL(cymbals_gram_segments(-1, 2, out.wholes, NULL), CYMBALS_BAD_ARGUMENT);
+    CHECK_EQUAL(cymbals_gram_segments(2, 0, out.wholes, NULL), CYMBALS_BAD_ARGUMENT);
+    CHECK_EQUAL(cymbals_gram_segments(2, 2, NULL, NULL), CYMBALS_BAD_ARGUMENT);
     REFUSED(cymbals_draw_normal(workspace, 0, -1, 0, 1, (cymbals_matrix *)&x), "stream");
     REFUSED(cymbals_draw_normal(workspace, 0, 0, -1, 1, (cymbals_matrix *)&x), "first_row");
     REFUSED(cymbals_draw_normal(workspace, 0, 0, 0, NAN, (cymbals_matrix *)&x), "scale");
@@ -539,6 +550,7 @@ static void test_no_workspace(void) {
     cymbals_workspace *const used = workspace;
     workspace = NULL;
     REFUSED(cymbals_gram(NULL, &x, out.numbers), "workspace");
+    REFUSED(cymbals_gram_parts(NULL, &x, 0, list, out.numbers), "workspace");
     REFUSED(cymbals_draw_normal(NULL, 0, 0, 0, 1, &m), "workspace");
     REFUSED(cymbals_basis(NULL, 2, spectrum, spectrum, 1, out.numbers, out.numbers), "workspace");
     REFUSED(cymbals_rotate(NULL, &m, spectrum), "workspace");

@@ -14,6 +14,27 @@ static void test_gram(cymbals_workspace *workspace, int64_t n, int64_t f, int64_
     free(m.data), free(gram), free(wanted);
 }
 
+/* The sums of two parts add up to the Gramian, bit for bit. */
+static void test_gram_parts(cymbals_workspace *workspace, int32_t type) {
+    enum { N = 5000, F = 11 };
+    int64_t n = 0, count = 0, begins[65];
+    CHECK_EQUAL(cymbals_gram_segments(N, F, &n, begins), CYMBALS_OK);
+    CHECK_EQUAL(cymbals_gram_segments(N, F, &count, NULL), CYMBALS_OK);
+    CHECK_EQUAL(n, count);
+    CHECK(n > 2 && begins[0] == 0 && begins[n] == N);
+    cymbals_matrix m = random_matrix(N, F, F, type, 1, 6), part = m;
+    double gram[F * F], total[F * F] = {0}, *sums = allocate(n * F * F, sizeof *sums);
+    CHECK_OK(cymbals_gram(workspace, &m, gram));
+    part.n_rows = begins[2];
+    CHECK_OK(cymbals_gram_parts(workspace, &part, 2, begins, sums));
+    part.data = (char *)m.data + begins[2] * F * (int64_t)size_of(type), part.n_rows = N - begins[2];
+    CHECK_OK(cymbals_gram_parts(workspace, &part, n - 2, begins + 2, sums + 2 * F * F));
+    for (int64_t s = 0; s < n; s++)
+        for (int64_t i = 0; i < F * F; i++) total[i] += sums[s * F * F + i];
+    CHECK_SAME(total, gram, sizeof gram);
+    free(m.data), free(sums);
+}
+
 /* Signs and order of a known decomposition; eigenvalues below 0, which are rounding errors, become 0. */
 static void test_basis(cymbals_workspace *workspace) {
     WHERE("basis");
@@ -90,6 +111,7 @@ int main(void) {
         }
         test_gram(workspace, 0, 5, 5, float_types[t]);
         test_gram(workspace, 3000, 20, 20, float_types[t]);
+        test_gram_parts(workspace, float_types[t]);
         test_rotate(workspace, 0, 5, 5, float_types[t]);
         test_rotate(workspace, 3000, 20, 20, float_types[t]);
         for (int64_t f = 1; f <= 130; f += f < 9 ? 1 : 11) test_draw_normal(workspace, f, f + 2, float_types[t]);

@@ -232,6 +232,31 @@ def test_gramian_and_rotation(dtype, simd):
             assert np.abs(y - exact @ basis).max(initial=0) < (1e-12 if dtype == "float64" else 1e-5) * rank
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("simd", SETS)
+def test_gramian_in_parts(simd, dtype):
+    """Segments that are summed anywhere add up to the bits of the Gramian."""
+    rng = np.random.default_rng(0)
+    for n in (0, 1, 255, 5000, 70_000):
+        for rank in (1, 3, 8, 30, 33, 64, 100, 129)[:: 1 if n < 70_000 else 3]:
+            y = rng.standard_normal((n, rank)).astype(dtype)
+            begins = np.array(_core.gram_segments(n, rank))
+            assert begins[0] == 0
+            assert begins[-1] == n
+            sums, n_segments = [], begins.size - 1
+            assert n_segments == min(64, max(1, -(-n // 256) // 4))
+            for nodes in np.array_split(np.arange(n_segments), 3):
+                if nodes.size:
+                    own = begins[nodes[0] : nodes[-1] + 2]
+                    sums.append(np.empty((nodes.size, rank, rank)))
+                    _core.gram_parts(y[own[0] : own[-1]].copy(), own, sums[-1], Workspace(1, simd))
+            total = np.zeros((rank, rank))
+            for one in np.concatenate(sums):
+                assert np.array_equal(one, one.T)
+                total = total + one
+            assert np.array_equal(total, gramian(y, Workspace(2, simd)))
+
+
 @pytest.mark.parametrize("simd", SETS)
 @pytest.mark.parametrize("kind", ["hu", "ials", "explicit"])
 def test_loss(kind, simd):

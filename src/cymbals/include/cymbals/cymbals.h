@@ -199,6 +199,15 @@ typedef struct cymbals_solve_info {
 
 /* gram (n_cols x n_cols, float64) = matrix' matrix; both triangles are written. */
 CYMBALS_API int32_t cymbals_gram(cymbals_workspace *workspace, const cymbals_matrix *matrix, double *gram);
+/* cymbals_gram cuts the rows of an n_rows x n_cols matrix into segments, and adds up the Gramians of the segments in
+ * order. These two functions do it in parts, for instance on several machines; the sum of all segments in order is
+ * bitwise what cymbals_gram computes. cymbals_gram_segments sets *n_segments, at most 64, and writes the first row of
+ * each segment and then n_rows to begins (n_segments + 1 numbers; null: it only counts). cymbals_gram_parts writes the
+ * Gramians of some consecutive segments to sums (n_segments x n_cols x n_cols): `begins` has the first row of each of
+ * these and the row after the last, and `matrix` has the rows between. */
+CYMBALS_API int32_t cymbals_gram_segments(int64_t n_rows, int64_t n_cols, int64_t *n_segments, int64_t *begins);
+CYMBALS_API int32_t cymbals_gram_parts(cymbals_workspace *workspace, const cymbals_matrix *matrix, int64_t n_segments,
+                                       const int64_t *begins, double *sums);
 /* Makes the basis in which a Gramian is diagonal from its eigendecomposition. `values` (f) are the eigenvalues, lowest
  * first. Row k of `vectors` (f x f) is the eigenvector of values[k]. LAPACK's dsyevd writes both in this form: it
  * stores eigenvectors as columns of a column-major matrix. The columns of `basis` (f x f) become the eigenvectors,
@@ -447,7 +456,8 @@ CYMBALS_API int32_t cymbals_workspace_threads(const cymbals_workspace *workspace
     X(half_step_bytes) X(solve_row) X(loss) X(transpose) X(from_triplets) X(check_csr) X(topk) X(index_create) \
     X(index_destroy) X(index_bytes) X(index_topk) X(rank_metrics) X(parse_numbers) X(parse_names) X(number_ids) \
     X(look_up_ids) X(measure_peaks) X(workspace_spans) X(workspace_row_classes) X(workspace_forget) \
-    X(workspace_threads) X(renumber) X(merge_rows) X(draw_normal)
+    X(workspace_threads) X(renumber) X(merge_rows) X(draw_normal) \
+    X(gram_segments) X(gram_parts)
 /* clang-format on */
 #define CYMBALS_POINTER(name) __typeof__(cymbals_##name) *name;
 typedef struct cymbals_api {
@@ -508,6 +518,8 @@ static inline int cymbals_import(void) {
 #define cymbals_renumber (*cymbals_table->renumber)
 #define cymbals_merge_rows (*cymbals_table->merge_rows)
 #define cymbals_draw_normal (*cymbals_table->draw_normal)
+#define cymbals_gram_segments (*cymbals_table->gram_segments)
+#define cymbals_gram_parts (*cymbals_table->gram_parts)
 #endif
 
 #ifdef __cplusplus

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from ..base.caller import warn_caller
 from ..base.checks import whole_number
 from ..metrics.ranking import CUTOFF_METRICS
 from .evaluate import Metrics, evaluate
@@ -46,6 +47,10 @@ class EarlyStopping:
     over-relaxes: the loss falls faster, so the best score may lie between two iterations and be reached by neither.
     ``relaxation=1`` is plain alternating least squares, with smaller steps.
 
+    The scores and the best state are in this object, not in a checkpoint of the fit. In a new process, `ALS.resume` needs a
+    new EarlyStopping, which knows only the iterations that are still to come, and warns of that. If the best iteration is
+    one of them, and patience did not end the fit before, the result is that of the fit without an interruption.
+
     Examples
     --------
     >>> import cymbals, scipy.sparse
@@ -75,6 +80,11 @@ class EarlyStopping:
             )
         if iteration == 1:
             self.trace = []
+        elif not self.trace:
+            warn_caller(
+                f"this EarlyStopping has not seen the iterations before {iteration}, so it cannot restore them; in the "
+                "same process, give ALS.resume the object that the fit had"
+            )
         found = self._scored(model)
         self.trace.append(found[self.metric])
         if self.trace[-1] != self.trace[-1]:
@@ -82,7 +92,7 @@ class EarlyStopping:
                 f"{self.metric} of the validation part is undefined: none of its entries can be scored; "
                 "hold out entries that are above 0 and not in train, of users whom `users` names"
             )
-        if iteration == 1 or is_better(self.metric, self.trace[-1], self.best_score):
+        if len(self.trace) == 1 or is_better(self.metric, self.trace[-1], self.best_score):
             self.best_iteration, self.best_score, self.metrics, self._state = iteration, self.trace[-1], found, model.state_
         if iteration - self.best_iteration < self.patience and iteration < model.state_.fit.planned:
             return False

@@ -162,6 +162,8 @@ def _checkpoint(state: State, facts: Any) -> Checkpoint:
     iteration, extra = half_steps // 2, _has_features(state)
     if half_steps > 2 * n_iterations or not len(state.fit.history) == state.fit.n_iter == iteration + extra:
         raise ValueError(f"{half_steps} half-steps contradict its {state.fit.n_iter} iterations of {n_iterations}")
+    if not strict_json.is_whole(planned := state.params.get("iterations"), n_iterations + extra):
+        raise ValueError(f"the parameters say iterations={planned!r}, but the fit was to do {n_iterations + extra}")
     for name, ids in (("users", state.users), ("items", state.items)):
         n = _whole(terms.data, name, 1)
         if n > ids.n or (n < ids.n and not extra):

@@ -451,7 +451,8 @@ class ALS(Exchange, UpdatingModel):
         -------
         ALS
             Its `n_iter_` and `history_` are those of the whole fit. ``report_["resumed_at"]`` is the number of iterations
-            that were complete in the checkpoint, so this call ran ``n_iter_ - report_["resumed_at"]`` iterations.
+            that were complete in the checkpoint, so this call ran ``n_iter_ - report_["resumed_at"]`` iterations. This does
+            not hold if a callback gave the model an earlier state.
 
         Raises
         ------
@@ -459,6 +460,10 @@ class ALS(Exchange, UpdatingModel):
             The file is no checkpoint, or it is damaged.
         ValueError, TypeError
             `data` or the features are not those of the fit; the message says what differs. Or another argument is wrong.
+        OSError
+            The file cannot be read, or a checkpoint cannot be written. The file then has the checkpoint before it.
+        SolveError
+            As in `fit`.
 
         Examples
         --------

@@ -1,7 +1,7 @@
 """Checkpoints of fits: a checkpoint is a model file with one more fact, which says how the fit goes on from there.
 
-The training matrix is not in the file. Whoever resumes the fit gives it again, and its fingerprint tells whether it is the
-same.
+The training matrix is not in the file. The caller of `ALS.resume` gives it again, and its fingerprint tells whether it is
+the same.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from .attaching import Side
 from .preparing import FEATURES
 from .state import State
 
-_FACT = "checkpoint"
-Fingerprint = dict[str, int]
+_FACT = "checkpoint"  # the name of this fact
+Fingerprint = dict[str, int]  # sizes and checksums of a matrix with ids
+_SUMS = ("user ids", "item ids", "feature ids", "pairs", "values")  # the parts of a fingerprint that are checksums
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ class Writer:
     """Writes the checkpoints of one fit to one file."""
 
     def __init__(self, path: str, terms: Terms, written: int | None = None) -> None:
-        """`written` is the iteration of the checkpoint in the file. None: the file has no checkpoint of this fit yet."""
+        """`written` is the iteration of the checkpoint in the file; None if the file has no checkpoint of this fit yet."""
         self.path, self._terms, self._written = path, terms, written
 
     def is_due(self, fit: FitState) -> bool:
@@ -98,7 +99,7 @@ class Writer:
             left = "it holds none yet" if self._written is None else f"it still holds iteration {self._written}"
             text = (
                 f"the checkpoint {self.path} could not be written after iteration {iteration}, {left}: "
-                f"{error.strerror or error}; the model has the factors of iteration {iteration}"
+                f"{error.strerror or error}"
             )
             raise (type(error)(text) if error.errno is None else OSError(error.errno, text)) from error
         self._written = iteration
@@ -129,9 +130,6 @@ def fingerprints(sides: list[Side | None]) -> dict[str, Fingerprint | None]:
         name: None if side is None else fingerprint(side[0].rows, side[1], side[0].ids)
         for name, side in zip(FEATURES, sides, strict=True)
     }
-
-
-_SUMS = ("user ids", "item ids", "feature ids", "pairs", "values")  # these parts of a fingerprint are checksums
 
 
 def _checksum(*arrays: np.ndarray[Any, Any]) -> int:

@@ -179,7 +179,7 @@ def test_several_interruptions(tmp_path):
 def test_every(tmp_path, every, monkeypatch):
     written, write = [], stored.write
     monkeypatch.setattr(
-        stored, "write", lambda path, state, **how: (written.append(state.fit.n_iter), write(path, state, **how))
+        stored, "write", lambda path, state, *args: (written.append(state.fit.n_iter), write(path, state, *args))
     )
     als().fit(M, checkpoint=tmp_path / "c", every=every)
     assert written == [i for i in range(1, N + 1) if i % every == 0 or i == N]
@@ -357,23 +357,82 @@ def test_early_stopping_leaves_the_best_iteration_in_the_checkpoint(tmp_path):
     assert cymbals.load(tmp_path / "c").n_iter_ == stop.best_iteration
 
 
-def test_early_stopping_goes_on_with_the_object_of_the_fit(tmp_path):
-    train, held_out = parts()
-    params = {"relaxation": 1, "iterations": 30, "regularization": 0.001}
-    whole = EarlyStopping(train, held_out, "auc", patience=3)
-    best = als(**params).fit(train, callback=whole)
-    for at in range(2, len(whole.trace)):
-        stop = EarlyStopping(train, held_out, "auc", patience=3)
+STOPPED = {"relaxation": 1, "iterations": 30, "regularization": 0.001}
 
-        def callback(model, iteration, stop=stop, at=at):
-            if iteration == at and len(stop.trace) < at:
-                raise Failure
-            return stop(model, iteration)
+
+@pytest.fixture(scope="module", params=[{}, {"objective": "explicit", "biases": True, "regularization": 0.5}])
+def stopped(request):
+    """Arguments of a fit, its data, how it is stopped early, and the fit without an interruption."""
+    train, held_out = parts()
+    params = STOPPED | request.param
+    how = {"train": train, "validation": held_out, "metric": "auc" if not request.param else "rmse", "patience": 3}
+    whole = EarlyStopping(**how)
+    return params, train, how, whole, als(**params).fit(train, callback=whole)
+
+
+@pytest.mark.parametrize("same_object", [False, True])
+def test_early_stopping_goes_on_as_without_an_interruption(tmp_path, stopped, same_object):
+    params, train, how, whole, best = stopped
+    assert 1 < len(whole.trace) < 30
+    assert whole.best_iteration < len(whole.trace)
+    for at in range(2, len(whole.trace) + 1):
+        stop = EarlyStopping(**how)
+
+        class Ending:
+            """The process ends after the callback, before the checkpoint of this iteration."""
+
+            def __init__(self, stop, at):
+                self.stop, self.at, self.memory_for_checkpoint = stop, at, stop.memory_for_checkpoint
+
+            def restore_memory(self, memory, model):
+                pass
+
+            def __call__(self, model, iteration):
+                self.stop(model, iteration)
+                failing(self.at)(model, iteration)
 
         with pytest.raises(Failure):
-            als(**params).fit(train, callback=callback, checkpoint=tmp_path / "c")
-        assert_same_model(ALS.resume(tmp_path / "c", train, callback=stop), best)
-        assert stop.trace == whole.trace
+            als(**params).fit(train, callback=Ending(stop, at), checkpoint=tmp_path / "c")
+        assert cymbals.load(tmp_path / "c").n_iter_ == at - 1
+        again = stop if same_object else EarlyStopping(**how)
+        assert_same_model(ALS.resume(tmp_path / "c", train, callback=again), best)
+        assert (again.trace, again.best_iteration) == (whole.trace, whole.best_iteration)
+        assert (again.best_score, dict(again.metrics)) == (whole.best_score, dict(whole.metrics))
+        assert_same_model(cymbals.load(tmp_path / "c"), best)
+
+
+def test_the_factors_of_early_stopping_are_in_the_file_once(tmp_path, stopped):
+    params, train, how, whole, _ = stopped
+    sizes = {}
+
+    class Watching(EarlyStopping):
+        def __call__(self, model, iteration):
+            if iteration > 1:
+                sizes[iteration - 1] = "kept.x" in container.read(tmp_path / "c")[1]
+            return super().__call__(model, iteration)
+
+    als(**params).fit(train, callback=Watching(**how), checkpoint=tmp_path / "c")
+    better = [score > max(whole.trace[:i], default=-9) for i, score in enumerate(whole.trace)]
+    if how["metric"] == "rmse":
+        better = [score < min(whole.trace[:i], default=9) for i, score in enumerate(whole.trace)]
+    assert sizes == {i: not better[i - 1] for i in sizes}
+    assert True in sizes.values()
+    assert "kept.x" not in container.read(tmp_path / "c")[1]  # the finished fit
+
+
+def test_early_stopping_with_another_metric_is_refused(tmp_path, stopped):
+    params, train, how, _, _ = stopped
+
+    class Failing(EarlyStopping):
+        def __call__(self, model, iteration):
+            failing(3)(model, iteration)
+            return super().__call__(model, iteration)
+
+    with pytest.raises(Failure):
+        als(**params).fit(train, callback=Failing(**how), checkpoint=tmp_path / "c")
+    with pytest.raises(ValueError, match=r"callback: the fit was stopped by .* give the same metric"):
+        ALS.resume(tmp_path / "c", train, callback=EarlyStopping(**how | {"metric": "ndcg@5"}))
+    assert ALS.resume(tmp_path / "c", train, callback=False).n_iter_ == 30
 
 
 def test_early_stopping_warns_if_it_has_not_seen_the_first_iterations(tmp_path):
@@ -423,6 +482,35 @@ def test_ctrl_c_loses_no_half_step(tmp_path, monkeypatch, params, half_steps):
 
 
 @pytest.mark.usefixtures("ctrl_c")
+@pytest.mark.parametrize("used", [False, True])
+def test_ctrl_c_and_early_stopping(tmp_path, monkeypatch, stopped, used):
+    """In each half-step, with a new EarlyStopping or with one that another fit has used."""
+    from cymbals.solve import loop
+
+    params, train, how, whole, best = stopped
+    run = loop.half_step
+    for half_steps in range(1, 2 * len(whole.trace) + 1):
+        ran, stop = [], EarlyStopping(**how)
+        if used:
+            als(**params | {"iterations": 2}).fit(train, callback=stop)
+            stop._state = stop._state or als(**params | {"iterations": 2}).fit(train).state_
+
+        def interrupted(*args, ran=ran, half_steps=half_steps):
+            ran.append(1)
+            if len(ran) == half_steps:
+                signal.raise_signal(signal.SIGINT)
+            return run(*args)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(loop, "half_step", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                als(**params).fit(train, callback=stop, checkpoint=tmp_path / "c", every=50)
+        again = EarlyStopping(**how)
+        assert_same_model(ALS.resume(tmp_path / "c", train, callback=again), best)
+        assert again.trace == ([] if half_steps == 2 * len(whole.trace) else whole.trace)  # the fit was finished then
+
+
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_waits_for_the_callback_and_for_tol(tmp_path):
     """A resumed fit does not call the callback again for an iteration that is complete."""
     called = []
@@ -461,9 +549,9 @@ def test_a_full_disk_keeps_the_last_checkpoint_and_the_factors(tmp_path, monkeyp
     als(**params).fit(M, callback=lambda m, i: states.append(m.state_) and None)
     write, fsync, written = stored.write, os.fsync, []
 
-    def counting(path, state, **how):
+    def counting(path, state, *args):
         written.append(state.fit.n_iter)
-        write(path, state, **how)
+        write(path, state, *args)
 
     def full(file):
         if written[-1] == at:
@@ -721,9 +809,18 @@ def test_forged_facts_are_refused(damaged, tmp_path, name):
         checkpoints.read(str(tmp_path / "c"))
 
 
+MEMORY = {"facts": {}, "iteration": 1, "counts": {}}
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
+        ({"memory": []}, "memory must have facts"),
+        ({"memory": {"facts": 3}}, "memory must have facts"),
+        ({"memory": MEMORY | {"iteration": 3}}, "the callback keeps iteration 3 of 2"),
+        ({"memory": MEMORY | {"iteration": 0}}, "iteration must be a whole number of at least 1"),
+        ({"memory": MEMORY}, "array 'kept.x' is missing"),
+        ({"memory": MEMORY | {"iteration": 2, "counts": []}}, "counts must be whole numbers"),
         ({"half_steps": 6}, "contradict"),
         ({"half_steps": 2}, "contradict"),
         ({"n_iterations": 1}, "contradict"),

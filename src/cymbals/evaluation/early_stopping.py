@@ -7,7 +7,9 @@ from typing import Any
 
 from ..base.caller import warn_caller
 from ..base.checks import whole_number
+from ..base.strict_json import is_number, is_whole
 from ..metrics.ranking import CUTOFF_METRICS
+from ..model.memory import Memory
 from .evaluate import Metrics, evaluate
 
 LOWER_IS_BETTER = ("rmse", "mae")
@@ -47,9 +49,8 @@ class EarlyStopping:
     over-relaxes: the loss falls faster, so the best score may lie between two iterations and be reached by neither.
     ``relaxation=1`` is plain alternating least squares, with smaller steps.
 
-    The scores and the best state are in this object, not in a checkpoint of the fit. In a new process, `ALS.resume` needs a
-    new EarlyStopping, which knows only the iterations that are still to come, and warns of that. If the best iteration is
-    one of them, and patience did not end the fit before, the result is that of the fit without an interruption.
+    A checkpoint of the fit also has the scores and, if another iteration is the best one so far, its factors. `ALS.resume`
+    gives them to the EarlyStopping that it is called with, so that the fit ends as without an interruption.
 
     Examples
     --------
@@ -82,8 +83,7 @@ class EarlyStopping:
             self.trace = []
         elif not self.trace:
             warn_caller(
-                f"this EarlyStopping has not seen the iterations before {iteration}, so it cannot restore them; in the "
-                "same process, give ALS.resume the object that the fit had"
+                f"this EarlyStopping has not seen the iterations before {iteration}: it chooses among the later ones only"
             )
         found = self._scored(model)
         self.trace.append(found[self.metric])
@@ -100,6 +100,42 @@ class EarlyStopping:
             model.replace_state(self._state)
             self._state = None  # frees the memory of its factors
         return True
+
+    def memory_for_checkpoint(self) -> Memory | None:
+        """What a checkpoint stores: the scores, and the state of the best iteration. `ALS.fit` calls this.
+
+        Returns
+        -------
+        Memory or None
+        """
+        if self._state is None:
+            return None
+        names = ("metric", "trace", "best_iteration", "best_score")
+        return Memory({name: getattr(self, name) for name in names}, self._state)
+
+    def restore_memory(self, memory: Memory, model: Any) -> None:
+        """Take the scores and the best state from a checkpoint. `ALS.resume` calls this.
+
+        Parameters
+        ----------
+        memory : Memory
+        model : ALS
+
+        Raises
+        ------
+        ValueError
+            The fit had another metric, or another kind of callback.
+        """
+        names = ("metric", "trace", "best_iteration", "best_score")
+        metric, trace, iteration, score = (memory.facts.get(name, "") for name in names)
+        if metric != self.metric:
+            raise ValueError(f"callback: the fit was stopped by {metric!r}, not by {self.metric!r}: give the same metric")
+        if not isinstance(trace, list) or not is_whole(iteration) or not all(map(is_number, [score, *trace])):
+            raise ValueError("callback: the checkpoint has no scores of an EarlyStopping")
+        self.trace, self.best_iteration, self.best_score = list(trace), int(iteration), float(score)
+        best = model.snapshot()
+        best.replace_state(memory.kept)
+        self.metrics, self._state = self._scored(best), memory.kept
 
     def _scored(self, model: Any) -> Metrics:
         """The metrics of the model on the validation part."""

@@ -437,7 +437,7 @@ class ALS(Exchange, UpdatingModel):
             Those of the fit, if it had any.
         callback : callable or False, optional
             As in `fit`. It is first called after the first iteration of this call. If the fit had a callback, give it
-            again, or False to go on without one.
+            again, or False to go on without one. `EarlyStopping` gets its scores and its best state from the checkpoint.
         progress : bool
             Show a progress bar on stderr.
         profile : bool
@@ -515,7 +515,7 @@ class ALS(Exchange, UpdatingModel):
 
     @classmethod
     def _load(cls, path: str | os.PathLike[str], mmap: bool) -> ALS:
-        state, _ = stored.read(path, mmap, cls._stored_names())
+        state, _, _ = stored.read(path, mmap, cls._stored_names())
         with container.refusing(path):
             return cls._of_stored(state)
 

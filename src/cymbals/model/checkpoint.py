@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..base import strict_json
 from ..data.csr import Csr
@@ -19,6 +20,7 @@ from ..data.packing import pack_ids
 from ..solve.loop import FitState
 from . import container, stored
 from .attaching import Side
+from .memory import Memory, StoredMemory, pack, unpack_counts, unpack_memory
 from .preparing import FEATURES
 from .state import State
 
@@ -47,6 +49,7 @@ class Checkpoint:
     state: State
     fit: FitState
     terms: Terms
+    memory: StoredMemory | None  # of the callback
 
     @property
     def is_finished(self) -> bool:
@@ -84,17 +87,18 @@ class Writer:
         """Whether a checkpoint is to be written after this half-step."""
         return fit.between_iterations and fit.iteration % self._terms.every == 0
 
-    def write(self, fit: FitState, state: State) -> None:
-        """Replace the checkpoint. `state` is the model that has the factors of `fit`.
+    def write(self, fit: FitState, state: State, memory: Memory | None) -> None:
+        """Replace the checkpoint. `state` is the model that has the factors of `fit`, `memory` that of the callback.
 
         Raises OSError if the file cannot be written. The old checkpoint then stays.
         """
         assert state.fit is not None
         names = ("half_steps", "n_iterations", "seconds", "losses", "counts")
-        facts = asdict(self._terms) | {name: getattr(fit, name) for name in names}
+        remembered, arrays = pack(memory, fit)
+        facts = asdict(self._terms) | {name: getattr(fit, name) for name in names} | {"memory": remembered}
         iteration = state.fit.n_iter
         try:
-            stored.write(self.path, state, include_interactions=False, **{_FACT: facts})
+            stored.write(self.path, state, False, {_FACT: facts}, arrays)
         except OSError as error:
             left = "it holds none yet" if self._written is None else f"it still holds iteration {self._written}"
             text = (
@@ -107,13 +111,13 @@ class Writer:
 
 def read(path: str) -> Checkpoint:
     """Read a checkpoint. Raises ModelFileError if the file is damaged, or is no checkpoint."""
-    state, facts = stored.read(path, False, ("ALS",))
+    state, facts, arrays = stored.read(path, False, ("ALS",))
     if _FACT not in facts:
         raise container.ModelFileError(
             f"{path}: a model, but not a checkpoint: the fit cannot go on from it; fit(checkpoint=...) writes checkpoints"
         )
     with container.refusing(path):
-        return _checkpoint(state, facts[_FACT])
+        return _checkpoint(state, facts[_FACT], arrays)
 
 
 def fingerprint(csr: Csr, rows: Ids, columns: Ids) -> Fingerprint:
@@ -149,13 +153,13 @@ def _has_features(state: State) -> bool:
     return any(getattr(state, name) is not None for name in FEATURES)
 
 
-def _checkpoint(state: State, facts: Any) -> Checkpoint:
+def _checkpoint(state: State, facts: Any, arrays: dict[str, NDArray[Any]]) -> Checkpoint:
     """The checkpoint with these facts. Raises ValueError for anything that `Writer` does not write."""
     if not isinstance(facts, dict):
         raise ValueError(f"{_FACT} must have several facts, got {facts!r}")
     assert state.fit is not None
     terms = _terms(facts)
-    half_steps, n_iterations = _whole(facts, "half_steps", 0), _whole(facts, "n_iterations", 1)
+    half_steps, n_iterations = strict_json.whole(facts, "half_steps", 0), strict_json.whole(facts, "n_iterations", 1)
     # The last iteration of a fit with features is not one of the loop.
     iteration, extra = half_steps // 2, _has_features(state)
     if half_steps > 2 * n_iterations or not len(state.fit.history) == state.fit.n_iter == iteration + extra:
@@ -163,17 +167,15 @@ def _checkpoint(state: State, facts: Any) -> Checkpoint:
     if not strict_json.is_whole(planned := state.params.get("iterations"), n_iterations + extra):
         raise ValueError(f"the parameters say iterations={planned!r}, but the fit was to do {n_iterations + extra}")
     for name, ids in (("users", state.users), ("items", state.items)):
-        n = _whole(terms.data, name, 1)
+        n = strict_json.whole(terms.data, name, 1)
         if n > ids.n or (n < ids.n and not extra):
             raise ValueError(f"the data had {n} {name}, but there are factors of {ids.n}")
-    seconds, losses, counts = (facts.get(name) for name in ("seconds", "losses", "counts"))
+    seconds, losses = (facts.get(name) for name in ("seconds", "losses"))
     has_losses = terms.compute_loss or state.params.get("tol") is not None
     if not isinstance(losses, list) or not all(map(strict_json.is_number, [seconds, *losses])):
         raise ValueError("seconds and losses must be numbers")
     if len(losses) != iteration * has_losses:
         raise ValueError(f"it has {len(losses)} losses of {iteration} iterations")
-    if not isinstance(counts, dict) or not all(map(strict_json.is_whole, counts.values())):
-        raise ValueError("counts must be whole numbers")
     fit = FitState(
         state.solved_users(),
         state.solved_items(),
@@ -182,9 +184,9 @@ def _checkpoint(state: State, facts: Any) -> Checkpoint:
         seconds=float(seconds),  # type: ignore[arg-type]  # checked above
         history=tuple(state.fit.history),
         losses=tuple(map(float, losses)),
-        counts=counts,
+        counts=unpack_counts(facts),
     )
-    return Checkpoint(state, fit, terms)
+    return Checkpoint(state, fit, terms, unpack_memory(facts.get("memory"), arrays, fit))
 
 
 def _terms(facts: dict[str, Any]) -> Terms:
@@ -195,11 +197,4 @@ def _terms(facts: dict[str, Any]) -> Terms:
     features: dict[str, Any] = {name: facts.get(name, "missing") for name in FEATURES}
     if not isinstance(data, dict) or not all(isinstance(side, dict | None) for side in features.values()):
         raise ValueError("the checksums of the data or of the features are missing")
-    return Terms(_whole(facts, "every", 1), data=data, **flags, **features)
-
-
-def _whole(facts: dict[str, Any], name: str, least: int) -> int:
-    number: Any = facts.get(name)
-    if not strict_json.is_whole(number, least):
-        raise ValueError(f"{name} must be a whole number of at least {least}, got {number!r}")
-    return int(number)
+    return Terms(strict_json.whole(facts, "every", 1), data=data, **flags, **features)

@@ -18,6 +18,7 @@ from ..solve.loop import FitLoop, FitState
 from .attaching import Side, attached
 from .checkpoint import Writer
 from .factor_model import FactorModel
+from .memory import Memory, memory_of
 from .naming import naming
 from .preparing import Problem
 from .state import FitRecord, State, item_rows, user_rows
@@ -132,7 +133,7 @@ def _run_loop(loop: FitLoop, state: FitState, publisher: Publisher, around: Arou
                 publisher.publish_copy(state)
             if writer is not None and not state.finished and (stops or writer.is_due(state)):
                 try:
-                    _write(writer, state, publisher.state_of(state))
+                    _write(writer, state, publisher.state_of(state), memory_of(around.callback, state))
                 except BaseException:
                     publisher.publish(state)
                     raise
@@ -170,9 +171,9 @@ def _stopped(state: FitState, publisher: Publisher, writer: Writer | None) -> Fi
     return state
 
 
-def _write(writer: Writer, fit: FitState, state: State) -> None:
+def _write(writer: Writer, fit: FitState, state: State, memory: Memory | None = None) -> None:
     with phase("checkpoint"):
-        writer.write(fit, state)
+        writer.write(fit, state, memory)
 
 
 def _loss(loop: FitLoop, state: FitState) -> float:

@@ -16,6 +16,7 @@ from . import fitting, preparing
 from .arguments import checked
 from .attaching import padded
 from .factor_model import FactorModel
+from .memory import Memory, Remembering
 
 
 @dataclass(frozen=True)
@@ -62,5 +63,7 @@ def run(
     writer = checkpoints.Writer(path, terms, written=state.fit.n_iter)
     around = fitting.Around(callback, tol, terms.compute_loss, request.progress, writer)
     publisher = fitting.Publisher(model, problem, params, before=None)
+    if found.memory is not None and isinstance(callback, Remembering):
+        callback.restore_memory(Memory(found.memory.facts, publisher.state_of(found.memory.kept)), model)
     loop = FitLoop(problem.rows, problem.columns, problem.settings, schedule, terms.from_noise, Workspace(n_threads))
     fitting.run(loop, found.fit, publisher, around, sides)

@@ -19,13 +19,19 @@ from .side_features import SideFeatures
 from .state import FitRecord, State
 
 
-def write(path: str | os.PathLike[str], state: State, include_interactions: bool, **more: Any) -> None:
-    """Write a state to one file. `more` are facts that `load` does not need, as JSON values."""
+def write(
+    path: str | os.PathLike[str],
+    state: State,
+    include_interactions: bool,
+    more_facts: dict[str, Any] | None = None,
+    more_arrays: dict[str, NDArray[Any]] | None = None,
+) -> None:
+    """Write a state to one file, with more facts (JSON values) and arrays, which `load` does not need."""
     assert state.fit is not None
     params = storable_params(state.params) | {"dtype": state.y.dtype.name}
     model = {"params": params, "n_iter": state.fit.n_iter, "history": state.fit.history, "report": state.fit.report}
     # Subclasses also write "ALS", because `load` always returns an ALS.
-    facts = {"class": "ALS", "cymbals": version(), "model": model, "mean": state.mean} | more
+    facts = {"class": "ALS", "cymbals": version(), "model": model, "mean": state.mean} | (more_facts or {})
     arrays = {"x": state.x, "y": state.y} | pack_ids("users", state.users) | pack_ids("items", state.items)
     if state.names is not None:
         arrays |= pack_strings("names", state.names)
@@ -34,7 +40,7 @@ def write(path: str | os.PathLike[str], state: State, include_interactions: bool
     for name, side in (("user_features", state.user_features), ("item_features", state.item_features)):
         if side is not None:
             arrays |= _features(name, side)
-    container.write(path, facts, arrays)
+    container.write(path, facts, arrays | (more_arrays or {}))
 
 
 def storable_params(params: dict[str, Any]) -> dict[str, Any]:
@@ -49,14 +55,16 @@ def storable_params(params: dict[str, Any]) -> dict[str, Any]:
     return storable
 
 
-def read(path: str | os.PathLike[str], mmap: bool, classes: tuple[str, ...]) -> tuple[State, dict[str, Any]]:
-    """Read the state and all facts from a model file. The class named in the file must be one of `classes`.
+def read(
+    path: str | os.PathLike[str], mmap: bool, classes: tuple[str, ...]
+) -> tuple[State, dict[str, Any], dict[str, NDArray[Any]]]:
+    """Read the state, all facts and all arrays from a model file. The class in the file must be one of `classes`.
 
-    Raises ModelFileError if `write` did not write the file. Facts beyond those that the state needs are not checked.
+    Raises ModelFileError if `write` did not write the file. What the state does not need is not checked.
     """
     facts, arrays = container.read(path, mmap=mmap)
     with container.refusing(path):
-        return replace(_stored_state(facts, arrays), fit=_stored_record(facts, classes)), facts
+        return replace(_stored_state(facts, arrays), fit=_stored_record(facts, classes)), facts, arrays
 
 
 def _stored_record(facts: dict[str, Any], classes: tuple[str, ...]) -> FitRecord:

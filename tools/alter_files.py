@@ -32,7 +32,7 @@ FORGED = json.loads(r'[null, true, -1, 0, 1, 3, 2.5, 1e300, -1e-300, "", "x", "h
 FORGED += [2**31, 2**63, 10**400, float("nan"), float("inf"), "float64", "DEEP"]
 NUMBERS = [np.nan, np.inf, 0, 1, -1, -2, 8, 255, 1e-300, 1e30, 3e38, 2**31, 2**62]
 # Words of the messages with which update_users and explain refuse numbers that are too large.
-OVERFLOW = ("factors grew beyond", "must not contain infs", "overflows")
+OVERFLOW = ("factors grew beyond", "must not contain infs", "overflows", "too large for its type")
 # Words of the messages with which resume refuses other data than those of the fit.
 OTHER_DATA = ("must be the same as in the fit", "the fit had them")
 

@@ -150,7 +150,7 @@ def test_commands_run(tmp_path):
     pytest.importorskip("sklearn", reason="the command line's search needs scikit-learn")
     commands = [
         line
-        for page in ("start.md", "data.md", "tune.md", "understand.md", "deploy.md")
+        for page in ("start.md", "data.md", "recover.md", "tune.md", "understand.md", "deploy.md")
         for block in fences(DOCS / page, "sh")
         for line in block.splitlines()
         if line.startswith("cymbals ")

@@ -1,4 +1,4 @@
-"""Alters model files and journals at random, most of them with correct checksums, then loads them and uses the models.
+"""Alters model files, checkpoints and journals at random, most of them with correct checksums, then uses them.
 
 A file must either load and work, or be refused with the documented exception. Anything else is a failure: the tool prints
 it and keeps the file. Each batch of files runs in its own process, so that a crash is counted and the other batches still
@@ -7,6 +7,7 @@ run.
 
 import argparse
 import collections
+import contextlib
 import json
 import random
 import sys
@@ -31,7 +32,9 @@ FORGED = json.loads(r'[null, true, -1, 0, 1, 3, 2.5, 1e300, -1e-300, "", "x", "h
 FORGED += [2**31, 2**63, 10**400, float("nan"), float("inf"), "float64", "DEEP"]
 NUMBERS = [np.nan, np.inf, 0, 1, -1, -2, 8, 255, 1e-300, 1e30, 3e38, 2**31, 2**62]
 # Words of the messages with which update_users and explain refuse numbers that are too large.
-OVERFLOW = ("factors grew beyond", "must not contain infs")
+OVERFLOW = ("factors grew beyond", "must not contain infs", "overflows", "too large for its type")
+# Words of the messages with which resume refuses other data than those of the fit.
+OTHER_DATA = ("must be the same as in the fit", "the fit had them")
 
 
 def searched(path):
@@ -40,7 +43,7 @@ def searched(path):
 
 
 def originals(folder):
-    """Write several models and a journal to a folder. Returns the content of each file by its path."""
+    """Write several models, checkpoints and a journal to a folder. Returns the content of each file by its path."""
     ids = {"user_ids": [f"u{i}" for i in range(12)], "item_ids": range(50, 59), "item_names": {50: "Abba", 51: "Blür"}}
     named = cymbals.Interactions.from_csr(DATA, **ids)
     for data, params in ((DATA, {"objective": "ials"}), (named, {}), (named, {"objective": "explicit", "biases": True})):
@@ -48,8 +51,16 @@ def originals(folder):
             model = cymbals.ALS(factors=3, iterations=2, dtype=dtype, random_state=0, n_threads=1, **params).fit(data)
             for keep in (True, False):
                 model.save(folder / f"{data is named} {len(params)} {dtype} {keep}.model", include_interactions=keep)
+            with contextlib.suppress(KeyboardInterrupt):
+                path = folder / f"{data is named} {len(params)} {dtype}.checkpoint"
+                model.set_params(iterations=4, tol=1e-9).fit(DATA, checkpoint=path, callback=interrupt)
     searched(folder / "search.journal")
     return {path: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def interrupt(model, iteration):
+    if iteration == 3:
+        raise KeyboardInterrupt
 
 
 def alter_bytes(rng, content, other):
@@ -100,8 +111,8 @@ def alter_array(rng, path):
 
 
 def altered(rng, folder, number, files):
-    """Alter one of `files` and write it as a new file, whose path is returned. One in five is a journal."""
-    suffix = ".model" if rng.random() < 0.8 else ".journal"
+    """Alter one of `files` and write it as a new file, whose path is returned."""
+    (suffix,) = rng.choices([".model", ".checkpoint", ".journal"], [6, 2, 2])
     source = rng.choice([name for name in files if name.suffix == suffix])
     path, content, other = folder / f"{number}{suffix}", files[source], files[rng.choice(list(files))]
     kind = rng.choice(["bytes", "json", "json", "array", "array"])
@@ -114,7 +125,7 @@ def altered(rng, folder, number, files):
     elif kind == "json":
         content = alter_header(rng, content, other)
     path.write_bytes(content)
-    if kind == "array" and suffix == ".model":
+    if kind == "array" and suffix != ".journal":
         alter_array(rng, path)
     return path
 
@@ -139,6 +150,8 @@ def outcome(path):
             return "journals searched"
         cymbals.load(path)
         model = cymbals.load(path, mmap=True)
+        if path.suffix == ".checkpoint":
+            return resumed(path)
     except cymbals.ModelFileError:
         return "models refused"
     except ValueError as error:
@@ -154,6 +167,22 @@ def outcome(path):
             raise
         return "models used until a number overflowed"
     return "models used"
+
+
+def resumed(path):
+    """Resume the fit of a checkpoint, and describe the outcome in words."""
+    try:
+        model = cymbals.ALS.resume(path, DATA, callback=False)
+    except cymbals.ModelFileError:
+        return "checkpoints refused"
+    except cymbals.SolveError:
+        return "checkpoints resumed until a number overflowed"
+    except ValueError as error:
+        if not any(words in str(error) for words in (*OVERFLOW, *OTHER_DATA)):
+            raise
+        return "checkpoints resumed until a number overflowed, or refused for the data"
+    use(model, path)
+    return "checkpoints resumed"
 
 
 def batch(folder, seed, numbers):

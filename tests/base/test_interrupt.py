@@ -1,12 +1,14 @@
-"""Ctrl-C during a fit, and signal handlers that return."""
+"""Ctrl-C during a fit, SIGTERM, and signal handlers that return."""
 
 import os
 import signal
+from contextlib import ExitStack
 
 import numpy as np
 import pytest
 
 from cymbals import ALS
+from cymbals.base.interrupt import exiting_on_sigterm, interruptible
 
 
 def test_ctrl_c_leaves_a_usable_model(matrix):
@@ -32,3 +34,36 @@ def test_a_handler_that_returns_lets_the_fit_go_on(matrix):
         signal.signal(signal.SIGINT, before)
     assert met == [signal.SIGINT]
     assert model.n_iter_ == 6
+
+
+def terminated(steps, *blocks):
+    """What SIGTERM raises inside these blocks. Notes in `steps` whether the code after it ran."""
+    with ExitStack() as stack:
+        for block in blocks:
+            stack.enter_context(block)
+        signal.raise_signal(signal.SIGTERM)
+        steps.append("ran")
+
+
+def test_sigterm_exits_with_its_status_after_the_block_that_delays_it():
+    before, steps = signal.getsignal(signal.SIGTERM), []
+    with pytest.raises(SystemExit) as caught:
+        terminated(steps, exiting_on_sigterm(), interruptible())
+    assert caught.value.code == 143
+    assert steps == ["ran"]
+    with pytest.raises(SystemExit):
+        terminated(steps, exiting_on_sigterm())  # at once, because nothing delays it
+    assert steps == ["ran"]
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_handler_of_sigterm_that_a_program_has_set_is_not_delayed():
+    met = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: met.append(number))
+    try:
+        with interruptible() as interrupted:
+            signal.raise_signal(signal.SIGTERM)
+            assert met == [signal.SIGTERM]
+            assert not interrupted()
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,11 +1,15 @@
 """cymbals fit, recommend, similar and evaluate."""
 
 import json
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import cymbals_cli
+import scipy.sparse
+from conftest import cymbals_cli, environment
 
 import cymbals
 
@@ -123,3 +127,124 @@ def test_evaluate_a_saved_model(tmp_path, table):
     model.save(tmp_path / "small", include_interactions=False)
     args = ("evaluate", tmp_path / "test.csv", "--model", tmp_path / "small")
     assert "saved without interactions" in cymbals_cli(*args, code=2).output
+
+
+# -- checkpoints -----------------------------------------------------------------------------------------------------
+
+HOW = ("--factors", 5, "--iterations", 6, "--seed", 1)
+
+
+def stopped_after(iterations, *args, code=143):
+    """What `cymbals fit` prints if SIGTERM arrives in the half-step that follows so many iterations."""
+    from cymbals.solve import loop
+
+    run, ran = loop.half_step, []
+
+    def half_step(*arguments):
+        ran.append(1)
+        if len(ran) == 2 * iterations + 1:
+            signal.raise_signal(signal.SIGTERM)
+        return run(*arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "half_step", half_step)
+        return cymbals_cli("fit", *args, code=code)
+
+
+def test_sigterm_ends_a_fit_that_the_same_command_resumes(tmp_path, table):
+    cymbals_cli("fit", table, "-o", tmp_path / "whole", *HOW)
+    args = (table, "-o", tmp_path / "m", "--checkpoint", tmp_path / "c", *HOW)
+    before = signal.getsignal(signal.SIGTERM)
+    out = stopped_after(3, *args, "--threads", 1, "--every", 4)
+    assert f"stopped; the same command goes on from {tmp_path / 'c'}" in out.stderr
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert not (tmp_path / "m").exists()
+    assert cymbals.load(tmp_path / "c").n_iter_ == 3
+    assert [e["iteration"] for e in cymbals.load(tmp_path / "c").history_] == [1, 2, 3]
+
+    out = cymbals_cli("fit", *args, "--threads", 2, "--json")
+    assert "resuming after iteration 3 of 6" in out.stderr
+    found = json.loads(out.stdout)
+    assert found["fit"]["resumed_at"] == 3
+    assert [entry["iteration"] for entry in found["history"]] == [1, 2, 3, 4, 5, 6]
+    whole, model = cymbals.load(tmp_path / "whole"), cymbals.load(tmp_path / "m")
+    assert np.array_equal(model.user_factors_, whole.user_factors_)
+    assert np.array_equal(model.item_factors_, whole.item_factors_)
+    assert model.get_params() == whole.get_params()
+    assert model.recommend(3)[0].tolist() == whole.recommend(3)[0].tolist()
+
+    (tmp_path / "m").unlink()
+    out = cymbals_cli("fit", *args)
+    assert f"{tmp_path / 'c'} holds the finished fit" in out.stderr
+    assert "6 iterations, loss" in out.stdout
+    assert np.array_equal(cymbals.load(tmp_path / "m").item_factors_, whole.item_factors_)
+
+
+def test_other_settings_than_those_of_the_checkpoint_are_refused_by_name(tmp_path, table):
+    args = ("fit", table, "-o", tmp_path / "m", "--checkpoint", tmp_path / "c")
+    stopped_after(2, *args[1:], *HOW)
+    before = (tmp_path / "c").read_bytes()
+    for changes, words in (
+        (("--factors", 7), "--factors is 7, but the checkpoint has 5"),
+        (("--seed", 2), "--seed is 2, but the checkpoint has 1"),
+        (("--iterations", 9, "--alpha", 2), "--alpha is 2.0, but the checkpoint has auto; --iterations is 9, but"),
+        (("--confidence", "linear"), "--confidence is linear, but the checkpoint has log"),
+        (("--objective", "explicit"), "--objective is explicit, but the checkpoint has ials"),
+    ):
+        assert words in " ".join(cymbals_cli(*args, *HOW, *changes, code=2).stderr.split())
+    frame = pd.read_csv(table)
+    frame.loc[0, "value"] += 1
+    frame.to_csv(tmp_path / "other.csv", index=False)
+    out = cymbals_cli("fit", tmp_path / "other.csv", *args[2:], *HOW, code=1)
+    assert "data must be the same as in the fit, but here it has other values" in out.stderr
+    assert (tmp_path / "c").read_bytes() == before
+    assert not (tmp_path / "m").exists()
+
+
+def test_refused_checkpoints(tmp_path, table):
+    output = ("-o", tmp_path / "m")
+    assert "--every needs --checkpoint" in cymbals_cli("fit", table, *output, "--every", 2, code=2).stderr
+    assert "name two files" in cymbals_cli("fit", table, *output, "--checkpoint", tmp_path / "m", code=2).stderr
+    assert "would replace a file" in cymbals_cli("fit", table, *output, "--checkpoint", table, code=2).stderr
+    missing = tmp_path / "no" / "c"
+    assert "cannot write" in cymbals_cli("fit", table, *output, "--checkpoint", missing, code=2).stderr
+    (tmp_path / "c").write_bytes(b"hello")
+    out = cymbals_cli("fit", table, *output, "--checkpoint", tmp_path / "c", code=1)
+    assert "not a cymbals model file; or remove the file, to fit from the beginning" in out.stderr
+    cymbals_cli("fit", table, "-o", tmp_path / "c", *HOW)
+    out = cymbals_cli("fit", table, *output, "--checkpoint", tmp_path / "c", *HOW, code=1)
+    assert "a model, but not a checkpoint" in out.stderr
+    assert not (tmp_path / "m").exists()
+
+
+def test_a_checkpoint_that_a_program_wrote(tmp_path, table):
+    data = cymbals.datasets.load(table)
+    cymbals.ALS.auto(factors=5, iterations=6, random_state=1, n_threads=1).fit(data, checkpoint=tmp_path / "c")
+    out = cymbals_cli("fit", table, "-o", tmp_path / "m", "--checkpoint", tmp_path / "c", *HOW)
+    assert "6 iterations\n" in out.stdout  # it computed no loss
+    assert cymbals.load(tmp_path / "m").n_iter_ == 6
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM that a process can handle")
+@pytest.mark.parametrize("with_checkpoint", [False, True])
+def test_sigterm_from_outside(tmp_path, with_checkpoint):
+    """Without --checkpoint, SIGTERM ends the process at once, as before."""
+    matrix = scipy.sparse.random_array((3000, 2000), density=0.01, format="csr", rng=0)
+    scipy.sparse.save_npz(tmp_path / "data.npz", matrix)
+    args = ["fit", tmp_path / "data.npz", "-o", tmp_path / "m", "--factors", 16, "--iterations", 100_000]
+    args += ["--checkpoint", tmp_path / "c"] * with_checkpoint
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cymbals", *map(str, args)], stderr=subprocess.PIPE, text=True, env=environment()
+    )
+    for line in process.stderr:
+        if line.startswith("fit "):
+            break
+    process.send_signal(signal.SIGTERM)
+    rest = process.communicate(timeout=60)[1]
+    if not with_checkpoint:
+        assert process.returncode == -signal.SIGTERM
+        return
+    assert process.returncode == 143
+    assert rest.splitlines()[-1] == f"stopped; the same command goes on from {tmp_path / 'c'}"
+    assert 1 <= cymbals.load(tmp_path / "c").n_iter_ < 100_000
+    assert not list(tmp_path.glob("*.part"))

@@ -9,7 +9,7 @@ import pytest
 from conftest import random_matrix, run_python
 
 from cymbals import ALS, Interactions
-from cymbals.model.memory import Memory
+from cymbals.model.memory import MemoryNeeded
 
 FIT = """
 import ctypes, json, sys, threading
@@ -72,7 +72,7 @@ def test_parts():
     assert f"{needed:,}".startswith("6,")
     copy = pickle.loads(pickle.dumps(needed))
     assert (copy, copy.parts) == (needed, needed.parts)
-    assert Memory({"a": 3, "b": 0}).parts == {"a": 3}
+    assert MemoryNeeded({"a": 3, "b": 0}).parts == {"a": 3}
 
 
 def test_what_needs_more():

@@ -333,7 +333,7 @@ def test_a_failed_last_iteration_leaves_the_model_as_it_was(planted, monkeypatch
     def fails(*_):
         raise SolveError("row 3 cannot be solved", 3)
 
-    monkeypatch.setattr("cymbals.model.als.attached", fails)
+    monkeypatch.setattr("cymbals.model.fitting.attached", fails)
     with pytest.raises(SolveError):
         model.fit(clicks, user_features=of_users)
     assert model.state_ is before

@@ -13,7 +13,7 @@ _SECONDS_BETWEEN_LINES = 2.0
 
 @contextmanager
 def progress_bar(show: bool, total: int, title: str) -> Iterator[Callable[[dict[str, Any]], None]]:
-    """Yields a function that the caller calls after each of `total` steps.
+    """Yields a function that the caller calls after each of `total` steps, or after each of the last ones of them.
 
     Its argument is a dict with "iteration" (from 1) and, where known, "loss". The function does nothing if `show` is false.
     """
@@ -30,7 +30,7 @@ def progress_bar(show: bool, total: int, title: str) -> Iterator[Callable[[dict[
         return
     with Progress(console=Console(stderr=True)) as bar:
         task = bar.add_task(title, total=total)
-        yield lambda entry: bar.update(task, advance=1, description=title + _loss(entry))
+        yield lambda entry: bar.update(task, completed=entry["iteration"], description=title + _loss(entry))
 
 
 class _Lines:

@@ -33,6 +33,14 @@ def is_whole(value: Any, least: int = 0, most: int = 2**63 - 1) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
 
 
+def whole(values: dict[str, Any], name: str, least: int) -> int:
+    """The whole number with this name in a parsed object. Raises ValueError if it is missing or below `least`."""
+    number: Any = values.get(name)
+    if not is_whole(number, least):
+        raise ValueError(f"{name} must be a whole number of at least {least}, got {number!r}")
+    return int(number)
+
+
 def _finite(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):

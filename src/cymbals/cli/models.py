@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from ..model.als import ALS, load
 from ..model.retrieval import MAX_N
 from ..serving.answers import listed
 from . import options
+from .checkpoints import fit_or_resume, recoverable
 from .group import cli
 from .terminal import console, echo, print_json, show_tables
 
@@ -29,13 +31,31 @@ _MODEL = "model.cymbals"
     type=click.Path(dir_okay=False),
     help=f"Model file to write. Without this option: {_MODEL}, which must not exist yet.",
 )
+@click.option(
+    "--checkpoint",
+    type=click.Path(dir_okay=False),
+    help="File for the state of the fit. If it exists, the fit goes on from it, with the same data and settings.",
+)
+@click.option("--every", type=click.IntRange(1), help="With --checkpoint: iterations between checkpoints; 1 by default.")
 @options.seed
 @options.threads
 @options.as_json
-def fit(source: options.Source, output: str | None, seed: int, threads: int | None, as_json: bool, **params: Any) -> None:
+def fit(
+    source: options.Source,
+    output: str | None,
+    checkpoint: str | None,
+    every: int | None,
+    seed: int,
+    threads: int | None,
+    as_json: bool,
+    **params: Any,
+) -> None:
     """Fit a model and save it to a file.
 
     By default the settings are those of ALS.auto, which fit the data. With --objective explicit, they are those of ALS.
+
+    With --checkpoint, run the same command again after an interruption. SIGTERM then ends the fit after the
+    current half-step, with a last checkpoint and the exit status 143.
     """
     if output is None:
         output = _MODEL
@@ -44,15 +64,24 @@ def fit(source: options.Source, output: str | None, seed: int, threads: int | No
     options.check_writable(output, source.path)
     model = options.model(params, seed, threads)
     model.check_params()
-    loaded = source.load()
-    model.fit(loaded, compute_loss=True, progress=True)
-    save(model, output)
+    if checkpoint is None:
+        if every is not None:
+            raise click.UsageError("--every needs --checkpoint")
+        loaded = source.load()
+        model.fit(loaded, compute_loss=True, progress=True)
+        save(model, output)
+    else:
+        options.check_writable(checkpoint, source.path)
+        with recoverable(checkpoint):
+            loaded, model = fit_or_resume(model, source, checkpoint, every, output)
+            save(model, output)
     if as_json:
         print_json({"model": output, "report": loaded.report, "history": model.history_, "fit": model.report_})
         return
     seconds = sum(entry["seconds"] for entry in model.history_)
     last = model.history_[-1]
-    click.echo(f"fitted {model} in {seconds:.2f} s, {last['iteration']} iterations, loss {last['loss']:.6f}")
+    loss = f", loss {last['loss']:.6f}" if "loss" in last else ""  # a fit that began in Python may compute no loss
+    click.echo(f"fitted {model} in {seconds:.2f} s, {last['iteration']} iterations{loss}")
     echo(f"saved {output}")
 
 
@@ -113,6 +142,10 @@ def similar(model: str, item: tuple[str, ...], n: int, threads: int | None, as_j
 
 def save(model: ALS, output: str) -> None:
     """Save a model without its number of threads, which would be wrong on another machine."""
+    state = model.state_
+    assert state.fit is not None
+    fit = replace(state.fit, params=state.params | {"n_threads": None})
+    model.replace_state(state.changed(fit=fit))
     model.set_params(n_threads=None)
     model.save(output)
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from ..base.caller import warn_caller
 from ..base.checks import whole_number
+from ..base.strict_json import is_number, is_whole
 from ..metrics.ranking import CUTOFF_METRICS
+from ..model.remembering import CallbackMemory
 from .evaluate import Metrics, evaluate
 
 LOWER_IS_BETTER = ("rmse", "mae")
@@ -46,6 +49,9 @@ class EarlyStopping:
     over-relaxes: the loss falls faster, so the best score may lie between two iterations and be reached by neither.
     ``relaxation=1`` is plain alternating least squares, with smaller steps.
 
+    A checkpoint of the fit also has the scores and, if another iteration is the best one so far, its factors. `ALS.resume`
+    gives them to the EarlyStopping that it is called with, so that the fit ends as without an interruption.
+
     Examples
     --------
     >>> import cymbals, scipy.sparse
@@ -75,6 +81,10 @@ class EarlyStopping:
             )
         if iteration == 1:
             self.trace = []
+        elif not self.trace:
+            warn_caller(
+                f"this EarlyStopping has not seen the iterations before {iteration}: it chooses among the later ones only"
+            )
         found = self._scored(model)
         self.trace.append(found[self.metric])
         if self.trace[-1] != self.trace[-1]:
@@ -82,7 +92,7 @@ class EarlyStopping:
                 f"{self.metric} of the validation part is undefined: none of its entries can be scored; "
                 "hold out entries that are above 0 and not in train, of users whom `users` names"
             )
-        if iteration == 1 or is_better(self.metric, self.trace[-1], self.best_score):
+        if len(self.trace) == 1 or is_better(self.metric, self.trace[-1], self.best_score):
             self.best_iteration, self.best_score, self.metrics, self._state = iteration, self.trace[-1], found, model.state_
         if iteration - self.best_iteration < self.patience and iteration < model.state_.fit.planned:
             return False
@@ -90,6 +100,42 @@ class EarlyStopping:
             model.replace_state(self._state)
             self._state = None  # frees the memory of its factors
         return True
+
+    def memory_for_checkpoint(self) -> CallbackMemory | None:
+        """What a checkpoint stores: the scores, and the state of the best iteration. `ALS.fit` calls this.
+
+        Returns
+        -------
+        CallbackMemory or None
+        """
+        if self._state is None:
+            return None
+        names = ("metric", "trace", "best_iteration", "best_score")
+        return CallbackMemory({name: getattr(self, name) for name in names}, self._state)
+
+    def restore_memory(self, memory: CallbackMemory, model: Any) -> None:
+        """Take the scores and the best state from a checkpoint. `ALS.resume` calls this.
+
+        Parameters
+        ----------
+        memory : CallbackMemory
+        model : ALS
+
+        Raises
+        ------
+        ValueError
+            The fit had another metric, or another kind of callback.
+        """
+        names = ("metric", "trace", "best_iteration", "best_score")
+        metric, trace, iteration, score = (memory.facts.get(name, "") for name in names)
+        if metric != self.metric:
+            raise ValueError(f"callback: the fit was stopped by {metric!r}, not by {self.metric!r}: give the same metric")
+        if not isinstance(trace, list) or not is_whole(iteration) or not all(map(is_number, [score, *trace])):
+            raise ValueError("callback: the checkpoint has no scores of an EarlyStopping")
+        self.trace, self.best_iteration, self.best_score = list(trace), int(iteration), float(score)
+        best = model.snapshot()
+        best.replace_state(memory.kept)
+        self.metrics, self._state = self._scored(best), memory.kept
 
     def _scored(self, model: Any) -> Metrics:
         """The metrics of the model on the validation part."""

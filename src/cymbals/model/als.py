@@ -3,32 +3,30 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Self
+from typing import Any, Literal, Self
 
-import numpy as np
 from numpy.typing import NDArray
 
 from .._core import Workspace
-from ..base.checks import boolean, file_path, plain, shown, whole_number
+from ..base.caller import warn_caller
+from ..base.checks import boolean, file_path, whole_number
+from ..base.files import check_writable
 from ..base.recorder import phase
 from ..base.threads import MOST
-from ..data.csr import Csr
 from ..data.interactions import Interactions, as_interactions
 from ..profiling.profile import Profile
 from ..solve import rule
 from ..solve.loop import FitLoop, FitState
 from ..solve.start import FittedFactors, key_of, start
-from . import container, fitting, memory, stored
+from . import checkpoint as checkpoints
+from . import container, fitting, memory, preparing, resuming, stored
 from .arguments import checked
-from .attaching import Side, attached
 from .exchange import Exchange
 from .factor_model import FactorModel
-from .memory import Memory
-from .side_features import SideFeatures
-from .solving_model import entries_of, refuse_dislikes, transformed
+from .memory import MemoryNeeded
+from .solving_model import refuse_dislikes
 from .state import FitRecord, State
 from .updating_model import UpdatingModel
 
@@ -276,6 +274,8 @@ class ALS(Exchange, UpdatingModel):
         compute_loss: bool = False,
         progress: bool = False,
         profile: bool = False,
+        checkpoint: str | os.PathLike[str] | None = None,
+        every: int = 1,
     ) -> Self:
         """Fit user and item factors to a matrix of values. An earlier fit of the same model is discarded.
 
@@ -310,6 +310,14 @@ class ALS(Exchange, UpdatingModel):
             Show a progress bar on stderr.
         profile : bool
             Record a `Profile` of the fit in `profile_`.
+        checkpoint : path-like, optional
+            A file that gets the state of the fit during the fit. If the process ends early, `ALS.resume` goes on from this
+            file. After the fit, the file stays and has the fitted model. `cymbals.load` reads it at any time as the model
+            of the last checkpoint, without interactions. If the file exists, the first checkpoint replaces it. An
+            interrupted fit writes a checkpoint after the current half-step.
+        every : int
+            The number of iterations from one checkpoint to the next. Each one writes all factors. With a larger number, a
+            fit of short iterations takes less time, and loses more iterations if the process is killed.
 
         Returns
         -------
@@ -319,6 +327,9 @@ class ALS(Exchange, UpdatingModel):
         ------
         ValueError, TypeError
             An argument or a value of `train` is wrong. The model is then unchanged.
+        OSError
+            A checkpoint cannot be written, for example because the disk is full. The model then has the factors of this
+            iteration, and the file has the checkpoint before it.
         SolveError
             The linear system of a row overflows, or it is not positive definite. Rounding can cause the second if a
             confidence is far below `unobserved_weight`. The model then has the state from before the fit, unless a callback
@@ -331,74 +342,162 @@ class ALS(Exchange, UpdatingModel):
         if isinstance(y, Interactions) or hasattr(y, "tocsr"):
             raise TypeError("the second argument of fit is y, which is ignored, and not features: write item_features=...")
         features = (user_features, item_features)
+        return self._profiled(
+            profile, lambda: self._fit(train, features, init, callback, compute_loss, progress, checkpoint, every)
+        )
+
+    def _profiled(self, profile: bool, fit: Callable[[], None]) -> Self:
+        """Call `fit` and, if `profile` is true, record it in `profile_`."""
         if not boolean("profile", profile):
-            return self._fit(train, features, init, callback, compute_loss, progress)
+            fit()
+            return self
         recorded, before = Profile(), self._state
         try:
             with recorded:
-                return self._fit(train, features, init, callback, compute_loss, progress)
+                fit()
+                return self
         finally:
             state = self._state
             if state is not None and state is not before and state.fit is not None:  # possibly from an interrupted fit
                 self.replace_state(state.changed(fit=replace(state.fit, profile=recorded)))
 
     def _fit(
-        self, train: Any, features: tuple[Any, Any], init: Any, callback: Any, compute_loss: bool, progress: bool
-    ) -> Self:
+        self,
+        train: Any,
+        features: tuple[Any, Any],
+        init: Any,
+        callback: Any,
+        compute_loss: bool,
+        progress: bool,
+        checkpoint: Any,
+        every: int,
+    ) -> None:
         for name, value in (("compute_loss", compute_loss), ("progress", progress)):
             boolean(name, value)
-        if callback is not None and not callable(callback):
-            raise TypeError(f"callback must be a function of the model and the iteration, got {shown(callback)}")
+        fitting.check_callback(callback)
         params, n_threads = self.get_params(), self._threads(None)
         settings, rank, iterations, schedule, tol, dtype, rng = checked(params)
-        objective, automatic = settings.objective, rule.automatic(params)
+        every = whole_number("every", every, 1)
+        if checkpoint is not None:
+            checkpoint = file_path("checkpoint", checkpoint)
+            stored.storable_params(params)
+            check_writable(checkpoint)
         if iterations < 2 and any(given is not None for given in features):
             raise ValueError(f"iterations must be at least 2 with features, which the last one uses; got {iterations}")
         with phase("data"):
-            data = as_interactions("train", train, n_threads)
-            sides: list[Side | None] = [None, None]
-            for i, (name, ids) in enumerate((("user_features", data.users), ("item_features", data.items))):
-                if features[i] is not None:
-                    sides[i] = SideFeatures.aligned(name, features[i], ids, n_threads)
-            seen = entries_of("train", data.csr, objective, n_threads)
-            if seen.nnz == 0:
-                raise ValueError(f"train has no entries (shape {data.shape}); a fit needs at least one")
-            mean = _mean(seen, dtype) if objective.biases else None
-            rows = transformed(seen, objective)
-            chosen = rule.chosen(objective, automatic, rows) if automatic else {}
-            settings = checked(params, chosen).settings
-            objective = settings.objective
-            columns = data.by_item(n_threads) if rows is data.csr else rows.transposed(n_threads)
-            for side in (rows, columns):  # raises an overflow of either side now, not after the first half-step
-                objective.row_regularization(side.indptr, side.shape[1])
+            data, seen = preparing.entries("train", train, settings.objective, n_threads)
+            sides = preparing.sides(features, data, n_threads)
+            problem = preparing.problem(data, seen, params, n_threads)
         if rank > min(data.shape) and rank >= LARGE_RANK:
-            warnings.warn(
+            warn_caller(
                 f"factors={rank} is more than a matrix of {data.shape[0]} x {data.shape[1]} can use, and slow: "
-                f"{min(data.shape)} factors can fit it exactly",
-                stacklevel=3,
+                f"{min(data.shape)} factors can fit it exactly"
             )
         with phase("start"):
             given = _fitted_factors(init) if isinstance(init, FactorModel) else init
             workspace = Workspace(n_threads)
-            x, y = start(given, data, rank, objective.biases, dtype, key_of(rng), workspace)
+            x, y = start(given, data, rank, settings.objective.biases, dtype, key_of(rng), workspace)
         from_noise = not isinstance(init, FactorModel)
-        loop = FitLoop(rows, columns, replace(settings, mean=mean), schedule, from_noise, workspace)
-        report = {"stored_zeros_dropped": data.csr.nnz - seen.nnz} | chosen
-        publisher = fitting.Publisher(self, data, seen, mean, params, report, before=self._state)
-        if not any(sides):
-            fitting.run(loop, FitState(x, y, iterations), publisher, callback, tol, compute_loss, progress)
-            return self
-        fitting.run(loop, FitState(x, y, iterations - 1), publisher, callback, tol, compute_loss, progress)
-        state = self.state_
-        try:
-            with phase("features"):
-                self.replace_state(attached(state, sides[0], sides[1], compute_loss, n_threads), only_if=state)
-        except BaseException:
-            self.replace_state(publisher.before, only_if=state)
-            raise
-        return self
+        writer = None
+        if checkpoint is not None:
+            with phase("checkpoint"):
+                given_data = checkpoints.fingerprint(seen, data.users, data.items)
+                given_features = checkpoints.fingerprints(sides)
+            terms = checkpoints.Terms(every, compute_loss, callback is not None, from_noise, given_data, **given_features)
+            writer = checkpoints.Writer(checkpoint, terms)
+        loop = FitLoop(problem.rows, problem.columns, problem.settings, schedule, from_noise, workspace)
+        publisher = fitting.Publisher(self, problem, params, before=self._state)
+        around = fitting.Around(callback, tol, compute_loss, progress, writer)
+        fitting.run(loop, FitState(x, y, iterations - any(sides)), publisher, around, sides)
 
-    def memory_needed(self, train: Any, *, callback: bool = False, compute_loss: bool = False) -> Memory:
+    @classmethod
+    def resume(
+        cls,
+        path: str | os.PathLike[str],
+        data: Any,
+        *,
+        item_features: Any = None,
+        user_features: Any = None,
+        callback: Callable[[ALS, int], Any] | Literal[False] | None = None,
+        progress: bool = False,
+        profile: bool = False,
+        every: int | None = None,
+        n_threads: int | None = None,
+    ) -> Self:
+        """Go on with a fit from its checkpoint, and return the fitted model.
+
+        The factors are bitwise those of the fit without an interruption. The settings come from the checkpoint. Further
+        checkpoints go to the same file. If the fit is finished, its model is returned at once.
+
+        Parameters
+        ----------
+        path : path-like
+            The `checkpoint` of `ALS.fit`.
+        data : Interactions or scipy sparse matrix or array, shape (n_users, n_items)
+            The `train` of the fit. The checkpoint does not contain it, only checksums of its entries and ids.
+        item_features, user_features : Interactions or scipy sparse, shape (n, n_features), optional
+            Those of the fit, if it had any.
+        callback : callable or False, optional
+            As in `fit`. It is first called after the first iteration of this call. If the fit had a callback, give it
+            again, or False to go on without one. `EarlyStopping` gets its scores and its best state from the checkpoint.
+        progress : bool
+            Show a progress bar on stderr.
+        profile : bool
+            Record a `Profile` of this call in `profile_`.
+        every : int, optional
+            The number of iterations from one checkpoint to the next. By default that of the fit.
+        n_threads : int, optional
+            By default that of the fit.
+
+        Returns
+        -------
+        ALS
+            Its `n_iter_` and `history_` are those of the whole fit. ``report_["resumed_at"]`` is the number of iterations
+            that were complete in the checkpoint, so this call ran ``n_iter_ - report_["resumed_at"]`` iterations. This does
+            not hold if a callback gave the model an earlier state.
+
+        Raises
+        ------
+        ModelFileError
+            The file is no checkpoint, or it is damaged.
+        ValueError, TypeError
+            `data` or the features are not those of the fit; the message says what differs. Or another argument is wrong.
+        OSError
+            The file cannot be read, or a checkpoint cannot be written. The file then has the checkpoint before it.
+        SolveError
+            As in `fit`.
+
+        Examples
+        --------
+        >>> import cymbals, scipy.sparse, tempfile
+        >>> data = scipy.sparse.random_array((90, 40), density=0.2, rng=0).tocsr()
+        >>> path = tempfile.mkdtemp() + "/fit.checkpoint"
+        >>> def fail(model, iteration):
+        ...     if iteration == 4:
+        ...         raise RuntimeError("the machine is needed for something else")
+        >>> try:
+        ...     cymbals.ALS(factors=8, iterations=10, random_state=0).fit(data, callback=fail, checkpoint=path)
+        ... except RuntimeError:
+        ...     model = cymbals.ALS.resume(path, data, callback=False)
+        >>> model.n_iter_, model.report_["resumed_at"]
+        (10, 3)
+        >>> whole = cymbals.ALS(factors=8, iterations=10, random_state=0).fit(data)
+        >>> bool((model.item_factors_ == whole.item_factors_).all())
+        True
+        """
+        found = checkpoints.read(file_path("path", path))
+        with container.refusing(path):
+            model = cls._of_stored(found.state)
+        if n_threads is not None:
+            model.n_threads = n_threads
+            model.check_params()
+        features = (user_features, item_features)
+        request = resuming.Request(data, features, callback, progress, every)
+        return model._profiled(
+            profile, lambda: resuming.run(model, model.get_params(), model._threads(None), os.fspath(path), found, request)
+        )
+
+    def memory_needed(self, train: Any, *, callback: bool = False, compute_loss: bool = False) -> MemoryNeeded:
         """Predict how much memory `fit` takes at its peak, in addition to the data and whatever the process holds.
 
         Use it before a large fit. The prediction is for a fit without features that starts at random. It reads the data but
@@ -414,7 +513,7 @@ class ALS(Exchange, UpdatingModel):
 
         Returns
         -------
-        Memory
+        MemoryNeeded
             The number of bytes, an int. Its repr says what the memory is for; its `parts` are a dict.
 
         Examples
@@ -446,21 +545,20 @@ class ALS(Exchange, UpdatingModel):
         """
         path = file_path("path", path)
         boolean("include_interactions", include_interactions)
-        state = self.state_  # read once: another thread may fit or update the model meanwhile
-        if callable(state.params["confidence"]):
-            raise ValueError("confidence is a function, which cannot be stored in a model file; pickle the model instead")
-        params = {name: plain(value) for name, value in state.params.items()} | {"dtype": state.y.dtype.name}
-        if not isinstance(params["random_state"], int):
-            params["random_state"] = None  # JSON cannot hold a generator, and a fitted model does not need it
-        stored.write(path, state, params, include_interactions)
+        stored.write(path, self.state_, include_interactions)
 
     @classmethod
     def _load(cls, path: str | os.PathLike[str], mmap: bool) -> ALS:
-        state = stored.read(path, mmap, cls._stored_names())
+        state, _, _ = stored.read(path, mmap, cls._stored_names())
         with container.refusing(path):
-            known = cls._defaults()
-            out = cls(**{name: value for name, value in state.params.items() if name in known})
-            out._check_stored(state)
+            return cls._of_stored(state)
+
+    @classmethod
+    def _of_stored(cls, state: State) -> Self:
+        """The model with a state from a file. Raises ValueError or TypeError for parameters that no fit has."""
+        known = cls._defaults()
+        out = cls(**{name: value for name, value in state.params.items() if name in known})
+        out._check_stored(state)
         assert state.fit is not None
         out._state = state.changed(fit=replace(state.fit, params=out.get_params()))
         return out
@@ -490,7 +588,7 @@ class ALS(Exchange, UpdatingModel):
 
 
 def load(path: str | os.PathLike[str], mmap: bool = False) -> ALS:
-    """Read a model that `ALS.save` wrote.
+    """Read a model that `ALS.save` wrote, or a checkpoint of `ALS.fit` as the model of that moment.
 
     Parameters
     ----------
@@ -519,15 +617,3 @@ def _fitted_factors(model: FactorModel) -> FittedFactors:
     state = model.state_
     rank = state.item_factors.shape[1]
     return FittedFactors(state.users, state.items, state.solved_users(), state.solved_items(), rank)
-
-
-def _mean(csr: Csr, dtype: np.dtype[Any]) -> float:
-    """The mean of the values. Refuses a mean that is too large for `dtype`."""
-    with np.errstate(over="ignore"):
-        mean = float(np.mean(csr.data, dtype=np.float64))
-        held = np.isfinite(dtype.type(mean))
-    if not held:
-        raise ValueError(
-            f"train: the mean of its values, {mean}, is too large for {dtype}; scale them down, or use dtype='float64'"
-        )
-    return mean

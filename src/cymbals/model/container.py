@@ -5,6 +5,7 @@ Layout, in little-endian order:
 * MAGIC, the format version (uint32), the CRC-32 of the header (uint32), the length of the header (uint64);
 * the header: JSON, padded with spaces so that the arrays begin at a multiple of 64 bytes;
 * the arrays in the header's order, each at the next multiple of 64 bytes, so that a memory map can read them in place.
+  Zeros fill the gaps.
 
 Checksums detect damage, but not malice: a malicious file can have correct checksums. So `read` checks everything else too.
 """
@@ -18,7 +19,7 @@ import os
 import stat
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -30,6 +31,7 @@ from ..base.files import beside
 
 MAGIC = b"cymbals\n"
 VERSION, WITH_FEATURES = 1, 2  # versions of the format; cymbals without features reads only the first
+_OF_FEATURES = ("user_features.weights", "item_features.weights")  # a file with one of these arrays has WITH_FEATURES
 _FIXED = struct.Struct("<8sIIQ")
 _TYPES = ("<f4", "<f8", "<i4", "<i8", "|u1")
 _MAX_HEADER_BYTES = 2**28
@@ -42,9 +44,7 @@ class ModelFileError(ValueError):
     """The file is not a model file, or it was damaged after it was written."""
 
 
-def write(
-    path: str | os.PathLike[str], facts: dict[str, Any], arrays: dict[str, NDArray[Any]], version: int = VERSION
-) -> None:
+def write(path: str | os.PathLike[str], facts: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
     """Write a model file: first a temporary file beside `path`, which is then renamed to `path`."""
     placed: dict[str, dict[str, Any]] = {}
     offset = 0
@@ -59,7 +59,7 @@ def write(
     if len(header) > _MAX_HEADER_BYTES:
         raise ValueError(f"history and report take {len(header):,} bytes; a model file holds at most {_MAX_HEADER_BYTES:,}")
     with beside(path) as unfinished, open(unfinished, "wb") as file:
-        file.write(_FIXED.pack(MAGIC, version, zlib.crc32(header), len(header)))
+        file.write(_FIXED.pack(MAGIC, _version_for(arrays), zlib.crc32(header), len(header)))
         file.write(header)
         start = file.tell()
         for name, array in ordered.items():
@@ -103,13 +103,17 @@ def read(path: str | os.PathLike[str], *, mmap: bool = False) -> tuple[dict[str,
         with refusing(path):
             facts, places = _contents(header, start, size)
             whole: Any = memory.mmap(file.fileno(), size, access=memory.ACCESS_READ) if mmap else None
-        arrays = {}
+            if version != _version_for(places):
+                raise ValueError(f"format version {version} does not have the arrays {', '.join(places)}")
+        arrays, end = {}, start
         for name, place in places.items():
-            count = math.prod(place.shape)
+            count, begin = math.prod(place.shape), start + place.offset
+            if (whole[end:begin] if mmap else file.read(begin - end)).strip(b"\0"):
+                raise ModelFileError(f"{path}: altered since it was written (before array {name!r})")
+            end = begin + count * place.type.itemsize
             if mmap:
-                array = np.frombuffer(whole, place.type, count, start + place.offset)
+                array = np.frombuffer(whole, place.type, count, begin)
             else:
-                file.seek(start + place.offset)
                 array = np.empty(count, place.type)
                 if file.readinto(array.view(np.uint8).data) != array.nbytes:
                     raise ModelFileError(f"{path}: truncated while it was read")
@@ -117,6 +121,11 @@ def read(path: str | os.PathLike[str], *, mmap: bool = False) -> tuple[dict[str,
                 raise ModelFileError(f"{path}: altered since it was written (wrong checksum of array {name!r})")
             arrays[name] = array.reshape(place.shape)
     return facts, arrays
+
+
+def _version_for(names: Collection[str]) -> int:
+    """The format version of a file with these arrays: the lowest one whose readers know them all."""
+    return WITH_FEATURES if any(name in names for name in _OF_FEATURES) else VERSION
 
 
 def _opened(path: str, flags: int) -> int:

@@ -190,8 +190,8 @@ class FittedModel:
         state = self.state_
         if state.seen is None:
             raise ValueError(
-                "this model has no interactions, but this method needs them: save it with include_interactions=True, or "
-                "give data to ALS.from_factors"
+                "this model has no interactions, but this method needs them: save it with include_interactions=True, go on "
+                "from a checkpoint with ALS.resume instead of load, or give data to ALS.from_factors"
             )
         return state
 

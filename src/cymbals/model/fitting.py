@@ -1,24 +1,38 @@
-"""Runs the fit loop for one call of `ALS.fit`, with everything around it: callbacks, Ctrl-C, the loss, a progress bar."""
+"""Runs a fit, with everything around its loop: callbacks, signals, the loss, a progress bar, checkpoints, features."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from ..base.checks import shown
 from ..base.interrupt import interruptible
 from ..base.progress import progress_bar
 from ..base.recorder import phase
-from ..data.csr import Csr
-from ..data.interactions import Interactions
 from ..metrics.loss import loss
 from ..solve.loop import FitLoop, FitState
+from .attaching import Side, attached
+from .checkpoint import Writer
 from .factor_model import FactorModel
 from .naming import naming
+from .preparing import Problem
+from .remembering import CallbackMemory, memory_of
 from .state import FitRecord, State, item_rows, user_rows
+
+
+@dataclass(frozen=True)
+class Around:
+    """What happens between the half-steps of a fit."""
+
+    callback: Callable[[Any, int], Any] | None
+    tol: float | None
+    compute_loss: bool
+    progress: bool
+    writer: Writer | None  # of checkpoints
 
 
 @dataclass
@@ -26,22 +40,24 @@ class Publisher:
     """Gives the model the state of a running fit. If a half-step fails, it restores the state from before the fit."""
 
     model: FactorModel
-    data: Interactions
-    seen: Csr
-    mean: float | None
+    problem: Problem
     params: dict[str, Any]
-    report: dict[str, Any]  # what is known before the first half-step: counts, and the numbers of the rule
     before: State | None
     published: State | None = None
 
-    def publish(self, fit: FitState) -> None:
-        """Make `fit` the state of the model. Without biases, its arrays are not copied."""
-        data, mean = self.data, self.mean
-        report = self.report | fit.counts
+    def state_of(self, fit: FitState) -> State:
+        """The state of a model with the factors of `fit`. Without biases, it shares the arrays of `fit`."""
+        data, mean = self.problem.data, self.problem.settings.mean
+        report = self.problem.report | fit.counts
         record = FitRecord(fit.iteration, list(fit.history), report, self.params, planned=fit.n_iterations)
         x, y = user_rows(fit.x, mean), item_rows(fit.y, mean)
-        self.published = State(x, y, data.users, data.items, data.item_names, self.seen, mean, record)
+        return State(x, y, data.users, data.items, data.item_names, self.problem.seen, mean, record)
+
+    def publish(self, fit: FitState) -> State:
+        """Make `fit` the state of the model. Without biases, its arrays are not copied."""
+        self.published = self.state_of(fit)
         self.model.replace_state(self.published)
+        return self.published
 
     def publish_copy(self, fit: FitState) -> None:
         """Make a copy of `fit` the state of the model.
@@ -61,21 +77,37 @@ class Publisher:
         self.model.replace_state(self.before, only_if=self.published)
 
 
-def run(
-    loop: FitLoop,
-    state: FitState,
-    publisher: Publisher,
-    callback: Callable[[Any, int], Any] | None,
-    tol: float | None,
-    compute_loss: bool,
-    progress: bool,
-) -> None:
-    """Run a fit to its end; the model then has the last state. If the callback returns True, the fit stops at once.
+def check_callback(callback: Any) -> None:
+    if callback is not None and not callable(callback):
+        raise TypeError(f"callback must be a function of the model and the iteration, got {shown(callback)}")
 
-    The model then keeps its present state: the last one, or another one that the callback has given it.
+
+def run(loop: FitLoop, state: FitState, publisher: Publisher, around: Around, sides: list[Side | None]) -> None:
+    """Run a fit to its end; the model then has the last state. `sides` are the features of users and items.
+
+    If the callback returns True, the loop stops at once. The model then keeps its present state: the last one, or another
+    one that the callback has given it.
     """
-    process, users, items = os.getpid(), publisher.data.users, publisher.data.items
-    with interruptible() as interrupted, progress_bar(progress, state.n_iterations, "fit") as advance:
+    state = _run_loop(loop, state, publisher, around)
+    if not any(sides):
+        return
+    before, n_threads = publisher.model.state_, loop.workspace.n_threads
+    try:
+        with phase("features"):
+            after = attached(before, sides[0], sides[1], around.compute_loss, n_threads)
+    except BaseException:
+        publisher.model.replace_state(publisher.before, only_if=before)
+        raise
+    publisher.model.replace_state(after, only_if=before)
+    if around.writer is not None:
+        _write(around.writer, state, after)
+
+
+def _run_loop(loop: FitLoop, state: FitState, publisher: Publisher, around: Around) -> FitState:
+    """Run the loop. Returns the state in which it ended, which the model and the checkpoint then have too."""
+    process, users, items = os.getpid(), publisher.problem.data.users, publisher.problem.data.items
+    writer = around.writer
+    with interruptible() as interrupted, progress_bar(around.progress, state.n_iterations, "fit") as advance:
         while not state.finished:
             relaxation = loop.relaxation(state)
             try:
@@ -85,23 +117,63 @@ def run(
                 publisher.restore()
                 raise
             if state.between_iterations:
-                if compute_loss or tol is not None:
+                if around.compute_loss or around.tol is not None:
                     state = state.with_loss(_loss(loop, state))
                 advance(state.history[-1])
-            if interrupted():
+                if around.callback is not None:
+                    publisher.publish_copy(state)
+                    answer = around.callback(publisher.model, state.iteration)
+                    _refuse_fork(process)
+                    if isinstance(answer, (bool, np.bool_)) and answer:
+                        return _stopped(state, publisher, writer)
+                if around.tol is not None:
+                    state = state.stopped_by(around.tol, relaxation)
+            stops = interrupted() and not state.finished  # a finished fit is first published and written
+            if stops:
                 publisher.publish_copy(state)
+            if writer is not None and not state.finished and (stops or writer.is_due(state)):
+                try:
+                    _write(writer, state, publisher.state_of(state), memory_of(around.callback, state))
+                except BaseException:
+                    publisher.publish(state)
+                    raise
+            if stops:
                 interrupted.deliver()
-            if not state.between_iterations:
-                continue
-            if callback is not None:
-                publisher.publish_copy(state)
-                answer = callback(publisher.model, state.iteration)
-                _refuse_fork(process)
-                if isinstance(answer, (bool, np.bool_)) and answer:
-                    return  # without publishing: the callback may have given the model another state
-            if tol is not None:
-                state = state.stopped_by(tol, relaxation)
-        publisher.publish(state)
+        last = publisher.publish(state)
+        if writer is not None:
+            _write(writer, state, last)
+    return state
+
+
+def _stopped(state: FitState, publisher: Publisher, writer: Writer | None) -> FitState:
+    """End the fit because the callback returned True. The model keeps its state, which the callback may have given it.
+
+    Returns the fit state that belongs to the model's state, and writes a checkpoint of it. If the model's state is not from
+    this fit, this writes nothing and returns `state`.
+    """
+    kept = publisher.model._state
+    if writer is None or kept is None or kept.fit is None:
+        return state
+    n = kept.fit.n_iter
+    if n > state.iteration or (kept.x.shape[0], kept.y.shape[0]) != (state.x.shape[0], state.y.shape[0]):
+        return state
+    state = replace(
+        state,
+        x=kept.solved_users(),
+        y=kept.solved_items(),
+        half_steps=2 * n,
+        n_iterations=n,
+        history=tuple(kept.fit.history),
+        losses=state.losses[:n],
+        counts={name: kept.fit.report.get(name, 0) for name in state.counts},
+    )
+    _write(writer, state, kept)
+    return state
+
+
+def _write(writer: Writer, fit: FitState, state: State, memory: CallbackMemory | None = None) -> None:
+    with phase("checkpoint"):
+        writer.write(fit, state, memory)
 
 
 def _loss(loop: FitLoop, state: FitState) -> float:

@@ -26,7 +26,7 @@ _EIGH_ARRAYS = 7  # f x f arrays of float64 that a decomposition takes
 _ALLOCATOR, _RETURNED = 6_000_000, 2**25
 
 
-class Memory(int):
+class MemoryNeeded(int):
     """A number of bytes. It is an int, and its repr says what the memory is for.
 
     Attributes
@@ -49,7 +49,7 @@ class Memory(int):
         return f"{size_of(self)}: " + ", ".join(f"{name} {size_of(n)}" for name, n in self.parts.items())
 
 
-def needed(data: Interactions, arguments: Arguments, n_threads: int, callback: bool, compute_loss: bool) -> Memory:
+def needed(data: Interactions, arguments: Arguments, n_threads: int, callback: bool, compute_loss: bool) -> MemoryNeeded:
     """The anonymous memory that a fit takes at its peak, above what the process held before it.
 
     Parameters
@@ -63,7 +63,7 @@ def needed(data: Interactions, arguments: Arguments, n_threads: int, callback: b
 
     Returns
     -------
-    Memory
+    MemoryNeeded
     """
     objective, itemsize = arguments.settings.objective, arguments.dtype.itemsize
     width, n_rows = arguments.rank + objective.biases, sum(data.shape)
@@ -82,7 +82,7 @@ def needed(data: Interactions, arguments: Arguments, n_threads: int, callback: b
     held = {"copies of the data": copies, "factors": factors, "fixed side": fixed, "threads": threads}
     held["temporary arrays"] = max(in_half_step + row_regularization, published) + 16 * part_rows
     held["allocator"] = _ALLOCATOR + (making // 2 if making < _RETURNED else 0)
-    return max(Memory(held), Memory({"copies of the data": copies + making}))
+    return max(MemoryNeeded(held), MemoryNeeded({"copies of the data": copies + making}))
 
 
 def _sides(data: Interactions) -> list[tuple[NDArray[np.int64], int]]:

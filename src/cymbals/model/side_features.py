@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..base.caller import warn_caller
 from ..base.format import first_few
 from ..base.threads import resolve
 from ..data.csr import Csr
@@ -55,10 +55,9 @@ class SideFeatures:
             at = side.find(found.user_ids).astype(np.int64)
             new = np.flatnonzero(at < 0)
             if new.size == at.size:
-                warnings.warn(
+                warn_caller(
                     f"{name}: none of its ids, {first_few(found.user_ids.tolist())}, occurs in train, whose "
-                    f"{side.what}s are {first_few(side.all().tolist())}",
-                    stacklevel=4,
+                    f"{side.what}s are {first_few(side.all().tolist())}"
                 )
             new = new[np.argsort(found.user_ids[new], kind="stable")]
             at[new] = side.n + np.arange(new.size)
@@ -153,7 +152,7 @@ class SideFeatures:
         kept = at[csr.indices] >= 0
         if not kept.all():
             unknown = given.item_ids[at < 0].tolist()
-            warnings.warn(f"{name}: the model does not know the features {first_few(unknown)}; left out", stacklevel=5)
+            warn_caller(f"{name}: the model does not know the features {first_few(unknown)}; left out")
         return Csr.from_triplets(
             csr.row_numbers()[kept], at[csr.indices[kept]], csr.data[kept], (csr.shape[0], self.ids.n), resolve(None)
         )

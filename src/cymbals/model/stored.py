@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from .._core import version
 from ..base import strict_json
+from ..base.checks import plain
 from ..data.packing import pack_csr, pack_ids, pack_strings, unpack, unpack_csr, unpack_ids, unpack_strings
 from ..solve.projection import Projection
 from . import container
@@ -18,33 +19,52 @@ from .side_features import SideFeatures
 from .state import FitRecord, State
 
 
-def write(path: str | os.PathLike[str], state: State, params: dict[str, Any], include_interactions: bool) -> None:
-    """Write a state to one file. `params` are the estimator's arguments as JSON values."""
+def write(
+    path: str | os.PathLike[str],
+    state: State,
+    include_interactions: bool,
+    more_facts: dict[str, Any] | None = None,
+    more_arrays: dict[str, NDArray[Any]] | None = None,
+) -> None:
+    """Write a state to one file, with more facts (JSON values) and arrays, which `load` does not need."""
     assert state.fit is not None
+    params = storable_params(state.params) | {"dtype": state.y.dtype.name}
     model = {"params": params, "n_iter": state.fit.n_iter, "history": state.fit.history, "report": state.fit.report}
     # Subclasses also write "ALS", because `load` always returns an ALS.
-    facts = {"class": "ALS", "cymbals": version(), "model": model, "mean": state.mean}
+    facts = {"class": "ALS", "cymbals": version(), "model": model, "mean": state.mean} | (more_facts or {})
     arrays = {"x": state.x, "y": state.y} | pack_ids("users", state.users) | pack_ids("items", state.items)
     if state.names is not None:
         arrays |= pack_strings("names", state.names)
     if include_interactions and state.seen is not None:
         arrays |= pack_csr("seen", state.seen.whole())
-    format_version = container.VERSION
     for name, side in (("user_features", state.user_features), ("item_features", state.item_features)):
         if side is not None:
             arrays |= _features(name, side)
-            format_version = container.WITH_FEATURES
-    container.write(path, facts, arrays, format_version)
+    container.write(path, facts, arrays | (more_arrays or {}))
 
 
-def read(path: str | os.PathLike[str], mmap: bool, classes: tuple[str, ...]) -> State:
-    """Read the state from a model file. The class named in the file must be one of `classes`.
+def storable_params(params: dict[str, Any]) -> dict[str, Any]:
+    """The estimator's arguments as JSON values. Raises ValueError if the confidence is a function."""
+    if callable(params["confidence"]):
+        raise ValueError(
+            "confidence is a function, which cannot be stored in a model file or a checkpoint; pickle the model instead"
+        )
+    storable = {name: plain(value) for name, value in params.items()}
+    if not isinstance(storable["random_state"], int):
+        storable["random_state"] = None  # JSON cannot hold a generator. It is needed only for the starting factors.
+    return storable
 
-    Raises ModelFileError if `write` did not write the file.
+
+def read(
+    path: str | os.PathLike[str], mmap: bool, classes: tuple[str, ...]
+) -> tuple[State, dict[str, Any], dict[str, NDArray[Any]]]:
+    """Read the state, all facts and all arrays from a model file. The class in the file must be one of `classes`.
+
+    Raises ModelFileError if `write` did not write the file. What the state does not need is not checked.
     """
     facts, arrays = container.read(path, mmap=mmap)
     with container.refusing(path):
-        return replace(_stored_state(facts, arrays), fit=_stored_record(facts, classes))
+        return replace(_stored_state(facts, arrays), fit=_stored_record(facts, classes)), facts, arrays
 
 
 def _stored_record(facts: dict[str, Any], classes: tuple[str, ...]) -> FitRecord:

@@ -48,8 +48,8 @@ class Profile:
     - in each half-step: "gram", "eigh", "rotate", "whiten" (row norms and the 16-bit copy of the fixed side), "gather"
       (compute a row's weights and read the factors of its entries; for conjugate gradients also the first residual),
       "cg", "dual", "primal" (the solvers), "wait" (threads without rows wait for the others), "other";
-    - elsewhere: "loss", "keep" (copies for a callback), "index", "topk", "metrics", "core" (any other call of the compiled
-      core), "rest" (Python).
+    - elsewhere: "loss", "keep" (copies for a callback), "checkpoint", "index", "topk", "metrics", "core" (any other call of
+      the compiled core), "rest" (Python).
 
     The seconds of "gather" and of the solvers are means over the threads. The seconds of all phases add up to `seconds`.
 

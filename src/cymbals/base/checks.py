@@ -6,11 +6,14 @@ import math
 import numbers
 import operator
 import os
+import re
 from typing import Any, TypeVar
 
 import numpy as np
 
 Kind = TypeVar("Kind")
+_BYTES = re.compile(r"(\d+(?:\.\d+)?) ?([kmgt]?b)", re.IGNORECASE)
+_UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
 
 def shown(value: Any) -> str:
@@ -53,6 +56,19 @@ def whole_number(name: str, value: Any, least: int, most: int = 2**31 - 1) -> in
     if not least <= number <= most:
         raise ValueError(f"{name} must be from {least} to {most}, got {shown(number)}")
     return number
+
+
+def byte_count(name: str, value: Any) -> int:
+    """A number of bytes, or a text such as "4GB", as an int. Raises TypeError or ValueError for anything else."""
+    if isinstance(value, str):
+        found = _BYTES.fullmatch(value.strip())
+        if not found:
+            raise ValueError(f"{name} must be a number of bytes, or a text such as '4GB' or '512MB'; got {value!r}")
+        return int(float(found[1]) * _UNITS[found[2].upper()])
+    try:
+        return whole_number(name, value, 0, 2**62)
+    except TypeError:
+        raise TypeError(f"{name} must be a number of bytes, or a text such as '4GB'; got {shown(value)}") from None
 
 
 def real_number(name: str, value: Any, *, least: float = 0.0, open_end: bool = False) -> float:

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from .._core import Workspace
 from ..base.caller import warn_caller
 from ..base.checks import boolean, file_path, whole_number
-from ..base.files import check_writable
 from ..base.recorder import phase
 from ..base.threads import MOST
 from ..data.interactions import Interactions, as_interactions
@@ -25,6 +24,7 @@ from . import container, fitting, memory, preparing, resuming, stored
 from .arguments import checked
 from .exchange import Exchange
 from .factor_model import FactorModel
+from .fit_request import FitRequest
 from .memory import MemoryNeeded
 from .solving_model import refuse_dislikes
 from .state import FitRecord, State
@@ -276,6 +276,8 @@ class ALS(Exchange, UpdatingModel):
         profile: bool = False,
         checkpoint: str | os.PathLike[str] | None = None,
         every: int = 1,
+        max_memory: int | str | None = None,
+        factors_path: str | os.PathLike[str] | None = None,
     ) -> Self:
         """Fit user and item factors to a matrix of values. An earlier fit of the same model is discarded.
 
@@ -318,6 +320,13 @@ class ALS(Exchange, UpdatingModel):
         every : int
             The number of iterations from one checkpoint to the next. Each one writes all factors. With a larger number, a
             fit of short iterations takes less time, and loses more iterations if the process is killed.
+        max_memory : int or str, optional
+            A number of bytes, or a text such as "8GB". If `memory_needed` is more, the fit raises ValueError before it
+            starts, and the message says what needs the memory. Features do not count.
+        factors_path : path-like, optional
+            A folder. The factors are then mapped from temporary files in it, not held in memory. Use it if the factors of
+            one side are larger than memory. The model keeps using these files, which are removed when the last array over
+            them is gone. Put the folder on a fast disk: the fit reads the factors of one side in random order.
 
         Returns
         -------
@@ -342,9 +351,10 @@ class ALS(Exchange, UpdatingModel):
         if isinstance(y, Interactions) or hasattr(y, "tocsr"):
             raise TypeError("the second argument of fit is y, which is ignored, and not features: write item_features=...")
         features = (user_features, item_features)
-        return self._profiled(
-            profile, lambda: self._fit(train, features, init, callback, compute_loss, progress, checkpoint, every)
+        asked = FitRequest(
+            train, features, init, callback, compute_loss, progress, checkpoint, every, max_memory, factors_path
         )
+        return self._profiled(profile, lambda: self._fit(asked.checked()))
 
     def _profiled(self, profile: bool, fit: Callable[[], None]) -> Self:
         """Call `fit` and, if `profile` is true, record it in `profile_`."""
@@ -361,32 +371,21 @@ class ALS(Exchange, UpdatingModel):
             if state is not None and state is not before and state.fit is not None:  # possibly from an interrupted fit
                 self.replace_state(state.changed(fit=replace(state.fit, profile=recorded)))
 
-    def _fit(
-        self,
-        train: Any,
-        features: tuple[Any, Any],
-        init: Any,
-        callback: Any,
-        compute_loss: bool,
-        progress: bool,
-        checkpoint: Any,
-        every: int,
-    ) -> None:
-        for name, value in (("compute_loss", compute_loss), ("progress", progress)):
-            boolean(name, value)
-        fitting.check_callback(callback)
+    def _fit(self, asked: FitRequest) -> None:
         params, n_threads = self.get_params(), self._threads(None)
-        settings, rank, iterations, schedule, tol, dtype, rng = checked(params)
-        every = whole_number("every", every, 1)
-        if checkpoint is not None:
-            checkpoint = file_path("checkpoint", checkpoint)
+        arguments = checked(params)
+        settings, rank, iterations, schedule, tol, dtype, rng = arguments
+        if asked.checkpoint is not None:
             stored.storable_params(params)
-            check_writable(checkpoint)
-        if iterations < 2 and any(given is not None for given in features):
+        if iterations < 2 and any(given is not None for given in asked.features):
             raise ValueError(f"iterations must be at least 2 with features, which the last one uses; got {iterations}")
         with phase("data"):
-            data, seen = preparing.entries("train", train, settings.objective, n_threads)
-            sides = preparing.sides(features, data, n_threads)
+            data, seen = preparing.entries("train", asked.train, settings.objective, n_threads)
+            if asked.max_memory is not None:
+                loss, on_disk = asked.compute_loss or tol is not None, asked.factors_path is not None
+                needed = memory.needed(data, arguments, n_threads, asked.callback is not None, loss, on_disk)
+                memory.refuse_more(asked.max_memory, needed)
+            sides = preparing.sides(asked.features, data, n_threads)
             problem = preparing.problem(data, seen, params, n_threads)
         if rank > min(data.shape) and rank >= LARGE_RANK:
             warn_caller(
@@ -394,20 +393,25 @@ class ALS(Exchange, UpdatingModel):
                 f"{min(data.shape)} factors can fit it exactly"
             )
         with phase("start"):
-            given = _fitted_factors(init) if isinstance(init, FactorModel) else init
+            given = _fitted_factors(asked.init) if isinstance(asked.init, FactorModel) else asked.init
             workspace = Workspace(n_threads)
-            x, y = start(given, data, rank, settings.objective.biases, dtype, key_of(rng), workspace)
-        from_noise = not isinstance(init, FactorModel)
+            x, y = start(
+                given, data, rank, settings.objective.biases, dtype, key_of(rng), workspace, asked.arrays_for_factors()
+            )
+        from_noise = not isinstance(asked.init, FactorModel)
         writer = None
-        if checkpoint is not None:
+        if asked.checkpoint is not None:
             with phase("checkpoint"):
                 given_data = checkpoints.fingerprint(seen, data.users, data.items)
                 given_features = checkpoints.fingerprints(sides)
-            terms = checkpoints.Terms(every, compute_loss, callback is not None, from_noise, given_data, **given_features)
-            writer = checkpoints.Writer(checkpoint, terms)
+            has_callback = asked.callback is not None
+            terms = checkpoints.Terms(
+                asked.every, asked.compute_loss, has_callback, from_noise, given_data, **given_features
+            )
+            writer = checkpoints.Writer(asked.checkpoint, terms)
         loop = FitLoop(problem.rows, problem.columns, problem.settings, schedule, from_noise, workspace)
         publisher = fitting.Publisher(self, problem, params, before=self._state)
-        around = fitting.Around(callback, tol, compute_loss, progress, writer)
+        around = fitting.Around(asked.callback, tol, asked.compute_loss, asked.progress, writer)
         fitting.run(loop, FitState(x, y, iterations - any(sides)), publisher, around, sides)
 
     @classmethod
@@ -497,7 +501,9 @@ class ALS(Exchange, UpdatingModel):
             profile, lambda: resuming.run(model, model.get_params(), model._threads(None), os.fspath(path), found, request)
         )
 
-    def memory_needed(self, train: Any, *, callback: bool = False, compute_loss: bool = False) -> MemoryNeeded:
+    def memory_needed(
+        self, train: Any, *, callback: bool = False, compute_loss: bool = False, factors_on_disk: bool = False
+    ) -> MemoryNeeded:
         """Predict how much memory `fit` takes at its peak, in addition to the data and whatever the process holds.
 
         Use it before a large fit. The prediction is for a fit without features that starts at random. It reads the data but
@@ -510,6 +516,8 @@ class ALS(Exchange, UpdatingModel):
             Whether `fit` gets a callback, for which it copies the factors.
         compute_loss : bool
             Whether `fit` gets ``compute_loss=True``.
+        factors_on_disk : bool
+            Whether `fit` gets a `factors_path`.
 
         Returns
         -------
@@ -527,7 +535,8 @@ class ALS(Exchange, UpdatingModel):
         arguments, n_threads = checked(self.get_params()), self._threads(None)
         data = as_interactions("train", train, n_threads)
         loss = boolean("compute_loss", compute_loss) or arguments.tol is not None
-        return memory.needed(data, arguments, n_threads, boolean("callback", callback), loss)
+        of_callback, on_disk = boolean("callback", callback), boolean("factors_on_disk", factors_on_disk)
+        return memory.needed(data, arguments, n_threads, of_callback, loss, on_disk)
 
     # -- storage -----------------------------------------------------------------------------------------------------
 

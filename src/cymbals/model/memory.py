@@ -49,7 +49,14 @@ class MemoryNeeded(int):
         return f"{size_of(self)}: " + ", ".join(f"{name} {size_of(n)}" for name, n in self.parts.items())
 
 
-def needed(data: Interactions, arguments: Arguments, n_threads: int, callback: bool, compute_loss: bool) -> MemoryNeeded:
+def needed(
+    data: Interactions,
+    arguments: Arguments,
+    n_threads: int,
+    callback: bool,
+    compute_loss: bool,
+    factors_on_disk: bool,
+) -> MemoryNeeded:
     """The anonymous memory that a fit takes at its peak, above what the process held before it.
 
     Parameters
@@ -60,6 +67,8 @@ def needed(data: Interactions, arguments: Arguments, n_threads: int, callback: b
     callback : bool
         Whether the fit copies the factors for a callback.
     compute_loss : bool
+    factors_on_disk : bool
+        Whether the factors are mapped from files. Copies of them are not.
 
     Returns
     -------
@@ -79,10 +88,24 @@ def needed(data: Interactions, arguments: Arguments, n_threads: int, callback: b
     )
     row_regularization = max(data.shape) * 8 * (3 if objective.nu else 0)
     published = factors * callback + (factors + n_rows * itemsize) * objective.biases
-    held = {"copies of the data": copies, "factors": factors, "fixed side": fixed, "threads": threads}
+    held = {
+        "copies of the data": copies,
+        "factors": 0 if factors_on_disk else factors,
+        "fixed side": fixed,
+        "threads": threads,
+    }
     held["temporary arrays"] = max(in_half_step + row_regularization, published) + 16 * part_rows
     held["allocator"] = _ALLOCATOR + (making // 2 if making < _RETURNED else 0)
     return max(MemoryNeeded(held), MemoryNeeded({"copies of the data": copies + making}))
+
+
+def refuse_more(max_memory: int, needed: MemoryNeeded) -> None:
+    """Raises ValueError if a fit needs more than `max_memory` bytes."""
+    if needed > max_memory:
+        raise ValueError(
+            f"max_memory is {size_of(max_memory)}, but the fit needs {needed!r}; use fewer factors or threads, data from "
+            "Interactions.open, or factors_path"
+        )
 
 
 def _sides(data: Interactions) -> list[tuple[NDArray[np.int64], int]]:

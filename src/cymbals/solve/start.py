@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ from ..base.checks import refuse_masked
 from ..data.ids import Ids
 from ..data.interactions import Interactions
 
+Empty = Callable[[tuple[int, int], Any], NDArray[Any]]
 USERS, ITEMS = range(2)  # sides: each has a stream of random numbers of its own
 
 
@@ -30,7 +32,14 @@ class FittedFactors:
 
 
 def start(
-    init: Any, data: Interactions, rank: int, biases: bool, dtype: Any, key: int, workspace: int | Workspace
+    init: Any,
+    data: Interactions,
+    rank: int,
+    biases: bool,
+    dtype: Any,
+    key: int,
+    workspace: int | Workspace,
+    empty: Empty = np.empty,
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """The starting factors of a fit. With `biases`, each side has one more column for them.
 
@@ -47,12 +56,14 @@ def start(
         Of the random numbers: see `key_of`.
     workspace : int or Workspace
         A number of threads, or a workspace.
+    empty : callable
+        Makes the arrays, given their shape and dtype.
 
     Returns
     -------
     x, y : ndarray, shape (n_users, rank) and (n_items, rank); with `biases`, rank + 1 columns
     """
-    x, y = (noise(key, side, range(n), rank, dtype, biases, workspace) for side, n in enumerate(data.shape))
+    x, y = (noise(key, side, range(n), rank, dtype, biases, workspace, empty) for side, n in enumerate(data.shape))
     if init is None:
         return x, y
     if isinstance(init, FittedFactors):
@@ -109,13 +120,20 @@ def key_of(rng: np.random.Generator | np.random.RandomState) -> int:
 
 
 def noise(
-    key: int, side: int, rows: range, rank: int, dtype: Any, biases: bool, workspace: int | Workspace
+    key: int,
+    side: int,
+    rows: range,
+    rank: int,
+    dtype: Any,
+    biases: bool,
+    workspace: int | Workspace,
+    empty: Empty = np.empty,
 ) -> NDArray[Any]:
     """Random factors from N(0, (0.1 / sqrt(rank))^2), and biases of 0.
 
     A row depends on the key, the side (USERS or ITEMS) and its number alone, so any process can draw any rows.
     """
-    out, scale = np.empty((len(rows), rank + biases), dtype), 0.1 / math.sqrt(rank)
+    out, scale = empty((len(rows), rank + biases), dtype), 0.1 / math.sqrt(rank)
     if not biases:
         draw_normal(out, key, side, rows.start, scale, workspace)
         return out

@@ -368,6 +368,29 @@ def test_an_evaluation_of_a_store_is_one_in_memory(tmp_path, small_blocks):
     assert dict(want) == dict(got)
 
 
+def test_a_model_of_a_store_is_updated_like_one_in_memory(tmp_path, small_blocks):
+    data = DATA["whole numbers"]()
+    data.save(tmp_path / "s")
+    stored = Interactions.open(tmp_path / "s")
+    want, got = (ALS(5, random_state=0).fit(d) for d in (data, stored))
+    assert got.state_.seen_by_item(1) is stored.by_item()
+    for users, items in (([-100, 600, -93], [3, 29, 99]), (data.user_ids[:9], data.item_ids[9:18])):
+        reports = [model.update((users, items, np.arange(1, len(users) + 1))) for model in (want, got)]
+        assert reports[0].touched_items == reports[1].touched_items
+        for model in (want, got):
+            model.update_items([3], model.interactions_.item_users[[model.items_.rows("item", [3])[0]]])
+        assert (want.interactions_.user_items != got.interactions_.user_items).nnz == 0
+        assert np.array_equal(want.user_factors_, got.user_factors_)
+        assert np.array_equal(want.item_factors_, got.item_factors_)
+    check_same(Interactions.open(tmp_path / "s"), data)
+
+
+def test_a_description_of_a_store_is_one_in_memory(tmp_path, small_blocks):
+    data = DATA["whole numbers"]()
+    data.save(tmp_path / "s")
+    assert str(cymbals.describe(data)) == str(cymbals.describe(Interactions.open(tmp_path / "s")))
+
+
 def test_an_opened_store_stays_as_it_was(tmp_path, small_blocks):
     first, second = plays(), DATA["whole numbers"]()
     first.save(tmp_path / "s")

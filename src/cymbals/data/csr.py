@@ -59,6 +59,11 @@ class Csr:
         return int(self.indices.shape[0])
 
     @property
+    def is_mapped(self) -> bool:
+        """Whether the entries are in a file that is mapped."""
+        return _mapped(self.data)
+
+    @property
     def types(self) -> tuple[np.dtype[Any], np.dtype[Any]]:
         """The types of the indices and of the values."""
         return self.indices.dtype, self.data.dtype
@@ -153,9 +158,9 @@ class Csr:
             indices, data = np.empty(indptr[-1], base.indices.dtype), np.empty(indptr[-1], base.data.dtype)
             core_merge_rows(base, changes, rows, indptr, n_threads, indices, data)
         except ValueError as error:
-            raise ValueError(_CHANGED) if _mapped(self.data) else error from None
+            raise ValueError(_CHANGED) if self.is_mapped else error from None
         made = Csr(indptr, indices, data, shape)
-        if _mapped(self.data) and made.is_broken():
+        if self.is_mapped and made.is_broken():
             raise ValueError(_CHANGED)
         return made
 
@@ -195,7 +200,7 @@ class Csr:
 
     def owned(self) -> Csr:
         """The matrix, or a checked copy of it in memory if its arrays are mapped from a file that others can change."""
-        if not _mapped(self.data):
+        if not self.is_mapped:
             return self
         csr = Csr(self.indptr.copy(), self.indices.copy(), self.data.copy(), self.shape)
         if csr.is_broken():

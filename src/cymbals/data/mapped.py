@@ -47,6 +47,10 @@ class MappedCsr(Csr):
         return int(self.indptr[-1])
 
     @property
+    def is_mapped(self) -> bool:
+        return True
+
+    @property
     def types(self) -> tuple[np.dtype[Any], np.dtype[Any]]:
         return self._indices.dtype, self._data.dtype
 
@@ -75,6 +79,15 @@ class MappedCsr(Csr):
                 pass
         found = self._problems[self._problems > 0]
         return int(found.min()) if found.size else 0
+
+    def owned(self) -> Csr:
+        """This matrix: its methods check what they copy from the files."""
+        return self
+
+    def between(self, begin: int, end: int) -> Csr:
+        for array in (self._indices, self._data):
+            array.check(int(self.indptr[begin]), int(self.indptr[end]))
+        return self._unchecked().between(begin, end)
 
     def whole(self) -> Csr:
         self.worst(1)

@@ -17,6 +17,7 @@ from .merge import resized, resolved
 
 _FEW = 1024  # a change of at most this share of the entries, one in _FEW, is kept apart
 _MOST = 64  # at most one in _MOST entries is kept apart
+_MOST_MAPPED = 8  # the same for a mapped matrix, which must not be copied into memory for less
 
 
 class Overlay(Csr):
@@ -98,7 +99,10 @@ def with_values(csr: Csr, values: Csr, n_threads: int = 1) -> Csr:
     """A matrix in which the pairs of `values` have these values. It is an overlay if they are few."""
     layers = _layers(csr, values.shape)
     kept = layers[1].after(values) if len(layers) == 2 else values
-    few = values.nnz * _FEW <= layers[0].nnz and kept.nnz * _MOST <= layers[0].nnz
+    base = layers[0]
+    few = values.nnz * _FEW <= base.nnz and kept.nnz * _MOST <= base.nnz
+    if base.is_mapped:
+        few = kept.nnz * _MOST_MAPPED <= base.nnz
     if few and values.data.dtype == layers[0].data.dtype:
         return Overlay(layers[0], kept)
     return layers[0].after(kept, n_threads=n_threads)

@@ -133,14 +133,12 @@ class _Totals:
 
     @classmethod
     def of(cls, data: Interactions, what: str) -> _Totals:
-        csr, values = data.csr, data.csr.data.astype(np.float64)
-        return cls(
-            what,
-            np.bincount(csr.row_numbers(), values, data.shape[0]),
-            np.bincount(csr.indices, values, data.shape[1]),
-            csr.lengths(),
-            np.bincount(csr.indices, minlength=data.shape[1]),
-        )
+        of_user, of_item = (np.zeros(n) for n in data.shape)
+        for begin, block in data.csr.blocks():
+            values = block.data.astype(np.float64)
+            of_user[begin : begin + block.shape[0]] = np.bincount(block.row_numbers(), values, block.shape[0])
+            of_item += np.bincount(block.indices, values, data.shape[1])
+        return cls(what, of_user, of_item, data.csr.lengths(), data.csr.column_counts())
 
 
 def _tables(data: Interactions, t: _Totals, top: int) -> dict[str, pd.DataFrame]:

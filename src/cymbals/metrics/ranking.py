@@ -5,6 +5,7 @@ They are exact: all items that the user does not have in train are ranked, not a
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -49,13 +50,22 @@ def ranking(
     """
     results = np.empty((x.shape[0], 2 + len(_WRITTEN) * cutoffs.size))
     covered = np.zeros((cutoffs.size, y.shape[0]), np.uint8)
-    rank_metrics(x, y, train, test, cutoffs, results, covered, novelty, n_threads)
+    for begin, end in itertools.pairwise(_part_begins(train, test).tolist()):
+        part = slice(begin, end)
+        seen, held_out = (csr.between(begin, end).owned() for csr in (train, test))
+        rank_metrics(x[part], y, seen, held_out, cutoffs, results[part], covered, novelty, n_threads)
     names = ["auc", "mrr"] + [f"{name}@{k}" for k in cutoffs for name in _WRITTEN]
     per_user = dict(zip(names, np.ascontiguousarray(results.T), strict=True))
     for k in cutoffs:
         per_user |= _of_hits(per_user[f"precision@{k}"], per_user[f"recall@{k}"], int(k))
     together = {f"coverage@{k}": float(covered[i].mean()) if y.shape[0] else 0.0 for i, k in enumerate(cutoffs)}
     return per_user, together
+
+
+def _part_begins(train: Csr, test: Csr) -> NDArray[np.int64]:
+    """The first user of each part, and then the number of users. If a matrix is in a store, its parts fit in memory."""
+    begins = train.part_begins()
+    return begins if begins.size > 2 else test.part_begins()
 
 
 def item_novelty(train: Csr) -> NDArray[np.float64]:

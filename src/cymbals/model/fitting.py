@@ -51,7 +51,10 @@ class Publisher:
         report = self.problem.report | fit.counts
         record = FitRecord(fit.iteration, list(fit.history), report, self.params, planned=fit.n_iterations)
         x, y = user_rows(fit.x, mean), item_rows(fit.y, mean)
-        return State(x, y, data.users, data.items, data.item_names, self.problem.seen, mean, record)
+        state = State(x, y, data.users, data.items, data.item_names, self.problem.seen, mean, record)
+        if self.problem.seen.is_mapped and self.problem.rows is self.problem.seen:  # then the transpose takes no memory
+            state.caching_seen_by_item(self.problem.columns)
+        return state
 
     def publish(self, fit: FitState) -> State:
         """Make `fit` the state of the model. Without biases, its arrays are not copied."""

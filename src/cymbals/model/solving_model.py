@@ -81,7 +81,7 @@ class SolvingModel(ExportingModel):
         settings = state.settings
         csr = in_order("data", data, state.users, state.items, n)
         rows = transformed(entries_of("data", csr, settings.objective, n), settings.objective)
-        indptr = np.concatenate(([0], np.cumsum(np.bincount(rows.indices, minlength=csr.shape[1]))))
+        indptr = np.concatenate(([0], np.cumsum(rows.column_counts())))
         return loss(rows, state.solved_users(), state.solved_items(), settings.objective, indptr, n, state.mean)
 
     def score(self, rows: Any, y: None = None) -> float:

@@ -14,7 +14,7 @@ import os
 import re
 import secrets
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -43,23 +43,134 @@ class StoreError(ValueError):
 
 def write(path: str | os.PathLike[str], facts: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
     """Make or replace a store. If this fails, the store stays as it was."""
+    with writing(path) as new:
+        for name, array in arrays.items():
+            new.add(name, array)
+        new.commit(facts)
+
+
+@contextmanager
+def writing(path: str | os.PathLike[str], keep: Callable[[], bool] = lambda: False) -> Iterator[NewStore]:
+    """Yields a new store, which replaces the one at `path` when it is committed. Other writers are refused meanwhile.
+
+    If the block raises, or ends without a commit, the store stays as it was, and the new array files are removed. They are
+    kept if `keep` then returns true: the caller remembers them, and a later call takes them over with `NewStore.adopt`.
+    """
     folder = Path(path)
     _check_folder(folder)
     folder.mkdir(exist_ok=True)
-    token = secrets.token_hex(8)
-    with _writing(folder):
+    with _alone(folder):
+        new = NewStore(folder)
         try:
-            files = {name: _write_array(folder, f"{name}.{token}", array) for name, array in arrays.items()}
-            text = json.dumps({"cymbals store": VERSION, "facts": dict(facts), "arrays": files}, allow_nan=False).encode()
-            if len(text) > _MOST_BYTES:
-                raise ValueError(f"the report takes {len(text):,} bytes; a store holds at most {_MOST_BYTES:,}")
-            with beside(folder / _LIST) as unfinished:
-                unfinished.write_bytes(text + b"\n%08x\n" % zlib.crc32(text))
-        except BaseException:
-            _remove(folder, lambda name: name.endswith(token))
-            raise
-        kept = {entry["file"] for entry in files.values()}
-        _remove(folder, lambda name: name not in kept)
+            yield new
+        finally:
+            new.close()
+            if not new.committed and not keep():
+                _remove(folder, lambda name: name.endswith(new.token))
+
+
+class NewStore:
+    """A store that is being written. Readers do not see its arrays before `commit`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.token, self.committed = folder, secrets.token_hex(8), False
+        self._entries: dict[str, dict[str, Any]] = {}
+        self._open: list[ArrayFile] = []
+
+    def begin(self, name: str, dtype: Any) -> ArrayFile:
+        """A new, empty array, to which the caller appends. Pass it to `end` when it is complete."""
+        file = ArrayFile(self.folder, f"{name}.{self.token}", dtype)
+        self._open.append(file)
+        return file
+
+    def end(self, name: str, file: ArrayFile) -> dict[str, Any]:
+        """Complete an array. Returns its entry of the list."""
+        self._entries[name] = file.finish()
+        self._open.remove(file)
+        return self._entries[name]
+
+    def drop(self, file: ArrayFile) -> None:
+        """Remove an array that is not needed after all."""
+        self._open.remove(file)
+        file.close()
+        os.unlink(file.path)
+
+    def add(self, name: str, array: NDArray[Any]) -> None:
+        """Write a whole array."""
+        file = self.begin(name, array.dtype)
+        file.append(array)
+        self.end(name, file)
+
+    def adopt(self, name: str, entry: dict[str, Any]) -> bool:
+        """Take over an array that an earlier writer has completed. False if its file is not there any more."""
+        n_bytes = np.dtype(entry["type"]).itemsize * entry["size"]
+        path = self.folder / entry["file"]
+        if not path.is_file() or path.stat().st_size != n_bytes + 4 * -(-n_bytes // BLOCK):
+            return False
+        self._entries[name] = entry
+        return True
+
+    def commit(self, facts: Mapping[str, Any]) -> None:
+        """Replace the list. Then readers see the new store, and the array files of the old one are removed."""
+        content = {"cymbals store": VERSION, "facts": dict(facts), "arrays": self._entries}
+        text = json.dumps(content, allow_nan=False).encode()
+        if len(text) > _MOST_BYTES:
+            raise ValueError(f"the report takes {len(text):,} bytes; a store holds at most {_MOST_BYTES:,}")
+        with beside(self.folder / _LIST) as unfinished:
+            unfinished.write_bytes(text + b"\n%08x\n" % zlib.crc32(text))
+        self.committed = True
+        kept = {entry["file"] for entry in self._entries.values()}
+        _remove(self.folder, lambda name: name not in kept)
+
+    def close(self) -> None:
+        """Close the files of arrays that were not completed."""
+        for file in self._open:
+            file.close()
+
+
+class ArrayFile:
+    """A new array file. The caller appends to it; memory holds only the checksums of its blocks."""
+
+    def __init__(self, folder: Path, name: str, dtype: Any) -> None:
+        self.path, self.type, self.size = folder / name, np.dtype(dtype).newbyteorder("<"), 0
+        self._checksums: list[int] = []
+        self._last, self._filled = 0, 0  # of the last block: the checksum, and its number of bytes
+        self._file = open(self.path, "xb")  # noqa: SIM115 (finish and close close it)
+
+    def append(self, array: NDArray[Any]) -> None:
+        """Write elements behind those that were written before."""
+        stored = np.ascontiguousarray(array, dtype=self.type)
+        content = stored.view(np.int64) if stored.dtype.kind == "M" else stored
+        content = content.view(np.uint8).reshape(-1)
+        begin = 0
+        while begin < content.size:
+            end = min(content.size, begin + BLOCK - self._filled)
+            self._last = zlib.crc32(content[begin:end].data, self._last)
+            self._filled += end - begin
+            if self._filled == BLOCK:
+                self._end_block()
+            begin = end
+        self._file.write(content.data)
+        self.size += stored.size
+
+    def _end_block(self) -> None:
+        self._checksums.append(self._last)
+        self._last, self._filled = 0, 0
+
+    def finish(self) -> dict[str, Any]:
+        """Write the checksums, and make sure that the file survives a power failure. Returns its entry of the list."""
+        if self._filled:
+            self._end_block()
+        checksums = np.array(self._checksums, "<u4").tobytes()
+        self._file.write(checksums)
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        return {"file": self.path.name, "type": self.type.str, "size": self.size, "crc32": zlib.crc32(checksums)}
+
+    def close(self) -> None:
+        """Close the file without completing it."""
+        self._file.close()
 
 
 def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
@@ -106,7 +217,7 @@ def _check_folder(folder: Path) -> None:
 
 
 @contextmanager
-def _writing(folder: Path) -> Iterator[None]:
+def _alone(folder: Path) -> Iterator[None]:
     """Refuses a second writer. A file that is kept serves as the lock, because the list is replaced."""
     descriptor = system.open_file(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
     try:
@@ -118,24 +229,11 @@ def _writing(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _write_array(folder: Path, name: str, array: NDArray[Any]) -> dict[str, Any]:
-    """Write an array file, and return its entry of the list."""
-    stored = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
-    content = stored.view(np.uint8).reshape(-1) if stored.dtype.kind != "M" else stored.view(np.int64).view(np.uint8)
-    checksums = np.array([zlib.crc32(block) for block in _blocks(content)], "<u4")
-    with open(folder / name, "xb") as file:
-        file.write(content.data)
-        file.write(checksums.tobytes())
-        file.flush()
-        os.fsync(file.fileno())
-    return {"file": name, "type": stored.dtype.str, "size": stored.size, "crc32": zlib.crc32(checksums.tobytes())}
-
-
 def _blocks(content: NDArray[np.uint8]) -> Iterator[Any]:
     return (content[begin : begin + BLOCK].data for begin in range(0, content.size, BLOCK))
 
 
-def _remove(folder: Path, unwanted: Any) -> None:
+def _remove(folder: Path, unwanted: Callable[[str], bool]) -> None:
     """Remove array files. On Windows, those that a process has open stay until a later writer removes them."""
     for entry in os.scandir(folder):
         if _FILE.fullmatch(entry.name) and unwanted(entry.name):

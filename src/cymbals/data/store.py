@@ -14,7 +14,7 @@ import os
 import re
 import secrets
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -89,11 +89,21 @@ class NewStore:
         self._open.remove(file)
         return self._entries[name]
 
-    def drop(self, file: ArrayFile) -> None:
-        """Remove an array that is not needed after all."""
-        self._open.remove(file)
-        file.close()
-        os.unlink(file.path)
+    def entry(self, name: str) -> dict[str, Any]:
+        """The entry of a complete array."""
+        return self._entries[name]
+
+    def discard(self, names: Iterable[str]) -> None:
+        """Remove complete arrays."""
+        for name in names:
+            os.unlink(self.folder / self._entries.pop(name)["file"])
+
+    def abandon(self) -> None:
+        """Remove the arrays that are not complete."""
+        self.close()
+        for file in self._open:
+            os.unlink(file.path)
+        self._open = []
 
     def add(self, name: str, array: NDArray[Any]) -> None:
         """Write a whole array."""

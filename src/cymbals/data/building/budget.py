@@ -1,0 +1,88 @@
+"""How many events may be in memory at a time, and how much room on disk a store takes while it is built."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from dataclasses import dataclass
+from typing import Any
+
+from ...base.checks import shown, whole_number
+
+LEAST = 64 << 20  # bytes; with less memory there would be too many small pieces
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
+_TEXT = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([KMGT]?I?)B?", re.IGNORECASE)
+# Bytes of memory for each event, measured with float32 values. They include the next run, which is read meanwhile, and the
+# piece before, which is written meanwhile.
+_RUN, _PIECE = 130, 110
+_LONG = 60  # more, for float64 values
+_TIMED = 60  # more, for times
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Sizes that follow from the argument `memory`."""
+
+    memory: int
+
+    def run(self, timed: bool) -> int:
+        """Number of events that are read and spilled at a time."""
+        return max(1, self.memory // 2 // (_RUN + _TIMED * timed + _LONG // 2))
+
+    def piece(self, timed: bool, wide: bool) -> int:
+        """Number of events or entries that are sorted at a time."""
+        return max(1, self.memory // 2 // (_PIECE + _TIMED * timed + _LONG * wide))
+
+    @property
+    def range(self) -> int:
+        """The longest range of ids that is counted in a table, for each side. A number takes 20 bytes."""
+        return min(self.memory // 8 // 20, 2**31 - 1)
+
+    def check_ids(self, n_bytes: int, what: str) -> None:
+        """Refuse ids that take more than half the memory."""
+        if n_bytes > self.memory // 2:
+            raise MemoryError(
+                f"the tables of ids take {megabytes(n_bytes)} ({what}), which is more than half of "
+                f"memory={megabytes(self.memory)}; give at least memory='{-(-2 * n_bytes // 10**6)}MB'"
+            )
+
+
+def megabytes(n: int) -> str:
+    return f"{-(-n // 10**6):,} MB"
+
+
+def memory_of(value: Any) -> Budget:
+    """The argument `memory`: a number of bytes, or a text such as "4GB"."""
+    if isinstance(value, str):
+        found = _TEXT.fullmatch(value.strip())
+        if not found:
+            raise ValueError(f"memory must be a number of bytes or a text such as '4GB' or '512MB', got {value!r}")
+        value = int(float(found[1]) * _UNITS[found[2].upper()])
+    try:
+        n = whole_number("memory", value, 0, 2**62)
+    except TypeError:
+        raise TypeError(f"memory must be a number of bytes or a text such as '4GB', got {shown(value)}") from None
+    if n < LEAST:
+        raise ValueError(f"memory must be at least {megabytes(LEAST)}, got {megabytes(n)}")
+    return Budget(n)
+
+
+def check_disk(temporary: str, out: str, n: int, wide: bool, timed: bool) -> None:
+    """Refuse to begin if a disk has too little room for `n` events.
+
+    For each event, the temporary folder gets up to 24 bytes and the store up to 16. float64 values take 8 more in each, and
+    times 8 more.
+    """
+    spilled, stored = n * (24 + 8 * wide + 8 * timed), n * (16 + 8 * wide + 8 * timed)
+    if os.stat(temporary).st_dev == os.stat(out).st_dev:
+        needed = [(out, spilled + stored)]
+    else:
+        needed = [(temporary, spilled), (out, stored)]
+    for folder, n_bytes in needed:
+        free = shutil.disk_usage(folder).free
+        if n_bytes > free:
+            raise OSError(
+                f"{n:,} events may take {megabytes(n_bytes)} in {folder} while the store is built, and it has "
+                f"{megabytes(free)}; free some room, or name a folder on another disk with temporary="
+            )

@@ -2,8 +2,8 @@
 
     python benchmarks/build.py --events 20e6 --folder /scratch
 
-The events are generated in pieces and written to Parquet files in a temporary folder, which is removed at the end. The build
-runs in a new process. Linux reports its anonymous memory, which a thread reads 20 times a second.
+The events are generated in pieces and written to Parquet files in a temporary folder, which is removed at the end. The
+build runs in a new process. Linux reports its anonymous memory, which a thread reads 20 times a second.
 """
 
 from __future__ import annotations
@@ -59,9 +59,10 @@ def main() -> None:
     for name, seconds in found["steps"].items():
         print(f"  {name:30} {seconds:7.1f} s {seconds / n * 1e9:7.1f} ns an event")
     print(
-        f"  all {found['seconds']:.1f} s, {n / found['seconds'] / 1e6:.2f} M events/s, CPU {found['cpu'] / n * 1e9:.0f} ns an "
-        f"event; peak anonymous memory {found['memory'] / 1e6:.0f} MB (before {found['before'] / 1e6:.0f}); wrote "
-        f"{found['written'] / 1e9:.2f} GB; store {found['store'] / 1e9:.2f} GB, {found['pairs']:,} pairs"
+        f"  all {found['seconds']:.1f} s, {n / found['seconds'] / 1e6:.2f} M events/s, CPU {found['cpu'] / n * 1e9:.0f} ns "
+        f"an event\n  memory={args.memory}; peak of anonymous memory {found['memory'] / 1e6:.0f} MB (before the build "
+        f"{found['before'] / 1e6:.0f}); wrote {found['written'] / 1e9:.2f} GB; store of {found['store'] / 1e9:.2f} GB with "
+        f"{found['pairs']:,} pairs"
     )
 
 

@@ -32,9 +32,9 @@ from .numbering import Numbered, Numbering, text_parts, texts_of
 from .planning import MOST_PIECES, Piece, by_pieces, by_ranges, cuts
 from .sorting import Types
 from .sources import Source, ValuesAreFloats, open_source
-from .spilling import Spill
+from .spilling import Groups, Spill
 
-_RANGES = 10  # bits: how many ranges of users a run is divided into, at most
+_MOST_RANGES = 10  # bits: how many ranges of users a run is divided into, at most
 _TEXT_BYTES = 8  # a row of a text file has at least about this many bytes
 
 
@@ -74,10 +74,12 @@ def build(
             users, items = work.sort_by_user()
             work.sort_by_item()
         except BaseException:
-            work.close()
             if not kept[0]:
+                work.close()
                 journal.remove()
             raise
+        finally:
+            work.close()
         work.commit(users, items, names_of)
         journal.remove()
     for path, n in events.rejected.items():
@@ -143,10 +145,13 @@ class _Build:
     def _read_events(self) -> None:
         timed = self.named["time"] is not None
         spill = self._spill("events")
-        sides = [Numbering(what, self.budget, self.source.texts) for what in ("user", "item")]
-        facts: dict[str, Any] = {"rows": 0, "whole": True, "largest": 0.0, "wide": False, "times": None}
+        half = max(1, self.n_threads // 2)
+        sides = [Numbering(what, self.budget, self.source.texts, half) for what in ("user", "item")]
+        facts: dict[str, Any] = {"rows": 0, "whole": True, "signed": False, "largest": 0.0, "wide": False, "times": None}
         shifts: list[int] = []
-        most = self.budget.run(timed)
+        most, ranges = self.budget.run(timed), _MOST_RANGES
+        if self.source.rows is not None:  # eight ranges to a piece, so that most pieces are nearly full
+            ranges = min(ranges, (8 * self.source.rows // self.budget.piece(timed, True)).bit_length())
         total = None if self.source.rows is None else max(1, -(-self.source.rows // most))
         with progress_bar(self.progress, total, "read events") as step, ThreadPoolExecutor(2) as pool:
             for number, parts in enumerate(ahead(parts_of_runs(self.source, most)), 1):
@@ -155,9 +160,10 @@ class _Build:
                 codes = list(pool.map(Numbering.code, sides, (run.users, run.items)))
                 needed = sum(side.nbytes for side in sides)
                 self.budget.check_ids(needed, " and ".join(f"{side.n:,} {side.what}s" for side in sides))
-                shifts.append(_spill_run(spill, run, sides[0], codes))
+                shifts.append(_spill_run(spill, run, sides[0], codes, ranges))
                 facts["rows"] += run.size
                 facts["whole"] = facts["whole"] and run.whole
+                facts["signed"] = facts["signed"] or run.signed
                 facts["largest"] = max(facts["largest"], run.largest)
                 facts["wide"] = facts["wide"] or (run.values is not None and run.values.dtype == np.float64)
                 facts["times"] = None if run.times is None else run.times.dtype.str
@@ -187,11 +193,12 @@ class _Build:
         most = self.budget.piece(timed, wide)
         begins = cuts(items.counts, self.budget.piece(False, wide))
         pieces = by_ranges(spill.index, found["shifts"].tolist(), users, most) if users.all_ranged else None
+        whole = facts["whole"] and not facts["signed"]
         known: tuple[Numbered, Numbered] | None = (users, items)
         if pieces is None:
             at = cuts(users.counts, most)
             self._check_pieces(users, at, most)
-            grouped = sorting.regrouped(spill, self._path("again"), users, items, spilled, at)
+            grouped = sorting.regrouped(spill, self._path("again"), users, items, spilled, whole, at, self.n_threads)
             self._spills.append(grouped)
             pieces, known = by_pieces(grouped.index, at), None
         else:
@@ -202,7 +209,7 @@ class _Build:
         while True:
             try:
                 indptr, largest, files, entries = self._sort(
-                    grouped, pieces, known, (users.n, items.n), Types(np.dtype(dtype), facts["times"]), exact, begins
+                    grouped, pieces, known, (users.n, items.n), Types(np.dtype(dtype), facts["times"]), whole, exact, begins
                 )
             except sorting.TooLarge:
                 self.new.abandon()
@@ -228,6 +235,7 @@ class _Build:
         known: tuple[Numbered, Numbered] | None,
         shape: tuple[int, int],
         types: Types,
+        whole: bool,
         exact: bool,
         begins: NDArray[np.int64],
     ) -> tuple[NDArray[np.int64], float, dict[str, Any], Spill]:
@@ -237,13 +245,13 @@ class _Build:
                 piece,
                 grouped.read(piece.blocks, types.values, types.times)
                 if known is None
-                else sorting.mapped(grouped, piece.blocks, *known, types),
+                else sorting.mapped(grouped, piece.blocks, *known, types, self.n_threads),
             )
             for piece in pieces
         )
         with progress_bar(self.progress, len(pieces), "sort by user") as step:
             indptr, largest, files = sorting.by_user(
-                loaded, shape, types, exact, self.new, entries, begins, self.n_threads, step
+                loaded, shape, types, whole, exact, self.new, entries, begins, self.n_threads, step
             )
         return indptr, largest, files, entries
 
@@ -300,7 +308,7 @@ class _Build:
         return self.journal.folder / f"{name}.spill"
 
     def _spill(self, name: str, index: NDArray[np.int64] | None = None) -> Spill:
-        spill = Spill(self._path(name), index)
+        spill = Spill(self._path(name), self.n_threads, index)
         self._spills.append(spill)
         return spill
 
@@ -310,20 +318,22 @@ class _Build:
             spill.close()
 
 
-def _spill_run(spill: Spill, run: Run, users: Numbering, codes: list[NDArray[np.int32]]) -> int:
-    """Write a run, in ranges of users if their codes are in the order of the ids. A range has 2 ** result codes."""
+def _spill_run(spill: Spill, run: Run, users: Numbering, codes: list[NDArray[np.int32]], ranges: int) -> int:
+    """Write a run, in up to 2 ** ranges ranges of users if their codes are in the order of the ids.
+
+    Returns the length of a range: 2 ** result codes.
+    """
     if not run.size:
         return 0
-    if not users.ranged:
-        spill.add(codes[0], codes[1], run.values, run.times)
-        return 0
-    shift = max(0, (users.span - 1).bit_length() - _RANGES)
-    first = users.codes_from >> shift
-    n = ((users.codes_from + users.span - 1) >> shift) - first + 1
-    buckets = codes[0] >> np.int32(shift)
-    buckets -= np.int32(first)
-    spill.add(codes[0], codes[1], run.values, run.times, buckets.astype(np.uint16), n, first)
-    return shift
+    whole, groups = run.whole and not run.signed, None
+    if users.ranged:
+        table = users.range
+        last = table.first_code + table.counts.size - 1
+        shift = max(0, (table.counts.size - 1).bit_length() - ranges)
+        first = table.first_code >> shift
+        groups = Groups((last >> shift) - first + 1, shift, first)
+    spill.add(codes[0], codes[1], run.values, run.times, whole, groups)
+    return 0 if groups is None else groups.shift
 
 
 def _pack(what: str, side: Numbered) -> dict[str, NDArray[Any]]:

@@ -41,7 +41,7 @@ class Run:
     size: int
     whole: bool  # whether all values are whole numbers
     largest: float  # the largest absolute value
-    small: bool  # whether no value has a minus sign
+    signed: bool  # whether a value has a minus sign
 
 
 def parts_of_runs(source: Source, most: int) -> Iterator[list[Part]]:
@@ -102,8 +102,8 @@ def _checked(parts: list[Part], names: dict[str, str | None]) -> Run:
     times = checked_times(str(names["time"]), to_numpy(columns["time"]), size) if "time" in columns else None
     if values is not None and whole and least == most == 1.0:
         values = None
-    small = values is None or not np.signbit(values).any()
-    return Run(users, items, values, times, size, whole, max(most, -least), small)
+    signed = values is not None and bool(np.signbit(values).any())
+    return Run(users, items, values, times, size, whole, max(most, -least), signed)
 
 
 def _facts(values: NDArray[Any]) -> tuple[bool, float, float]:

@@ -18,7 +18,7 @@ from .ahead import ahead
 from .checking import moved
 from .numbering import LISTED, RANGED, Numbered
 from .planning import Piece, by_pieces
-from .spilling import EVENTS, RUN, Entries, Spill
+from .spilling import EVENTS, RUN, Entries, Groups, Spill
 
 Step = Callable[[dict[str, Any]], None]
 
@@ -31,34 +31,35 @@ class Types:
     times: Any
 
 
-def mapped(spill: Spill, blocks: NDArray[np.int64], users: Numbered, items: Numbered, types: Types) -> Entries:
+def mapped(
+    spill: Spill, blocks: NDArray[np.int64], users: Numbered, items: Numbered, types: Types, n_threads: int
+) -> Entries:
     """The events of blocks of codes, with row numbers instead of the codes."""
     found = spill.read(blocks, types.values, types.times)
-    rows, columns = (_rows(side, codes, blocks) for side, codes in ((users, found.rows), (items, found.columns)))
-    return Entries(rows, columns, found.values, found.times)
+    for side, codes in ((users, found.rows), (items, found.columns)):
+        n = int(blocks[blocks[:, RUN] < side.turned, EVENTS].sum())
+        side.replace_by_rows(codes[:n], RANGED, n_threads)
+        side.replace_by_rows(codes[n:], LISTED, n_threads)
+    return found
 
 
-def _rows(side: Numbered, codes: NDArray[np.int32], blocks: NDArray[np.int64]) -> NDArray[np.int32]:
-    n = int(blocks[blocks[:, RUN] < side.turned, EVENTS].sum())
-    if n == codes.size:
-        return side.rows(codes, RANGED)
-    if n == 0:
-        return side.rows(codes, LISTED)
-    return np.concatenate([side.rows(codes[:n], RANGED), side.rows(codes[n:], LISTED)])
-
-
-def regrouped(spill: Spill, path: Path, users: Numbered, items: Numbered, types: Types, begins: NDArray[np.int64]) -> Spill:
+def regrouped(
+    spill: Spill,
+    path: Path,
+    users: Numbered,
+    items: Numbered,
+    types: Types,
+    whole: bool,
+    begins: NDArray[np.int64],
+    n_threads: int,
+) -> Spill:
     """The events with row numbers instead of codes, grouped by the pieces that begin at the rows `begins`."""
-    out, piece_of_row = Spill(path), _piece_of_row(begins)
+    out, groups = Spill(path, n_threads), Groups.of_pieces(begins)
     runs = np.split(spill.index, np.flatnonzero(np.diff(spill.index[:, RUN])) + 1)
-    for found in ahead(mapped(spill, blocks, users, items, types) for blocks in runs if blocks.size):
-        out.add(*found, piece_of_row[found.rows], begins.size - 1)
+    for found in ahead(mapped(spill, blocks, users, items, types, n_threads) for blocks in runs if blocks.size):
+        out.add(*found, whole, groups)
     out.finish()
     return out
-
-
-def _piece_of_row(begins: NDArray[np.int64]) -> NDArray[np.uint16]:
-    return np.repeat(np.arange(begins.size - 1, dtype=np.uint16), np.diff(begins))
 
 
 class TooLarge(Exception):
@@ -69,6 +70,7 @@ def by_user(
     loaded: Iterator[tuple[Piece, Entries]],
     shape: tuple[int, int],
     types: Types,
+    whole: bool,
     exact: bool,
     new: NewStore,
     entries: Spill,
@@ -80,6 +82,8 @@ def by_user(
 
     Parameters
     ----------
+    whole : bool
+        Whether all values are whole numbers without a minus sign.
     exact : bool
         Whether to raise TooLarge if a sum is so large that whole numbers may not be exact in float32.
 
@@ -91,7 +95,7 @@ def by_user(
     arrays : dict
         The entry of each array in the store's list.
     """
-    indptr, largest, piece_of_item = np.zeros(shape[0] + 1, np.int64), 0.0, _piece_of_row(item_begins)
+    indptr, largest, groups = np.zeros(shape[0] + 1, np.int64), 0.0, Groups.of_pieces(item_begins)
     files = _files(new, "by_user", types.values)
     if types.times is not None:
         files["times"] = new.begin("times", types.times)
@@ -109,7 +113,7 @@ def by_user(
                 writing.result()
             writing = thread.submit(_append, files.values(), [csr.indices, csr.data, times])
             users = np.repeat(np.arange(piece.begin, piece.end, dtype=np.int32), csr.lengths())
-            entries.add(csr.indices, users, csr.data, None, piece_of_item[csr.indices], item_begins.size - 1)
+            entries.add(csr.indices, users, csr.data, None, whole, groups)
             step({"iteration": number})
             del csr, times, users
         if writing is not None:

@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..._core import group
+
 # Columns of the index, which has a row for each block
 RUN, BUCKET, OFFSET, BYTES, EVENTS, CHECKSUM, FORMS, ROW, COLUMN, TIME = range(10)
 _ONES = 0  # the form of values that are all 1
@@ -36,11 +38,26 @@ class Entries(NamedTuple):
         return Entries(self.rows[part], self.columns[part], self.values[part], times)
 
 
+class Groups(NamedTuple):
+    """How the rows are divided into buckets: by a table with the bucket of each row, or into ranges of 2 ** shift rows."""
+
+    n: int
+    shift: int = 0
+    first: int = 0  # the number of the first range
+    table: NDArray[np.int32] | None = None
+
+    @classmethod
+    def of_pieces(cls, begins: NDArray[np.int64]) -> Groups:
+        """The pieces that begin at these rows. The last element is the number of all rows."""
+        n = begins.size - 1
+        return cls(n, table=np.repeat(np.arange(n, dtype=np.int32), np.diff(begins)))
+
+
 class Spill:
     """A temporary file that is written run by run, and then read bucket by bucket."""
 
-    def __init__(self, path: Path, index: NDArray[np.int64] | None = None) -> None:
-        self.path, self.runs = path, 0
+    def __init__(self, path: Path, n_threads: int, index: NDArray[np.int64] | None = None) -> None:
+        self.path, self.runs, self._n_threads = path, 0, n_threads
         self._file: Any = open(path, "wb" if index is None else "rb")  # noqa: SIM115 (close closes it)
         self._blocks: list[tuple[int, ...]] = []
         self._index, self._offset, self._lock = index, 0, threading.Lock()
@@ -58,20 +75,36 @@ class Spill:
         columns: NDArray[Any],
         values: NDArray[Any] | None,
         times: NDArray[Any] | None,
-        buckets: NDArray[np.uint16] | None = None,
-        n_buckets: int = 1,
-        first_bucket: int = 0,
+        whole: bool,
+        groups: Groups | None = None,
     ) -> None:
-        """Write a run. Without `buckets`, all events are in one. `values` of None means that all are 1.
+        """Write a run.
 
-        The index has the bucket of each block, counted from `first_bucket`.
+        `values` of None means that all are 1. `whole` says that all values are whole numbers without a minus sign. Without
+        `groups`, all events are in one bucket.
         """
-        begins = np.array([0, rows.size])
-        if buckets is not None:
-            begins, order = _grouped(buckets, n_buckets)
-            rows, columns = rows[order], columns[order]
-            values = None if values is None else values[order]
-            times = None if times is None else times[order]
+        begins, first_bucket = np.array([0, rows.size]), 0
+        if groups is not None:
+            begins, first_bucket = np.empty(groups.n + 1, np.int64), groups.first
+            fields = [rows, columns]
+            fields += [field for field in (values, None if times is None else _as_numbers(times)) if field is not None]
+            grouped = [np.empty_like(field) for field in fields]
+            group(rows, groups.shift, groups.first, groups.table, begins, fields, grouped, self._n_threads)
+            rows, columns, *rest = grouped
+            times = None if times is None else rest.pop().view(times.dtype)
+            values = rest.pop() if rest else None
+        self._write(begins, first_bucket, rows, columns, values, times, whole)
+
+    def _write(
+        self,
+        begins: NDArray[np.int64],
+        first_bucket: int,
+        rows: NDArray[Any],
+        columns: NDArray[Any],
+        values: NDArray[Any] | None,
+        times: NDArray[Any] | None,
+        whole: bool,
+    ) -> None:
         for bucket in np.flatnonzero(np.diff(begins)).tolist():
             part = slice(begins[bucket], begins[bucket + 1])
             first, left = int(rows[part].min()), int(columns[part].min())
@@ -79,7 +112,7 @@ class Spill:
             for form, pieces in (
                 _whole(rows[part], first),
                 _whole(columns[part], left),
-                (_ONES, []) if values is None else _values(values[part]),
+                (_ONES, []) if values is None else _values(values[part], whole),
             ):
                 forms.append(form)
                 content += pieces
@@ -133,7 +166,7 @@ class Spill:
                 numbers += np.int32(first)
         at = _take_values(content, at, forms[2], to.values)
         if to.times is not None:
-            moments = to.times if to.times.dtype.kind == "f" else to.times.view(np.int64)
+            moments = _as_numbers(to.times)
             _take(content, at, f"{'u' if forms[3] == 4 else moments.dtype.kind}{forms[3]}", moments)
             if block[TIME]:
                 moments += block[TIME]
@@ -145,12 +178,6 @@ class Spill:
         self._file.close()
         if self.path.exists():
             os.unlink(self.path)
-
-
-def _grouped(buckets: NDArray[np.uint16], n_buckets: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Where each bucket begins, and the order of the events that groups them by bucket and keeps the order in each."""
-    begins = np.concatenate([[0], np.cumsum(np.bincount(buckets, minlength=n_buckets))])
-    return begins, np.argsort(buckets, kind="stable")
 
 
 def _whole(numbers: NDArray[Any], first: int) -> tuple[int, list[NDArray[Any]]]:
@@ -177,13 +204,12 @@ def _take_whole(content: NDArray[np.uint8], at: int, form: int, to: NDArray[Any]
     return at + to.size
 
 
-def _values(values: NDArray[Any]) -> tuple[int, list[NDArray[Any]]]:
-    """Values in 1 or 2 bytes if all are small whole numbers, and else as they are (form 4 or 8)."""
-    least, most = values.min(), values.max()
-    if least >= 0 and most < 2**16:
+def _values(values: NDArray[Any], whole: bool) -> tuple[int, list[NDArray[Any]]]:
+    """Small whole numbers in 1 or 2 bytes, and other values as they are (form 4 or 8)."""
+    most = values.max() if whole else np.inf
+    if most < 2**16:
         small = values.astype(np.uint8 if most < 2**8 else np.uint16)
-        if np.array_equal(small, values) and not np.signbit(values).any():
-            return small.itemsize, [small]
+        return small.itemsize, [small]
     return values.itemsize, [np.ascontiguousarray(values)]
 
 
@@ -194,11 +220,16 @@ def _take_values(content: NDArray[np.uint8], at: int, form: int, to: NDArray[Any
     return _take(content, at, ("u1", "u2", "f4", "f8")[(1, 2, 4, 8).index(form)], to)
 
 
+def _as_numbers(times: NDArray[Any]) -> NDArray[Any]:
+    """Dates as whole numbers; other times as they are."""
+    return times.view(np.int64) if times.dtype.kind == "M" else times
+
+
 def _time(times: NDArray[Any]) -> tuple[int, int, NDArray[Any]]:
     """Times as they are, or in 4 bytes: how many bytes, the moment from which they are counted, and the content."""
     if times.dtype.kind == "f":
         return 8, 0, np.ascontiguousarray(times)
-    numbers = times.view(np.int64)
+    numbers = _as_numbers(times)
     first = int(numbers.min())
     if int(numbers.max()) - first < 2**32:
         return 4, first, (numbers - first).astype(np.uint32)

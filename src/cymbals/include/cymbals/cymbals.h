@@ -350,6 +350,27 @@ CYMBALS_API int32_t cymbals_look_up_ids(cymbals_workspace *workspace, int64_t n,
  */
 CYMBALS_API int32_t cymbals_renumber(cymbals_workspace *workspace, int64_t n, const void *codes, int32_t code_type,
                                      int64_t range, const int32_t *table, int32_t *places, uint8_t *used);
+/* For ids that come in parts: sets codes[i] to ids[i] - lowest, and adds to counts[c] (range) how many ids have the
+ * code c. BAD_ARGUMENT if an id is outside [lowest, lowest + range); the contents of counts and codes are then
+ * undefined. */
+CYMBALS_API int32_t cymbals_count_ids(cymbals_workspace *workspace, int64_t n, const int64_t *ids, int64_t lowest,
+                                      int64_t range, int64_t *counts, int32_t *codes);
+/* For ids that come in parts: sets codes[i] to the position of ids[i] in `known`, and adds 1 to counts[codes[i]]. Ids
+ * that are not in `known` are appended to it, and their counts begin with 0. known and counts have room for `most`
+ * elements, of which *n_known are used; the call updates it. slots is a hash table of n_slots pairs (id, position),
+ * with position -1 in free ones; n_slots is a power of two and at least twice `most`. If there is no room for an id,
+ * the call stops before it and returns OK. It sets *n_done to the number of ids that have got codes. */
+CYMBALS_API int32_t cymbals_code_ids(cymbals_workspace *workspace, int64_t n, const int64_t *ids, int64_t n_slots,
+                                     int64_t *slots, int64_t most, int64_t *known, int64_t *counts, int64_t *n_known,
+                                     int32_t *codes, int64_t *n_done);
+/* Groups n events by their rows. The group of row r is table[r] (n_rows), or (r >> shift) - first if table is null.
+ * begins (n_groups + 1) is set to the position where each group begins. Field f has an element of bytes[f] (4 or 8)
+ * bytes for each event: fields[f] is copied to grouped[f] in the order of the groups. Events of a group keep their
+ * order. There are at most 4 fields. BAD_ARGUMENT if a group is outside [0, n_groups). */
+CYMBALS_API int32_t cymbals_group(cymbals_workspace *workspace, int64_t n, const int32_t *rows, int32_t shift,
+                                  int64_t first, int64_t n_rows, const int32_t *table, int64_t n_groups,
+                                  int64_t *begins, int32_t n_fields, const void *const *fields, void *const *grouped,
+                                  const int32_t *bytes);
 
 /* -- Profiles ----------------------------------------------------------------------------------------------------- */
 
@@ -430,7 +451,7 @@ CYMBALS_API int32_t cymbals_workspace_threads(const cymbals_workspace *workspace
     X(half_step_bytes) X(solve_row) X(loss) X(transpose) X(from_triplets) X(check_csr) X(topk) X(index_create) \
     X(index_destroy) X(index_bytes) X(index_topk) X(rank_metrics) X(parse_numbers) X(parse_names) X(number_ids) \
     X(look_up_ids) X(measure_peaks) X(workspace_spans) X(workspace_row_classes) X(workspace_forget) \
-    X(workspace_threads) X(renumber) X(merge_rows)
+    X(workspace_threads) X(renumber) X(merge_rows) X(count_ids) X(code_ids) X(group)
 /* clang-format on */
 #define CYMBALS_POINTER(name) __typeof__(cymbals_##name) *name;
 typedef struct cymbals_api {
@@ -490,6 +511,9 @@ static inline int cymbals_import(void) {
 #define cymbals_workspace_threads (*cymbals_table->workspace_threads)
 #define cymbals_renumber (*cymbals_table->renumber)
 #define cymbals_merge_rows (*cymbals_table->merge_rows)
+#define cymbals_count_ids (*cymbals_table->count_ids)
+#define cymbals_code_ids (*cymbals_table->code_ids)
+#define cymbals_group (*cymbals_table->group)
 #endif
 
 #ifdef __cplusplus

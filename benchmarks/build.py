@@ -97,7 +97,7 @@ def _work(folder: str, memory: str) -> dict[str, object]:
 
     steps: dict[str, float] = {}
     for name in ("read_events", "sort_by_user", "sort_by_item", "commit"):
-        _timed(building.build.__globals__["_Build"], name, steps)
+        _timed(building.steps._Build, name, steps)
     peak, stop = [_status("RssAnon")], threading.Event()
     before = peak[0]
 

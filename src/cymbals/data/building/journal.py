@@ -89,10 +89,10 @@ class Journal:
         """Remove the temporary folder. It must hold only files of a build."""
         if not self.folder.is_dir():
             return
-        for entry in list(os.scandir(self.folder)):
-            if not _OWN.fullmatch(entry.name):
-                raise FileExistsError(
-                    f"{self.folder} holds other files than those of a build, such as {entry.name}; remove it"
-                )
-            os.unlink(entry.path)
+        names = os.listdir(self.folder)
+        foreign = next((name for name in names if not _OWN.fullmatch(name)), None)
+        if foreign is not None:
+            raise FileExistsError(f"{self.folder} holds other files than those of a build, such as {foreign}; remove it")
+        for name in names:
+            os.unlink(self.folder / name)
         self.folder.rmdir()

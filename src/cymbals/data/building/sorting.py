@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..._core import group
 from ..csr import Csr
 from ..store import ArrayFile, NewStore
 from ..times import latest
@@ -137,14 +138,14 @@ def _matrix(piece: Piece, events: Entries, n_columns: int, n_threads: int) -> tu
 def by_item(
     spill: Spill,
     begins: NDArray[np.int64],
-    shape: tuple[int, int],
+    n_items: int,
     dtype: Any,
     new: NewStore,
     n_threads: int,
     step: Step,
 ) -> None:
-    """Write the arrays of the matrix by item. `shape` is (items, users)."""
-    indptr, files = np.zeros(shape[0] + 1, np.int64), _files(new, "by_item", dtype)
+    """Write the arrays of the matrix by item."""
+    indptr, files = np.zeros(n_items + 1, np.int64), _files(new, "by_item", dtype)
     pieces = by_pieces(spill.index, begins)
     with ThreadPoolExecutor(1) as thread:
         writing: Future[None] | None = None
@@ -155,11 +156,13 @@ def by_item(
                 indptr[piece.end] = piece.blocks[:, EVENTS].sum()
                 writing = thread.submit(_copy, spill, piece, dtype, files)
             else:
-                rows, n = found.rows - np.int32(piece.begin), piece.end - piece.begin
-                csr = Csr.from_triplets(rows, found.columns, found.values, (n, shape[1]), n_threads)
-                indptr[piece.begin + 1 : piece.end + 1] = csr.lengths()
-                writing = thread.submit(_append, files.values(), [csr.indices, csr.data])
-                del rows, csr
+                # The entries come in rising order of the users, so grouping them by item sorts them.
+                begin, users, values = np.empty(piece.end - piece.begin + 1, np.int64), found.columns, found.values
+                ordered = [np.empty_like(users), np.empty_like(values)]
+                group(found.rows, 0, piece.begin, None, begin, [users, values], ordered, n_threads)
+                indptr[piece.begin + 1 : piece.end + 1] = np.diff(begin)
+                writing = thread.submit(_append, files.values(), ordered)
+                del users, values, ordered
             step({"iteration": number})
             del found
         if writing is not None:

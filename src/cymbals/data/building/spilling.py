@@ -145,14 +145,13 @@ class Spill:
         n = int(blocks[:, EVENTS].sum())
         times = None if time_type is None else np.empty(n, time_type)
         found = Entries(np.empty(n, np.int32), np.empty(n, np.int32), np.empty(n, value_type), times)
-        at = 0
+        at, buffer = 0, np.empty(int(blocks[:, BYTES].max(initial=0)), np.uint8)
         for block in blocks.tolist():
-            self._read(block, found.part(at, at + block[EVENTS]))
+            self._read(block, buffer[: block[BYTES]], found.part(at, at + block[EVENTS]))
             at += block[EVENTS]
         return found
 
-    def _read(self, block: list[int], to: Entries) -> None:
-        content = np.empty(block[BYTES], np.uint8)
+    def _read(self, block: list[int], content: NDArray[np.uint8], to: Entries) -> None:
         with self._lock:
             self._file.seek(block[OFFSET])
             n_bytes = self._file.readinto(content.data)

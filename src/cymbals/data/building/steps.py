@@ -276,10 +276,10 @@ class _Build:
         assert events is not None
         facts, begins = self.journal.facts("users"), found["begins"]
         spill = self._spill("entries", found["index"])
-        shape = (_n_of("item", events), _n_of("user", events))
+        n_items = int(events["item.counts"].size)
         del events
         with progress_bar(self.progress, begins.size - 1, "sort by item") as step:
-            sorting.by_item(spill, begins, shape, np.dtype(facts["type"]), self.new, self.n_threads, step)
+            sorting.by_item(spill, begins, n_items, np.dtype(facts["type"]), self.new, self.n_threads, step)
         spill.close()
 
     def commit(self, users: Numbered, items: Numbered, names_of: Callable[[Ids], NDArray[Any] | None]) -> None:
@@ -352,7 +352,3 @@ def _unpack(what: str, arrays: Mapping[str, NDArray[Any]]) -> Numbered:
     ids = part["ids"] if "ids" in part else texts_of(part["length"], part["bytes"])
     lowest, turned, runs = part["numbers"].tolist()
     return Numbered(ids, part["counts"], lowest, [part["ranged"], part["listed"]], turned, runs)
-
-
-def _n_of(what: str, arrays: Mapping[str, NDArray[Any]]) -> int:
-    return int(arrays[f"{what}.counts"].size)

@@ -145,6 +145,17 @@ def count_ids(ids: Any, lowest: int, counts: Any, codes: Any, workspace: Workspa
 def code_ids(
     ids: Any, slots: Any, known: Any, counts: Any, n_known: int, codes: Any, workspace: WorkspaceOrThreads
 ) -> tuple[int, int]: ...
+def code_texts(
+    offsets: Any,
+    text: Any,
+    slots: Any,
+    known_offsets: Any,
+    known: Any,
+    counts: Any,
+    n_known: int,
+    codes: Any,
+    workspace: WorkspaceOrThreads,
+) -> tuple[int, int]: ...
 def group(
     rows: Any,
     shift: int,

@@ -674,6 +674,25 @@ def code_ids(ids, slots, known, counts, int64_t n_known, codes, workspace):
     return n_known, n_done
 
 
+def code_texts(offsets, text, slots, known_offsets, known, counts, int64_t n_known, codes, workspace):
+    """Like code_ids, for texts: element i is text[offsets[i]:offsets[i + 1]]; known_offsets and known hold the known ones."""
+    cdef Workspace w = workspace_for(workspace)
+    cdef Buffer c = buffer_of(codes, "i", 1, True), o = buffer_of(offsets, "q", 1).need(c.size() + 1)
+    cdef Buffer t = buffer_of(text, "B", 1), s = buffer_of(slots, "q", 2, True), n = buffer_of(counts, "q", 1, True)
+    cdef Buffer k = buffer_of(known_offsets, "q", 1, True).need(n.size() + 1), b = buffer_of(known, "B", 1, True)
+    cdef int64_t n_done = 0
+    cdef int32_t status
+    s.need(s.size(), 2)
+    if (<const int64_t *>o.view.buf)[c.size()] > t.size():
+        raise ValueError("offsets reach beyond the text")
+    with nogil:
+        status = cymbals_code_texts(w.c, c.size(), <const int64_t *>o.view.buf, <const char *>t.view.buf, s.size(),
+                                    <int64_t *>s.view.buf, n.size(), b.size(), <int64_t *>k.view.buf, <char *>b.view.buf,
+                                    <int64_t *>n.view.buf, &n_known, <int32_t *>c.view.buf, &n_done)
+    w.end(status)
+    return n_known, n_done
+
+
 def group(rows, int32_t shift, int64_t first, table, begins, fields, grouped, workspace):
     """Copies fields (arrays with an element for each row) to `grouped`, in groups of rows. Fills begins."""
     cdef Workspace w = workspace_for(workspace)

@@ -525,6 +525,33 @@ static void test_ids_in_parts(void) {
 #undef CODE
 }
 
+static void test_texts_in_parts(void) {
+    const int64_t offsets[3] = {0, 1, 2}, falling[3] = {0, 2, 1};
+    int64_t counts[2], slots[8] = {0, -1, 0, -1, 0, -1, 0, -1}, known_offsets[3] = {0}, many = 3, some = 0, done;
+    int32_t codes[2];
+    char known[2];
+#define CODE(n, offsets, text, n_slots, slots, most, most_bytes, known_offsets, known, counts, n_known, codes, n_done) \
+    cymbals_code_texts(workspace, n, offsets, text, n_slots, slots, most, most_bytes, known_offsets, known, counts,    \
+                       n_known, codes, n_done)
+    REFUSED(CODE(-1, offsets, "ab", 4, slots, 2, 2, known_offsets, known, counts, &some, codes, &done), "n is -1");
+    REFUSED(CODE(2, NULL, "ab", 4, slots, 2, 2, known_offsets, known, counts, &some, codes, &done), "offsets");
+    REFUSED(CODE(2, falling, "ab", 4, slots, 2, 2, known_offsets, known, counts, &some, codes, &done), "offsets");
+    REFUSED(CODE(2, offsets, NULL, 4, slots, 2, 2, known_offsets, known, counts, &some, codes, &done), "text");
+    REFUSED(CODE(2, offsets, "ab", 6, slots, 2, 2, known_offsets, known, counts, &some, codes, &done), "n_slots is 6");
+    REFUSED(CODE(2, offsets, "ab", 0, slots, 2, 2, known_offsets, known, counts, &some, codes, &done), "n_slots");
+    REFUSED(CODE(2, offsets, "ab", 4, NULL, 2, 2, known_offsets, known, counts, &some, codes, &done), "slots");
+    REFUSED(CODE(2, offsets, "ab", 4, slots, 3, 2, known_offsets, known, counts, &some, codes, &done), "most");
+    REFUSED(CODE(2, offsets, "ab", 4, slots, 2, -1, known_offsets, known, counts, &some, codes, &done), "most_bytes");
+    REFUSED(CODE(2, offsets, "ab", 4, slots, 2, 2, NULL, known, counts, &some, codes, &done), "known_offsets");
+    REFUSED(CODE(2, offsets, "ab", 4, slots, 2, 2, known_offsets, NULL, counts, &some, codes, &done), "known");
+    REFUSED(CODE(2, offsets, "ab", 4, slots, 2, 2, known_offsets, known, NULL, &some, codes, &done), "counts");
+    REFUSED(CODE(2, offsets, "ab", 4, slots, 2, 2, known_offsets, known, counts, NULL, codes, &done), "n_known");
+    REFUSED(CODE(2, offsets, "ab", 4, slots, 2, 2, known_offsets, known, counts, &many, codes, &done), "n_known is 3");
+    REFUSED(CODE(2, offsets, "ab", 4, slots, 2, 2, known_offsets, known, counts, &some, NULL, &done), "codes");
+    REFUSED(CODE(2, offsets, "ab", 4, slots, 2, 2, known_offsets, known, counts, &some, codes, NULL), "n_done");
+#undef CODE
+}
+
 static void test_groups(void) {
     const int32_t rows[2] = {1, 4}, table[5] = {0, 0, 0, 0, 2}, four[1] = {4}, three[1] = {3};
     int64_t begins[3];
@@ -599,6 +626,7 @@ static void test_no_workspace(void) {
     REFUSED(cymbals_merge_rows(NULL, c, 3, NULL, 0, NULL, w, NULL, NULL), "workspace");
     REFUSED(cymbals_count_ids(NULL, 0, NULL, 0, 0, NULL, NULL), "workspace");
     REFUSED(cymbals_code_ids(NULL, 0, NULL, 2, w, 0, NULL, NULL, w, NULL, w), "workspace");
+    REFUSED(cymbals_code_texts(NULL, 0, w, NULL, 2, w, 0, 0, w, NULL, NULL, w, NULL, w), "workspace");
     REFUSED(cymbals_group(NULL, 0, NULL, 0, 0, 0, NULL, 0, w, 0, NULL, NULL, NULL), "workspace");
     REFUSED(cymbals_measure_peaks(NULL, NULL), "workspace");
     REFUSED(cymbals_workspace_spans(NULL, &spans, w, w), "workspace");
@@ -618,6 +646,7 @@ int main(void) {
     test_rank_metrics();
     test_files();
     test_ids_in_parts();
+    test_texts_in_parts();
     test_groups();
     test_profiles();
     test_no_workspace();

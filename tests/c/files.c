@@ -1,5 +1,5 @@
 /* cymbals_parse_numbers, cymbals_parse_names, cymbals_number_ids, cymbals_look_up_ids, cymbals_renumber,
- * cymbals_count_ids, cymbals_code_ids and cymbals_group. */
+ * cymbals_count_ids, cymbals_code_ids, cymbals_code_texts and cymbals_group. */
 #include <cymbals/cymbals.h>
 
 #include "check.h"
@@ -154,6 +154,33 @@ static void test_ids_in_parts(cymbals_workspace *workspace) {
     CHECK_SAME(counts, times, sizeof times);
 }
 
+static void test_texts_in_parts(cymbals_workspace *workspace) {
+    const char *text = "--annabeannbo12345678901234567890";
+    const int64_t offsets[] = {2, 5, 7, 9, 12, 12, 14, 14, 23}; /* ann ab ea nnb "" o1 "" 234567890 */
+    const char *again = "annea123456789";
+    const int64_t more[] = {0, 3, 5, 14}; /* ann ea 123456789 */
+    const int32_t first[] = {0, 1, 2, 3, 4, 5, 4, 6}, second[] = {0, 2};
+    const int64_t times[] = {2, 1, 2, 1, 2, 1, 1};
+    int64_t slots[32], known_offsets[9] = {0}, counts[8], n_known = 0, done = -1;
+    int32_t codes[8];
+    char known[28];
+    for (int i = 0; i < 32; i++) slots[i] = -1;
+    CHECK_OK(cymbals_code_texts(workspace, 8, offsets, text, 16, slots, 8, 28, known_offsets, known, counts, &n_known,
+                                codes, &done));
+    CHECK_EQUAL(n_known, 7);
+    CHECK_EQUAL(done, 8);
+    CHECK_SAME(codes, first, sizeof first);
+    CHECK_EQUAL(known_offsets[7], 21);
+    CHECK_OK(cymbals_code_texts(workspace, 3, more, again, 16, slots, 8, 28, known_offsets, known, counts, &n_known,
+                                codes, &done));
+    CHECK_EQUAL(n_known, 7); /* there is no room for the bytes of the third one */
+    CHECK_EQUAL(done, 2);
+    CHECK_SAME(codes, second, sizeof second);
+    CHECK_SAME(counts, times, sizeof times);
+    CHECK_SAME(known, "annabeannbo1", 12);
+    CHECK_SAME(known + 12, "234567890", 9);
+}
+
 /* Compares the groups with those that a loop over all events finds for each group. */
 static void test_groups(cymbals_workspace *workspace) {
     enum { N = 3000, ROWS = 70 };
@@ -196,6 +223,7 @@ int main(void) {
         test_ids(workspace);
         test_codes(workspace);
         test_ids_in_parts(workspace);
+        test_texts_in_parts(workspace);
         test_groups(workspace);
         if (n_threads <= 2) test_many_ids(workspace);
         cymbals_workspace_destroy(workspace);

@@ -18,6 +18,7 @@ _TEXT = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([KMGT]?I?)B?", re.IGNORECASE)
 _RUN, _PIECE = 130, 110
 _LONG = 60  # more, for float64 values
 _TIMED = 60  # more, for times
+_ENOUGH_RUN, _ENOUGH_PIECE = 1 << 22, 1 << 23  # events; larger runs and pieces are not faster
 
 
 @dataclass(frozen=True)
@@ -28,11 +29,20 @@ class Budget:
 
     def run(self, timed: bool) -> int:
         """Number of events that are read and spilled at a time."""
-        return max(1, self.memory // 2 // (_RUN + _TIMED * timed + _LONG // 2))
+        return min(_ENOUGH_RUN, max(1, self.memory // 2 // (_RUN + _TIMED * timed + _LONG // 2)))
+
+    @property
+    def run_bytes(self) -> int:
+        """Size of Arrow's arrays of a run. It matters for long texts."""
+        return self.memory // 10
 
     def piece(self, timed: bool, wide: bool) -> int:
-        """Number of events or entries that are sorted at a time."""
+        """The largest number of events or entries that can be sorted at a time."""
         return max(1, self.memory // 2 // (_PIECE + _TIMED * timed + _LONG * wide))
+
+    def usual_piece(self, timed: bool, wide: bool) -> int:
+        """Number of events or entries that are sorted at a time, unless a single row has more."""
+        return min(_ENOUGH_PIECE, self.piece(timed, wide))
 
     @property
     def range(self) -> int:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -23,9 +24,14 @@ _FEW = 1 << 18  # values that are checked at a time, while they are in a cache
 
 
 class Column(NamedTuple):
-    """The ids of a run's events: whole numbers, or distinct ids (an Arrow array) and the place of each event's id."""
+    """The ids of a run's events, in one of three forms.
 
-    numbers: NDArray[np.int64] | None
+    Whole numbers; texts (a chunked array of large_string); or distinct ids (an Arrow array) and the place of each event's
+    id among them.
+    """
+
+    numbers: NDArray[np.int64] | None = None
+    texts: Any = None
     distinct: Any = None
     places: NDArray[Any] | None = None
 
@@ -44,10 +50,10 @@ class Run:
     signed: bool  # whether a value has a minus sign
 
 
-def parts_of_runs(source: Source, most: int) -> Iterator[list[Part]]:
-    """The parts of a source, in lists of at most `most` events. There is at least one list."""
+def parts_of_runs(source: Source, most: int, most_bytes: int) -> Iterator[list[Part]]:
+    """The parts of a source, in lists of at most `most` events and about `most_bytes` bytes. There is at least one list."""
     parts: list[Part] = []
-    size, n_lists, empty = 0, 0, None
+    size, n_bytes, n_lists, empty = 0, 0, 0, None
     for part in source.parts():
         empty = empty or part.slice(0, 0)
         begin = 0
@@ -55,23 +61,24 @@ def parts_of_runs(source: Source, most: int) -> Iterator[list[Part]]:
             piece = part.slice(begin, min(most - size, part.size - begin))
             parts.append(piece)
             begin, size = begin + piece.size, size + piece.size
-            if size == most:
+            n_bytes += sum(column.nbytes for column in piece.columns.values())
+            if size == most or n_bytes >= most_bytes:
                 yield parts
-                parts, size, n_lists = [], 0, n_lists + 1
+                parts, size, n_bytes, n_lists = [], 0, 0, n_lists + 1
     if parts:
         yield parts
     elif n_lists == 0 and empty is not None:
         yield [empty]
 
 
-def checked(parts: list[Part], names: dict[str, str | None]) -> Run:
+def checked(parts: list[Part], names: dict[str, str | None], pool: Executor) -> Run:
     """Check a run. Errors name the file, and the row in it."""
     try:
-        return _checked(parts, names)
+        return _checked(parts, names, pool.map)
     except (ValueError, TypeError):
         for part in parts:
             try:
-                _checked([part], names)
+                _checked([part], names, map)
             except (ValueError, TypeError) as error:
                 where = f"{part.label}: " if part.label else ""
                 raise type(error)(f"{where}{moved(str(error), part.first)}") from None
@@ -83,13 +90,13 @@ def moved(message: str, first: int) -> str:
     return _ROWS.sub(lambda found: f"{found[1]}{int(found[2]) + first}", message, count=1)
 
 
-def _checked(parts: list[Part], names: dict[str, str | None]) -> Run:
+def _checked(parts: list[Part], names: dict[str, str | None], mapping: Callable[..., Iterable[Any]]) -> Run:
     import pyarrow as pa
 
     parts = [part for part in parts if part.size] or parts[:1]
     columns = {name: pa.chunked_array([part.columns[name] for part in parts]) for name in parts[0].columns}
     size = len(columns["user"])
-    users, items = (_column(str(names[side]), columns[side]) for side in ("user", "item"))
+    users, items = mapping(_column, *zip(*((str(names[side]), columns[side]) for side in ("user", "item")), strict=True))
     values, whole, least, most = None, True, 1.0, 1.0
     if "value" in columns:
         values = values_array(str(names["value"]), to_numpy(columns["value"]))
@@ -122,17 +129,15 @@ def _column(name: str, column: Any) -> Column:
 
     kind = column.type
     if pa.types.is_integer(kind) and not column.null_count:
-        return Column(id_array(name, column.to_numpy()))
-    if (pa.types.is_string(kind) or pa.types.is_large_string(kind)) and not column.null_count and len(column):
-        codes = column.dictionary_encode().unify_dictionaries().chunks
-        distinct = codes[0].dictionary.cast(pa.large_string())
+        return Column(numbers=id_array(name, column.to_numpy()))
+    if (pa.types.is_string(kind) or pa.types.is_large_string(kind)) and not column.null_count:
         try:
-            distinct.validate(full=True)
+            column.validate(full=True)
         except pa.ArrowInvalid:
             coded(name, column)  # raises the error that names the row
             raise
-        return Column(None, distinct, np.concatenate([part.indices.to_numpy() for part in codes]))
+        return Column(texts=column.cast(pa.large_string()))
     found = coded(name, column)
     if found.ids.dtype == object:
-        return Column(None, pa.array(found.ids, pa.large_string()), found.places)
-    return Column(None, pa.array(found.ids, pa.int64()), found.places)
+        return Column(distinct=pa.array(found.ids, pa.large_string()), places=found.places)
+    return Column(distinct=pa.array(found.ids, pa.int64()), places=found.places)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ..._core import renumber
 from .budget import Budget
 from .checking import Column
-from .tables import HashTable, RangeTable, TextTable
+from .tables import HashTable, RangeTable, TextTable, parts_of_texts
 
 _WHOLE = "^-?(0|[1-9][0-9]{0,18})([.]0+)?$"  # "-7", "7" and "7.0", but not "007", which stays a text
 RANGED, LISTED = 0, 1  # the two kinds of codes
@@ -81,11 +81,13 @@ class Numbering:
     def code(self, column: Column) -> NDArray[np.int32]:
         """The code of each event of a run. Counts the events."""
         self._runs += 1
-        if column.numbers is None and not _is_whole(column.distinct):
-            assert column.places is not None
+        if column.texts is not None or (column.numbers is None and not _is_whole(column.distinct)):
             self._list = self._list or TextTable()
             assert isinstance(self._list, TextTable)
-            return self._list.code(column.distinct, column.places)
+            if column.texts is not None:
+                return self._list.code(column.texts)
+            assert column.places is not None
+            return self._list.code_places(column.distinct, column.places)
         numbers = column.numbers if column.numbers is not None else column.distinct.to_numpy()[column.places]
         if self._list is None:
             codes = self.range.code(numbers, self._n_threads)
@@ -163,14 +165,8 @@ def _as_numbers(texts: Any) -> NDArray[np.int64] | None:
 
 def text_parts(ids: Any) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
     """The length of each text of an Arrow array, and the bytes of all."""
-    import pyarrow as pa
-
-    ids = pa.concat_arrays([ids])
-    _, offsets, content = ids.buffers()
-    ends = np.frombuffer(offsets, np.int64, len(ids) + 1, 8 * ids.offset)
-    n = int(ends[-1] - ends[0])
-    text = np.frombuffer(content, np.uint8, n, int(ends[0])) if n else np.zeros(0, np.uint8)
-    return np.diff(ends), text
+    begins, content = parts_of_texts(ids)
+    return np.diff(begins), content[begins[0] : begins[-1]]
 
 
 def texts_of(lengths: NDArray[np.int64], content: NDArray[np.uint8]) -> Any:

@@ -21,8 +21,10 @@ class Piece(NamedTuple):
     blocks: NDArray[np.int64]
 
 
-def by_ranges(index: NDArray[np.int64], shifts: list[int], users: Numbered, most: int) -> list[Piece] | None:
-    """Pieces of at most `most` events, from blocks that are ranges of codes. None if a range has more events.
+def by_ranges(index: NDArray[np.int64], shifts: list[int], users: Numbered, usual: int, most: int) -> list[Piece] | None:
+    """Pieces of at most `usual` events, from blocks that are ranges of codes. A range with more is a piece of its own.
+
+    Returns None if a range has more than `most` events.
 
     The buckets of run r are ranges of 2 ** shifts[r] codes. Those of different runs can have different lengths, but the
     longer ones consist of whole shorter ones.
@@ -36,7 +38,7 @@ def by_ranges(index: NDArray[np.int64], shifts: list[int], users: Numbered, most
     np.add.at(counts, places, index[:, EVENTS])
     if counts.max() > most:
         return None
-    piece_of_range = _piece_of_each(counts, most)
+    piece_of_range = _piece_of_each(counts, usual)
     order = np.argsort(piece_of_range[places], kind="stable")  # the blocks of a piece stay in the order of the events
     first = np.searchsorted(piece_of_range[places[order]], np.arange(piece_of_range[-1] + 1))
     codes = distinct[np.flatnonzero(np.diff(piece_of_range, prepend=-1))] << shift  # where each piece begins
@@ -46,13 +48,13 @@ def by_ranges(index: NDArray[np.int64], shifts: list[int], users: Numbered, most
     return [Piece(*one) for one in zip(begins, ends, np.split(index[order], first[1:]), strict=True)]
 
 
-def cuts(counts: NDArray[np.int64], most: int) -> NDArray[np.int64]:
-    """Where pieces of at most `most` events begin, and the number of rows. A row with more events is a piece of its own."""
+def cuts(counts: NDArray[np.int64], usual: int) -> NDArray[np.int64]:
+    """Where pieces of at most `usual` events begin, and the number of rows. A row with more events is a piece alone."""
     ends = np.cumsum(counts)
     begins, at = [0], 0
     while at < counts.size:
         before = int(ends[at - 1]) if at else 0
-        at = max(at + 1, int(np.searchsorted(ends, before + most, "right")))
+        at = max(at + 1, int(np.searchsorted(ends, before + usual, "right")))
         begins.append(at)
     return np.array(begins if len(begins) > 1 else [0, counts.size])
 
@@ -65,6 +67,6 @@ def by_pieces(index: NDArray[np.int64], begins: NDArray[np.int64]) -> list[Piece
     return [Piece(*one) for one in zip(begins[:-1].tolist(), begins[1:].tolist(), blocks, strict=True)]
 
 
-def _piece_of_each(counts: NDArray[np.int64], most: int) -> NDArray[np.int64]:
-    begins = cuts(counts, most)
+def _piece_of_each(counts: NDArray[np.int64], usual: int) -> NDArray[np.int64]:
+    begins = cuts(counts, usual)
     return np.repeat(np.arange(begins.size - 1), np.diff(begins))

@@ -150,12 +150,12 @@ class _Build:
         facts: dict[str, Any] = {"rows": 0, "whole": True, "signed": False, "largest": 0.0, "wide": False, "times": None}
         shifts: list[int] = []
         most, ranges = self.budget.run(timed), _MOST_RANGES
-        if self.source.rows is not None:  # eight ranges to a piece, so that most pieces are nearly full
-            ranges = min(ranges, (8 * self.source.rows // self.budget.piece(timed, True)).bit_length())
+        if self.source.rows is not None:  # several ranges to a piece, so that most pieces are nearly full
+            ranges = min(ranges, (4 * self.source.rows // self.budget.usual_piece(timed, True)).bit_length())
         total = None if self.source.rows is None else max(1, -(-self.source.rows // most))
         with progress_bar(self.progress, total, "read events") as step, ThreadPoolExecutor(2) as pool:
-            for number, parts in enumerate(ahead(parts_of_runs(self.source, most)), 1):
-                run = checked(parts, self.named)
+            for number, parts in enumerate(ahead(parts_of_runs(self.source, most, self.budget.run_bytes)), 1):
+                run = checked(parts, self.named, pool)
                 del parts
                 codes = list(pool.map(Numbering.code, sides, (run.users, run.items)))
                 needed = sum(side.nbytes for side in sides)
@@ -190,13 +190,13 @@ class _Build:
         spill = self._spill("events", found["index"])
         spilled = Types(np.dtype(np.float64 if facts["wide"] else np.float32), facts["times"])
         wide = facts["wide"] or (facts["whole"] and facts["largest"] >= 2**24)
-        most = self.budget.piece(timed, wide)
-        begins = cuts(items.counts, self.budget.piece(False, wide))
-        pieces = by_ranges(spill.index, found["shifts"].tolist(), users, most) if users.all_ranged else None
+        usual, most = self.budget.usual_piece(timed, wide), self.budget.piece(timed, wide)
+        begins = cuts(items.counts, self.budget.usual_piece(False, wide))
+        pieces = by_ranges(spill.index, found["shifts"].tolist(), users, usual, most) if users.all_ranged else None
         whole = facts["whole"] and not facts["signed"]
         known: tuple[Numbered, Numbered] | None = (users, items)
         if pieces is None:
-            at = cuts(users.counts, most)
+            at = cuts(users.counts, usual)
             self._check_pieces(users, at, most)
             grouped = sorting.regrouped(spill, self._path("again"), users, items, spilled, whole, at, self.n_threads)
             self._spills.append(grouped)

@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..._core import code_ids, count_ids
+from ..._core import code_ids, code_texts, count_ids
 
 _STEP = 1 << 16  # by how many numbers a table over a range grows at least
 _FIRST = 1 << 16  # slots of a new hash table
-_TEXT = 80  # bytes that a text takes in Arrow's hash table and for its code and count, besides the text itself
 
 
 class RangeTable:
@@ -128,39 +127,79 @@ class TextTable:
     """Texts. The codes count them in the order in which they come."""
 
     def __init__(self) -> None:
-        import pyarrow as pa
+        self._slots = _free_slots(_FIRST)
+        self._offsets, self._bytes = np.zeros(_FIRST // 2 + 1, np.int64), np.empty(8 * _FIRST, np.uint8)
+        self._counts, self.n = np.empty(_FIRST // 2, np.int64), 0
 
-        self.ids: Any = pa.array([], pa.large_string())
-        self.counts = np.zeros(0, np.int64)
+    def code(self, texts: Any) -> NDArray[np.int32]:
+        """The code of each text of a chunked array of large_string."""
+        codes, at = np.empty(len(texts), np.int32), 0
+        for chunk in texts.chunks:
+            offsets, content = parts_of_texts(chunk)
+            self._code(offsets, content, codes[at : at + len(chunk)])
+            at += len(chunk)
+        return codes
 
-    def code(self, distinct: Any, places: NDArray[Any]) -> NDArray[np.int32]:
+    def code_places(self, distinct: Any, places: NDArray[Any]) -> NDArray[np.int32]:
         """The code of each event, from distinct texts (an Arrow array) and the place of each event's text among them."""
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
-        found = pc.index_in(distinct, value_set=self.ids)
-        new = pc.is_null(found)
-        codes: NDArray[np.int32] = found.fill_null(0).to_numpy().astype(np.int32)
-        fresh = np.flatnonzero(new.to_numpy(zero_copy_only=False))
-        if self.n + fresh.size >= 2**31 - 1:
-            raise ValueError(f"there are over {2**31 - 2:,} distinct ids, more than a store can number")
-        codes[fresh] = self.n + np.arange(fresh.size)
-        self.ids = pa.concat_arrays([self.ids, distinct.filter(new)])
-        counts = np.zeros(self.n, np.int64)
-        counts[: self.counts.size] = self.counts
-        counts[codes] += np.bincount(places, minlength=codes.size)
-        self.counts = counts
+        codes = np.empty(len(distinct), np.int32)
+        self._code(*parts_of_texts(distinct), codes)
+        self._counts[codes] += np.bincount(places, minlength=codes.size) - 1  # each has been counted once
         return np.take(codes, places)
 
+    def _code(self, offsets: NDArray[np.int64], content: NDArray[np.uint8], codes: NDArray[np.int32]) -> None:
+        done = 0
+        while True:
+            table = (self._slots, self._offsets, self._bytes, self._counts, self.n)
+            self.n, n = code_texts(offsets[done:], content, *table, codes[done:], 1)
+            done += n
+            if done == codes.size:
+                return
+            self._grow(int(offsets[done + 1] - offsets[done]))
+
+    def _grow(self, n_bytes: int) -> None:
+        """Make room for more texts, or for `n_bytes` more bytes of them."""
+        if self.n < self._counts.size:
+            grown = np.empty(2 * self._bytes.size + n_bytes, np.uint8)
+            grown[: self._bytes.size] = self._bytes
+            self._bytes = grown
+            return
+        if self.n > 2**30:
+            raise ValueError("there are over a billion distinct ids, more than a store can number")
+        offsets, counts = self._offsets[: self.n + 1], self.counts
+        self._slots = _free_slots(2 * len(self._slots))
+        self._offsets, self._counts = np.zeros(2 * self.n + 1, np.int64), np.empty(2 * self.n, np.int64)
+        table = (self._slots, self._offsets, np.empty_like(self._bytes), self._counts)
+        self.n, _ = code_texts(offsets, self._bytes, *table, 0, np.empty(self.n, np.int32), 1)
+        self._counts[: self.n] = counts
+
     @property
-    def n(self) -> int:
-        """Number of distinct ids."""
-        return len(self.ids)
+    def ids(self) -> Any:
+        """The distinct texts, in the order of their codes: an Arrow array of large_string."""
+        import pyarrow as pa
+
+        offsets = pa.py_buffer(self._offsets[: self.n + 1])
+        return pa.LargeStringArray.from_buffers(self.n, offsets, pa.py_buffer(self._bytes))
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """How many events each has."""
+        return self._counts[: self.n]
 
     @property
     def nbytes(self) -> int:
         """Memory of the table, and of what is made of it to number the ids."""
-        return _TEXT * self.n + 2 * int(self.ids.nbytes)
+        held = sum(array.nbytes for array in (self._slots, self._offsets, self._bytes, self._counts))
+        return held + 36 * self.n + int(self._offsets[self.n])
+
+
+def parts_of_texts(texts: Any) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+    """Where each text of an Arrow array of large_string begins, and the bytes that these offsets point into."""
+    _, offsets, content = texts.buffers()
+    if offsets is None or not len(texts):
+        return np.zeros(1, np.int64), np.zeros(0, np.uint8)
+    begins = np.frombuffer(offsets, np.int64, len(texts) + 1, 8 * texts.offset)
+    return begins, np.zeros(0, np.uint8) if content is None else np.frombuffer(content, np.uint8)
 
 
 def _free_slots(n: int) -> NDArray[np.int64]:

@@ -363,6 +363,13 @@ CYMBALS_API int32_t cymbals_count_ids(cymbals_workspace *workspace, int64_t n, c
 CYMBALS_API int32_t cymbals_code_ids(cymbals_workspace *workspace, int64_t n, const int64_t *ids, int64_t n_slots,
                                      int64_t *slots, int64_t most, int64_t *known, int64_t *counts, int64_t *n_known,
                                      int32_t *codes, int64_t *n_done);
+/* The same for texts: text i is the bytes from offsets[i] to offsets[i + 1] of `text`. known_offsets (most + 1) and
+ * known (most_bytes bytes) hold the texts that have codes; known_offsets[0] is 0. A slot is a pair (hash of a text, its
+ * code). The call also stops if there is no room for the bytes of a text. */
+CYMBALS_API int32_t cymbals_code_texts(cymbals_workspace *workspace, int64_t n, const int64_t *offsets,
+                                       const char *text, int64_t n_slots, int64_t *slots, int64_t most,
+                                       int64_t most_bytes, int64_t *known_offsets, char *known, int64_t *counts,
+                                       int64_t *n_known, int32_t *codes, int64_t *n_done);
 /* Groups n events by their rows. The group of row r is table[r] (n_rows), or (r >> shift) - first if table is null.
  * begins (n_groups + 1) is set to the position where each group begins. Field f has an element of bytes[f] (4 or 8)
  * bytes for each event: fields[f] is copied to grouped[f] in the order of the groups. Events of a group keep their
@@ -451,7 +458,8 @@ CYMBALS_API int32_t cymbals_workspace_threads(const cymbals_workspace *workspace
     X(half_step_bytes) X(solve_row) X(loss) X(transpose) X(from_triplets) X(check_csr) X(topk) X(index_create) \
     X(index_destroy) X(index_bytes) X(index_topk) X(rank_metrics) X(parse_numbers) X(parse_names) X(number_ids) \
     X(look_up_ids) X(measure_peaks) X(workspace_spans) X(workspace_row_classes) X(workspace_forget) \
-    X(workspace_threads) X(renumber) X(merge_rows) X(count_ids) X(code_ids) X(group)
+    X(workspace_threads) X(renumber) X(merge_rows) X(count_ids) X(code_ids) X(group) \
+    X(code_texts)
 /* clang-format on */
 #define CYMBALS_POINTER(name) __typeof__(cymbals_##name) *name;
 typedef struct cymbals_api {
@@ -514,6 +522,7 @@ static inline int cymbals_import(void) {
 #define cymbals_count_ids (*cymbals_table->count_ids)
 #define cymbals_code_ids (*cymbals_table->code_ids)
 #define cymbals_group (*cymbals_table->group)
+#define cymbals_code_texts (*cymbals_table->code_texts)
 #endif
 
 #ifdef __cplusplus

@@ -29,7 +29,7 @@ from ..base.locks import locked
 
 VERSION = 1
 BLOCK = 1 << 20
-_LIST, _LOCK = "store.json", "store.lock"
+LIST, _LOCK = "store.json", "store.lock"
 _BEGINNING = b'{"cymbals store"'  # of every list
 _TYPES = ("<f4", "<f8", "<i4", "<i8", "|u1", "<M8[ns]")
 _FILE = re.compile(r"[a-z_.]+\.[0-9a-f]{16}")
@@ -126,7 +126,7 @@ class NewStore:
         text = json.dumps(content, allow_nan=False).encode()
         if len(text) > _MOST_BYTES:
             raise ValueError(f"the report takes {len(text):,} bytes; a store holds at most {_MOST_BYTES:,}")
-        with beside(self.folder / _LIST) as unfinished:
+        with beside(self.folder / LIST) as unfinished:
             unfinished.write_bytes(text + b"\n%08x\n" % zlib.crc32(text))
         self.committed = True
         kept = {entry["file"] for entry in self._entries.values()}
@@ -220,9 +220,9 @@ def _check_folder(folder: Path) -> None:
     if not folder.is_dir():
         raise FileExistsError(f"cannot write {folder}: it is a file, and a store is a folder; name another path")
     names = sorted(entry.name for entry in os.scandir(folder))
-    if _LIST in names and not (folder / _LIST).read_bytes().startswith(_BEGINNING):
-        raise FileExistsError(f"cannot write {folder}: its {_LIST} is not that of a store; name a new folder")
-    if names and _LIST not in names and not all(_FILE.fullmatch(name) or name == _LOCK for name in names):
+    if LIST in names and not (folder / LIST).read_bytes().startswith(_BEGINNING):
+        raise FileExistsError(f"cannot write {folder}: its {LIST} is not that of a store; name a new folder")
+    if names and LIST not in names and not all(_FILE.fullmatch(name) or name == _LOCK for name in names):
         raise FileExistsError(f"cannot write {folder}: it holds other files, such as {names[0]}; name a new folder")
 
 
@@ -259,13 +259,13 @@ def _remove(folder: Path, unwanted: Callable[[str], bool]) -> None:
 def _listed(folder: Path) -> bytes:
     """The text of the list, after its checksum was checked."""
     try:
-        with open(folder / _LIST, "rb") as file:
+        with open(folder / LIST, "rb") as file:
             found = file.read(_MOST_BYTES + 16)
     except (FileNotFoundError, NotADirectoryError):
-        raise StoreError(f"{folder}: not a store: it has no {_LIST}; Interactions.save writes one") from None
+        raise StoreError(f"{folder}: not a store: it has no {LIST}; Interactions.save writes one") from None
     text, newline, rest = found.partition(b"\n")
     if not newline or rest != b"%08x\n" % zlib.crc32(text):
-        raise StoreError(f"{folder}: {_LIST} was altered or truncated since it was written; write the store again")
+        raise StoreError(f"{folder}: {LIST} was altered or truncated since it was written; write the store again")
     return text
 
 
@@ -273,12 +273,12 @@ def _contents(text: bytes) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
     """The facts and the entries of a list. Raises ValueError for a list that `write` would not have written."""
     content = strict_json.parse(text)
     if not isinstance(content, dict) or "cymbals store" not in content:
-        raise ValueError(f"{_LIST} is not the list of a store")
+        raise ValueError(f"{LIST} is not the list of a store")
     if content["cymbals store"] != VERSION:
         raise ValueError(f"format version {shown(content['cymbals store'])}, but this cymbals reads version {VERSION}")
     facts, entries = content.get("facts"), content.get("arrays")
     if not isinstance(facts, dict) or not isinstance(entries, dict):
-        raise ValueError(f"{_LIST} has no facts or no arrays")
+        raise ValueError(f"{LIST} has no facts or no arrays")
     for name, entry in entries.items():
         if not isinstance(entry, dict) or entry.get("type") not in _TYPES:
             raise ValueError(f"array {name!r} has an unknown type")

@@ -31,7 +31,7 @@ def progress_bar(show: bool, total: int | None, title: str) -> Iterator[Callable
         return
     with Progress(console=Console(stderr=True)) as bar:
         task = bar.add_task(title, total=total)
-        yield lambda entry: bar.update(task, advance=1, description=title + _loss(entry))
+        yield lambda entry: bar.update(task, completed=entry["iteration"], description=title + _loss(entry))
 
 
 class _Lines:

@@ -243,20 +243,21 @@ def _parquet_parts(found: Any, fs: Any, named: Mapping[str, str | None], types: 
     for fragment in found.get_fragments():
         keys, row = get_partition_keys(fragment.partition_expression), 0
         try:
-            # without pre_buffer, which would read all row groups ahead
-            file = parquet.ParquetFile(fs.open_input_file(fragment.path), pre_buffer=False, buffer_size=_BLOCK)
-            inside = [name for name in dict.fromkeys(wanted.values()) if name in file.schema_arrow.names]
-            for batch in file.iter_batches(_BATCH, columns=inside):
-                columns = {name: batch.column(name) for name in inside}
-                for name in types:
-                    if name not in columns and name in keys:
-                        columns[name] = pa.repeat(pa.scalar(keys[name], types[name]), batch.num_rows)
-                    elif name not in columns:
-                        raise ValueError(f"it has no column {name!r}, as the first file has")
-                    elif columns[name].type != types[name]:
-                        columns[name] = columns[name].cast(types[name])
-                yield Part({a: columns[name] for a, name in wanted.items()}, fragment.path, row)
-                row += batch.num_rows
+            with fs.open_input_file(fragment.path) as file:
+                # without pre_buffer, which would read a whole row group
+                content = parquet.ParquetFile(file, pre_buffer=False, buffer_size=_BLOCK)
+                inside = [name for name in dict.fromkeys(wanted.values()) if name in content.schema_arrow.names]
+                for batch in content.iter_batches(_BATCH, columns=inside):
+                    columns = {name: batch.column(name) for name in inside}
+                    for name in types:
+                        if name not in columns and name in keys:
+                            columns[name] = pa.repeat(pa.scalar(keys[name], types[name]), batch.num_rows)
+                        elif name not in columns:
+                            raise ValueError(f"it has no column {name!r}, as the first file has")
+                        elif columns[name].type != types[name]:
+                            columns[name] = columns[name].cast(types[name])
+                    yield Part({a: columns[name] for a, name in wanted.items()}, fragment.path, row)
+                    row += batch.num_rows
         except (pa.ArrowInvalid, pa.ArrowTypeError, ValueError) as error:
             raise ValueError(f"{fragment.path}: cannot be read as Parquet: {error}") from None
 

@@ -20,7 +20,10 @@ from ..._core import group
 # Columns of the index, which has a row for each block
 RUN, BUCKET, OFFSET, BYTES, EVENTS, CHECKSUM, FORMS, ROW, COLUMN, TIME = range(10)
 _ONES = 0  # the form of values that are all 1
-_DAMAGED = "was altered since it was written; remove the temporary folder and build the store again"
+
+
+class Damaged(OSError):
+    """A temporary file is not as it was written."""
 
 
 class Entries(NamedTuple):
@@ -156,7 +159,7 @@ class Spill:
             self._file.seek(block[OFFSET])
             n_bytes = self._file.readinto(content.data)
         if n_bytes != block[BYTES] or zlib.crc32(content.data) != block[CHECKSUM]:
-            raise OSError(f"{self.path} {_DAMAGED}")
+            raise Damaged(f"{self.path} was altered since it was written; build the store again")
         forms = [block[FORMS] >> 8 * at & 255 for at in range(4)]
         at = _take_whole(content, 0, forms[0], to.rows)
         at = _take_whole(content, at, forms[1], to.columns)

@@ -32,7 +32,7 @@ from .numbering import Numbered, Numbering, text_parts, texts_of
 from .planning import MOST_PIECES, Piece, by_pieces, by_ranges, cuts
 from .sorting import Types
 from .sources import Source, ValuesAreFloats, open_source
-from .spilling import Groups, Spill
+from .spilling import Damaged, Groups, Spill
 
 _MOST_RANGES = 10  # bits: how many ranges of users a run is divided into, at most
 _TEXT_BYTES = 8  # a row of a text file has at least about this many bytes
@@ -73,7 +73,9 @@ def build(
             kept[0] = events.identity is not None
             users, items = work.sort_by_user()
             work.sort_by_item()
-        except BaseException:
+        except BaseException as error:
+            # The same call would fail again, unless what went wrong is outside: the disk, or Ctrl-C.
+            kept[0] = kept[0] and not isinstance(error, (ValueError, TypeError, MemoryError, Damaged))
             if not kept[0]:
                 work.close()
                 journal.remove()
@@ -152,9 +154,9 @@ class _Build:
         most, ranges = self.budget.run(timed), _MOST_RANGES
         if self.source.rows is not None:  # several ranges to a piece, so that most pieces are nearly full
             ranges = min(ranges, (4 * self.source.rows // self.budget.usual_piece(timed, True)).bit_length())
-        total = None if self.source.rows is None else max(1, -(-self.source.rows // most))
-        with progress_bar(self.progress, total, "read events") as step, ThreadPoolExecutor(2) as pool:
-            for number, parts in enumerate(ahead(parts_of_runs(self.source, most, self.budget.run_bytes)), 1):
+        total = None if self.source.rows is None else _millions(self.source.rows)
+        with progress_bar(self.progress, total, "read events (millions)") as step, ThreadPoolExecutor(2) as pool:
+            for parts in ahead(parts_of_runs(self.source, most, self.budget.run_bytes)):
                 run = checked(parts, self.named, pool)
                 del parts
                 codes = list(pool.map(Numbering.code, sides, (run.users, run.items)))
@@ -167,7 +169,7 @@ class _Build:
                 facts["largest"] = max(facts["largest"], run.largest)
                 facts["wide"] = facts["wide"] or (run.values is not None and run.values.dtype == np.float64)
                 facts["times"] = None if run.times is None else run.times.dtype.str
-                step({"iteration": number})
+                step({"iteration": _millions(facts["rows"])})
                 del run, codes
         spill.finish()
         arrays = {"index": spill.index.copy(), "shifts": np.array(shifts, np.int64)}
@@ -316,6 +318,10 @@ class _Build:
         """Close the temporary files."""
         for spill in self._spills:
             spill.close()
+
+
+def _millions(n: int) -> int:
+    return -(-n // 10**6)
 
 
 def _spill_run(spill: Spill, run: Run, users: Numbering, codes: list[NDArray[np.int32]], ranges: int) -> int:

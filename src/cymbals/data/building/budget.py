@@ -47,13 +47,13 @@ class Budget:
     @property
     def range(self) -> int:
         """The longest range of ids that is counted in a table, for each side. A number takes 20 bytes."""
-        return min(self.memory // 8 // 20, 2**31 - 1)
+        return min(self.memory // 4 // 20, 2**31 - 1)
 
     def check_ids(self, n_bytes: int, what: str) -> None:
         """Refuse ids that take more than half the memory."""
         if n_bytes > self.memory // 2:
             raise MemoryError(
-                f"the tables of ids take {megabytes(n_bytes)} ({what}), which is more than half of "
+                f"the tables of ids take {megabytes(n_bytes)} so far ({what}), which is more than half of "
                 f"memory={megabytes(self.memory)}; give at least memory='{-(-2 * n_bytes // 10**6)}MB'"
             )
 

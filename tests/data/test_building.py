@@ -29,7 +29,7 @@ N = 4000
 @pytest.fixture
 def tiny(monkeypatch):
     """Runs and pieces of few events, and few ranges."""
-    monkeypatch.setattr(Budget, "run", lambda self, timed: 301)
+    monkeypatch.setattr(Budget, "run", lambda self, timed, n: 301)
     monkeypatch.setattr(Budget, "piece", lambda self, timed, wide: 250)
 
 
@@ -164,7 +164,7 @@ def test_any_events(tmp_path_factory, events, run, piece, kind, whole):
     frame = pa.table({"user": how(u), "item": how(i), "value": v})
     most = max([piece, *np.unique(u, return_counts=True)[1].tolist()])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Budget, "run", lambda self, timed: run)
+        patch.setattr(Budget, "run", lambda self, timed, n: run)
         patch.setattr(Budget, "piece", lambda self, timed, wide: most)
         patch.setattr(steps, "_MOST_RANGES", 3)
         out = tmp_path_factory.mktemp("any") / "s"
@@ -566,7 +566,7 @@ BUILD = """
 import sys
 from cymbals import Interactions
 from cymbals.data.building.budget import Budget
-Budget.run = lambda self, timed: 3001
+Budget.run = lambda self, timed, n: 3001
 Budget.piece = lambda self, timed, wide: 2500
 print("ready", flush=True)
 Interactions.build(sys.argv[1], sys.argv[2], time="time")

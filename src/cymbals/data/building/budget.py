@@ -18,7 +18,8 @@ _TEXT = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([KMGT]?I?)B?", re.IGNORECASE)
 _RUN, _PIECE = 130, 110
 _LONG = 60  # more, for float64 values
 _TIMED = 60  # more, for times
-_ENOUGH_RUN, _ENOUGH_PIECE = 1 << 22, 1 << 23  # events; larger runs and pieces are not faster
+_ENOUGH = 1 << 21  # events; larger runs and pieces are slower, because caches hold less of them
+_MOST_PARTS = 256  # but more runs and pieces would make too many small blocks
 
 
 @dataclass(frozen=True)
@@ -27,9 +28,10 @@ class Budget:
 
     memory: int
 
-    def run(self, timed: bool) -> int:
-        """Number of events that are read and spilled at a time."""
-        return min(_ENOUGH_RUN, max(1, self.memory // 2 // (_RUN + _TIMED * timed + _LONG // 2)))
+    def run(self, timed: bool, n: int | None) -> int:
+        """How many of `n` events are read and spilled at a time. None if their number is not known."""
+        most = self.memory // 2 // (_RUN + _TIMED * timed + _LONG // 2)
+        return min(_enough(2 * _ENOUGH * _MOST_PARTS if n is None else n), max(1, most))
 
     @property
     def run_bytes(self) -> int:
@@ -40,9 +42,9 @@ class Budget:
         """The largest number of events or entries that can be sorted at a time."""
         return max(1, self.memory // 2 // (_PIECE + _TIMED * timed + _LONG * wide))
 
-    def usual_piece(self, timed: bool, wide: bool) -> int:
-        """Number of events or entries that are sorted at a time, unless a single row has more."""
-        return min(_ENOUGH_PIECE, self.piece(timed, wide))
+    def usual_piece(self, timed: bool, wide: bool, n: int) -> int:
+        """How many of `n` events or entries are sorted at a time, unless a single row has more."""
+        return min(_enough(n), self.piece(timed, wide))
 
     @property
     def range(self) -> int:
@@ -56,6 +58,11 @@ class Budget:
                 f"the tables of ids take {megabytes(n_bytes)} so far ({what}), which is more than half of "
                 f"memory={megabytes(self.memory)}; give at least memory='{-(-2 * n_bytes // 10**6)}MB'"
             )
+
+
+def _enough(n: int) -> int:
+    """The size of the runs or pieces of `n` events, if memory is large enough."""
+    return max(_ENOUGH, -(-n // _MOST_PARTS))
 
 
 def megabytes(n: int) -> str:

@@ -151,9 +151,10 @@ class _Build:
         sides = [Numbering(what, self.budget, self.source.texts, half) for what in ("user", "item")]
         facts: dict[str, Any] = {"rows": 0, "whole": True, "signed": False, "largest": 0.0, "wide": False, "times": None}
         shifts: list[int] = []
-        most, ranges = self.budget.run(timed), _MOST_RANGES
-        if self.source.rows is not None:  # several ranges to a piece, so that most pieces are nearly full
-            ranges = min(ranges, (4 * self.source.rows // self.budget.usual_piece(timed, True)).bit_length())
+        rows, ranges = self.source.rows, _MOST_RANGES
+        most = self.budget.run(timed, rows)
+        if rows is not None:  # several ranges to a piece, so that most pieces are nearly full
+            ranges = min(ranges, (4 * rows // self.budget.usual_piece(timed, True, rows)).bit_length())
         total = None if self.source.rows is None else _millions(self.source.rows)
         with progress_bar(self.progress, total, "read events (millions)") as step, ThreadPoolExecutor(2) as pool:
             for parts in ahead(parts_of_runs(self.source, most, self.budget.run_bytes)):
@@ -192,8 +193,8 @@ class _Build:
         spill = self._spill("events", found["index"])
         spilled = Types(np.dtype(np.float64 if facts["wide"] else np.float32), facts["times"])
         wide = facts["wide"] or (facts["whole"] and facts["largest"] >= 2**24)
-        usual, most = self.budget.usual_piece(timed, wide), self.budget.piece(timed, wide)
-        begins = cuts(items.counts, self.budget.usual_piece(False, wide))
+        usual, most = self.budget.usual_piece(timed, wide, facts["rows"]), self.budget.piece(timed, wide)
+        begins = cuts(items.counts, self.budget.usual_piece(False, wide, facts["rows"]))
         pieces = by_ranges(spill.index, found["shifts"].tolist(), users, usual, most) if users.all_ranged else None
         whole = facts["whole"] and not facts["signed"]
         known: tuple[Numbered, Numbered] | None = (users, items)

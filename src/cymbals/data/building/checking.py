@@ -19,7 +19,7 @@ from ..ids import id_array
 from ..times import checked as checked_times
 from .sources import Part, Source
 
-_ROWS = re.compile(r"(: row |, row )(\d+)")
+_ROWS = re.compile(r"(: row |, row | of row )(\d+)")
 _FEW = 1 << 18  # values that are checked at a time, while they are in a cache
 
 

@@ -131,7 +131,7 @@ def _matrix(piece: Piece, events: Entries, n_columns: int, n_threads: int) -> tu
     try:
         csr = Csr.from_triplets(rows, events.columns, events.values, shape, n_threads)
     except ValueError as error:
-        raise ValueError(moved(str(error).replace("of row", ": row"), piece.begin).replace(": row", "of row")) from None
+        raise ValueError(moved(str(error), piece.begin)) from None
     return csr, latest(rows, events.columns, events.times)
 
 

@@ -54,8 +54,8 @@ def main() -> None:
         predicted, measured = json.loads(run.stdout)
         ratios.append(predicted / measured)
         print(
-            f"{shape[0]:10,}{shape[1]:9,}{shape[2]:12,}  {predicted / 1e6:7.0f} MB{measured / 1e6:7.0f} MB{ratios[-1]:7.3f}  "
-            f"{kind or 'as it is'}, {params}"
+            f"{shape[0]:10,}{shape[1]:9,}{shape[2]:12,}  {predicted / 1e6:7.0f} MB{measured / 1e6:7.0f} MB{ratios[-1]:7.3f}"
+            f"  {kind or 'as it is'}, {params}"
         )
     print(f"predicted over measured: {min(ratios):.3f} to {max(ratios):.3f}")
 

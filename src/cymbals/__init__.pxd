@@ -169,6 +169,18 @@ cdef extern from "cymbals/cymbals.h" nogil:
                                 int64_t range, const int32_t *table, int32_t *places) noexcept
     int32_t cymbals_renumber(cymbals_workspace *workspace, int64_t n, const void *codes, int32_t code_type,
                              int64_t range, const int32_t *table, int32_t *places, uint8_t *used) noexcept
+    int32_t cymbals_count_ids(cymbals_workspace *workspace, int64_t n, const int64_t *ids, int64_t lowest,
+                              int64_t range, int64_t *counts, int32_t *codes) noexcept
+    int32_t cymbals_code_ids(cymbals_workspace *workspace, int64_t n, const int64_t *ids, int64_t n_slots,
+                             int64_t *slots, int64_t most, int64_t *known, int64_t *counts, int64_t *n_known,
+                             int32_t *codes, int64_t *n_done) noexcept
+    int32_t cymbals_code_texts(cymbals_workspace *workspace, int64_t n, const int64_t *offsets, const char *text,
+                               int64_t n_slots, int64_t *slots, int64_t most, int64_t most_bytes,
+                               int64_t *known_offsets, char *known, int64_t *counts, int64_t *n_known, int32_t *codes,
+                               int64_t *n_done) noexcept
+    int32_t cymbals_group(cymbals_workspace *workspace, int64_t n, const int32_t *rows, int32_t shift, int64_t first,
+                          int64_t n_rows, const int32_t *table, int64_t n_groups, int64_t *begins, int32_t n_fields,
+                          const void *const *fields, void *const *grouped, const int32_t *bytes) noexcept
     int32_t cymbals_merge_rows(cymbals_workspace *workspace, const cymbals_csr *matrix, int64_t n_entries,
                                const cymbals_csr *changes, int64_t n_rows, const int64_t *rows, int64_t *indptr,
                                void *indices, void *values) noexcept

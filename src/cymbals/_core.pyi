@@ -146,3 +146,28 @@ def parse_numbers(
 def number_ids(ids: Any, lowest: int, table: Any, workspace: WorkspaceOrThreads) -> int: ...
 def look_up_ids(ids: Any, lowest: int, table: Any, places: Any, workspace: WorkspaceOrThreads) -> None: ...
 def renumber(codes: Any, table: Any, places: Any, used: Any, workspace: WorkspaceOrThreads) -> None: ...
+def count_ids(ids: Any, lowest: int, counts: Any, codes: Any, workspace: WorkspaceOrThreads) -> None: ...
+def code_ids(
+    ids: Any, slots: Any, known: Any, counts: Any, n_known: int, codes: Any, workspace: WorkspaceOrThreads
+) -> tuple[int, int]: ...
+def code_texts(
+    offsets: Any,
+    text: Any,
+    slots: Any,
+    known_offsets: Any,
+    known: Any,
+    counts: Any,
+    n_known: int,
+    codes: Any,
+    workspace: WorkspaceOrThreads,
+) -> tuple[int, int]: ...
+def group(
+    rows: Any,
+    shift: int,
+    first: int,
+    table: Any,
+    begins: Any,
+    fields: Any,
+    grouped: Any,
+    workspace: WorkspaceOrThreads,
+) -> None: ...

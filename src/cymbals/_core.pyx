@@ -682,3 +682,77 @@ def renumber(codes, table, places, used, workspace):
         status = cymbals_renumber(w.c, c.size(), c.view.buf, c.type, u.size(), numbers, <int32_t *>p.view.buf,
                                   <uint8_t *>u.view.buf)
     w.end(status)
+
+
+def count_ids(ids, int64_t lowest, counts, codes, workspace):
+    """Fills codes (int32) with ids - lowest, and adds the number of each code to counts (int64)."""
+    cdef Workspace w = workspace_for(workspace)
+    cdef Buffer i = buffer_of(ids, "q", 1), n = buffer_of(counts, "q", 1, True)
+    cdef Buffer c = buffer_of(codes, "i", 1, True).need(i.size())
+    cdef int32_t status
+    with nogil:
+        status = cymbals_count_ids(w.c, i.size(), <const int64_t *>i.view.buf, lowest, n.size(), <int64_t *>n.view.buf,
+                                   <int32_t *>c.view.buf)
+    w.end(status)
+
+
+def code_ids(ids, slots, known, counts, int64_t n_known, codes, workspace):
+    """Fills codes (int32) with the positions of ids in `known`. Returns how many are known now, and how many got codes."""
+    cdef Workspace w = workspace_for(workspace)
+    cdef Buffer i = buffer_of(ids, "q", 1), s = buffer_of(slots, "q", 2, True), k = buffer_of(known, "q", 1, True)
+    cdef Buffer n = buffer_of(counts, "q", 1, True).need(k.size()), c = buffer_of(codes, "i", 1, True).need(i.size())
+    cdef int64_t n_done = 0
+    cdef int32_t status
+    s.need(s.size(), 2)
+    with nogil:
+        status = cymbals_code_ids(w.c, i.size(), <const int64_t *>i.view.buf, s.size(), <int64_t *>s.view.buf, k.size(),
+                                  <int64_t *>k.view.buf, <int64_t *>n.view.buf, &n_known, <int32_t *>c.view.buf, &n_done)
+    w.end(status)
+    return n_known, n_done
+
+
+def code_texts(offsets, text, slots, known_offsets, known, counts, int64_t n_known, codes, workspace):
+    """Like code_ids, for texts: element i is text[offsets[i]:offsets[i + 1]]; known_offsets and known hold the known ones."""
+    cdef Workspace w = workspace_for(workspace)
+    cdef Buffer c = buffer_of(codes, "i", 1, True), o = buffer_of(offsets, "q", 1).need(c.size() + 1)
+    cdef Buffer t = buffer_of(text, "B", 1), s = buffer_of(slots, "q", 2, True), n = buffer_of(counts, "q", 1, True)
+    cdef Buffer k = buffer_of(known_offsets, "q", 1, True).need(n.size() + 1), b = buffer_of(known, "B", 1, True)
+    cdef int64_t n_done = 0
+    cdef int32_t status
+    s.need(s.size(), 2)
+    if (<const int64_t *>o.view.buf)[c.size()] > t.size():
+        raise ValueError("offsets reach beyond the text")
+    with nogil:
+        status = cymbals_code_texts(w.c, c.size(), <const int64_t *>o.view.buf, <const char *>t.view.buf, s.size(),
+                                    <int64_t *>s.view.buf, n.size(), b.size(), <int64_t *>k.view.buf, <char *>b.view.buf,
+                                    <int64_t *>n.view.buf, &n_known, <int32_t *>c.view.buf, &n_done)
+    w.end(status)
+    return n_known, n_done
+
+
+def group(rows, int32_t shift, int64_t first, table, begins, fields, grouped, workspace):
+    """Copies fields (arrays with an element for each row) to `grouped`, in groups of rows. Fills begins."""
+    cdef Workspace w = workspace_for(workspace)
+    cdef Buffer r = buffer_of(rows, "i", 1), b = buffer_of(begins, "q", 1, True), t
+    cdef const int32_t *groups = NULL
+    cdef int64_t n_rows = 0
+    cdef const void *inputs[4]
+    cdef void *outputs[4]
+    cdef int32_t bytes[4]
+    cdef int32_t n = len(fields), status
+    if n > 4 or n != len(grouped) or b.size() < 1:
+        raise ValueError("expected at most 4 fields, as many arrays for the result, and begins of at least one element")
+    if table is not None:
+        t = buffer_of(table, "i", 1)
+        groups, n_rows = <const int32_t *>t.view.buf, t.size()
+    kept = [buffer_of(field, "iqfd", 1).need(r.size()) for field in fields]
+    results = [buffer_of(field, "iqfd", 1, True).need(r.size()) for field in grouped]
+    for f in range(n):
+        inputs[f], outputs[f] = (<Buffer>kept[f]).view.buf, (<Buffer>results[f]).view.buf
+        bytes[f] = <int32_t>(<Buffer>kept[f]).view.itemsize
+        if (<Buffer>results[f]).view.itemsize != bytes[f]:
+            raise ValueError("fields and grouped must have the same types")
+    with nogil:
+        status = cymbals_group(w.c, r.size(), <const int32_t *>r.view.buf, shift, first, n_rows, groups, b.size() - 1,
+                               <int64_t *>b.view.buf, n, inputs, outputs, bytes)
+    w.end(status)

@@ -526,6 +526,89 @@ static void test_files(void) {
     REFUSED(cymbals_renumber(workspace, 2, negative, CYMBALS_INT64, 5, table, places, marks), "codes");
 }
 
+static void test_ids_in_parts(void) {
+    const int64_t ids[2] = {5, 9};
+    int64_t counts[5] = {0}, slots[8] = {0, -1, 0, -1, 0, -1, 0, -1}, known[2], many = 3, some = 0, done;
+    int32_t codes[2];
+    REFUSED(cymbals_count_ids(workspace, -1, ids, 5, 5, counts, codes), "n is -1");
+    REFUSED(cymbals_count_ids(workspace, 2, NULL, 5, 5, counts, codes), "ids");
+    REFUSED(cymbals_count_ids(workspace, 2, ids, 5, 5, NULL, codes), "counts");
+    REFUSED(cymbals_count_ids(workspace, 2, ids, 5, 5, counts, NULL), "codes");
+    REFUSED(cymbals_count_ids(workspace, 2, ids, 5, -1, counts, codes), "range");
+    REFUSED(cymbals_count_ids(workspace, 2, ids, 5, INT64_MAX, counts, codes), "range");
+    REFUSED(cymbals_count_ids(workspace, 2, ids, 5, 4, counts, codes), "ids");
+#define CODE(n, ids, n_slots, slots, most, known, counts, n_known, codes, n_done) \
+    cymbals_code_ids(workspace, n, ids, n_slots, slots, most, known, counts, n_known, codes, n_done)
+    REFUSED(CODE(-1, ids, 4, slots, 2, known, counts, &some, codes, &done), "n is -1");
+    REFUSED(CODE(2, NULL, 4, slots, 2, known, counts, &some, codes, &done), "ids");
+    REFUSED(CODE(2, ids, 1, slots, 2, known, counts, &some, codes, &done), "n_slots");
+    REFUSED(CODE(2, ids, 6, slots, 2, known, counts, &some, codes, &done), "n_slots is 6");
+    REFUSED(CODE(2, ids, 4, NULL, 2, known, counts, &some, codes, &done), "slots");
+    REFUSED(CODE(2, ids, 4, slots, 3, known, counts, &some, codes, &done), "most");
+    REFUSED(CODE(2, ids, 4, slots, 2, NULL, counts, &some, codes, &done), "known");
+    REFUSED(CODE(2, ids, 4, slots, 2, known, NULL, &some, codes, &done), "counts");
+    REFUSED(CODE(2, ids, 4, slots, 2, known, counts, NULL, codes, &done), "n_known");
+    REFUSED(CODE(2, ids, 4, slots, 2, known, counts, &many, codes, &done), "n_known is 3");
+    REFUSED(CODE(2, ids, 4, slots, 2, known, counts, &some, NULL, &done), "codes");
+    REFUSED(CODE(2, ids, 4, slots, 2, known, counts, &some, codes, NULL), "n_done");
+#undef CODE
+}
+
+static void test_texts_in_parts(void) {
+    const int64_t offsets[3] = {0, 1, 2}, falling[3] = {0, 2, 1};
+    int64_t counts[2], slots[8] = {0, -1, 0, -1, 0, -1, 0, -1}, known_offsets[3] = {0}, many = 3, some = 0, done;
+    int32_t codes[2];
+    char known[2];
+#define CODE(n, offsets, text, n_slots, slots, most, most_bytes, known_offsets, known, counts, n_known, codes, n_done) \
+    cymbals_code_texts(workspace, n, offsets, text, n_slots, slots, most, most_bytes, known_offsets, known, counts,    \
+                       n_known, codes, n_done)
+    REFUSED(CODE(-1, offsets, "ab", 4, slots, 2, 2, known_offsets, known, counts, &some, codes, &done), "n is -1");
+    REFUSED(CODE(2, NULL, "ab", 4, slots, 2, 2, known_offsets, known, counts, &some, codes, &done), "offsets");
+    REFUSED(CODE(2, falling, "ab", 4, slots, 2, 2, known_offsets, known, counts, &some, codes, &done), "offsets");
+    REFUSED(CODE(2, offsets, NULL, 4, slots, 2, 2, known_offsets, known, counts, &some, codes, &done), "text");
+    REFUSED(CODE(2, offsets, "ab", 6, slots, 2, 2, known_offsets, known, counts, &some, codes, &done), "n_slots is 6");
+    REFUSED(CODE(2, offsets, "ab", 0, slots, 2, 2, known_offsets, known, counts, &some, codes, &done), "n_slots");
+    REFUSED(CODE(2, offsets, "ab", 4, NULL, 2, 2, known_offsets, known, counts, &some, codes, &done), "slots");
+    REFUSED(CODE(2, offsets, "ab", 4, slots, 3, 2, known_offsets, known, counts, &some, codes, &done), "most");
+    REFUSED(CODE(2, offsets, "ab", 4, slots, 2, -1, known_offsets, known, counts, &some, codes, &done), "most_bytes");
+    REFUSED(CODE(2, offsets, "ab", 4, slots, 2, 2, NULL, known, counts, &some, codes, &done), "known_offsets");
+    REFUSED(CODE(2, offsets, "ab", 4, slots, 2, 2, known_offsets, NULL, counts, &some, codes, &done), "known");
+    REFUSED(CODE(2, offsets, "ab", 4, slots, 2, 2, known_offsets, known, NULL, &some, codes, &done), "counts");
+    REFUSED(CODE(2, offsets, "ab", 4, slots, 2, 2, known_offsets, known, counts, NULL, codes, &done), "n_known");
+    REFUSED(CODE(2, offsets, "ab", 4, slots, 2, 2, known_offsets, known, counts, &many, codes, &done), "n_known is 3");
+    REFUSED(CODE(2, offsets, "ab", 4, slots, 2, 2, known_offsets, known, counts, &some, NULL, &done), "codes");
+    REFUSED(CODE(2, offsets, "ab", 4, slots, 2, 2, known_offsets, known, counts, &some, codes, NULL), "n_done");
+#undef CODE
+}
+
+static void test_groups(void) {
+    const int32_t rows[2] = {1, 4}, table[5] = {0, 0, 0, 0, 2}, four[1] = {4}, three[1] = {3};
+    int64_t begins[3];
+    int32_t moved[2];
+    const void *from[1] = {rows}, *none[1] = {NULL};
+    void *to[1] = {moved}, *nowhere[1] = {NULL};
+#define GROUP(n, rows, shift, first, n_rows, table, n_groups, begins, n_fields, from, to, bytes) \
+    cymbals_group(workspace, n, rows, shift, first, n_rows, table, n_groups, begins, n_fields, from, to, bytes)
+    REFUSED(GROUP(-1, rows, 2, 0, 0, NULL, 2, begins, 1, from, to, four), "n is -1");
+    REFUSED(GROUP(2, NULL, 2, 0, 0, NULL, 2, begins, 1, from, to, four), "rows");
+    REFUSED(GROUP(2, rows, 32, 0, 0, NULL, 2, begins, 1, from, to, four), "shift");
+    REFUSED(GROUP(2, rows, 2, 0, -1, NULL, 2, begins, 1, from, to, four), "n_rows");
+    REFUSED(GROUP(2, rows, 2, 0, 0, NULL, -1, begins, 1, from, to, four), "n_groups");
+    REFUSED(GROUP(2, rows, 2, 0, 0, NULL, 2, NULL, 1, from, to, four), "begins");
+    REFUSED(GROUP(2, rows, 2, 0, 0, NULL, 2, begins, 5, from, to, four), "n_fields");
+    REFUSED(GROUP(2, rows, 2, 0, 0, NULL, 2, begins, 1, NULL, to, four), "fields");
+    REFUSED(GROUP(2, rows, 2, 0, 0, NULL, 2, begins, 1, from, NULL, four), "grouped");
+    REFUSED(GROUP(2, rows, 2, 0, 0, NULL, 2, begins, 1, from, to, NULL), "bytes");
+    REFUSED(GROUP(2, rows, 2, 0, 0, NULL, 2, begins, 1, from, to, three), "bytes[0] is 3");
+    REFUSED(GROUP(2, rows, 2, 0, 0, NULL, 2, begins, 1, none, to, four), "fields[0]");
+    REFUSED(GROUP(2, rows, 2, 0, 0, NULL, 2, begins, 1, from, nowhere, four), "grouped[0]");
+    REFUSED(GROUP(2, rows, 2, 0, 0, NULL, 1, begins, 1, from, to, four), "rows");
+    REFUSED(GROUP(2, rows, 2, 1, 0, NULL, 2, begins, 1, from, to, four), "rows");
+    REFUSED(GROUP(2, rows, 0, 0, 4, table, 3, begins, 1, from, to, four), "rows");
+    REFUSED(GROUP(2, rows, 0, 0, 5, table, 2, begins, 1, from, to, four), "rows");
+#undef GROUP
+}
+
 static void test_profiles(void) {
     const cymbals_span *spans;
     const cymbals_row_class *classes;
@@ -572,6 +655,10 @@ static void test_no_workspace(void) {
     REFUSED(cymbals_look_up_ids(NULL, 0, NULL, 0, 0, NULL, NULL), "workspace");
     REFUSED(cymbals_renumber(NULL, 0, NULL, CYMBALS_INT32, 0, NULL, NULL, NULL), "workspace");
     REFUSED(cymbals_merge_rows(NULL, c, 3, NULL, 0, NULL, w, NULL, NULL), "workspace");
+    REFUSED(cymbals_count_ids(NULL, 0, NULL, 0, 0, NULL, NULL), "workspace");
+    REFUSED(cymbals_code_ids(NULL, 0, NULL, 2, w, 0, NULL, NULL, w, NULL, w), "workspace");
+    REFUSED(cymbals_code_texts(NULL, 0, w, NULL, 2, w, 0, 0, w, NULL, NULL, w, NULL, w), "workspace");
+    REFUSED(cymbals_group(NULL, 0, NULL, 0, 0, 0, NULL, 0, w, 0, NULL, NULL, NULL), "workspace");
     REFUSED(cymbals_measure_peaks(NULL, NULL), "workspace");
     REFUSED(cymbals_workspace_spans(NULL, &spans, w, w), "workspace");
     REFUSED(cymbals_workspace_row_classes(NULL, &classes, w), "workspace");
@@ -589,6 +676,9 @@ int main(void) {
     test_search();
     test_rank_metrics();
     test_files();
+    test_ids_in_parts();
+    test_texts_in_parts();
+    test_groups();
     test_profiles();
     test_no_workspace();
     cymbals_workspace_destroy(workspace);

@@ -1,4 +1,5 @@
-/* cymbals_parse_numbers, cymbals_parse_names, cymbals_number_ids, cymbals_look_up_ids and cymbals_renumber. */
+/* cymbals_parse_numbers, cymbals_parse_names, cymbals_number_ids, cymbals_look_up_ids, cymbals_renumber,
+ * cymbals_count_ids, cymbals_code_ids, cymbals_code_texts and cymbals_group. */
 #include <cymbals/cymbals.h>
 
 #include "check.h"
@@ -126,6 +127,93 @@ static void test_many_ids(cymbals_workspace *workspace) {
     free(ids), free(table);
 }
 
+static void test_ids_in_parts(cymbals_workspace *workspace) {
+    const int64_t ids[] = {7, -3, 7, 0}, more[] = {INT64_MIN, 0, INT64_MAX, -3, 5};
+    const int32_t wanted[] = {10, 0, 10, 3}, first[] = {0, 1, 0, 2}, second[] = {3, 2};
+    int64_t counts[11] = {1}, slots[16], known[4], n_known = 0, done = -1;
+    int32_t codes[5];
+    CHECK_OK(cymbals_count_ids(workspace, 4, ids, -3, 11, counts, codes));
+    CHECK_SAME(codes, wanted, sizeof wanted);
+    CHECK_EQUAL(counts[0], 2);
+    CHECK_EQUAL(counts[3], 1);
+    CHECK_EQUAL(counts[10], 2);
+    CHECK_EQUAL(counts[1], 0);
+    CHECK_OK(cymbals_count_ids(workspace, 0, NULL, 0, 0, NULL, NULL));
+
+    for (int i = 0; i < 16; i++) slots[i] = -1;
+    CHECK_OK(cymbals_code_ids(workspace, 4, ids, 8, slots, 4, known, counts, &n_known, codes, &done));
+    CHECK_EQUAL(n_known, 3);
+    CHECK_EQUAL(done, 4);
+    CHECK_SAME(codes, first, sizeof first);
+    CHECK_OK(cymbals_code_ids(workspace, 5, more, 8, slots, 4, known, counts, &n_known, codes, &done));
+    CHECK_EQUAL(n_known, 4); /* there is no room for the third one */
+    CHECK_EQUAL(done, 2);
+    CHECK_SAME(codes, second, sizeof second);
+    const int64_t all[] = {7, -3, 0, INT64_MIN}, times[] = {2, 1, 2, 1};
+    CHECK_SAME(known, all, sizeof all);
+    CHECK_SAME(counts, times, sizeof times);
+}
+
+static void test_texts_in_parts(cymbals_workspace *workspace) {
+    const char *text = "--annabeannbo12345678901234567890";
+    const int64_t offsets[] = {2, 5, 7, 9, 12, 12, 14, 14, 23}; /* ann ab ea nnb "" o1 "" 234567890 */
+    const char *again = "annea123456789";
+    const int64_t more[] = {0, 3, 5, 14}; /* ann ea 123456789 */
+    const int32_t first[] = {0, 1, 2, 3, 4, 5, 4, 6}, second[] = {0, 2};
+    const int64_t times[] = {2, 1, 2, 1, 2, 1, 1};
+    int64_t slots[32], known_offsets[9] = {0}, counts[8], n_known = 0, done = -1;
+    int32_t codes[8];
+    char known[28];
+    for (int i = 0; i < 32; i++) slots[i] = -1;
+    CHECK_OK(cymbals_code_texts(workspace, 8, offsets, text, 16, slots, 8, 28, known_offsets, known, counts, &n_known,
+                                codes, &done));
+    CHECK_EQUAL(n_known, 7);
+    CHECK_EQUAL(done, 8);
+    CHECK_SAME(codes, first, sizeof first);
+    CHECK_EQUAL(known_offsets[7], 21);
+    CHECK_OK(cymbals_code_texts(workspace, 3, more, again, 16, slots, 8, 28, known_offsets, known, counts, &n_known,
+                                codes, &done));
+    CHECK_EQUAL(n_known, 7); /* there is no room for the bytes of the third one */
+    CHECK_EQUAL(done, 2);
+    CHECK_SAME(codes, second, sizeof second);
+    CHECK_SAME(counts, times, sizeof times);
+    CHECK_SAME(known, "annabeannbo1", 12);
+    CHECK_SAME(known + 12, "234567890", 9);
+}
+
+/* Compares the groups with those that a loop over all events finds for each group. */
+static void test_groups(cymbals_workspace *workspace) {
+    enum { N = 3000, ROWS = 70 };
+    int32_t *rows = allocate(N, sizeof *rows), *moved = allocate(N, sizeof *moved), table[ROWS];
+    int64_t *events = allocate(N, sizeof *events), *order = allocate(N, sizeof *order), begins[ROWS + 1];
+    const void *fields[] = {rows, events};
+    void *grouped[] = {moved, order};
+    const int32_t bytes[] = {4, 8};
+    for (int64_t i = 0; i < N; i++) rows[i] = (int32_t)(i * i % ROWS) - 20, events[i] = i;
+    for (int pass = 0; pass < 2; pass++) {
+        if (pass == 1)
+            for (int64_t i = 0; i < N; i++) rows[i] += 20;
+        for (int r = 0; r < ROWS; r++) table[r] = r * 7 % 5;
+        const int64_t n_groups = pass == 0 ? 18 : 5;
+        CHECK_OK(cymbals_group(workspace, N, rows, 2, -5, ROWS, pass == 0 ? NULL : table, n_groups, begins, 2, fields,
+                               grouped, bytes));
+        int64_t at = 0;
+        for (int64_t g = 0; g < n_groups; g++) {
+            CHECK_EQUAL(begins[g], at);
+            for (int64_t i = 0; i < N; i++) {
+                if ((pass == 0 ? (rows[i] + 20) / 4 : table[rows[i]]) != g) continue;
+                CHECK_EQUAL(order[at], i);
+                CHECK_EQUAL(moved[at], rows[i]);
+                at++;
+            }
+        }
+        CHECK_EQUAL(begins[n_groups], N);
+    }
+    CHECK_OK(cymbals_group(workspace, 0, NULL, 0, 0, 0, NULL, 0, begins, 0, NULL, NULL, NULL));
+    CHECK_EQUAL(begins[0], 0);
+    free(rows), free(moved), free(events), free(order);
+}
+
 int main(void) {
     for (int32_t n_threads = 1; n_threads <= 12; n_threads++) {
         WHERE("%d threads", (int)n_threads);
@@ -134,6 +222,9 @@ int main(void) {
         test_names(workspace);
         test_ids(workspace);
         test_codes(workspace);
+        test_ids_in_parts(workspace);
+        test_texts_in_parts(workspace);
+        test_groups(workspace);
         if (n_threads <= 2) test_many_ids(workspace);
         cymbals_workspace_destroy(workspace);
     }

@@ -144,7 +144,7 @@ def test_a_reader_that_a_writer_overtakes_reads_the_new_store(tmp_path, monkeypa
 
 def test_two_writers(tmp_path):
     plays().save(tmp_path / "s")
-    with store._writing(tmp_path / "s"), pytest.raises(BlockingIOError, match="another process is writing this store"):
+    with store._alone(tmp_path / "s"), pytest.raises(BlockingIOError, match="another process is writing this store"):
         plays().save(tmp_path / "s")
     plays().save(tmp_path / "s")
 

@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 Kind = TypeVar("Kind")
-_BYTES = re.compile(r"(\d+(?:\.\d+)?) ?([kmgt]?b)", re.IGNORECASE)
-_UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+_BYTES = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([KMGT]?I?)B?", re.IGNORECASE)
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
 
 
 def shown(value: Any) -> str:
@@ -59,7 +59,7 @@ def whole_number(name: str, value: Any, least: int, most: int = 2**31 - 1) -> in
 
 
 def byte_count(name: str, value: Any) -> int:
-    """A number of bytes, or a text such as "4GB", as an int. Raises TypeError or ValueError for anything else."""
+    """A number of bytes, or a text such as "4GB" or "4GiB", as an int. Raises TypeError or ValueError for others."""
     if isinstance(value, str):
         found = _BYTES.fullmatch(value.strip())
         if not found:

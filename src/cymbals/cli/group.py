@@ -55,5 +55,5 @@ def cli() -> None:
     """Recommend items from play counts or ratings, by alternating least squares.
 
     DATA is a folder with the files of Audioscrobbler, HetRec or MovieLens, or another one
-    that `fetch` made, or a .csv, .tsv (also with .gz), .parquet or .npz file.
+    that `fetch` or `build` made, or a .csv, .tsv (also with .gz), .parquet or .npz file.
     """

@@ -39,7 +39,7 @@ def columns_of(frame: Any, named: Mapping[str, Any]) -> dict[str, Any]:
     wanted = [name for name in named.values() if name is not None]
     if hasattr(frame, "collect") and hasattr(frame, "collect_schema"):  # a lazy Polars frame
         known = frame.collect_schema().names()
-        _check(named, known)
+        check_names(named, known)
         frame = frame.select(list(dict.fromkeys(wanted))).collect()
     if hasattr(frame, "__arrow_c_stream__") and not _can_be_indexed(frame, wanted):
         columns = _of_stream(frame, named, wanted)
@@ -79,7 +79,7 @@ def _of_stream(stream: Any, named: Mapping[str, Any], wanted: list[Any]) -> dict
         reader = stream if is_table else pa.RecordBatchReader.from_stream(stream)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise TypeError(f"pyarrow cannot read this frame: {error}; cast its columns to usual types") from None
-    _check(named, reader.schema.names)
+    check_names(named, reader.schema.names)
     if is_table:
         return {name: stream.column(name) for name in wanted}
     parts: dict[Any, list[Any]] = {name: [] for name in wanted}
@@ -98,7 +98,7 @@ def _column(frame: Any, argument: str, name: Any) -> Any:
         raise TypeError(f"events must be a frame, an Arrow stream or a mapping, got {type(frame).__name__}") from None
 
 
-def _check(named: Mapping[str, Any], known: list[str]) -> None:
+def check_names(named: Mapping[str, Any], known: list[str]) -> None:
     for argument, name in named.items():
         if name is not None and name not in known:
             raise _no_column(argument, name, known)

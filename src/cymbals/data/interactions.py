@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from ..base import strict_json
 from ..base.checks import instance, is_missing, one_of, shown, whole_number
 from ..base.optional import frame
 from ..base.threads import resolve
-from . import store
+from . import building, store
 from .align import ids_of, placed, reordered, warn_of_unknown
 from .coded import Coded
 from .csr import MOST_ROWS, Csr, from_scipy, index_type, own, summed
@@ -268,6 +268,89 @@ class Interactions:
         csr = from_scipy("matrix", matrix, resolve(None))
         users, items = Ids.checked("user", user_ids, csr.shape[0]), Ids.checked("item", item_ids, csr.shape[1])
         return cls(csr, users, items, names_of(item_names, items), {"pairs": csr.nnz})
+
+    @classmethod
+    def build(
+        cls,
+        source: Any,
+        out: str | os.PathLike[str],
+        *,
+        user: str = "user",
+        item: str = "item",
+        value: str | None = "value",
+        time: str | None = None,
+        item_names: Any = None,
+        memory: str | int = "4GB",
+        temporary: str | os.PathLike[str] | None = None,
+        progress: bool = False,
+        n_threads: int | None = None,
+        filesystem: Any = None,
+    ) -> Interactions:
+        """Build a store from any number of events, in bounded memory, and open it.
+
+        Use it if the events do not fit in memory, or only just. The store is the same as that of `from_frame` and `save`.
+        Needs pyarrow.
+
+        Parameters
+        ----------
+        source : path-like, list of paths, object with ``__arrow_c_stream__``, or iterable of record batches
+            Files that end in .parquet, .csv, .tsv, .csv.gz or .tsv.gz, or folders of them. A part of a path such as
+            ``day=2024-05-01`` is a column of Parquet files. Or a stream: a pyarrow RecordBatchReader, a Polars frame, a
+            DuckDB relation.
+        out : path-like
+            A new folder, or a store to replace. Readers find the old store until the new one is complete.
+        user, item, value, time : str
+            Names of the columns, as in `from_frame`. A `value` of None counts each row as 1.
+        item_names : mapping or Series, optional
+            Maps item ids to names.
+        memory : str or int
+            How much memory to use, in bytes or as "4GB" or "512MB". Python and its libraries take about 300 MB more. Each
+            distinct id takes 20 to 100 bytes of this, and there must be room for the events of the most active user.
+        temporary : path-like, optional
+            An existing folder for temporary files; by default they are beside `out`. They take about 24 bytes for each
+            event, more for float64 values and for times. They are removed at the end.
+        progress : bool
+            Show progress on stderr.
+        n_threads : int, optional
+            By default CYMBALS_NUM_THREADS or OMP_NUM_THREADS, or all CPUs that the process may use.
+        filesystem : pyarrow or fsspec file system, or URI, optional
+            Where the paths of `source` are. Paths such as "s3://bucket/events" need none.
+
+        Returns
+        -------
+        Interactions
+            The opened store. ``report["lines_rejected"]`` counts the rows of text files with more or fewer fields than the
+            header.
+
+        Raises
+        ------
+        KeyError, ValueError, TypeError
+            As `from_frame`. The message names the file and the row in it.
+        MemoryError
+            `memory` is too small. The message says how much is needed.
+        OSError
+            The store cannot be written, or the disk has too little room.
+
+        Notes
+        -----
+        If a build from files is broken off, the temporary files stay, and the same call goes on behind the last step that
+        was finished: reading the events, or the matrix by user. If the arguments or the files have changed, it begins anew.
+        So does a build from a stream, which can be read only once.
+
+        Examples
+        --------
+        >>> import cymbals, pathlib, pyarrow as pa, tempfile
+        >>> from pyarrow import parquet
+        >>> folder = pathlib.Path(tempfile.mkdtemp())
+        >>> events = pa.table({"user": [7, 7, 9], "item": ["abba", "blur", "abba"], "value": [3, 1, 2]})
+        >>> parquet.write_table(events, folder / "events.parquet")
+        >>> cymbals.Interactions.build(folder / "events.parquet", folder / "plays", memory="1GB")
+        <Interactions: 2 users x 2 items, 3 entries>
+        """
+        named = {"user": user, "item": item, "value": value, "time": time}
+        names = partial(names_of, item_names)
+        building.build(source, out, named, names, memory, temporary, progress, n_threads, filesystem)
+        return cls.open(out)
 
     @classmethod
     def _of(cls, events: Events, names: Any, like: Any) -> Interactions:

@@ -1,7 +1,7 @@
-"""An array file of a store, mapped read-only: the array, and then the CRC-32 (uint32) of each block of BLOCK bytes.
+"""The array files of a store: the array, and then the CRC-32 (uint32) of each block of BLOCK bytes.
 
-A block is compared with its checksum when somebody first reads it. The checksum of the checksums is in the store's list,
-and is compared when the file is opened.
+A file is written once, and then mapped read-only. A block is compared with its checksum when somebody first reads it. The
+checksum of the checksums is in the store's list, and is compared when the file is opened.
 """
 
 from __future__ import annotations
@@ -20,6 +20,51 @@ BLOCK = 1 << 20
 
 class StoreError(ValueError):
     """The folder is not a store of interactions, or it was damaged after it was written."""
+
+
+class ArrayFile:
+    """A new array file. The caller appends to it; memory holds only the checksums of its blocks."""
+
+    def __init__(self, folder: Path, name: str, dtype: Any) -> None:
+        self.path, self.type, self.size = folder / name, np.dtype(dtype).newbyteorder("<"), 0
+        self._checksums: list[int] = []
+        self._last, self._filled = 0, 0  # of the last block: the checksum, and its number of bytes
+        self._file = open(self.path, "xb")  # noqa: SIM115 (finish and close close it)
+
+    def append(self, array: NDArray[Any]) -> None:
+        """Write elements behind those that were written before."""
+        stored = np.ascontiguousarray(array, dtype=self.type)
+        content = stored.view(np.int64) if stored.dtype.kind == "M" else stored
+        content = content.view(np.uint8).reshape(-1)
+        begin = 0
+        while begin < content.size:
+            end = min(content.size, begin + BLOCK - self._filled)
+            self._last = zlib.crc32(content[begin:end].data, self._last)
+            self._filled += end - begin
+            if self._filled == BLOCK:
+                self._end_block()
+            begin = end
+        self._file.write(content.data)
+        self.size += stored.size
+
+    def _end_block(self) -> None:
+        self._checksums.append(self._last)
+        self._last, self._filled = 0, 0
+
+    def finish(self) -> dict[str, Any]:
+        """Write the checksums, and make sure that the file survives a power failure. Returns its entry of the list."""
+        if self._filled:
+            self._end_block()
+        checksums = np.array(self._checksums, "<u4").tobytes()
+        self._file.write(checksums)
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        return {"file": self.path.name, "type": self.type.str, "size": self.size, "crc32": zlib.crc32(checksums)}
+
+    def close(self) -> None:
+        """Close the file without completing it."""
+        self._file.close()
 
 
 class StoredArray:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from .. import audioscrobbler
+from .. import audioscrobbler, store
 from ..interactions import Interactions
 from . import hetrec, lightgcn, listening, movielens, synthetic, tables
 from .fetching import (
@@ -51,9 +51,10 @@ def load(
     Parameters
     ----------
     path : path-like
-        A folder with the files of Audioscrobbler, HetRec, MovieLens or another data set of `fetch`, or a .csv, .tsv,
-        .csv.gz, .tsv.gz, .parquet or .npz file. An .npz file must hold a sparse matrix that ``scipy.sparse.save_npz``
-        wrote, users in rows. LightGCN's splits are two files: pass the path of ``train.txt`` or ``test.txt``.
+        A store that `Interactions.save` or `Interactions.build` wrote, a folder with the files of Audioscrobbler,
+        HetRec, MovieLens or another data set of `fetch`, or a .csv, .tsv, .csv.gz, .tsv.gz, .parquet or .npz file. An
+        .npz file must hold a sparse matrix that ``scipy.sparse.save_npz`` wrote, users in rows. LightGCN's splits are
+        two files: pass the path of ``train.txt`` or ``test.txt``.
     user, item : str
         Names of the columns with ids, in a .csv, .tsv or .parquet file.
     value : str or None
@@ -96,6 +97,8 @@ def read(
         return tables.load(place, user, item, value, time)
     if not place.is_dir():
         raise FileNotFoundError(f"{place}: no such file or folder")
+    if (place / store.LIST).is_file():
+        return Interactions.open(place)
     if any(place.glob(f"{audioscrobbler.PLAYS}*.txt")):
         return audioscrobbler.read(place)
     if (place / hetrec.PLAYS).is_file():

@@ -376,6 +376,34 @@ CYMBALS_API int32_t cymbals_look_up_ids(cymbals_workspace *workspace, int64_t n,
  */
 CYMBALS_API int32_t cymbals_renumber(cymbals_workspace *workspace, int64_t n, const void *codes, int32_t code_type,
                                      int64_t range, const int32_t *table, int32_t *places, uint8_t *used);
+/* For ids that come in parts: sets codes[i] to ids[i] - lowest, and adds to counts[c] (range) how many ids have the
+ * code c. BAD_ARGUMENT if an id is outside [lowest, lowest + range); the contents of counts and codes are then
+ * undefined. */
+CYMBALS_API int32_t cymbals_count_ids(cymbals_workspace *workspace, int64_t n, const int64_t *ids, int64_t lowest,
+                                      int64_t range, int64_t *counts, int32_t *codes);
+/* For ids that come in parts: sets codes[i] to the position of ids[i] in `known`, and adds 1 to counts[codes[i]]. Ids
+ * that are not in `known` are appended to it, and their counts begin with 0. known and counts have room for `most`
+ * elements, of which *n_known are used; the call updates it. slots is a hash table of n_slots pairs (id, position),
+ * with position -1 in free ones; n_slots is a power of two and at least twice `most`. If there is no room for an id,
+ * the call stops before it and returns OK. It sets *n_done to the number of ids that have got codes. */
+CYMBALS_API int32_t cymbals_code_ids(cymbals_workspace *workspace, int64_t n, const int64_t *ids, int64_t n_slots,
+                                     int64_t *slots, int64_t most, int64_t *known, int64_t *counts, int64_t *n_known,
+                                     int32_t *codes, int64_t *n_done);
+/* The same for texts: text i is the bytes from offsets[i] to offsets[i + 1] of `text`. known_offsets (most + 1) and
+ * known (most_bytes bytes) hold the texts that have codes; known_offsets[0] is 0. A slot is a pair (hash of a text, its
+ * code). The call also stops if there is no room for the bytes of a text. */
+CYMBALS_API int32_t cymbals_code_texts(cymbals_workspace *workspace, int64_t n, const int64_t *offsets,
+                                       const char *text, int64_t n_slots, int64_t *slots, int64_t most,
+                                       int64_t most_bytes, int64_t *known_offsets, char *known, int64_t *counts,
+                                       int64_t *n_known, int32_t *codes, int64_t *n_done);
+/* Groups n events by their rows. The group of row r is table[r] (n_rows), or (r >> shift) - first if table is null.
+ * begins (n_groups + 1) is set to the position where each group begins. Field f has an element of bytes[f] (4 or 8)
+ * bytes for each event: fields[f] is copied to grouped[f] in the order of the groups. Events of a group keep their
+ * order. There are at most 4 fields. BAD_ARGUMENT if a group is outside [0, n_groups). */
+CYMBALS_API int32_t cymbals_group(cymbals_workspace *workspace, int64_t n, const int32_t *rows, int32_t shift,
+                                  int64_t first, int64_t n_rows, const int32_t *table, int64_t n_groups,
+                                  int64_t *begins, int32_t n_fields, const void *const *fields, void *const *grouped,
+                                  const int32_t *bytes);
 
 /* -- Profiles ----------------------------------------------------------------------------------------------------- */
 
@@ -457,7 +485,7 @@ CYMBALS_API int32_t cymbals_workspace_threads(const cymbals_workspace *workspace
     X(index_destroy) X(index_bytes) X(index_topk) X(rank_metrics) X(parse_numbers) X(parse_names) X(number_ids) \
     X(look_up_ids) X(measure_peaks) X(workspace_spans) X(workspace_row_classes) X(workspace_forget) \
     X(workspace_threads) X(renumber) X(merge_rows) X(draw_normal) \
-    X(gram_segments) X(gram_parts)
+    X(gram_segments) X(gram_parts) X(count_ids) X(code_ids) X(group) X(code_texts)
 /* clang-format on */
 #define CYMBALS_POINTER(name) __typeof__(cymbals_##name) *name;
 typedef struct cymbals_api {
@@ -520,6 +548,10 @@ static inline int cymbals_import(void) {
 #define cymbals_draw_normal (*cymbals_table->draw_normal)
 #define cymbals_gram_segments (*cymbals_table->gram_segments)
 #define cymbals_gram_parts (*cymbals_table->gram_parts)
+#define cymbals_count_ids (*cymbals_table->count_ids)
+#define cymbals_code_ids (*cymbals_table->code_ids)
+#define cymbals_group (*cymbals_table->group)
+#define cymbals_code_texts (*cymbals_table->code_texts)
 #endif
 
 #ifdef __cplusplus

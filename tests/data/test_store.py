@@ -14,6 +14,7 @@ from conftest import random_matrix
 import cymbals
 from cymbals import ALS, Interactions, StoreError
 from cymbals.data import csr, store, stored_array
+from cymbals.data.ids import Ids
 
 
 def plays(**how):
@@ -437,3 +438,75 @@ def test_pickles_of_a_store_are_in_memory(tmp_path):
     copy = pickle.loads(pickle.dumps(Interactions.open(tmp_path / "s")))
     shutil.rmtree(tmp_path / "s")
     check_same(copy, data)
+
+
+# -- appending -----------------------------------------------------------------------------------------------------------
+
+
+def events_of(kind, seed):
+    rng = np.random.default_rng(seed)
+    users, items = rng.integers(0, 60, 200), rng.integers(0, 40, 200)
+    values = rng.integers(1, 5, 200).astype(np.float32)
+    if kind == "strings and names":
+        return Interactions.from_arrays([f"ann {i}" for i in users], [f"new {i}" for i in items], values)
+    times = rng.integers(0, 2 * 10**9, 200)
+    return Interactions.from_arrays(users, items, values, times=times if kind == "int times" else None)
+
+
+@pytest.mark.parametrize("how", ["add", "replace"])
+@pytest.mark.parametrize("kind", ["whole numbers", "strings and names", "int times", "float64"])
+def test_appending_writes_what_appending_in_memory_gives(kind, how, tmp_path, small_blocks):
+    data = DATA[kind]()
+    if kind in ("int times", "float64"):  # without ids, events could not have new users
+        data = Interactions(
+            data.csr, *(Ids(i.what, i.n, np.arange(i.n)) for i in (data.users, data.items)), times=data.times
+        )
+    data.save(tmp_path / "s")
+    first = stored = Interactions.open(tmp_path / "s")
+    want = data
+    for seed in range(3):
+        new = events_of(kind, seed)
+        want, stored = want.append(new, how), stored.append(new, how)
+        check_same(stored, want)
+    check_same(first, data)
+    check_same(Interactions.open(tmp_path / "s"), want)
+    assert len(list((tmp_path / "s").iterdir())) == 2 + len(store.read(tmp_path / "s").arrays)
+
+
+def test_large_sums_widen_the_values_of_a_store(tmp_path, small_blocks):
+    data = plays(user_ids=np.arange(50), item_ids=np.arange(30))
+    data.save(tmp_path / "s")
+    new = Interactions.from_arrays([0, 0], [1, 2], [2.0**24, 3])
+    got = Interactions.open(tmp_path / "s").append(new)
+    check_same(got, data.append(new))
+    assert got.csr.data.dtype == np.float64
+
+
+def test_appending_to_an_old_version_is_refused(tmp_path):
+    plays(user_ids=np.arange(50), item_ids=np.arange(30)).save(tmp_path / "s")
+    old = Interactions.open(tmp_path / "s")
+    new = old.append(([3], [4]))
+    with pytest.raises(StoreError, match="was replaced since it was opened: open it again"):
+        old.append(([3], [5]))
+    check_same(Interactions.open(tmp_path / "s"), new)
+
+
+def test_an_append_that_fails_changes_nothing(tmp_path, monkeypatch):
+    data = plays(user_ids=np.arange(50), item_ids=np.arange(30))
+    data.save(tmp_path / "s")
+    stored, real, calls = Interactions.open(tmp_path / "s"), os.fsync, []
+
+    def full(descriptor):
+        calls.append(descriptor)
+        if len(calls) == 4:
+            raise OSError(28, "No space left on device")
+        real(descriptor)
+
+    before = sorted(os.listdir(tmp_path / "s"))
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        stored.append(([3], [4]))
+    monkeypatch.undo()
+    assert sorted(os.listdir(tmp_path / "s")) == before
+    check_same(Interactions.open(tmp_path / "s"), data)
+    check_same(stored.append(([3], [4])), data.append(([3], [4])))

@@ -16,13 +16,13 @@ from ..base import strict_json
 from ..base.checks import instance, is_missing, one_of, shown, whole_number
 from ..base.optional import frame
 from ..base.threads import resolve
-from . import building, store
+from . import appending, building, store
 from .align import ids_of, placed, reordered, warn_of_unknown
 from .coded import Coded
 from .csr import MOST_ROWS, Csr, from_scipy, index_type, own, summed
 from .events import Events, checked_values
 from .ids import Ids, id_array, listed
-from .mapped import mapped_csr
+from .mapped import MappedCsr, mapped_csr
 from .merge import merged_with_times, resized, resolved, without_rows_and_columns
 from .packing import pack_csr, pack_ids, pack_strings, unpack_ids, unpack_strings
 from .stored_array import StoredArray
@@ -79,6 +79,7 @@ class Interactions:
         self.csr, self.users, self.items = csr, users, items
         self._names, self._times = names, times
         self._by_item: Csr | None = None
+        self._opened: store.Opened | None = None
         self.report: dict[str, Any] = dict(report or {})
 
     @classmethod
@@ -436,7 +437,8 @@ class Interactions:
             The folder is not a store, its format version is unknown, or it was damaged after it was written. Damage to the
             entries is found later, when they are first read.
         """
-        facts, arrays = store.read(path)
+        opened = store.read(path)
+        facts, arrays = opened.facts, opened.arrays
         with store.refusing(path):
             n_users, n_items = _shape_of(facts)
             csr = mapped_csr(path, arrays, "by_user", (n_users, n_items), "users")
@@ -461,7 +463,7 @@ class Interactions:
                 return times_of_events("times", arrays["times"].copied(), csr.nnz) if "times" in arrays else None
 
         out = cls(csr, users, items, names, report, times)
-        out._by_item = by_item
+        out._by_item, out._opened = by_item, opened
         return out
 
     def as_events(self) -> Events:
@@ -484,6 +486,9 @@ class Interactions:
 
         Use it to keep the data of a nightly fit up to date; `ALS.update` does the same with a fitted model.
 
+        Interactions that `open` has opened write the next version of their store, in blocks, and this method returns it
+        opened. All who have opened the version before, also this object, keep that version.
+
         Parameters
         ----------
         events : DataFrame, Arrow stream, Interactions, or (users, items) or (users, items, values)
@@ -497,6 +502,13 @@ class Interactions:
         -------
         Interactions
             The latest time of each pair is kept. If only one of the two has times, the result has none.
+
+        Raises
+        ------
+        StoreError
+            The store was replaced since it was opened.
+        OSError
+            The store cannot be written, or another process is writing it. It then stays as it was.
 
         Examples
         --------
@@ -514,6 +526,8 @@ class Interactions:
         changes = given.matrix(rows, cols, shape, how, n)
         before = resized(self.csr, shape)
         changes, names, times = resolved([before], changes, how)[0], with_names(self.item_names, items.n), None
+        if self._opened is not None:
+            return self._next_version(changes, latest(rows, cols, given.times), users, items, names)
         if self.times is not None and given.times is not None:
             changed = latest(rows, cols, given.times)
             assert changed is not None
@@ -521,6 +535,20 @@ class Interactions:
         else:
             csr = before.after(changes, n_threads=n)
         return Interactions(csr, users, items, names, {"pairs": csr.nnz}, times)
+
+    def _next_version(
+        self, changes: Csr, times: NDArray[Any] | None, users: Ids, items: Ids, names: NDArray[Any] | None
+    ) -> Interactions:
+        """Write the next version of the store that these interactions were opened from, and open it."""
+        by_user, by_item, opened = self.csr, self.by_item(), self._opened
+        assert isinstance(by_user, MappedCsr)
+        assert isinstance(by_item, MappedCsr)
+        assert opened is not None
+        more = pack_ids("users", users) | pack_ids("items", items)
+        if names is not None:
+            more |= pack_strings("names", names)
+        appending.append(opened, by_user, by_item, changes, times, more)
+        return Interactions.open(opened.path)
 
     def remove(self, users: Any = None, items: Any = None, pairs: Any = None) -> Interactions:
         """Interactions without some users, without some items, or without the entries of some pairs.
@@ -689,6 +717,7 @@ class Interactions:
     def __getstate__(self) -> dict[str, Any]:
         return {k: v for k, v in vars(self).items() if k not in ("user_items", "item_users")} | {
             "_by_item": None,
+            "_opened": None,
             "_names": self.item_names,
             "_times": self.times,
         }

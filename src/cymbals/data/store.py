@@ -17,7 +17,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -134,7 +134,22 @@ class NewStore:
             file.close()
 
 
-def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, StoredArray]]:
+class Opened(NamedTuple):
+    """One version of a store: its facts, its mapped arrays, and the text of its list."""
+
+    path: str
+    facts: dict[str, Any]
+    arrays: dict[str, StoredArray]
+    text: bytes
+
+
+def refuse_changed(opened: Opened) -> None:
+    """Raises StoreError if the store has another version now."""
+    if _listed(Path(opened.path)) != opened.text:
+        raise StoreError(f"{opened.path}: the store was replaced since it was opened: open it again, and append to that")
+
+
+def read(path: str | os.PathLike[str]) -> Opened:
     """Read the facts of a store, and map its arrays."""
     folder = Path(path)
     for _ in range(_TRIES):
@@ -142,7 +157,8 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Stored
         with refusing(path):
             facts, entries = _contents(text)
             try:
-                return facts, {name: _mapped(folder, entry) for name, entry in entries.items()}
+                arrays = {name: _mapped(folder, entry) for name, entry in entries.items()}
+                return Opened(os.fspath(path), facts, arrays, text)
             except FileNotFoundError as error:
                 missing = error
         if _listed(folder) == text:  # else a writer has replaced the store since

@@ -48,7 +48,7 @@ def main() -> None:
     from machine import machine
 
     with tempfile.TemporaryDirectory(dir=args.folder) as folder:
-        size = _generate(Path(folder), n, users, items, args.ids, args.by_user)
+        size = generate(Path(folder), n, users, items, args.ids, args.by_user)
         os.sync()
         print(
             f"{machine()}; {n:,} events of {users:,} users x {items:,} items, ids {args.ids}; Parquet {size / 1e9:.2f} GB"
@@ -66,7 +66,7 @@ def main() -> None:
     )
 
 
-def _generate(folder: Path, n: int, users: int, items: int, ids: str, sort: bool) -> int:
+def generate(folder: Path, n: int, users: int, items: int, ids: str, sort: bool) -> int:
     import pyarrow as pa
     from pyarrow import parquet
 

@@ -1,0 +1,165 @@
+"""A billion events on one small machine: a store, a fit and recommendations in a memory cgroup of 12 GB.
+
+    python benchmarks/billion.py --folder /scratch                       # as root; takes an hour and 60 GB of disk
+    python benchmarks/billion.py --folder /scratch --events 20e6 --limit 1GB      # a trial
+
+Generated events of 10 million users and 1 million items are written to Parquet files. Then each step runs in a process of
+its own, in the cgroup, whose limit includes the page cache: `Interactions.build` makes a store, `ALS.fit` does two
+iterations from it and computes the loss, and `recommend_all` writes the top 10 of a million users to a Parquet file. If no
+cgroup can be made, the steps run without, and their anonymous memory says what they need.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from machine import machine
+
+import cymbals
+from build import generate
+from cymbals.base.checks import byte_count
+from cymbals.base.format import size_of
+
+STEPS = ("build", "fit", "recommend")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--events", type=float, default=1e9)
+    parser.add_argument("--users", type=float, help="by default a hundredth of the events")
+    parser.add_argument("--items", type=float, help="by default a tenth of the users")
+    parser.add_argument("--factors", type=int, default=64)
+    parser.add_argument("--limit", default="12GB")
+    parser.add_argument("--memory", default="4GB", help="of the build")
+    parser.add_argument("--folder", help="where to make the temporary folder")
+    parser.add_argument("--step", choices=STEPS, help=argparse.SUPPRESS)
+    parser.add_argument("--work", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.step:
+        print(json.dumps(measured(args.step, Path(args.work), args.factors, args.memory)))
+        return
+    n = int(args.events)
+    users = int(args.users or n // 100)
+    items = int(args.items or users // 10)
+    limit = byte_count("--limit", args.limit)
+    group = memory_group(limit)
+    print(f"{machine()}; {n:,} events of {users:,} users and {items:,} items, f {args.factors}")
+    print(f"memory cgroup of {size_of(limit)}" if group else "no memory cgroup can be made here: RssAnon is sampled")
+    with tempfile.TemporaryDirectory(dir=args.folder) as folder:
+        began = time.perf_counter()
+        size = generate(Path(folder), n, users, items, "ranged", False)
+        os.sync()
+        print(
+            f"generate: {time.perf_counter() - began:.0f} s, Parquet files of {size_of(size)}; disk reads {disk_rate(folder)}"
+        )
+        for step in STEPS:
+            command = [sys.executable, __file__, "--step", step, "--work", folder]
+            command += ["--factors", str(args.factors), "--memory", args.memory]
+            if group:
+                (group / "memory.max_usage_in_bytes").write_text("0")
+            run = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, preexec_fn=lambda: join(group))
+            *lines, last = run.stdout.splitlines()
+            found = json.loads(last)
+            print("\n".join(lines), end="\n" if lines else "")
+            peak = (
+                f", peak in the cgroup {size_of(int((group / 'memory.max_usage_in_bytes').read_text()))}" if group else ""
+            )
+            print(
+                f"{step}: {found['seconds']:.0f} s, CPU {found['cpu']:.0f} s, anonymous memory {size_of(found['anonymous'])}"
+                f"{peak}, read {size_of(found['read'])} from the disk and wrote {size_of(found['written'])}"
+            )
+    if group:
+        group.rmdir()
+
+
+def memory_group(limit: int) -> Path | None:
+    """A new memory cgroup (version 1) with this limit. None if none can be made."""
+    group = Path(f"/sys/fs/cgroup/memory/cymbals-{os.getpid()}")
+    try:
+        group.mkdir()
+        (group / "memory.limit_in_bytes").write_text(str(limit))
+    except OSError:
+        return None
+    return group
+
+
+def join(group: Path | None) -> None:
+    """Move this process to the cgroup."""
+    if group:
+        (group / "cgroup.procs").write_text(str(os.getpid()))
+
+
+def disk_rate(folder: str) -> str:
+    """The rate at which a Parquet file is read that is in no cache."""
+    path = next(Path(folder, "events").iterdir())
+    with open(path, "rb") as file:
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        began, n = time.perf_counter(), 0
+        while block := file.read(2**22):
+            n += len(block)
+    return f"{n / (time.perf_counter() - began) / 1e9:.2f} GB/s"
+
+
+def measured(step: str, folder: Path, factors: int, memory: str) -> dict[str, Any]:
+    """Does a step. Prints what it found, and returns what it took."""
+    import pyarrow.dataset  # noqa: F401 (loads the libraries before anything is measured)
+
+    peak, done = [before := anonymous()], threading.Event()
+
+    def sample() -> None:
+        while not done.wait(0.02):
+            peak[0] = max(peak[0], anonymous())
+
+    sampler = threading.Thread(target=sample)
+    sampler.start()
+    began, cpu = time.perf_counter(), time.process_time()
+    {"build": build, "fit": fit, "recommend": recommend}[step](folder, factors, memory)
+    seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
+    done.set()
+    sampler.join()
+    io = dict(line.split(": ") for line in Path("/proc/self/io").read_text().splitlines())
+    taken = {"seconds": seconds, "cpu": cpu, "anonymous": peak[0] - before}
+    return taken | {"read": int(io["read_bytes"]), "written": int(io["write_bytes"])}
+
+
+def build(folder: Path, factors: int, memory: str) -> None:
+    print(repr(cymbals.Interactions.build(folder / "events", folder / "store", memory=memory)))
+
+
+def fit(folder: Path, factors: int, memory: str) -> None:
+    data = cymbals.Interactions.open(folder / "store")
+    model = cymbals.ALS(factors, regularization=0.05, iterations=2, random_state=0)
+    print(f"predicted: {model.memory_needed(data)!r}")
+    model.fit(data, compute_loss=True, profile=True)
+    for entry in model.history_:
+        print(f"iteration {entry['iteration']}: {entry['seconds']:.1f} s, loss {entry['loss']:.6g}")
+    model.profile_.print(sys.stdout)
+    model.save(folder / "model", include_interactions=False)
+
+
+def recommend(folder: Path, factors: int, memory: str) -> None:
+    data = cymbals.Interactions.open(folder / "store")
+    model = cymbals.load(folder / "model", mmap=True)
+    model.replace_state(model.state_.changed(seen=data.csr))
+    users = data.user_ids[: min(1_000_000, data.shape[0])]
+    n = model.recommend_all(10, users).to_parquet(folder / "top.parquet")
+    print(f"{n:,} rows of {users.size:,} users, {size_of((folder / 'top.parquet').stat().st_size)}")
+
+
+def anonymous() -> int:
+    """Bytes of anonymous memory of this process."""
+    with open("/proc/self/status", encoding="ascii") as status:
+        return next(int(line.split()[1]) * 1024 for line in status if line.startswith("RssAnon:"))
+
+
+if __name__ == "__main__":
+    main()

@@ -19,6 +19,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -58,9 +59,8 @@ def main() -> None:
         began = time.perf_counter()
         size = generate(Path(folder), n, users, items, "ranged", False)
         os.sync()
-        print(
-            f"generate: {time.perf_counter() - began:.0f} s, Parquet files of {size_of(size)}; disk reads {disk_rate(folder)}"
-        )
+        seconds = time.perf_counter() - began
+        print(f"generate: {seconds:.0f} s, Parquet files of {size_of(size)}; the disk reads {disk_rate(folder)}")
         for step in STEPS:
             command = [sys.executable, __file__, "--step", step, "--work", folder]
             command += ["--factors", str(args.factors), "--memory", args.memory]
@@ -70,12 +70,12 @@ def main() -> None:
             *lines, last = run.stdout.splitlines()
             found = json.loads(last)
             print("\n".join(lines), end="\n" if lines else "")
-            peak = (
-                f", peak in the cgroup {size_of(int((group / 'memory.max_usage_in_bytes').read_text()))}" if group else ""
-            )
+            peak = int((group / "memory.max_usage_in_bytes").read_text()) if group else 0
+            in_group = f", peak in the cgroup {size_of(peak)}" if group else ""
             print(
-                f"{step}: {found['seconds']:.0f} s, CPU {found['cpu']:.0f} s, anonymous memory {size_of(found['anonymous'])}"
-                f"{peak}, read {size_of(found['read'])} from the disk and wrote {size_of(found['written'])}"
+                f"{step}: {found['seconds']:.0f} s, CPU {found['cpu']:.0f} s, anonymous memory "
+                f"{size_of(found['anonymous'])}{in_group}, read {size_of(found['read'])} from the disk and wrote "
+                f"{size_of(found['written'])}"
             )
     if group:
         group.rmdir()
@@ -122,37 +122,48 @@ def measured(step: str, folder: Path, factors: int, memory: str) -> dict[str, An
     sampler = threading.Thread(target=sample)
     sampler.start()
     began, cpu = time.perf_counter(), time.process_time()
-    {"build": build, "fit": fit, "recommend": recommend}[step](folder, factors, memory)
+    report = {"build": build, "fit": fit, "recommend": recommend}[step](folder, factors, memory)
     seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
     done.set()
     sampler.join()
+    report()
     io = dict(line.split(": ") for line in Path("/proc/self/io").read_text().splitlines())
     taken = {"seconds": seconds, "cpu": cpu, "anonymous": peak[0] - before}
     return taken | {"read": int(io["read_bytes"]), "written": int(io["write_bytes"])}
 
 
-def build(folder: Path, factors: int, memory: str) -> None:
-    print(repr(cymbals.Interactions.build(folder / "events", folder / "store", memory=memory)))
+# Each step returns a function that prints what the step has found.
 
 
-def fit(folder: Path, factors: int, memory: str) -> None:
+def build(folder: Path, factors: int, memory: str) -> Callable[[], None]:
+    data = cymbals.Interactions.build(folder / "events", folder / "store", memory=memory)
+    return lambda: print(repr(data))
+
+
+def fit(folder: Path, factors: int, memory: str) -> Callable[[], None]:
     data = cymbals.Interactions.open(folder / "store")
     model = cymbals.ALS(factors, regularization=0.05, iterations=2, random_state=0)
-    print(f"predicted: {model.memory_needed(data)!r}")
+    predicted = model.memory_needed(data)
     model.fit(data, compute_loss=True, profile=True)
-    for entry in model.history_:
-        print(f"iteration {entry['iteration']}: {entry['seconds']:.1f} s, loss {entry['loss']:.6g}")
-    model.profile_.print(sys.stdout)
     model.save(folder / "model", include_interactions=False)
 
+    def report() -> None:
+        print(f"predicted memory: {predicted!r}")
+        for entry in model.history_:
+            print(f"iteration {entry['iteration']}: {entry['seconds']:.1f} s, loss {entry['loss']:.6g}")
+        model.profile_.print(sys.stdout)
 
-def recommend(folder: Path, factors: int, memory: str) -> None:
+    return report
+
+
+def recommend(folder: Path, factors: int, memory: str) -> Callable[[], None]:
     data = cymbals.Interactions.open(folder / "store")
     model = cymbals.load(folder / "model", mmap=True)
     model.replace_state(model.state_.changed(seen=data.csr))
     users = data.user_ids[: min(1_000_000, data.shape[0])]
     n = model.recommend_all(10, users).to_parquet(folder / "top.parquet")
-    print(f"{n:,} rows of {users.size:,} users, {size_of((folder / 'top.parquet').stat().st_size)}")
+    size = (folder / "top.parquet").stat().st_size
+    return lambda: print(f"{n:,} rows of {users.size:,} users, {size_of(size)}")
 
 
 def anonymous() -> int:

@@ -13,7 +13,7 @@ from conftest import random_matrix
 
 import cymbals
 from cymbals import ALS, Interactions, StoreError
-from cymbals.data import csr, store, stored_array
+from cymbals.data import csr, deriving, store, stored_array
 from cymbals.data.ids import Ids
 
 
@@ -510,3 +510,53 @@ def test_an_append_that_fails_changes_nothing(tmp_path, monkeypatch):
     assert sorted(os.listdir(tmp_path / "s")) == before
     check_same(Interactions.open(tmp_path / "s"), data)
     check_same(stored.append(([3], [4])), data.append(([3], [4])))
+
+
+# -- stores made from others ---------------------------------------------------------------------------------------------
+
+DERIVED = {
+    "random": lambda d, out: cymbals.split.random(d, 0.3, seed=1, out=out),
+    "leave_k_out": lambda d, out: cymbals.split.leave_k_out(d, 2, seed=1, out=out),
+    "latest": lambda d, out: cymbals.split.leave_k_out(d, 2, latest=True, out=out),
+    "by_time": lambda d, out: cymbals.split.by_time(d, 0.2, out=out),
+    "clip": lambda d, out: (cymbals.weighting.clip(d, 3, out=out and out[0]),),
+    "tfidf": lambda d, out: (cymbals.weighting.tfidf(d, out=out and out[0]),),
+    "bm25": lambda d, out: (cymbals.weighting.bm25(d, out=out and out[0]),),
+    "time_decay": lambda d, out: (cymbals.weighting.time_decay(d, 10**8, out=out and out[0]),),
+}
+
+
+@pytest.mark.parametrize("kind", ["int times", "float times", "strings and names", "float64"])
+@pytest.mark.parametrize("how", DERIVED)
+def test_what_is_written_to_out_is_what_comes_in_memory(how, kind, tmp_path, small_blocks, monkeypatch):
+    monkeypatch.setattr(deriving, "_PIECE", 50)
+    data, make = DATA[kind](), DERIVED[how]
+    if data.times is None and how in ("latest", "by_time", "time_decay"):
+        return
+    data.save(tmp_path / "s")
+    stored, out = Interactions.open(tmp_path / "s"), (tmp_path / "a", tmp_path / "b")
+    for want, in_memory, written in zip(make(data, None), make(stored, None), make(stored, out), strict=True):
+        for got in (in_memory, written):
+            got.report, want.report = {}, {}
+            check_same(got, want)
+    parts = {"a", "b"} if how in list(DERIVED)[:4] else {"a"}
+    assert {path.name for path in tmp_path.iterdir()} == {"s"} | parts
+
+
+def test_wrong_outs_are_refused(tmp_path, monkeypatch):
+    data = DATA["int times"]()
+    data.save(tmp_path / "s")
+    stored = Interactions.open(tmp_path / "s")
+    for out in (tmp_path / "a", (tmp_path / "a",), 3):
+        with pytest.raises(TypeError, match="out must be the paths of two stores, for train and test"):
+            cymbals.split.random(stored, out=out)
+    with pytest.raises(TypeError, match="out needs Interactions, got csr_array"):
+        cymbals.weighting.clip(data.user_items, out=tmp_path / "a")
+    with pytest.raises(FileNotFoundError, match="is not a folder"):
+        cymbals.weighting.clip(stored, out=tmp_path / "no" / "a")
+    monkeypatch.setattr(deriving, "available", lambda: 100)
+    for call in (cymbals.weighting.bm25, cymbals.split.random):
+        with pytest.raises(MemoryError, match=r"would take 0.0 GB of memory, and 0.0 GB are free; name new stores in out"):
+            call(stored)
+        call(data)
+    assert [path.name for path in tmp_path.iterdir()] == ["s"]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -16,7 +16,7 @@ from ..base import strict_json
 from ..base.checks import instance, is_missing, one_of, shown, whole_number
 from ..base.optional import frame
 from ..base.threads import resolve
-from . import appending, building, store
+from . import appending, building, deriving, store
 from .align import ids_of, placed, reordered, warn_of_unknown
 from .coded import Coded
 from .csr import MOST_ROWS, Csr, from_scipy, index_type, own, summed
@@ -31,6 +31,8 @@ from .times import latest
 
 if TYPE_CHECKING:
     import pandas as pd
+
+Data = TypeVar("Data")
 
 
 class Interactions:
@@ -764,6 +766,15 @@ def like(data: Any, made: Interactions, dtype: Any = None) -> Any:
     out = type(data)(made.csr.to_scipy().copy().asformat(data.format))  # a copy: the Csr's arrays are read-only
     dtype = data.dtype if dtype is None else dtype
     return out if data.dtype.kind not in "biuf" else out.astype(dtype, copy=False)
+
+
+def derived(data: Data, interactions: Interactions, users: Ids, blocks: Iterator[deriving.Block], out: Any) -> Data:
+    """The store `out` with these blocks of rows, opened. `data` must be Interactions, because a store holds these."""
+    if not isinstance(data, Interactions):
+        raise TypeError(f"out needs Interactions, got {type(data).__name__}; make them with Interactions.from_csr")
+    deriving.write(out, interactions, users, blocks)
+    made: Data = Interactions.open(out)  # type: ignore[assignment]  # Data is Interactions here
+    return made
 
 
 def _row_numbers(name: str, rows: Any, n: int, index: Any) -> NDArray[Any]:

@@ -6,6 +6,9 @@ the items or the times.
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -13,14 +16,15 @@ from numpy.typing import NDArray
 
 from ..base.checks import real_number
 from ..base.threads import resolve
-from . import times
-from .csr import refuse_negative
-from .interactions import Interactions, as_interactions, like
+from . import deriving, times
+from .csr import Csr, refuse_negative
+from .interactions import Interactions, as_interactions, derived, like
 
 Data = TypeVar("Data")
+Path = str | os.PathLike[str]
 
 
-def clip(data: Data, most: float = 500.0) -> Data:
+def clip(data: Data, most: float = 500.0, *, out: Path | None = None) -> Data:
     """Limit values to the range from -`most` to `most`.
 
     Use it if a few users have huge counts that would dominate the fit.
@@ -31,6 +35,8 @@ def clip(data: Data, most: float = 500.0) -> Data:
         Users x items.
     most : float
         The largest absolute value; above 0.
+    out : path-like, optional
+        Write the result to a new store in blocks, and return it opened. Use it for stores that are larger than memory.
 
     Returns
     -------
@@ -44,10 +50,10 @@ def clip(data: Data, most: float = 500.0) -> Data:
     """
     bound = real_number("most", most, open_end=True)
     interactions = as_interactions("data", data, resolve(None))
-    return _reweighted(data, interactions, np.clip(interactions.csr.data, -bound, bound))
+    return _reweighted(data, interactions, lambda begin, block, when: np.clip(block.data, -bound, bound), out)
 
 
-def tfidf(data: Data) -> Data:
+def tfidf(data: Data, *, out: Path | None = None) -> Data:
     """Multiply each value by the rarity of its item (TF-IDF).
 
     Use it if popular items dominate the recommendations. A value r becomes
@@ -59,6 +65,8 @@ def tfidf(data: Data) -> Data:
     ----------
     data : Interactions or scipy sparse matrix or array
         Users x items, no negative values.
+    out : path-like, optional
+        Write the result to a new store in blocks, and return it opened. Use it for stores that are larger than memory.
 
     Returns
     -------
@@ -72,12 +80,11 @@ def tfidf(data: Data) -> Data:
            [1.  , 0.  ]], dtype=float32)
     """
     interactions = _counts(data)
-    csr = interactions.csr
-    rarity = 1 + np.log((1 + csr.shape[0]) / (1 + _audience(interactions)))
-    return _reweighted(data, interactions, csr.data * rarity[csr.indices])
+    rarity = 1 + np.log((1 + interactions.shape[0]) / (1 + interactions.csr.column_counts(positive=True)))
+    return _reweighted(data, interactions, lambda begin, block, when: block.data * rarity[block.indices], out)
 
 
-def bm25(data: Data, k1: float = 100.0, b: float = 0.8) -> Data:
+def bm25(data: Data, k1: float = 100.0, b: float = 0.8, *, out: Path | None = None) -> Data:
     """Weight values by Okapi BM25: large counts saturate, active users count less, rare items count more.
 
     Use it if a few large counts, very active users or popular items dominate the recommendations. A value r becomes
@@ -93,6 +100,8 @@ def bm25(data: Data, k1: float = 100.0, b: float = 0.8) -> Data:
         For a user with average L, the value r that gets half of the largest possible weight; above 0.
     b : float
         Influence of L: 0 ignores it, 1 takes it fully into account.
+    out : path-like, optional
+        Write the result to a new store in blocks, and return it opened. Use it for stores that are larger than memory.
 
     Returns
     -------
@@ -110,18 +119,26 @@ def bm25(data: Data, k1: float = 100.0, b: float = 0.8) -> Data:
         raise ValueError(f"b must be from 0 to 1, got {b}")
     interactions = _counts(data)
     csr = interactions.csr
-    audience = _audience(interactions)
+    audience = csr.column_counts(positive=True)
     rarity = np.log1p((csr.shape[0] - audience + 0.5) / (audience + 0.5))
-    users, plays = csr.row_numbers(), csr.data.astype(np.float64)
+    length = np.zeros(csr.shape[0])
     with np.errstate(over="ignore", invalid="ignore"):  # _reweighted refuses weights that are not finite
-        length = np.bincount(users, plays, csr.shape[0])
+        for begin, block in csr.blocks():
+            sums = np.bincount(block.row_numbers(), block.data.astype(np.float64), block.shape[0])
+            length[begin : begin + block.shape[0]] = sums
         relative = length / max(length.mean(), np.finfo(float).tiny) if length.size else length
-        spread = plays + k1 * (1 - b + b * relative)[users]
-        weight = np.divide(plays * (k1 + 1), spread, out=np.zeros_like(plays), where=plays > 0)  # a stored 0 stays 0
-    return _reweighted(data, interactions, weight * rarity[csr.indices])
+
+    def weight(begin: int, block: Csr, when: NDArray[Any] | None) -> NDArray[Any]:
+        users, plays = begin + block.row_numbers(), block.data.astype(np.float64)
+        with np.errstate(over="ignore", invalid="ignore"):
+            spread = plays + k1 * (1 - b + b * relative)[users]
+            weight = np.divide(plays * (k1 + 1), spread, out=np.zeros_like(plays), where=plays > 0)  # a stored 0 stays 0
+            return np.asarray(weight * rarity[block.indices])
+
+    return _reweighted(data, interactions, weight, out)
 
 
-def time_decay(data: Interactions, half_life: Any, now: Any = None) -> Interactions:
+def time_decay(data: Interactions, half_life: Any, now: Any = None, *, out: Path | None = None) -> Interactions:
     """Reduce the values of old entries: r becomes r 2^(-age / half_life).
 
     Use it if tastes change, so that recent events say more about what a user likes now.
@@ -135,6 +152,8 @@ def time_decay(data: Interactions, half_life: Any, now: Any = None) -> Interacti
         datetimes.
     now : like the times, optional
         The moment from which ages are counted; by default the latest time. Later entries keep their values.
+    out : path-like, optional
+        Write the result to a new store in blocks, and return it opened. Use it for stores that are larger than memory.
 
     Returns
     -------
@@ -152,8 +171,12 @@ def time_decay(data: Interactions, half_life: Any, now: Any = None) -> Interacti
     if not when.size:
         return data
     latest = when.max() if now is None else times.moment("now", now, when)
-    age = times.elapsed(latest, when) / step
-    return data.with_values((data.csr.data * 0.5**age).astype(data.csr.data.dtype))
+
+    def weight(begin: int, block: Csr, when: NDArray[Any] | None) -> NDArray[Any]:
+        assert when is not None
+        return np.asarray(block.data * 0.5 ** (times.elapsed(latest, when) / step))
+
+    return _reweighted(data, data, weight, out)
 
 
 def _counts(data: Any) -> Interactions:
@@ -163,16 +186,31 @@ def _counts(data: Any) -> Interactions:
     return interactions
 
 
-def _audience(interactions: Interactions) -> NDArray[np.int64]:
-    """For each item, the number of users with a value above 0."""
-    csr = interactions.csr
-    return np.bincount(csr.indices[csr.data > 0], minlength=csr.shape[1])
+def _reweighted(
+    data: Data,
+    interactions: Interactions,
+    weight: Callable[[int, Csr, NDArray[Any] | None], NDArray[Any]],
+    out: Path | None,
+) -> Data:
+    """`interactions` with new values, in the type of `data`, or as an opened store if there is an `out`.
 
+    `weight` returns the values of a block, given its first row, the block, and the times of its entries. Raises ValueError
+    if a value is not finite.
+    """
+    value_type = interactions.csr.types[1]
 
-def _reweighted(data: Data, interactions: Interactions, values: NDArray[Any]) -> Data:
-    """`interactions` with new values, in the type of `data`. Raises ValueError if a value is not finite."""
-    values = values.astype(interactions.csr.data.dtype, copy=False)
-    if not np.isfinite(values).all():
-        raise ValueError(f"data: its values, up to {interactions.csr.data.max():g}, are too large; scale them down")
-    out: Data = like(data, interactions.with_values(values), values.dtype)
-    return out
+    def weighted(begin: int, block: Csr, when: NDArray[Any] | None) -> NDArray[Any]:
+        with np.errstate(over="ignore"):
+            values = weight(begin, block, when).astype(value_type, copy=False)
+        if not np.isfinite(values).all():
+            raise ValueError(f"data: its values, up to {block.data.max():g}, are too large; scale them down")
+        return values
+
+    if out is not None:
+        blocks = deriving.blocks_of(interactions)
+        changed = ((replace(block, data=weighted(begin, block, when)), when) for begin, block, when in blocks)
+        return derived(data, interactions, interactions.users, changed, out)
+    deriving.refuse_copies(interactions, 3, "weighting")
+    values = weighted(0, interactions.csr.whole(), interactions.times)
+    made: Data = like(data, interactions.with_values(values), values.dtype)
+    return made

@@ -386,6 +386,25 @@ def test_a_model_of_a_store_is_updated_like_one_in_memory(tmp_path, small_blocks
     check_same(Interactions.open(tmp_path / "s"), data)
 
 
+def test_a_fit_of_a_store_is_resumed(tmp_path, small_blocks):
+    data, model = DATA["whole numbers"](), ALS(5, random_state=0, iterations=6)
+    data.save(tmp_path / "s")
+    stored = Interactions.open(tmp_path / "s")
+    want = model.fit(data).item_factors_
+
+    def stop(model, iteration):
+        if iteration == 4:
+            raise KeyError("enough")
+
+    with pytest.raises(KeyError, match="enough"):
+        model.fit(stored, checkpoint=tmp_path / "fit", callback=stop, factors_path=tmp_path)
+    for again in (stored, data):  # the same entries, wherever they are
+        shutil.copy(tmp_path / "fit", tmp_path / "copy")
+        resumed = ALS.resume(tmp_path / "copy", again, callback=False)
+        assert resumed.report_["resumed_at"] == 3
+        assert np.array_equal(resumed.item_factors_, want)
+
+
 def test_a_description_of_a_store_is_one_in_memory(tmp_path, small_blocks):
     data = DATA["whole numbers"]()
     data.save(tmp_path / "s")

@@ -69,10 +69,12 @@ def run(
     tol: float | None,
     compute_loss: bool,
     progress: bool,
+    loss_of: Callable[[Any, FitState], float] | None = None,
 ) -> None:
     """Run a fit to its end; the model then has the last state. If the callback returns True, the fit stops at once.
 
-    The model then keeps its present state: the last one, or another one that the callback has given it.
+    The model then keeps its present state: the last one, or another one that the callback has given it. `loss_of` computes
+    the loss of a state, if the arrays of the loop and of the state are not all in this process.
     """
     process, users, items = os.getpid(), publisher.data.users, publisher.data.items
     with interruptible() as interrupted, progress_bar(progress, state.n_iterations, "fit") as advance:
@@ -86,7 +88,7 @@ def run(
                 raise
             if state.between_iterations:
                 if compute_loss or tol is not None:
-                    state = state.with_loss(_loss(loop, state))
+                    state = state.with_loss((loss_of or _loss)(loop, state))
                 advance(state.history[-1])
             if interrupted():
                 publisher.publish_copy(state)
@@ -101,7 +103,7 @@ def run(
                     return  # without publishing: the callback may have given the model another state
             if tol is not None:
                 state = state.stopped_by(tol, relaxation)
-        publisher.publish(state)
+        publisher.publish(state.gathered())
 
 
 def _loss(loop: FitLoop, state: FitState) -> float:

@@ -83,6 +83,7 @@ class Profile:
         self._open: list[Call] = []  # blocks of Python code that have not ended, the innermost last
         self._label = (0, "")
         self._lost = 0
+        self._nodes: list[dict[str, Any]] = []
         self._begin = 0
         self._token: Token[Any] | None = None
         self._peaks: dict[str, float] | None = None
@@ -150,7 +151,29 @@ class Profile:
         finally:
             self._label = before
 
+    def node(self, name: str, seconds: float, waited: float, received: int, sent: int) -> None:
+        """Part of the `Recorder` interface."""
+        if self._outer is not None:
+            self._outer.node(name, seconds, waited, received, sent)
+        iteration, side = self._label
+        computed = seconds - waited
+        row = {"iteration": iteration, "side": side, "node": name, "compute": computed, "wait": waited}
+        self._nodes.append(row | {"received": received, "sent": sent})
+
     # -- results -------------------------------------------------------------------------------------------------------
+
+    def nodes(self) -> list[dict[str, Any]]:
+        """One dict for each half-step and each node of a distributed fit, and for its driver.
+
+        Use it to see which node the others wait for, and how much travels.
+
+        Returns
+        -------
+        list of dict
+            "iteration", "side", "node", "compute" and "wait" (seconds; it waits for what other nodes send), "received" and
+            "sent" (bytes). What happens between half-steps has iteration 0.
+        """
+        return [dict(row) for row in self._nodes]
 
     @property
     def peaks(self) -> dict[str, float]:
@@ -291,7 +314,7 @@ class Profile:
         -------
         dict
             Keys "seconds", "threads", "simd", "peaks", "phases", "row_classes" and "spans_lost" (time spans that were not
-            recorded for lack of memory).
+            recorded for lack of memory); after a distributed fit also "nodes".
         """
         return {
             "seconds": self.seconds,
@@ -301,14 +324,14 @@ class Profile:
             "phases": self.phases(peaks),
             "row_classes": self.row_classes(),
             "spans_lost": self._lost,
-        }
+        } | ({"nodes": self.nodes()} if self._nodes else {})
 
     def to_frame(self, what: str = "phases", peaks: bool = True) -> pd.DataFrame:
-        """`phases`, `summary` or `row_classes` as a data frame, for notebooks and plots.
+        """`phases`, `summary`, `row_classes` or `nodes` as a data frame, for notebooks and plots.
 
         Parameters
         ----------
-        what : {"phases", "summary", "row_classes"}
+        what : {"phases", "summary", "row_classes", "nodes"}
             The method whose result becomes the data frame.
         peaks : bool
             Also give each rate as a share of this machine's peak rate. The first use measures the peak rates, which takes
@@ -318,8 +341,8 @@ class Profile:
         -------
         DataFrame
         """
-        one_of("what", what, ("phases", "summary", "row_classes"))
-        return frame(self.row_classes() if what == "row_classes" else getattr(self, what)(peaks))
+        one_of("what", what, ("phases", "summary", "row_classes", "nodes"))
+        return frame(getattr(self, what)() if what in ("row_classes", "nodes") else getattr(self, what)(peaks))
 
     def print(self, file: IO[str] | None = None, peaks: bool = True) -> None:
         """Print a table of `summary`, for a quick look in a terminal.

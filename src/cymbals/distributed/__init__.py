@@ -1,0 +1,10 @@
+"""Fits over several machines with Ray: the same factors, bit for bit, as on one machine.
+
+Import it as ``import cymbals.distributed``. Ray is imported only when a function is called.
+"""
+
+from .fit import fit
+from .fleet import NodeError
+from .traffic import bytes_per_iteration
+
+__all__ = ["NodeError", "bytes_per_iteration", "fit"]

@@ -69,10 +69,10 @@ class Fleet:
         self.kept: dict[int, HalfStep] = {}
         self.peaks = [0] * self.n
         self.pids = [0] * self.n
-        self.replaced = 0
         self.totals: dict[str, Totals] = {}
         self._actors: list[Any] = [None] * self.n
         self._losses = 0
+        self._generations = [0] * self.n  # how often each worker was replaced
         self._counts: dict[int, list[NDArray[np.int64]]] = {}  # by node: for both sides, rows needed of each node
         self._needs: dict[tuple[int, int], list[Any]] = {}  # by solved side and receiver: lists by owner
         self._borders: dict[tuple[int, int], dict[int, Any]] = {}  # by side and owner: rows by the node that sums them
@@ -139,6 +139,11 @@ class Fleet:
             except self.ray.exceptions.RayError as error:
                 raise NodeError(f"{self.names[waiting[ref]]}: the worker did not start: {_short(error)}") from None
 
+    @property
+    def replaced(self) -> int:
+        """How many lost workers were replaced."""
+        return sum(self._generations)
+
     # -- calls -------------------------------------------------------------------------------------------------------
 
     def call(
@@ -150,15 +155,19 @@ class Fleet:
     ) -> dict[int, tuple[Any, list[Any]]]:
         """Call a method of the workers, until it has succeeded on each of `nodes`.
 
-        A lost worker is replaced, and objects that are lost are made again. Returns the value and the references of each.
+        A lost worker is replaced, and objects that are lost are made again. A worker that is lost after it has succeeded,
+        while others are still at work, is called again, because its successor has the state of the beginning of the
+        half-step. Returns the value and the references of each.
         """
         pending: dict[Any, tuple[int, list[Any]]] = {}
         late: dict[Any, float] = {}
         results: dict[int, tuple[Any, list[Any]]] = {}
         failures: list[tuple[int, Failure]] = []
+        generations: dict[int, int] = {}
 
         def send(node: int) -> None:
             n = n_returns(node)
+            generations[node] = self._generations[node]
             refs = self._actors[node].call.options(num_returns=n).remote(name, n, *arguments(node))
             refs = [refs] if n == 1 else refs
             pending[refs[0]] = (node, refs[1:])
@@ -172,7 +181,8 @@ class Fleet:
                 node, refs = pending.pop(ref)
                 reply = None if ref in late and late[ref] < 0 else self._reply(ref)
                 if reply is None:
-                    self._replace(node)
+                    if generations[node] == self._generations[node]:  # else it has a successor already
+                        self._replace(node)
                     send(node)
                 elif reply.failure is None:
                     self._add_usage(node, reply)
@@ -182,6 +192,9 @@ class Fleet:
                     send(node)
                 else:
                     failures.append((node, reply.failure))
+            for node in [node for node in results if generations[node] != self._generations[node]]:
+                del results[node]
+                send(node)
         if failures:
             raise self._error(failures)
         return results
@@ -261,7 +274,7 @@ class Fleet:
     def _replace(self, node: int) -> None:
         """Start another worker in place of a lost one, and give it the state that the lost one had."""
         self._count_loss(f"the worker on {self.names[node]} was lost")
-        self.replaced += 1
+        self._generations[node] += 1
         self._kill(self._actors[node])
         self._actors[node] = self._restarted(node)
         facts = self.call("open", lambda _: (), nodes=[node])[node][0]

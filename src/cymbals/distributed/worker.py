@@ -286,7 +286,8 @@ class Worker:
         solved, fixed = sides(half_step)
         if self._solved != half_step:
             self._prefetch(sources)
-            self._rotate(solved, half_step, basis)  # while the rows of other nodes are on their way
+            for side in (fixed, solved):  # while the rows of other nodes are on their way
+                self._rotate(side, half_step, basis)
             table = self._table(solved, sources, self._factors[fixed], half_step)
             self._counts = self._solve(solved, table, spectrum, settings)
             self._solved = half_step

@@ -180,9 +180,10 @@ class Fleet:
             for ref in ready:
                 node, refs = pending.pop(ref)
                 reply = None if ref in late and late[ref] < 0 else self._reply(ref)
-                if reply is None:
+                gone = reply is not None and reply.failure is not None and reply.failure.node_gone
+                if reply is None or gone:
                     if generations[node] == self._generations[node]:  # else it has a successor already
-                        self._replace(node)
+                        self._replace(node, elsewhere=gone)
                     send(node)
                 elif reply.failure is None:
                     self._add_usage(node, reply)
@@ -215,6 +216,8 @@ class Fleet:
             reply: Reply = self.ray.get(ref)
         except self._lost_errors:
             return None
+        except self.ray.exceptions.RayError as error:
+            raise NodeError(f"a worker failed: {_short(error)}") from error
         return reply
 
     def _add_usage(self, node: int, reply: Reply) -> None:
@@ -271,12 +274,15 @@ class Fleet:
                     "from its last checkpoint"
                 )
 
-    def _replace(self, node: int) -> None:
-        """Start another worker in place of a lost one, and give it the state that the lost one had."""
+    def _replace(self, node: int, elsewhere: bool = False) -> None:
+        """Start another worker in place of a lost one, and give it the state that the lost one had.
+
+        `elsewhere`: not on the same node, if there is another one.
+        """
         self._count_loss(f"the worker on {self.names[node]} was lost")
         self._generations[node] += 1
         self._kill(self._actors[node])
-        self._actors[node] = self._restarted(node)
+        self._actors[node] = self._restarted(node, elsewhere)
         facts = self.call("open", lambda _: (), nodes=[node])[node][0]
         self._note(node, facts)
         if not self._ready:
@@ -297,7 +303,7 @@ class Fleet:
     def _kept_rows(self, kept: HalfStep, owner: int) -> Source:
         return Source(owner, kept.shards[owner], whole=True)
 
-    def _restarted(self, node: int) -> Any:
+    def _restarted(self, node: int, elsewhere: bool) -> Any:
         """A new actor: on the same node if it lives, else on the living node that has the fewest workers.
 
         It asks for no CPUs, because those of the node may be taken by the worker that was there before.
@@ -306,6 +312,8 @@ class Fleet:
         ids = [found["NodeID"] for found in alive]
         if not ids:
             raise NodeError("all nodes were lost")
+        if elsewhere and len(ids) > 1:
+            ids = [found for found in ids if found != self.nodes[node]]
         if self.nodes[node] not in ids:
             self.nodes[node] = min(ids, key=lambda i: (self.nodes.count(i), i))
         return self._new_actor(node, 0)

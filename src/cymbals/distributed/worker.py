@@ -91,6 +91,7 @@ class Failure(NamedTuple):
     kind: str = ""
     row: int = -1
     too_heavy: bool = False
+    node_gone: bool = False  # Ray no longer works on the node
 
 
 class Reply(NamedTuple):
@@ -107,6 +108,10 @@ class LostObjectError(Exception):
     def __init__(self, key: Any) -> None:
         super().__init__(key)
         self.key = key
+
+
+class NodeGoneError(Exception):
+    """Ray no longer works in this process: its part on this machine has ended."""
 
 
 class Worker:
@@ -138,6 +143,8 @@ class Worker:
             objects = tuple(rest)
         except LostObjectError as error:
             failure = Failure(lost=(error.key,))
+        except NodeGoneError:
+            failure = Failure(node_gone=True)
         except SolveError as error:
             failure = Failure((), str(error), "SolveError", error.row, error.too_heavy)
         except (ArithmeticError, ImportError, MemoryError, OSError, TypeError, ValueError) as error:
@@ -411,7 +418,8 @@ class Worker:
     def _prefetch(self, sources: Sequence[Source]) -> None:
         """Have Ray begin to fetch these objects, and do not wait for them."""
         if sources:
-            self._ray.wait([source.ref for source in sources], num_returns=len(sources), timeout=0)
+            with self._waiting():
+                self._ray.wait([source.ref for source in sources], num_returns=len(sources), timeout=0)
 
     def _arriving(self, refs: list[Any]) -> Iterator[Any]:
         """These references, each as soon as its object is here. Ends early if the next one takes too long."""
@@ -447,9 +455,14 @@ class Worker:
 
     @contextmanager
     def _waiting(self) -> Iterator[None]:
-        began = time.perf_counter()
+        """Counts the time of a block that waits for Ray. Errors that mean that the node is lost become NodeGoneError."""
+        errors, began = self._ray.exceptions, time.perf_counter()
         try:
             yield
+        except (OSError, errors.RaySystemError, errors.LocalRayletDiedError) as error:
+            if isinstance(error, errors.GetTimeoutError):  # it is an OSError too, because it is a TimeoutError
+                raise
+            raise NodeGoneError from None
         finally:
             self._usage.waited += time.perf_counter() - began
 

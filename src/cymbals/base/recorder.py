@@ -22,8 +22,8 @@ class Recorder(Protocol):
     def at(self, iteration: int, side: str) -> AbstractContextManager[None]:
         """Marks all work in the block as part of this iteration and side."""
 
-    def node(self, name: str, seconds: float, waited: float, received: int, sent: int) -> None:
-        """Receives what a node of a distributed fit did: its seconds, those of them that it waited, and bytes."""
+    def node(self, name: str, amounts: dict[str, float]) -> None:
+        """Receives what a node of a distributed fit did, with the keys that `Profile.nodes` describes."""
 
 
 active: ContextVar[Recorder | None] = ContextVar("cymbals_recorder", default=None)

@@ -55,6 +55,18 @@ class Totals:
     waited: float = 0.0
     received: int = 0
     sent: int = 0
+    memory: int = 0
+
+    def amounts(self) -> dict[str, float]:
+        """With the keys that `Profile.nodes` describes."""
+        compute = self.seconds - self.waited
+        return {
+            "compute": compute,
+            "wait": self.waited,
+            "received": self.received,
+            "sent": self.sent,
+            "memory": self.memory,
+        }
 
 
 class Fleet:
@@ -67,7 +79,6 @@ class Fleet:
         self.n = len(nodes)
         self.now = 0  # the half-step that is under way
         self.kept: dict[int, HalfStep] = {}
-        self.peaks = [0] * self.n
         self.pids = [0] * self.n
         self.totals: dict[str, Totals] = {}
         self._actors: list[Any] = [None] * self.n
@@ -230,7 +241,7 @@ class Fleet:
         for sender, n_bytes in usage.received.items():
             of = "driver" if sender < 0 else self.names[sender]
             self.totals.setdefault(of, Totals()).sent += n_bytes
-        self.peaks[node] = max(self.peaks[node], usage.peak or 0)
+        totals.memory = max(totals.memory, usage.peak or 0)
 
     def _error(self, failures: list[tuple[int, Failure]]) -> Exception:
         """The exception for failed calls; if rows cannot be solved, for the lowest row, as on one machine."""
@@ -360,7 +371,7 @@ class Fleet:
     def _solve_arguments(self, node: int) -> tuple[Any, ...]:
         kept = self.kept[self.now]
         sources = [self._source(kept, other, node) for other in range(self.n) if other != node]
-        return self.now, kept.settings, kept.spectrum, kept.basis, sources
+        return self.now, kept.settings, kept.spectrum, kept.basis, self._kept_rows(kept, node), sources
 
     def _source(self, kept: HalfStep, owner: int, receiver: int) -> Source:
         """Where the receiver finds the owner's rows. The owner's neighbour takes all of them, and keeps them."""
@@ -508,7 +519,7 @@ class Fleet:
         recorder = current()
         for name, totals in self.totals.items():
             if recorder is not None:
-                recorder.node(name, totals.seconds, totals.waited, totals.received, totals.sent)
+                recorder.node(name, totals.amounts())
         self.totals = {}
 
 

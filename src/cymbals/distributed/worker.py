@@ -1,7 +1,8 @@
 """What one node of a distributed fit does. An actor of Ray wraps a `Worker`; the driver calls its methods.
 
 A worker keeps the current factors of the rows that it owns. It changes them in place, so each method says at which
-half-step it works, and does nothing if that was done before. So the driver may call a method again after a failure.
+half-step it works, and does nothing if that was done before. So the driver may call a method again after a failure. While
+a side is fixed, its factors are those of the shard that the worker has made, in shared memory, and not a copy of them.
 
 Objects that the methods return are kept by Ray in shared memory, and the driver owns them: they outlive the worker.
 """
@@ -287,14 +288,19 @@ class Worker:
         settings: Settings,
         spectrum: NDArray[np.float64],
         basis: Source | None,
+        own: Source,
         sources: Sequence[Source],
     ) -> tuple[dict[str, int]]:
-        """Solve the rows of this node. Returns the counts of the half-step."""
+        """Solve the rows of this node. Returns the counts of the half-step.
+
+        `own` has this node's rows of the fixed side, and `sources` have those of the others.
+        """
         solved, fixed = sides(half_step)
         if self._solved != half_step:
             self._prefetch(sources)
             for side in (fixed, solved):  # while the rows of other nodes are on their way
                 self._rotate(side, half_step, basis)
+            self._factors[fixed] = self._fetch(own.ref, self.node, ("shard", half_step, self.node))
             table = self._table(solved, sources, self._factors[fixed], half_step)
             self._counts = self._solve(solved, table, spectrum, settings)
             self._solved = half_step
@@ -303,12 +309,13 @@ class Worker:
     def _solve(self, side: int, table: NDArray[Any], spectrum: NDArray[np.float64], settings: Settings) -> dict[str, int]:
         part = self.job.parts[side]._replace(first_row=self.job.sides[side].rows(self.node).start)
         offsets = _split_biases(table, settings.mean)
+        solved = self._writable(side)
         others = self.job.sides[1 - side].n
         return solve_rows(
             self._rows[side],
             table,
             spectrum,
-            self._factors[side],
+            solved,
             replace(settings, compact=compact_of(settings, others, table.shape[1])),
             self._workspace,
             offsets=offsets,
@@ -319,8 +326,15 @@ class Worker:
     def _rotate(self, side: int, half_step: int, basis: Source | None) -> None:
         if basis is None or self._rotated[side] >= half_step:
             return
-        rotate(self._factors[side], self._fetch(basis.ref, basis.node, ("basis", half_step)), self._workspace)
+        vectors = self._fetch(basis.ref, basis.node, ("basis", half_step))
+        rotate(self._writable(side), vectors, self._workspace)
         self._rotated[side] = half_step
+
+    def _writable(self, side: int) -> NDArray[Any]:
+        """The factors of this node's rows, after they were copied from shared memory if they are there."""
+        if not self._factors[side].flags.writeable:
+            self._factors[side] = np.array(self._factors[side])
+        return self._factors[side]
 
     def _table(self, side: int, sources: Sequence[Source], own: NDArray[Any] | None, half_step: int | str) -> NDArray[Any]:
         """The rows of the fixed side that the rows of `side` need. Rows are copied as soon as they arrive."""

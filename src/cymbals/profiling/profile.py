@@ -151,14 +151,12 @@ class Profile:
         finally:
             self._label = before
 
-    def node(self, name: str, seconds: float, waited: float, received: int, sent: int) -> None:
+    def node(self, name: str, amounts: dict[str, float]) -> None:
         """Part of the `Recorder` interface."""
         if self._outer is not None:
-            self._outer.node(name, seconds, waited, received, sent)
+            self._outer.node(name, amounts)
         iteration, side = self._label
-        computed = seconds - waited
-        row = {"iteration": iteration, "side": side, "node": name, "compute": computed, "wait": waited}
-        self._nodes.append(row | {"received": received, "sent": sent})
+        self._nodes.append({"iteration": iteration, "side": side, "node": name} | amounts)
 
     # -- results -------------------------------------------------------------------------------------------------------
 
@@ -171,7 +169,8 @@ class Profile:
         -------
         list of dict
             "iteration", "side", "node", "compute" and "wait" (seconds; it waits for what other nodes send), "received" and
-            "sent" (bytes). What happens between half-steps has iteration 0.
+            "sent" (bytes), and "memory": the largest anonymous memory so far, in bytes above what the process held before
+            it opened the store (Linux only). What happens between half-steps has iteration 0.
         """
         return [dict(row) for row in self._nodes]
 

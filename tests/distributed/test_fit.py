@@ -9,6 +9,7 @@ import time
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from conftest import counts
 
 from cymbals import ALS, Interactions, SolveError, StoreError, distributed
 from cymbals.distributed.fleet import Fleet
@@ -20,35 +21,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::FutureWarning:ray"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),  # the same sockets, at their end
 ]
-STORE_BYTES = 80 * 2**20
-
-
-@pytest.fixture(scope="module")
-def cluster():
-    cluster_utils = pytest.importorskip("ray.cluster_utils")
-    made = cluster_utils.Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": STORE_BYTES})
-    for _ in range(2):
-        made.add_node(num_cpus=1, object_store_memory=STORE_BYTES)
-    ray.init(address=made.address, logging_level="error", log_to_driver=False)
-    yield made
-    ray.shutdown()
-    made.shutdown()
-
-
-def counts(shape, n, seed=0):
-    """Counts with users and items of very different activity."""
-    rng = np.random.default_rng(seed)
-    users, items = ((size * rng.random(n) ** power).astype(int) for size, power in zip(shape, (1.5, 2), strict=True))
-    return sp.coo_array((1 + rng.poisson(2, n).astype("f4"), (users, items)), shape=shape).tocsr()
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    path = tmp_path_factory.mktemp("stores") / "plays"
-    matrix = counts((5000, 2500), 60_000)
-    ids = [f"u{i}" for i in range(5000)]
-    Interactions.from_csr(matrix, user_ids=ids, item_ids=np.arange(2500) * 3).save(path)
-    return path
 
 
 def same(model, other):

@@ -3,8 +3,9 @@
 Import it as ``import cymbals.distributed``. Ray is imported only when a function is called.
 """
 
+from .answers import evaluate, recommend_all
 from .fit import fit
 from .fleet import NodeError
 from .traffic import bytes_per_iteration
 
-__all__ = ["NodeError", "bytes_per_iteration", "fit"]
+__all__ = ["NodeError", "bytes_per_iteration", "evaluate", "fit", "recommend_all"]

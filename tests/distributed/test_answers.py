@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from conftest import cymbals_cli
 
-from cymbals import ALS, Interactions, distributed, evaluate, split
+from cymbals import ALS, Interactions, distributed, evaluate, load, split
 from cymbals.distributed import answers
 
 pytestmark = [
@@ -70,3 +71,12 @@ def test_a_warning_if_the_model_was_fitted_on_the_held_out_entries(cluster, part
     model = ALS(factors=4, iterations=1, random_state=0).fit(whole)
     with pytest.warns(UserWarning, match="fitted on"):
         distributed.evaluate(model, train, test, k=5)
+
+
+def test_the_command_fits_on_a_cluster(cluster, store, tmp_path):
+    pytest.importorskip("click")
+    options = ["--factors", 8, "--iterations", 2, "--seed", 4, "--threads", 1]
+    done = cymbals_cli("fit", store, "--ray", "auto", "-o", tmp_path / "m.cymbals", *options)
+    assert "fitted" in done.stdout
+    expected = ALS.auto(factors=8, iterations=2, random_state=4).fit(Interactions.open(store))
+    np.testing.assert_array_equal(load(tmp_path / "m.cymbals").item_factors_, expected.item_factors_)

@@ -147,7 +147,7 @@ def test_a_worker_that_is_lost_when_the_others_wait_for_it_does_its_part_again(c
 
 
 def test_a_fit_whose_workers_are_always_lost_ends_with_one_error(cluster, store, fleets, monkeypatch):
-    monkeypatch.setattr("cymbals.distributed.fleet._LOSSES", 1)
+    monkeypatch.setattr("cymbals.distributed.workers._LOSSES", 1)
     stop = threading.Event()
 
     def kill(fleet):

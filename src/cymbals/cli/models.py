@@ -9,7 +9,9 @@ import click
 import numpy as np
 
 from ..data.ids import one_id
+from ..data.interactions import Interactions
 from ..data.name_index import NameIndex
+from ..distributed.fit import fit as fit_on_cluster
 from ..model.als import ALS, load
 from ..model.retrieval import MAX_N
 from ..serving.answers import listed
@@ -29,10 +31,24 @@ _MODEL = "model.cymbals"
     type=click.Path(dir_okay=False),
     help=f"Model file to write. Without this option: {_MODEL}, which must not exist yet.",
 )
+@click.option(
+    "--ray",
+    "address",
+    metavar="ADDRESS",
+    help="Fit on the Ray cluster at this address, such as auto. DATA is then a store that all nodes find under this path.",
+)
 @options.seed
 @options.threads
 @options.as_json
-def fit(source: options.Source, output: str | None, seed: int, threads: int | None, as_json: bool, **params: Any) -> None:
+def fit(
+    source: options.Source,
+    output: str | None,
+    address: str | None,
+    seed: int,
+    threads: int | None,
+    as_json: bool,
+    **params: Any,
+) -> None:
     """Fit a model and save it to a file.
 
     By default the settings are those of ALS.auto, which fit the data. With --objective explicit, they are those of ALS.
@@ -44,8 +60,12 @@ def fit(source: options.Source, output: str | None, seed: int, threads: int | No
     options.check_writable(output, source.path)
     model = options.model(params, seed, threads)
     model.check_params()
-    loaded = source.load()
-    model.fit(loaded, compute_loss=True, progress=True)
+    if address is None:
+        loaded = source.load()
+        model.fit(loaded, compute_loss=True, progress=True)
+    else:
+        fit_on_cluster(model, source.path, address=address, threads_per_node=threads, compute_loss=True, progress=True)
+        loaded = Interactions.open(source.path)
     save(model, output)
     if as_json:
         print_json({"model": output, "report": loaded.report, "history": model.history_, "fit": model.report_})

@@ -24,10 +24,11 @@ from ..profiling.profile import Profile
 from ..solve import rule
 from ..solve.half_step import Part
 from ..solve.start import key_of
-from .fleet import Fleet, NodeError
+from .fleet import Fleet
 from .loop import SpreadLoop, SpreadState, spread_loss
+from .messages import Job
 from .plan import LOSS_ROWS, Side, balanced
-from .worker import Job
+from .workers import NodeError
 
 Model = TypeVar("Model", bound=ALS)
 

@@ -9,16 +9,14 @@ Objects that the methods return are kept by Ray in shared memory, and the driver
 
 from __future__ import annotations
 
-import ctypes
 import os
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,79 +26,15 @@ from .._core import loss as core_loss
 from ..base.optional import optional
 from ..data.csr import Csr, index_type
 from ..data.interactions import stored_rows
-from ..solve.half_step import Part, Settings, compact_of, solve_rows, subtract_offsets
+from ..solve.half_step import Settings, compact_of, solve_rows, subtract_offsets
 from ..solve.objective import Objective
 from ..solve.start import noise
-from .plan import LOSS_ROWS, Side, counts_within, sides, store_name
+from .messages import Failure, Job, Previous, Reply, Source, Usage
+from .plan import LOSS_ROWS, counts_within, sides, store_name
+from .watch import Watch, return_freed_memory
 
 FETCH_SECONDS = 600.0  # to wait for an object of another node before it counts as lost
 NEARLY_ALL = 0.95  # a node that needs so large a share of the fixed rows holds all of them
-_SAMPLE_SECONDS = 0.005  # between two looks at the memory
-_M_MMAP_THRESHOLD = -3
-
-
-@dataclass(frozen=True)
-class Job:
-    """What all workers know from the beginning."""
-
-    path: str
-    sides: tuple[Side, Side]
-    parts: tuple[Part, Part]  # of all rows of a side
-    rank: int
-    biases: bool
-    dtype: str
-    key: int  # of the random start
-    whole: bool  # whether every worker needs the whole fixed side
-    threads: int
-    watch: bool  # whether to look at the memory all the time
-
-
-class Source(NamedTuple):
-    """Where rows of a node are: an object with all of them, or with those that this worker needs."""
-
-    node: int
-    ref: Any
-    whole: bool
-    hold: bool = False  # whether to keep the object, so that it exists on two machines
-
-
-class Previous(NamedTuple):
-    """What a worker needs to do its part of the half-step before the current one again."""
-
-    settings: Settings
-    spectrum: NDArray[np.float64]
-    basis: Source | None
-    shards: list[Source]  # all rows of the fixed side
-    start: Source | None  # this node's solved rows before that half-step; None: the random start
-
-
-@dataclass
-class Usage:
-    """What a call took."""
-
-    seconds: float = 0.0
-    waited: float = 0.0  # of these seconds, for objects of other nodes
-    received: dict[int, int] = field(default_factory=dict)  # bytes by sender; -1 is the driver
-    peak: int | None = None  # anonymous memory since the store was opened, above what the process held before it
-
-
-class Failure(NamedTuple):
-    """Why a call failed: lost objects, a row that cannot be solved, or an error of another kind."""
-
-    lost: tuple[Any, ...] = ()
-    error: str = ""
-    kind: str = ""
-    row: int = -1
-    too_heavy: bool = False
-    node_gone: bool = False  # Ray no longer works on the node
-
-
-class Reply(NamedTuple):
-    """The first object that a call returns."""
-
-    value: Any
-    failure: Failure | None
-    usage: Usage
 
 
 class LostObjectError(Exception):
@@ -119,7 +53,7 @@ class Worker:
     """One node of a distributed fit."""
 
     def __init__(self, node: int, job: Job) -> None:
-        _return_freed_memory()
+        return_freed_memory()
         self._ray = optional("ray", "cymbals.distributed")
         self.node, self.job = node, job
         self._workspace = Workspace(job.threads)
@@ -132,7 +66,7 @@ class Worker:
         self._sums: tuple[Any, NDArray[np.float64] | None] = (None, None)
         self._held: dict[int, list[Any]] = {}  # objects of other nodes, by half-step
         self._usage = Usage()
-        self._memory = _Watch() if job.watch else None
+        self._memory = Watch() if job.watch else None
 
     def call(self, name: str, n_returns: int, *args: Any) -> Any:
         """Call a method. Returns a `Reply`, and then the other `n_returns` - 1 results of the method."""
@@ -479,44 +413,6 @@ class Worker:
             raise NodeGoneError from None
         finally:
             self._usage.waited += time.perf_counter() - began
-
-
-class _Watch:
-    """The largest anonymous memory of this process, above what it held at `begin`."""
-
-    def __init__(self) -> None:
-        self._base = self._most = 0
-        threading.Thread(target=self._look, daemon=True).start()
-
-    def begin(self) -> None:
-        self._base = self._most = anonymous_memory()
-
-    def peak(self) -> int:
-        self._most = max(self._most, anonymous_memory())
-        return self._most - self._base
-
-    def _look(self) -> None:
-        while True:
-            self._most = max(self._most, anonymous_memory())
-            time.sleep(_SAMPLE_SECONDS)
-
-
-def anonymous_memory() -> int:
-    """The bytes of this process that are in memory and not in a file or shared. 0 where the system does not tell."""
-    try:
-        with open("/proc/self/status", encoding="ascii") as file:
-            lines = dict(line.split(":", 1) for line in file)
-        return 1024 * int(lines["RssAnon"].split()[0])
-    except (OSError, KeyError):
-        return 0
-
-
-def _return_freed_memory() -> None:
-    """Have glibc return large freed arrays to the system at once, rather than keep them for later ones."""
-    if sys.platform == "linux":
-        mallopt: Callable[[int, int], int] | None = getattr(ctypes.CDLL(None), "mallopt", None)
-        if mallopt is not None:
-            mallopt(_M_MMAP_THRESHOLD, 1 << 20)
 
 
 def _split_biases(table: NDArray[Any], mean: float | None) -> NDArray[Any] | None:

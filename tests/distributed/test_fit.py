@@ -1,5 +1,6 @@
 """Fits over a cluster of three nodes in this machine, compared bit by bit with `ALS.fit`."""
 
+import itertools
 import os
 import shutil
 import signal
@@ -13,6 +14,7 @@ from conftest import counts
 
 from cymbals import ALS, Interactions, SolveError, StoreError, distributed
 from cymbals.distributed.fleet import Fleet
+from cymbals.distributed.plan import balanced
 
 ray = pytest.importorskip("ray", reason="Ray is not installed")
 pytestmark = [
@@ -58,6 +60,17 @@ def test_very_sparse_data_send_only_needed_rows(cluster, tmp_path):
     assert same(model, ALS(**params).fit(Interactions.open(path)))
     received = sum(row["received"] for row in model.profile_.nodes() if row["iteration"] == 2)
     assert received < 0.75 * distributed.bytes_per_iteration((6000, 9000), 16, 3)["total"]
+    predicted = distributed.bytes_per_iteration((6000, 9000), 16, 3, needed=needed(path, 3))["total"]
+    assert received == pytest.approx(predicted, rel=0.1)
+
+
+def needed(path, nodes):
+    """The shares of the items and of the users that the rows of a node need on average."""
+    data, shares = Interactions.open(path), []
+    for matrix, unit in ((data.csr, 64), (data.by_item(), 1)):
+        parts = [matrix.between(*ends) for ends in itertools.pairwise(balanced(matrix, nodes, unit))]
+        shares.append(np.mean([np.unique(part.indices).size / part.shape[1] for part in parts]))
+    return shares
 
 
 def test_a_matrix_with_fewer_rows_than_a_block_of_the_loss(cluster, tmp_path):
@@ -144,6 +157,17 @@ def test_a_worker_that_is_lost_when_the_others_wait_for_it_does_its_part_again(c
     model = distributed.fit(ALS(**params), store)
     assert killed
     assert same(model, ALS(**params).fit(Interactions.open(store)))
+
+
+def test_ctrl_c_leaves_a_usable_model(cluster, store, fleets):
+    thread = during(fleets, 3, lambda fleet: os.kill(os.getpid(), signal.SIGINT))
+    model = ALS(factors=16, iterations=30, random_state=1)
+    with pytest.raises(KeyboardInterrupt):
+        distributed.fit(model, store)
+    thread.join()
+    assert 1 <= model.n_iter_ < 30
+    assert model.user_factors_.any(axis=1).sum() > 1000
+    assert len(model.recommend("u3", n=4)[0]) == 4
 
 
 def test_a_fit_whose_workers_are_always_lost_ends_with_one_error(cluster, store, fleets, monkeypatch):

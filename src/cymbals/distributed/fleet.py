@@ -145,6 +145,7 @@ class Fleet(Workers):
         for node in range(self.n):
             for name, count in found[node][0].items():
                 counts[name] = counts.get(name, 0) + count
+        self.kept[self.now].picked.clear()  # only whole shards are needed to restore a worker
         self.now += 1
         self._losses = 0
         self.kept = {h: kept for h, kept in self.kept.items() if h >= self.now - 2}

@@ -24,7 +24,7 @@ class SpreadState(FitState):
     def gathered(self) -> FitState:
         """The state with all factors in this process."""
         assert self.fleet is not None
-        with phase("gather factors"):
+        with phase("collect"):
             x, y = (self.fleet.factors(side) for side in (0, 1))
             self.fleet.record()
         return FitState(x, y, self.n_iterations, self.half_steps, self.seconds, self.history, self.losses, self.counts)

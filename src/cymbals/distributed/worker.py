@@ -12,9 +12,8 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -23,39 +22,26 @@ from numpy.typing import NDArray
 
 from .._core import SolveError, Workspace, gram_parts, rotate, simd_name, version
 from .._core import loss as core_loss
-from ..base.optional import optional
 from ..data.csr import Csr, index_type
 from ..data.interactions import stored_rows
 from ..solve.half_step import Settings, compact_of, solve_rows, subtract_offsets
 from ..solve.objective import Objective
 from ..solve.start import noise
+from .fetching import Fetching, LostObjectError, NodeGoneError
 from .messages import Failure, Job, Previous, Reply, Source, Usage
 from .plan import LOSS_ROWS, counts_within, sides, store_name
 from .watch import Watch, return_freed_memory
 
-FETCH_SECONDS = 600.0  # to wait for an object of another node before it counts as lost
 NEARLY_ALL = 0.95  # a node that needs so large a share of the fixed rows holds all of them
 
 
-class LostObjectError(Exception):
-    """An object of another node cannot be fetched. `key` says which."""
-
-    def __init__(self, key: Any) -> None:
-        super().__init__(key)
-        self.key = key
-
-
-class NodeGoneError(Exception):
-    """Ray no longer works in this process: its part on this machine has ended."""
-
-
-class Worker:
+class Worker(Fetching):
     """One node of a distributed fit."""
 
     def __init__(self, node: int, job: Job) -> None:
         return_freed_memory()
-        self._ray = optional("ray", "cymbals.distributed")
-        self.node, self.job = node, job
+        super().__init__(node)
+        self.job = job
         self._workspace = Workspace(job.threads)
         self._rows: list[Csr] = []
         self._needed: list[NDArray[np.int64] | None] = [None, None]  # rows of the other side; None: all
@@ -65,7 +51,6 @@ class Worker:
         self._wanted: dict[tuple[int, int], NDArray[Any]] = {}  # (side, node): rows that this node needs
         self._sums: tuple[Any, NDArray[np.float64] | None] = (None, None)
         self._held: dict[int, list[Any]] = {}  # objects of other nodes, by half-step
-        self._usage = Usage()
         self._memory = Watch() if job.watch else None
 
     def call(self, name: str, n_returns: int, *args: Any) -> Any:
@@ -361,35 +346,7 @@ class Worker:
         factors = self._factors[side]
         return None, np.einsum("ij,ij->i", factors, factors, dtype=np.float64)
 
-    # -- objects of other nodes --------------------------------------------------------------------------------------
-
-    def _prefetch(self, sources: Sequence[Source]) -> None:
-        """Have Ray begin to fetch these objects, and do not wait for them."""
-        if sources:
-            with self._waiting():
-                self._ray.wait([source.ref for source in sources], num_returns=len(sources), timeout=0)
-
-    def _arriving(self, refs: list[Any]) -> Iterator[Any]:
-        """These references, each as soon as its object is here. Ends early if the next one takes too long."""
-        while refs:
-            with self._waiting():
-                ready, refs = self._ray.wait(refs, num_returns=1, timeout=FETCH_SECONDS)
-            if not ready:
-                return
-            yield from ready
-
-    def _fetch(self, ref: Any, sender: int, key: Any) -> Any:
-        errors = self._ray.exceptions
-        try:
-            with self._waiting():
-                found = self._ray.get(ref, timeout=FETCH_SECONDS)
-        except (errors.ObjectLostError, errors.GetTimeoutError, errors.RayActorError, errors.NodeDiedError):
-            raise LostObjectError(key) from None
-        if sender != self.node:
-            parts = found.values() if isinstance(found, Mapping) else [found]
-            received = self._usage.received
-            received[sender] = received.get(sender, 0) + sum(part.nbytes for part in parts)
-        return found
+    # -- objects of other nodes ---------------------------------------------------------------------------------------
 
     def _copied(self, source: Source, key: Any) -> NDArray[Any]:
         return np.array(self._fetch(source.ref, source.node, key))
@@ -398,21 +355,8 @@ class Worker:
         """The rows of this node that another one needs."""
         if (side, source.node) not in self._wanted:
             key = ("needs", 1 - side, source.node)
-            self._wanted[side, source.node] = np.array(self._fetch(source.ref, source.node, key))
+            self._wanted[side, source.node] = self._fetch(source.ref, source.node, key)
         return self._wanted[side, source.node]
-
-    @contextmanager
-    def _waiting(self) -> Iterator[None]:
-        """Counts the time of a block that waits for Ray. Errors that mean that the node is lost become NodeGoneError."""
-        errors, began = self._ray.exceptions, time.perf_counter()
-        try:
-            yield
-        except (OSError, errors.RaySystemError, errors.LocalRayletDiedError) as error:
-            if isinstance(error, errors.GetTimeoutError):  # it is an OSError too, because it is a TimeoutError
-                raise
-            raise NodeGoneError from None
-        finally:
-            self._usage.waited += time.perf_counter() - began
 
 
 def _split_biases(table: NDArray[Any], mean: float | None) -> NDArray[Any] | None:

@@ -48,6 +48,8 @@ class Profile:
     - in each half-step: "gram", "eigh", "rotate", "whiten" (row norms and the 16-bit copy of the fixed side), "gather"
       (compute a row's weights and read the factors of its entries; for conjugate gradients also the first residual),
       "cg", "dual", "primal" (the solvers), "wait" (threads without rows wait for the others), "other";
+    - in a distributed fit: "open" (the nodes start and read their rows), "gram", "eigh", "publish" (they rotate and publish
+      rows), "solve", "collect" (their factors are sent here); `nodes` says what each of them did;
     - elsewhere: "loss", "keep" (copies for a callback), "index", "topk", "metrics", "core" (any other call of the compiled
       core), "rest" (Python).
 

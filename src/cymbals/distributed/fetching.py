@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from ..base.optional import optional
 from .messages import Source, Usage
 
-FETCH_SECONDS = 600.0  # to wait for an object of another node before it counts as lost
+_LOOK_SECONDS = 2.0  # between two looks at the machines while a worker waits
+GRACE_SECONDS = 20.0  # for an object to come, or for Ray to say that it is lost, after its machine was lost
+KEPT_SECONDS = 300.0  # the same for objects that cannot be made again, but that another machine may send
+FETCH_SECONDS = 1200.0  # for the next object to come
 
 
 class LostObjectError(Exception):
@@ -39,26 +42,44 @@ class Fetching:
             with self._waiting():
                 self._ray.wait([source.ref for source in sources], num_returns=len(sources), timeout=0)
 
-    def _arriving(self, refs: list[Any]) -> Iterator[Any]:
-        """These references, each as soon as its object is here. Ends early if the next one takes too long."""
-        while refs:
-            with self._waiting():
-                ready, refs = self._ray.wait(refs, num_returns=1, timeout=FETCH_SECONDS)
-            if not ready:
-                return
-            yield from ready
+    def _arriving(
+        self, sources: Sequence[Source], key: Callable[[Source], Any], grace: float = GRACE_SECONDS
+    ) -> Iterator[Source]:
+        """These sources, each as soon as its object is here.
 
-    def _fetch(self, ref: Any, sender: int, key: Any) -> Any:
+        Raises LostObjectError with the `key` of a source whose object does not come. Ray raises an error for most lost
+        objects, but not for all: it can wait forever for an object of which a part was fetched before its machine was lost.
+        """
+        left = {source.ref: source for source in sources}
+        began, gone_since = time.monotonic(), dict[str, float]()
+        while left:
+            with self._waiting():
+                ready, _ = self._ray.wait(list(left), num_returns=1, timeout=_LOOK_SECONDS)
+            yield from [left.pop(ref) for ref in ready]
+            if ready:
+                began = time.monotonic()
+                continue
+            with self._waiting():
+                alive = {node["NodeID"] for node in self._ray.nodes() if node["Alive"]}
+            now = time.monotonic()
+            for source in left.values():
+                since = gone_since.setdefault(source.place, now) if source.place not in alive else now
+                if now - since > grace or now - began > FETCH_SECONDS:
+                    raise LostObjectError(key(source))
+
+    def _fetch(self, source: Source, key: Any, grace: float = GRACE_SECONDS) -> Any:
         errors = self._ray.exceptions
+        for _ in self._arriving([source], lambda _: key, grace):
+            pass
         try:
             with self._waiting():
-                found = self._ray.get(ref, timeout=FETCH_SECONDS)
+                found = self._ray.get(source.ref, timeout=FETCH_SECONDS)
         except (errors.ObjectLostError, errors.GetTimeoutError, errors.RayActorError, errors.NodeDiedError):
             raise LostObjectError(key) from None
-        if sender != self.node:
+        if source.node != self.node:
             parts = found.values() if isinstance(found, Mapping) else [found]
             received = self._usage.received
-            received[sender] = received.get(sender, 0) + sum(part.nbytes for part in parts)
+            received[source.node] = received.get(source.node, 0) + sum(part.nbytes for part in parts)
         return found
 
     @contextmanager

@@ -32,8 +32,8 @@ class HalfStep:
     settings: Settings
     spectrum: NDArray[np.float64]
     basis: Source | None = None  # the eigenvectors; None: nothing is rotated
-    shards: dict[int, Any] = field(default_factory=dict)  # by node: all its rows of the fixed side
-    picked: dict[tuple[int, int], Any] = field(default_factory=dict)  # by owner and receiver: the rows that it needs
+    shards: dict[int, Source] = field(default_factory=dict)  # by node: all its rows of the fixed side
+    picked: dict[tuple[int, int], Source] = field(default_factory=dict)  # by owner and receiver: the rows that it needs
 
 
 class Fleet(Workers):
@@ -47,8 +47,8 @@ class Fleet(Workers):
         self.zeros = self.negative = False  # whether the store has such values
         self._kind: tuple[str, str] | None = None  # version and instruction set of the workers
         self._counts: dict[int, list[NDArray[np.int64]]] = {}  # by node: for both sides, rows needed of each node
-        self._needs: dict[tuple[int, int], list[Any]] = {}  # by solved side and receiver: lists by owner
-        self._borders: dict[tuple[int, int], dict[int, Any]] = {}  # by side and owner: rows by the node that sums them
+        self._needs: dict[tuple[int, int], list[Source]] = {}  # by solved side and receiver: lists by owner
+        self._borders: dict[tuple[int, int], dict[int, Source]] = {}  # by side and owner: rows by the node that sums them
         self._grams: dict[tuple[int, int], NDArray[np.float64]] = {}  # by half-step and side
         self._ready = False
 
@@ -114,17 +114,14 @@ class Fleet(Workers):
             self._exchange_needs(side, [node])
         h = self.now
         current, before, start = self.kept.get(h), self.kept.get(h - 1), self.kept.get(h - 2)
-        solved = None if before is None else self._kept_rows(before, node)
-        fixed = None if current is None or node not in current.shards else self._kept_rows(current, node)
+        solved = None if before is None else before.shards[node]
+        fixed = None if current is None else current.shards.get(node)
         previous = None
         if before is not None:
-            shards = [self._kept_rows(before, other) for other in range(self.n)]
-            first = None if start is None else self._kept_rows(start, node)
+            shards = [before.shards[other] for other in range(self.n)]
+            first = None if start is None else start.shards[node]
             previous = Previous(before.settings, before.spectrum, before.basis, shards, first)
         self.call("restore", lambda _: (h, solved, fixed, previous), nodes=[node])
-
-    def _kept_rows(self, kept: HalfStep, owner: int) -> Source:
-        return Source(owner, kept.shards[owner], whole=True)
 
     # -- a half-step -------------------------------------------------------------------------------------------------
 
@@ -134,7 +131,7 @@ class Fleet(Workers):
         spectrum, basis = np.zeros(self.job.sides[0].width), None
         if settings.objective.unobserved_weight > 0:
             spectrum, vectors = eigenbasis(self.gramian(fixed))
-            basis = Source(_DRIVER, self.ray.put(vectors), whole=True)
+            basis = Source(_DRIVER, self.ray.put(vectors), self.ray.get_runtime_context().get_node_id())
             self._check_spectrum(settings, spectrum, solved)
         self.kept[self.now] = HalfStep(settings, spectrum, basis)
         with phase("publish"):
@@ -164,13 +161,13 @@ class Fleet(Workers):
     def _solve_arguments(self, node: int) -> tuple[Any, ...]:
         kept = self.kept[self.now]
         sources = [self._source(kept, other, node) for other in range(self.n) if other != node]
-        return self.now, kept.settings, kept.spectrum, kept.basis, self._kept_rows(kept, node), sources
+        return self.now, kept.settings, kept.spectrum, kept.basis, kept.shards[node], sources
 
     def _source(self, kept: HalfStep, owner: int, receiver: int) -> Source:
         """Where the receiver finds the owner's rows. The owner's neighbour takes all of them, and keeps them."""
         if (owner, receiver) in kept.picked:
-            return Source(owner, kept.picked[owner, receiver], whole=False)
-        return Source(owner, kept.shards[owner], whole=True, hold=receiver == self._neighbour(owner))
+            return kept.picked[owner, receiver]
+        return kept.shards[owner]._replace(hold=receiver == self._neighbour(owner))
 
     def _neighbour(self, node: int) -> int:
         return (node + 1) % self.n
@@ -188,14 +185,18 @@ class Fleet(Workers):
         """Have these nodes rotate the fixed side's rows and make shards of them."""
         kept, fixed = self.kept[self.now], sides(self.now)[1]
         found = self._shards(nodes, fixed, self.now, kept.basis)
-        for node, refs in found.items():
-            kept.shards[node] = refs[0]
-            for receiver, ref in zip(self._receivers(fixed, node), refs[1:], strict=True):
-                kept.picked[node, receiver] = ref
+        self._keep(kept, fixed, found)
+
+    def _keep(self, kept: HalfStep, side: int, found: dict[int, list[Any]]) -> None:
+        """Note where the published rows are."""
+        for node, (whole, *picked) in found.items():
+            kept.shards[node] = self._made(node, whole)
+            for receiver, ref in zip(self._receivers(side, node), picked, strict=True):
+                kept.picked[node, receiver] = self._made(node, ref)._replace(whole=False)
 
     def _shards(self, nodes: Iterable[int], side: int, half_step: int, basis: Any) -> dict[int, list[Any]]:
         def arguments(node: int) -> tuple[Any, ...]:
-            wanted = [Source(to, self._needs[1 - side, to][node], True) for to in self._receivers(side, node)]
+            wanted = [self._needs[1 - side, to][node] for to in self._receivers(side, node)]
             return half_step, basis, wanted, self.now - 2, side
 
         found = self.call("publish", arguments, lambda node: 2 + len(self._receivers(side, node)), nodes)
@@ -206,7 +207,7 @@ class Fleet(Workers):
         wanting = {to for owner in range(self.n) for to in self._receivers(1 - side, owner)}
         nodes = [node for node in nodes if node in wanting]
         for node, (_, refs) in self.call("needs", lambda _: (side,), lambda _: 1 + self.n, nodes).items():
-            self._needs[side, node] = refs
+            self._needs[side, node] = [self._made(node, ref) for ref in refs]
 
     # -- Gramians ----------------------------------------------------------------------------------------------------
 
@@ -229,20 +230,19 @@ class Fleet(Workers):
 
         def sources(node: int) -> tuple[Any, ...]:
             owners = [other for other in range(self.n) if node in self._borders.get((side, other), {})]
-            return version, side, [Source(other, self._borders[side, other][node], True) for other in owners]
+            return version, side, [self._borders[side, other][node] for other in owners]
 
         self.call("sums", sources, nodes=adding)
         total: Source | None = None
         for node in adding:
             found = self.call("add", partial(_constant, (version, total)), lambda _: 2, [node])
-            total = Source(node, found[node][1][0], True)
+            total = self._made(node, found[node][1][0])
         assert total is not None
-        try:
-            out: NDArray[np.float64] = np.array(self.ray.get(total.ref))
-        except self._lost_errors:
+        found_total = self._get(total)
+        if found_total is None:
             self._count_loss("a Gramian was lost")
-            raise AgainError from None
-        self._driver_received(total.node, out.nbytes)
+            raise AgainError
+        out: NDArray[np.float64] = np.array(found_total)
         return out
 
     def _send_borders(self, side: int, nodes: Iterable[int]) -> None:
@@ -252,7 +252,7 @@ class Fleet(Workers):
         with_borders = [node for node in to if to[node]]
         found = self.call("borders", lambda node: (side, to[node]), lambda node: 1 + len(to[node]), with_borders)
         for node, (_, refs) in found.items():
-            self._borders[side, node] = dict(zip(to[node], refs, strict=True))
+            self._borders[side, node] = {by: self._made(node, ref) for by, ref in zip(to[node], refs, strict=True)}
 
     # -- results -----------------------------------------------------------------------------------------------------
 
@@ -273,11 +273,8 @@ class Fleet(Workers):
                 continue
 
     def _loss_terms(self, settings: Settings) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-        shards = self._shards(range(self.n), 1, self.now - 1, None)
         kept = HalfStep(settings, np.empty(0))
-        for owner, refs in shards.items():
-            kept.shards[owner] = refs[0]
-            kept.picked |= {(owner, to): ref for to, ref in zip(self._receivers(1, owner), refs[1:], strict=True)}
+        self._keep(kept, 1, self._shards(range(self.n), 1, self.now - 1, None))
 
         def arguments(node: int) -> tuple[Any, ...]:
             sources = [self._source(kept, other, node)._replace(hold=False) for other in range(self.n) if other != node]
@@ -293,14 +290,9 @@ class Fleet(Workers):
         """The arrays that a method returns on all nodes, in the order of the nodes."""
         found = self.call(name, arguments, lambda _: 2)
         for node in range(self.n):
-            while True:
-                try:
-                    part = self.ray.get(found[node][1][0])
-                    break
-                except self._lost_errors:
-                    self._count_loss(f"results of {self.names[node]} were lost")
-                    found |= self.call(name, arguments, lambda _: 2, [node])
-            self._driver_received(node, part.nbytes)
+            while (part := self._get(self._made(node, found[node][1][0]))) is None:
+                self._count_loss(f"results of {self.names[node]} were lost")
+                found |= self.call(name, arguments, lambda _: 2, [node])
             yield node, part
 
 

@@ -33,7 +33,8 @@ class Source(NamedTuple):
 
     node: int
     ref: Any
-    whole: bool
+    place: str  # Ray's id of the machine where the object was made
+    whole: bool = True
     hold: bool = False  # whether to keep the object, so that it exists on two machines
 
 

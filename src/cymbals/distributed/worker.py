@@ -27,7 +27,7 @@ from ..data.interactions import stored_rows
 from ..solve.half_step import Settings, compact_of, solve_rows, subtract_offsets
 from ..solve.objective import Objective
 from ..solve.start import noise
-from .fetching import Fetching, LostObjectError, NodeGoneError
+from .fetching import GRACE_SECONDS, KEPT_SECONDS, Fetching, LostObjectError, NodeGoneError
 from .messages import Failure, Job, Previous, Reply, Source, Usage
 from .plan import LOSS_ROWS, counts_within, sides, store_name
 from .watch import Watch, return_freed_memory
@@ -153,7 +153,7 @@ class Worker(Fetching):
         plan, width = self.job.sides[side], self.job.sides[side].width
         pieces: dict[int, list[tuple[int, NDArray[Any]]]] = {}
         for source in sources:
-            for segment, rows in self._fetch(source.ref, source.node, ("borders", side, source.node)).items():
+            for segment, rows in self._fetch(source, ("borders", side, source.node)).items():
                 pieces.setdefault(segment, []).append((source.node, rows))
         mine = plan.segments_of(self.node)
         sums = np.empty((len(mine), width, width))
@@ -181,7 +181,7 @@ class Worker(Fetching):
         known, sums = self._sums
         if known != version or sums is None:
             raise LostObjectError(("sums", self.node))
-        given = None if total is None else self._fetch(total.ref, total.node, ("total", total.node))
+        given = None if total is None else self._fetch(total, ("total", total.node))
         out = np.array(sums[0] if given is None else given)
         for part in sums[given is None :]:
             out += part
@@ -219,7 +219,7 @@ class Worker(Fetching):
             self._prefetch(sources)
             for side in (fixed, solved):  # while the rows of other nodes are on their way
                 self._rotate(side, half_step, basis)
-            self._factors[fixed] = self._fetch(own.ref, self.node, ("shard", half_step, self.node))
+            self._factors[fixed] = self._fetch(own, ("shard", half_step, self.node))
             table = self._table(solved, sources, self._factors[fixed], half_step)
             self._counts = self._solve(solved, table, spectrum, settings)
             self._solved = half_step
@@ -245,7 +245,7 @@ class Worker(Fetching):
     def _rotate(self, side: int, half_step: int, basis: Source | None) -> None:
         if basis is None or self._rotated[side] >= half_step:
             return
-        vectors = self._fetch(basis.ref, basis.node, ("basis", half_step))
+        vectors = self._fetch(basis, ("basis", half_step))
         rotate(self._writable(side), vectors, self._workspace)
         self._rotated[side] = half_step
 
@@ -272,15 +272,12 @@ class Worker(Fetching):
 
         if own is not None:
             fill(self.node, own, True)
-        left = {source.ref: source for source in sources}
-        for ref in self._arriving(list(left)):
-            source = left.pop(ref)
-            rows = self._fetch(ref, source.node, ("shard", half_step, source.node))
+        grace = KEPT_SECONDS if half_step == "kept" else GRACE_SECONDS
+        for source in self._arriving(sources, lambda source: ("shard", half_step, source.node), grace):
+            rows = self._fetch(source, ("shard", half_step, source.node), grace)
             if source.hold and isinstance(half_step, int):
                 self._held.setdefault(half_step, []).append(rows)
             fill(source.node, rows, source.whole)
-        if left:
-            raise LostObjectError(("shard", half_step, next(iter(left.values())).node))
         return table
 
     def restore(
@@ -298,7 +295,7 @@ class Worker(Fetching):
         factors[solved_side] = self._noise(solved_side) if solved is None else self._copied(solved, key)
         if fixed is not None:
             try:
-                factors[fixed_side] = self._copied(fixed, key)
+                factors[fixed_side] = self._copied(fixed, key, GRACE_SECONDS)  # else they can be solved again
                 self._rotated[fixed_side] = half_step
             except LostObjectError:
                 fixed = None
@@ -310,7 +307,7 @@ class Worker(Fetching):
             return (None,)
         factors[fixed_side] = self._noise(fixed_side) if previous.start is None else self._copied(previous.start, key)
         if previous.basis is not None:
-            basis = self._fetch(previous.basis.ref, previous.basis.node, ("basis", half_step - 1))
+            basis = self._fetch(previous.basis, ("basis", half_step - 1))
             rotate(factors[fixed_side], basis, self._workspace)
         table = self._table(fixed_side, previous.shards, None, "kept")
         self._solve(fixed_side, table, previous.spectrum, previous.settings)
@@ -348,14 +345,14 @@ class Worker(Fetching):
 
     # -- objects of other nodes ---------------------------------------------------------------------------------------
 
-    def _copied(self, source: Source, key: Any) -> NDArray[Any]:
-        return np.array(self._fetch(source.ref, source.node, key))
+    def _copied(self, source: Source, key: Any, grace: float = KEPT_SECONDS) -> NDArray[Any]:
+        return np.array(self._fetch(source, key, grace))
 
     def _list(self, side: int, source: Source) -> NDArray[Any]:
         """The rows of this node that another one needs."""
         if (side, source.node) not in self._wanted:
             key = ("needs", 1 - side, source.node)
-            self._wanted[side, source.node] = self._fetch(source.ref, source.node, key)
+            self._wanted[side, source.node] = self._fetch(source, key)
         return self._wanted[side, source.node]
 
 

@@ -15,7 +15,8 @@ from typing import Any
 from .._core import SolveError
 from ..base.recorder import current
 from ..data.stored_array import StoreError
-from .messages import Failure, Job, Reply
+from .fetching import GRACE_SECONDS
+from .messages import Failure, Job, Reply, Source
 from .worker import Worker
 
 _LOSSES = 10  # workers that may be lost while one half-step is done
@@ -203,10 +204,32 @@ class Workers(ABC):
             raise self._error(failures)
         return results
 
+    def _made(self, node: int, ref: Any) -> Source:
+        """An object that this worker has made just now."""
+        return Source(node, ref, self.nodes[node])
+
+    def _get(self, source: Source) -> Any:
+        """An array in this process; None if it is lost."""
+        gone_since: float | None = None
+        try:
+            while not self.ray.wait([source.ref], timeout=_LOOK_SECONDS)[0]:
+                now = time.monotonic()
+                gone_since = (gone_since or now) if source.place not in self._alive() else None
+                if gone_since is not None and now - gone_since > GRACE_SECONDS:
+                    return None
+            found = self.ray.get(source.ref)
+        except self._lost_errors:
+            return None
+        self._driver_received(source.node, found.nbytes)
+        return found
+
+    def _alive(self) -> set[str]:
+        """Ray's ids of the machines that live."""
+        return {node["NodeID"] for node in self.ray.nodes() if node["Alive"]}
+
     def _overdue(self, pending: dict[Any, tuple[int, list[Any]]], late: dict[Any, float]) -> list[Any]:
         """Calls to nodes that Ray says are lost, and that have not ended for long. Their time in `late` becomes -1."""
-        alive = {node["NodeID"] for node in self.ray.nodes() if node["Alive"]}
-        now, out = time.monotonic(), []
+        alive, now, out = self._alive(), time.monotonic(), []
         for ref, (node, _) in pending.items():
             if self.nodes[node] not in alive and now - late.setdefault(ref, now) > _GRACE_SECONDS:
                 late[ref] = -1.0

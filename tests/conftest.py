@@ -242,3 +242,34 @@ def load_table(tmp_path):
         return datasets.load(path, **options)
 
     return written
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """A Ray cluster of three nodes in this machine, to which this process is connected."""
+    ray = pytest.importorskip("ray", reason="Ray is not installed")
+    cluster_utils = pytest.importorskip("ray.cluster_utils", reason="Ray has no clusters for tests")
+    size = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
+    made = cluster_utils.Cluster(initialize_head=True, head_node_args=size)
+    for _ in range(2):
+        made.add_node(**size)
+    ray.init(address=made.address, logging_level="error", log_to_driver=False)
+    yield made
+    ray.shutdown()
+    made.shutdown()
+
+
+def counts(shape, n, seed=0):
+    """Counts with users and items of very different activity."""
+    rng = np.random.default_rng(seed)
+    users, items = ((size * rng.random(n) ** power).astype(int) for size, power in zip(shape, (1.5, 2), strict=True))
+    return sp.coo_array((1 + rng.poisson(2, n).astype("f4"), (users, items)), shape=shape).tocsr()
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory):
+    """The path of a store of 5000 users and 2500 items."""
+    path = tmp_path_factory.mktemp("stores") / "plays"
+    ids = [f"u{i}" for i in range(5000)]
+    Interactions.from_csr(counts((5000, 2500), 60_000), user_ids=ids, item_ids=np.arange(2500) * 3).save(path)
+    return path

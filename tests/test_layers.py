@@ -36,6 +36,7 @@ def test_importing_cymbals_loads_no_heavy_library():
         "pandas",
         "pooch",
         "pyarrow",
+        "ray",
         "requests",
         "rich",
         "scipy.linalg",

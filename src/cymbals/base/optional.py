@@ -16,6 +16,7 @@ _ELSEWHERE = {
     "mlflow": '"cymbals[mlflow]"',
     "optuna": "optuna",
     "polars": "polars",
+    "ray": '"cymbals[ray]"',
     "rectools": '"cymbals[rectools]"',
 }
 _PACKAGES = {"sklearn": "scikit-learn"}  # modules whose package has another name

@@ -22,6 +22,9 @@ class Recorder(Protocol):
     def at(self, iteration: int, side: str) -> AbstractContextManager[None]:
         """Marks all work in the block as part of this iteration and side."""
 
+    def node(self, name: str, amounts: dict[str, float]) -> None:
+        """Receives what a node of a distributed fit did, with the keys that `Profile.nodes` describes."""
+
 
 active: ContextVar[Recorder | None] = ContextVar("cymbals_recorder", default=None)
 

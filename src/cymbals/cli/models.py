@@ -10,7 +10,9 @@ import click
 import numpy as np
 
 from ..data.ids import one_id
+from ..data.interactions import Interactions
 from ..data.name_index import NameIndex
+from ..distributed.fit import fit as fit_on_cluster
 from ..model.als import ALS, load
 from ..model.retrieval import MAX_N
 from ..serving.answers import listed
@@ -37,6 +39,12 @@ _MODEL = "model.cymbals"
     help="File for the state of the fit. If it exists, the fit goes on from it, with the same data and settings.",
 )
 @click.option("--every", type=click.IntRange(1), help="With --checkpoint: iterations between checkpoints; 1 by default.")
+@click.option(
+    "--ray",
+    "address",
+    metavar="ADDRESS",
+    help="Fit on the Ray cluster at this address, such as auto. DATA is then a store that all nodes find under this path.",
+)
 @options.seed
 @options.threads
 @options.as_json
@@ -45,6 +53,7 @@ def fit(
     output: str | None,
     checkpoint: str | None,
     every: int | None,
+    address: str | None,
     seed: int,
     threads: int | None,
     as_json: bool,
@@ -64,9 +73,15 @@ def fit(
     options.check_writable(output, source.path)
     model = options.model(params, seed, threads)
     model.check_params()
-    if checkpoint is None:
-        if every is not None:
-            raise click.UsageError("--every needs --checkpoint")
+    if every is not None and checkpoint is None:
+        raise click.UsageError("--every needs --checkpoint")
+    if address is not None and checkpoint is not None:
+        raise click.UsageError("--ray does not take --checkpoint")
+    if address is not None:
+        fit_on_cluster(model, source.path, address=address, threads_per_node=threads, compute_loss=True, progress=True)
+        loaded = Interactions.open(source.path)
+        save(model, output)
+    elif checkpoint is None:
         loaded = source.load()
         model.fit(loaded, compute_loss=True, progress=True)
         save(model, output)

@@ -194,6 +194,10 @@ class Csr:
         """Whether a stored value is 0."""
         return any((block.data == 0).any() for _, block in self.blocks())
 
+    def has_negative(self) -> bool:
+        """Whether a value is below 0. All values must be finite."""
+        return self.worst(1) == _NEGATIVE
+
     def without_zeros(self) -> Csr:
         """The matrix without its stored zeros; the same object if it has none."""
         return self.where(self.data != 0) if self.has_zeros() else self

@@ -22,7 +22,7 @@ from .coded import Coded
 from .csr import MOST_ROWS, Csr, from_scipy, index_type, own, summed
 from .events import Events, checked_values
 from .ids import Ids, id_array, listed
-from .mapped import MappedCsr, mapped_csr
+from .mapped import MappedCsr, mapped_csr, mapped_rows
 from .merge import merged_with_times, resized, resolved, without_rows_and_columns
 from .packing import pack_csr, pack_ids, pack_strings, unpack_ids, unpack_strings
 from .stored_array import StoredArray
@@ -726,6 +726,17 @@ class Interactions:
 
     def __repr__(self) -> str:
         return f"<Interactions: {self.shape[0]:,} users x {self.shape[1]:,} items, {self.nnz:,} entries>"
+
+
+def stored_rows(path: str | os.PathLike[str], name: str, rows: range) -> MappedCsr:
+    """Some rows of a store's matrix "by_user" or "by_item". Nothing else of the store is read or checked."""
+    opened = store.read(path)
+    arrays = opened.arrays
+    with store.refusing(path):
+        shape = _shape_of(opened.facts)
+        if name == "by_user":
+            return mapped_rows(path, arrays, name, shape, "users", rows)
+        return mapped_rows(path, arrays, name, shape[::-1], "items", rows)
 
 
 def in_order(name: str, data: Any, users: Ids, items: Ids, n_threads: int) -> Csr:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .csr import Csr, is_valid
-from .stored_array import StoredArray, StoreError
+from .stored_array import ArrayRange, StoredArray, StoreError
 
 
 class MappedCsr(Csr):
@@ -25,13 +25,20 @@ class MappedCsr(Csr):
     `parts` instead.
     """
 
-    _indices: StoredArray
-    _data: StoredArray
+    _indices: StoredArray | ArrayRange
+    _data: StoredArray | ArrayRange
     _name: str  # for messages: the store's path
     _begins: NDArray[np.int64]  # the first row of each block, and the number of rows
     _problems: NDArray[np.int32]  # what `check_csr` found in each block; -1: not checked yet
 
-    def __init__(self, indptr: NDArray[np.int64], indices: StoredArray, data: StoredArray, n_cols: int, name: str) -> None:
+    def __init__(
+        self,
+        indptr: NDArray[np.int64],
+        indices: StoredArray | ArrayRange,
+        data: StoredArray | ArrayRange,
+        n_cols: int,
+        name: str,
+    ) -> None:
         indptr.flags.writeable = False
         vars(self).update(indptr=indptr, shape=(indptr.size - 1, n_cols))
         vars(self).update(_indices=indices, _data=data, _name=name, _begins=self.block_begins())
@@ -137,14 +144,40 @@ def mapped_csr(
     path: str | os.PathLike[str], arrays: Mapping[str, StoredArray], name: str, shape: tuple[int, int], what: str
 ) -> MappedCsr:
     """The matrix `name` of a store. `what` names its rows in messages. Raises ValueError if its row pointers are wrong."""
+    pointers, indices, data = _arrays(arrays, name, shape[0], what)
+    indptr = pointers.copied()
+    if indptr[0] != 0 or indptr[-1] != indices.size or (indptr[1:] < indptr[:-1]).any():
+        raise ValueError(f"{name}.indptr must rise from 0 to the number of entries, {indices.size}")
+    return MappedCsr(indptr, indices, data, shape[1], os.fspath(path))
+
+
+def mapped_rows(
+    path: str | os.PathLike[str],
+    arrays: Mapping[str, StoredArray],
+    name: str,
+    shape: tuple[int, int],
+    what: str,
+    rows: range,
+) -> MappedCsr:
+    """Some rows of the matrix `name` of a store, as `mapped_csr`. It reads and checks nothing of the other rows."""
+    pointers, indices, data = _arrays(arrays, name, shape[0], what)
+    pointers.check(rows.start, rows.stop + 1)
+    indptr = np.array(pointers.unchecked[rows.start : rows.stop + 1])
+    first, last = int(indptr[0]), int(indptr[-1])
+    if not 0 <= first <= last <= indices.size or (indptr[1:] < indptr[:-1]).any():
+        raise ValueError(f"{name}.indptr must rise from 0 to the number of entries, {indices.size}")
+    return MappedCsr(indptr - first, indices.between(first, last), data.between(first, last), shape[1], os.fspath(path))
+
+
+def _arrays(
+    arrays: Mapping[str, StoredArray], name: str, n_rows: int, what: str
+) -> tuple[StoredArray, StoredArray, StoredArray]:
+    """The row pointers, indices and values of a matrix, after their types and sizes were checked."""
     types = {"indptr": "<i8", "indices": ("<i4", "<i8"), "data": ("<f4", "<f8")}
     for part, kinds in types.items():
         if f"{name}.{part}" not in arrays or arrays[f"{name}.{part}"].dtype.str not in kinds:
             raise ValueError(f"array '{name}.{part}' is missing, or it has a wrong type")
-    indices, data = arrays[f"{name}.indices"], arrays[f"{name}.data"]
-    indptr = arrays[f"{name}.indptr"].copied()
-    if indptr.size != shape[0] + 1 or indices.size != data.size:
-        raise ValueError(f"{name}.indptr, {name}.indices and {name}.data do not match each other or the {shape[0]} {what}")
-    if indptr[0] != 0 or indptr[-1] != indices.size or (indptr[1:] < indptr[:-1]).any():
-        raise ValueError(f"{name}.indptr must rise from 0 to the number of entries, {indices.size}")
-    return MappedCsr(indptr, indices, data, shape[1], os.fspath(path))
+    indptr, indices, data = (arrays[f"{name}.{part}"] for part in types)
+    if indptr.size != n_rows + 1 or indices.size != data.size:
+        raise ValueError(f"{name}.indptr, {name}.indices and {name}.data do not match each other or the {n_rows} {what}")
+    return indptr, indices, data

@@ -126,9 +126,39 @@ class StoredArray:
             start = begin * self.dtype.itemsize // mmap.PAGESIZE * mmap.PAGESIZE
             self._content.madvise(mmap.MADV_WILLNEED, start, end * self.dtype.itemsize - start)
 
+    def between(self, begin: int, end: int) -> ArrayRange:
+        """Elements `begin` to `end` - 1, which are checked and fetched apart from the others."""
+        return ArrayRange(self, begin, end)
+
     def _compare(self, block: int, content: memoryview) -> None:
         if zlib.crc32(content) != self._checksums[block]:
             raise self._error(f"was altered since it was written (wrong checksum of block {block})")
 
     def _error(self, problem: str) -> StoreError:
         return StoreError(f"{self._path.parent}: not a complete store: {self._path.name} {problem}; write the store again")
+
+
+class ArrayRange:
+    """A range of a stored array, with the methods that a matrix needs of an array."""
+
+    def __init__(self, whole: StoredArray, begin: int, end: int) -> None:
+        self._whole, self._begin, self._end = whole, begin, end
+        self.dtype, self.size = whole.dtype, end - begin
+
+    @property
+    def unchecked(self) -> NDArray[Any]:
+        """As `StoredArray.unchecked`."""
+        return self._whole.unchecked[self._begin : self._end]
+
+    def check(self, begins: Any, ends: Any) -> None:
+        """As `StoredArray.check`; positions count from the beginning of the range."""
+        self._whole.check(np.asarray(begins) + self._begin, np.asarray(ends) + self._begin)
+
+    def checked(self) -> NDArray[Any]:
+        """The range, mapped, after all of it was checked."""
+        self.check(0, self.size)
+        return self.unchecked
+
+    def fetch(self, begin: int, end: int) -> None:
+        """As `StoredArray.fetch`; positions count from the beginning of the range."""
+        self._whole.fetch(begin + self._begin, end + self._begin)

@@ -153,7 +153,7 @@ def evaluate(
     True
     """
     n, model = resolve(n_threads), instance("model", model, FactorModel).snapshot()
-    cutoffs = _cutoffs(k)
+    cutoffs = cutoffs_of(k)
     if (train is None) == (rows is None) or test is None:
         raise TypeError("evaluate takes test, and exactly one of train and rows")
     if rows is not None:
@@ -209,17 +209,29 @@ def _warn_of_fitted(fitted: Csr | None, train: Csr, test: Csr, rows: NDArray[np.
     """Warn if the model was fitted on more than 1 % of the held-out entries that count: its metrics are then too good."""
     if fitted is None or fitted is train:  # entries that are in train are not counted below: nothing to warn about
         return
+    warn_of_fitted(*fitted_entries(fitted, train, test, rows), stacklevel=4)
+
+
+def fitted_entries(fitted: Csr, train: Csr, test: Csr, rows: NDArray[np.int64] | None) -> tuple[int, int]:
+    """How many of the held-out entries that count are in `fitted`, and how many there are: (0, 0) if none is.
+
+    `rows` are the rows of `fitted` that the rows of `train` and `test` correspond to.
+    """
     users, items = test.row_numbers(), test.indices
     known = fitted.holds(users if rows is None else rows[users], items)
     if not known.any():  # the usual case, which needs no second search
-        return
+        return 0, 0
     counts = (test.data > 0) & ~train.holds(users, items)
-    n_known, n_counts = np.count_nonzero(known & counts), np.count_nonzero(counts)
+    return int(np.count_nonzero(known & counts)), int(np.count_nonzero(counts))
+
+
+def warn_of_fitted(n_known: int, n_counts: int, stacklevel: int) -> None:
+    """Warn if a model was fitted on more than 1 % of the held-out entries."""
     if n_known > 0.01 * n_counts:
         warnings.warn(
             f"the model was fitted on {n_known:,} of the {n_counts:,} held-out entries, so these metrics are too good: "
             "fit it on the train part alone",
-            stacklevel=3,
+            stacklevel=stacklevel,
         )
 
 
@@ -230,7 +242,8 @@ def _scattered(values: NDArray[np.float64], rows: NDArray[np.int64], n: int) -> 
     return out
 
 
-def _cutoffs(k: Any) -> NDArray[np.int64]:
+def cutoffs_of(k: Any) -> NDArray[np.int64]:
+    """The checked cut-offs of `evaluate`."""
     several = isinstance(k, Iterable) and not isinstance(k, (str, bytes)) and getattr(k, "ndim", 1) > 0
     values = list(itertools.islice(k, MAX_CUTOFFS + 1)) if several else [k]
     if not values:

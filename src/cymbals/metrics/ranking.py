@@ -48,6 +48,20 @@ def ranking(
     together : dict of str to float
         "coverage@k", computed over all users together.
     """
+    per_user, covered = ranked_users(x, y, train, test, cutoffs, n_threads, novelty)
+    return per_user, coverage(covered, cutoffs)
+
+
+def ranked_users(
+    x: NDArray[Any],
+    y: NDArray[Any],
+    train: Csr,
+    test: Csr,
+    cutoffs: NDArray[np.int64],
+    n_threads: int,
+    novelty: NDArray[np.float64] | None = None,
+) -> tuple[dict[str, NDArray[np.float64]], NDArray[np.uint8]]:
+    """The metrics of each user, as `ranking`; and for each cut-off and item, 1 if the item is in the top k of a user."""
     results = np.empty((x.shape[0], 2 + len(_WRITTEN) * cutoffs.size))
     covered = np.zeros((cutoffs.size, y.shape[0]), np.uint8)
     for begin, end in itertools.pairwise(_part_begins(train, test).tolist()):
@@ -58,8 +72,12 @@ def ranking(
     per_user = dict(zip(names, np.ascontiguousarray(results.T), strict=True))
     for k in cutoffs:
         per_user |= _of_hits(per_user[f"precision@{k}"], per_user[f"recall@{k}"], int(k))
-    together = {f"coverage@{k}": float(covered[i].mean()) if y.shape[0] else 0.0 for i, k in enumerate(cutoffs)}
-    return per_user, together
+    return per_user, covered
+
+
+def coverage(covered: NDArray[np.uint8], cutoffs: NDArray[np.int64]) -> dict[str, float]:
+    """The metrics "coverage@k", from what `ranked_users` returns."""
+    return {f"coverage@{k}": float(row.mean()) if row.size else 0.0 for k, row in zip(cutoffs, covered, strict=True)}
 
 
 def _part_begins(train: Csr, test: Csr) -> NDArray[np.int64]:

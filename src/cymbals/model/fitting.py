@@ -33,6 +33,8 @@ class Around:
     compute_loss: bool
     progress: bool
     writer: Writer | None  # of checkpoints
+    # Computes the loss of a state, if the arrays of the loop and of the state are not all in this process.
+    loss_of: Callable[[Any, FitState], float] | None = None
 
 
 @dataclass
@@ -121,7 +123,7 @@ def _run_loop(loop: FitLoop, state: FitState, publisher: Publisher, around: Arou
                 raise
             if state.between_iterations:
                 if around.compute_loss or around.tol is not None:
-                    state = state.with_loss(_loss(loop, state))
+                    state = state.with_loss((around.loss_of or _loss)(loop, state))
                 advance(state.history[-1])
                 if around.callback is not None:
                     publisher.publish_copy(state)
@@ -135,13 +137,15 @@ def _run_loop(loop: FitLoop, state: FitState, publisher: Publisher, around: Arou
             if stops:
                 publisher.publish_copy(state)
             if writer is not None and not state.finished and (stops or writer.is_due(state)):
+                whole = state.gathered()
                 try:
-                    _write(writer, state, publisher.state_of(state), memory_of(around.callback, state))
+                    _write(writer, whole, publisher.state_of(whole), memory_of(around.callback, whole))
                 except BaseException:
-                    publisher.publish(state)
+                    publisher.publish(whole)
                     raise
             if stops:
                 interrupted.deliver()
+        state = state.gathered()
         last = publisher.publish(state)
         if writer is not None:
             _write(writer, state, last)

@@ -48,6 +48,8 @@ class Profile:
     - in each half-step: "gram", "eigh", "rotate", "whiten" (row norms and the 16-bit copy of the fixed side), "gather"
       (compute a row's weights and read the factors of its entries; for conjugate gradients also the first residual),
       "cg", "dual", "primal" (the solvers), "wait" (threads without rows wait for the others), "other";
+    - in a distributed fit: "open" (the nodes start and read their rows), "gram", "eigh", "publish" (they rotate and publish
+      rows), "solve", "collect" (their factors are sent here); `nodes` says what each of them did;
     - elsewhere: "loss", "keep" (copies for a callback), "checkpoint", "index", "topk", "metrics", "core" (any other call of
       the compiled core), "rest" (Python).
 
@@ -83,6 +85,7 @@ class Profile:
         self._open: list[Call] = []  # blocks of Python code that have not ended, the innermost last
         self._label = (0, "")
         self._lost = 0
+        self._nodes: list[dict[str, Any]] = []
         self._begin = 0
         self._token: Token[Any] | None = None
         self._peaks: dict[str, float] | None = None
@@ -150,7 +153,28 @@ class Profile:
         finally:
             self._label = before
 
+    def node(self, name: str, amounts: dict[str, float]) -> None:
+        """Part of the `Recorder` interface."""
+        if self._outer is not None:
+            self._outer.node(name, amounts)
+        iteration, side = self._label
+        self._nodes.append({"iteration": iteration, "side": side, "node": name} | amounts)
+
     # -- results -------------------------------------------------------------------------------------------------------
+
+    def nodes(self) -> list[dict[str, Any]]:
+        """One dict for each half-step and each node of a distributed fit, and for its driver.
+
+        Use it to see which node the others wait for, and how much travels.
+
+        Returns
+        -------
+        list of dict
+            "iteration", "side", "node", "compute" and "wait" (seconds; it waits for what other nodes send), "received" and
+            "sent" (bytes), and "memory": the largest anonymous memory so far, in bytes above what the process held before
+            it opened the store (Linux only). What happens between half-steps has iteration 0.
+        """
+        return [dict(row) for row in self._nodes]
 
     @property
     def peaks(self) -> dict[str, float]:
@@ -291,7 +315,7 @@ class Profile:
         -------
         dict
             Keys "seconds", "threads", "simd", "peaks", "phases", "row_classes" and "spans_lost" (time spans that were not
-            recorded for lack of memory).
+            recorded for lack of memory); after a distributed fit also "nodes".
         """
         return {
             "seconds": self.seconds,
@@ -301,14 +325,14 @@ class Profile:
             "phases": self.phases(peaks),
             "row_classes": self.row_classes(),
             "spans_lost": self._lost,
-        }
+        } | ({"nodes": self.nodes()} if self._nodes else {})
 
     def to_frame(self, what: str = "phases", peaks: bool = True) -> pd.DataFrame:
-        """`phases`, `summary` or `row_classes` as a data frame, for notebooks and plots.
+        """`phases`, `summary`, `row_classes` or `nodes` as a data frame, for notebooks and plots.
 
         Parameters
         ----------
-        what : {"phases", "summary", "row_classes"}
+        what : {"phases", "summary", "row_classes", "nodes"}
             The method whose result becomes the data frame.
         peaks : bool
             Also give each rate as a share of this machine's peak rate. The first use measures the peak rates, which takes
@@ -318,8 +342,8 @@ class Profile:
         -------
         DataFrame
         """
-        one_of("what", what, ("phases", "summary", "row_classes"))
-        return frame(self.row_classes() if what == "row_classes" else getattr(self, what)(peaks))
+        one_of("what", what, ("phases", "summary", "row_classes", "nodes"))
+        return frame(getattr(self, what)() if what in ("row_classes", "nodes") else getattr(self, what)(peaks))
 
     def print(self, file: IO[str] | None = None, peaks: bool = True) -> None:
         """Print a table of `summary`, for a quick look in a terminal.

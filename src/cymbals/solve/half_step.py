@@ -7,7 +7,7 @@ the Gramian is not needed and nothing is rotated. Only half-steps rotate factors
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ SOLVERS = {"auto": 0, "cg": 1, "exact": 2, "dual": 3, "primal": 4}
 # When conjugate gradients read a 16-bit copy of a float32 fixed side. NEVER: not at all. LARGE: only if the fixed side is
 # large, and not with more than 8 steps of solver "cg". ALWAYS: without these two conditions.
 NEVER, LARGE, ALWAYS = range(3)
+_LARGE_BYTES, _COMPACT_STEPS = 2 * 1024 * 1024, 8
 # Solver "auto" stops the conjugate gradients of a row once |residual|^2 <= CG_TOLERANCE^2 b'z, in whitened coordinates,
 # where b is the right-hand side and z the current solution. b'z is the part of the loss that z explains. The loss
 # is then above its minimum by at most CG_TOLERANCE^2 times this part.
@@ -39,6 +40,19 @@ class Settings:
     compact: int = LARGE
     relaxation: float = 1.0
     mean: float | None = None  # mean of all values; only with biases, which are then the last column of each side
+
+
+class Part(NamedTuple):
+    """What some of the rows of a half-step must know about all of its rows, so that they get the same bits."""
+
+    least_reg: float  # of all rows with entries
+    most_reg: float
+    first_row: int  # the number of the first of these rows; errors count rows from 0
+
+    @classmethod
+    def of(cls, objective: Objective, indptr: NDArray[np.int64], n_others: int, first_row: int = 0) -> Part:
+        """Rows from `first_row` on, of all the rows with these row pointers. The other side has `n_others` rows."""
+        return cls(*_range(objective.row_regularization(indptr, n_others), indptr), first_row)
 
 
 def half_step(
@@ -88,21 +102,27 @@ def solve_rows(
     workspace: int | Workspace,
     prior: NDArray[Any] | None = None,
     offsets: NDArray[Any] | None = None,
+    part: Part | None = None,
+    n_others: int | None = None,
 ) -> dict[str, int]:
     """Solve `rows` as `half_step` does, without rotating. With unobserved weight, diag(spectrum) must be the Gramian.
 
     With `prior`, an array like `solved`, the regularization pulls each row towards its row of `prior` instead of 0. With
     `offsets`, a number for each row of `fixed`, they are subtracted from the values.
+
+    With `part`, `rows` are only some rows of the half-step. `n_others` is the number of rows of the whole fixed side, if
+    `fixed` has only those that the entries name.
     """
     objective = settings.objective
-    regularization = objective.row_regularization(rows.indptr, rows.shape[1])
-    shared, prepared, counts = _range(regularization, rows), False, dict[str, int]()
+    regularization = objective.row_regularization(rows.indptr, rows.shape[1] if n_others is None else n_others)
+    least, most, first = (*_range(regularization, rows.indptr), 0) if part is None else part
+    prepared, counts = False, dict[str, int]()
     if not isinstance(workspace, Workspace):
         workspace = Workspace(workspace)
-    for begin, part in rows.parts():
-        at = slice(begin, begin + part.shape[0])
+    for begin, block in rows.parts():
+        at = slice(begin, begin + block.shape[0])
         found = core_half_step(
-            subtract_offsets(part, offsets),
+            subtract_offsets(block, offsets),
             objective.code,
             fixed,
             np.ascontiguousarray(objective.unobserved_weight * spectrum),
@@ -115,20 +135,28 @@ def solve_rows(
             settings.compact,
             workspace,
             prior=None if prior is None else prior[at],
-            part=(*shared, prepared),
-            first_row=begin,
+            part=(least, most, prepared),
+            first_row=first + begin,
         )
         counts = {name: counts.get(name, 0) + count for name, count in found.items()}
         prepared = True
     return counts
 
 
-def _range(regularization: float | NDArray[np.float64], rows: Csr) -> tuple[float, float]:
+def _range(regularization: float | NDArray[np.float64], indptr: NDArray[np.int64]) -> tuple[float, float]:
     """The least and the largest regularization of the rows with entries; (0, 0) if there are none."""
     if isinstance(regularization, float):
         return regularization, regularization
-    used = regularization[rows.lengths() > 0]
+    used = regularization[indptr[1:] > indptr[:-1]]
     return (float(used.min()), float(used.max())) if used.size else (0.0, 0.0)
+
+
+def compact_of(settings: Settings, n_fixed: int, width: int) -> int:
+    """NEVER or ALWAYS: what LARGE means for a fixed side of this shape. ``csrc/solver_choice.h`` has the same rule."""
+    if settings.compact != LARGE:
+        return settings.compact
+    few_steps = settings.solver != "cg" or settings.cg_steps <= _COMPACT_STEPS
+    return ALWAYS if few_steps and n_fixed * width * 4 >= _LARGE_BYTES else NEVER
 
 
 def without_biases(fixed: NDArray[Any], mean: float | None) -> tuple[NDArray[Any], NDArray[Any] | None]:

@@ -69,8 +69,12 @@ class FitState:
     def finished(self) -> bool:
         return self.between_iterations and self.iteration >= self.n_iterations
 
-    def copied(self) -> Self:
-        """This state with copies of the arrays. Later half-steps do not change the copies."""
+    def gathered(self) -> FitState:
+        """This state with its arrays in this process. The state of a distributed fit collects them from the nodes."""
+        return self
+
+    def copied(self) -> FitState:
+        """As `gathered`, with copies of the arrays. Later half-steps do not change the copies."""
         return replace(self, x=self.x.copy(), y=self.y.copy())
 
     def with_loss(self, loss: float) -> Self:
@@ -110,15 +114,8 @@ class FitLoop:
         """Do one half-step, and return the new state. Half-steps alternate between users and items; users come first."""
         began = time.perf_counter()
         iteration, users_next = state.iteration + 1, state.between_iterations
-        # From random or given factors, conjugate gradients would stop too early in the first iteration with the usual
-        # tolerance.
-        tolerance = self.settings.cg_tolerance / (2 if self.from_noise and iteration == 1 else 1)
-        settings = replace(self.settings, relaxation=self.relaxation(state), cg_tolerance=tolerance)
         with at(iteration, "users" if users_next else "items"):
-            if users_next:
-                info = half_step(self.rows, state.y, state.x, settings, self.workspace)
-            else:
-                info = half_step(self.columns, state.x, state.y, settings, self.workspace)
+            info = self.solve(state, self.settings_of(state))
         counts = {name: state.counts.get(name, 0) + count for name, count in info.items()}
         seconds = state.seconds + time.perf_counter() - began
         after = replace(state, half_steps=state.half_steps + 1, seconds=seconds, counts=counts)
@@ -126,3 +123,18 @@ class FitLoop:
             return after
         entry = {"iteration": iteration, "seconds": seconds}
         return replace(after, seconds=0.0, history=(*state.history, entry))
+
+    def settings_of(self, state: FitState) -> Settings:
+        """The settings of the next half-step.
+
+        From random or given factors, conjugate gradients would stop too early in the first iteration with the usual
+        tolerance.
+        """
+        tolerance = self.settings.cg_tolerance / (2 if self.from_noise and state.iteration == 0 else 1)
+        return replace(self.settings, relaxation=self.relaxation(state), cg_tolerance=tolerance)
+
+    def solve(self, state: FitState, settings: Settings) -> dict[str, int]:
+        """Change the arrays of `state` by a half-step, and return its counts."""
+        if state.between_iterations:
+            return half_step(self.rows, state.y, state.x, settings, self.workspace)
+        return half_step(self.columns, state.x, state.y, settings, self.workspace)

@@ -53,7 +53,7 @@ KILLS = 10
 # rows is larger than the rows of the matrix, so the second promise does not hold for large f.
 MEMORY_DATA = {
     "dense": ((70_000, 14_000), 5_000_000),
-    "sparse": ((60_000, 49_000), 3_000_000),
+    "sparse": ((120_000, 97_000), 6_000_000),
     "very sparse": ((200_000, 150_000), 4_000_000),
 }
 

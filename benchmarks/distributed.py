@@ -49,11 +49,11 @@ OBJECTIVES: dict[str, dict[str, Any]] = {
 }
 STORE = 300 * 2**20  # bytes of each node's object store
 KILLS = 10
-# The shapes of docs/benchmarks.md, scaled down. In the third, users have 20 entries. There the 16-bit copy of the fixed rows
-# is larger than the rows of the matrix, so the second promise does not hold for large f.
+# The shapes of docs/benchmarks.md, scaled down. In the third, users have 20 entries. There the 16-bit copy of the fixed
+# rows is larger than the rows of the matrix, so the second promise does not hold for large f.
 MEMORY_DATA = {
     "dense": ((70_000, 14_000), 5_000_000),
-    "sparse": ((60_000, 49_000), 3_000_000),
+    "sparse": ((120_000, 97_000), 6_000_000),
     "very sparse": ((200_000, 150_000), 4_000_000),
 }
 

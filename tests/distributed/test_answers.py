@@ -8,11 +8,6 @@ from conftest import cymbals_cli
 from cymbals import ALS, Interactions, distributed, evaluate, load, split
 from cymbals.distributed import answers
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),  # sockets of Ray
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
-
 
 @pytest.fixture
 def small_tasks(monkeypatch):

@@ -16,13 +16,7 @@ from cymbals import ALS, Interactions, SolveError, StoreError, distributed
 from cymbals.distributed.fleet import Fleet
 from cymbals.distributed.plan import balanced
 
-ray = pytest.importorskip("ray", reason="Ray is not installed")
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),  # sockets of Ray
-    pytest.mark.filterwarnings("ignore::DeprecationWarning:ray"),
-    pytest.mark.filterwarnings("ignore::FutureWarning:ray"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),  # the same sockets, at their end
-]
+pytest.importorskip("ray", reason="Ray is not installed")
 
 
 def same(model, other):

@@ -154,11 +154,15 @@ def test_a_worker_that_is_lost_when_the_others_wait_for_it_does_its_part_again(c
 
 
 def test_ctrl_c_leaves_a_usable_model(cluster, store, fleets):
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has background processes ignore it
     thread = during(fleets, 3, lambda fleet: os.kill(os.getpid(), signal.SIGINT))
     model = ALS(factors=16, iterations=30, random_state=1)
-    with pytest.raises(KeyboardInterrupt):
-        distributed.fit(model, store)
-    thread.join()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            distributed.fit(model, store)
+    finally:
+        thread.join()
+        signal.signal(signal.SIGINT, before)
     assert 1 <= model.n_iter_ < 30
     assert model.user_factors_.any(axis=1).sum() > 1000
     assert len(model.recommend("u3", n=4)[0]) == 4

@@ -22,6 +22,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from machine import machine
 from shapes import generate
 
@@ -44,7 +45,9 @@ def main() -> None:
         print(json.dumps(fit(Path(folder), args.factors, int(iterations))))
         return
     with tempfile.TemporaryDirectory() as folder:
-        train, test = cymbals.split.random(generate("dense", args.scale), 0.1, seed=0)
+        plain = generate("dense", args.scale)
+        ids = (np.arange(n) for n in plain.shape)
+        train, test = cymbals.split.random(cymbals.Interactions.from_csr(plain.user_items, *ids), 0.1, seed=0)
         write(train, Path(folder, "train.parquet"))
         print(f"{machine()}; dense at {args.scale}: {train!r}, f {args.factors}, {args.iterations} iterations")
         found: dict[str, list[dict[str, Any]]] = {"cymbals": [], "spark": []}
@@ -86,7 +89,7 @@ def ours(folder: Path, factors: int, iterations: int) -> dict[str, float]:
     from pyarrow import parquet
 
     data = cymbals.Interactions.from_arrow(parquet.read_table(folder / "train.parquet"), value="rating")
-    model = cymbals.ALS.from_convention("spark", rank=factors, maxIter=iterations, seed=0, **SETTINGS).fit(data)
+    model = cymbals.ALS.from_convention("spark", rank=factors, maxIter=iterations, random_state=0, **SETTINGS).fit(data)
     model.save(folder / "model")
     seconds = statistics.median(entry["seconds"] for entry in model.history_)
     return {"seconds": seconds, "peak": peak_of(os.getpid())}

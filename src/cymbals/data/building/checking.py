@@ -75,7 +75,7 @@ def _bytes_of(column: Any) -> int:
     """About the size of an Arrow array in bytes."""
     try:
         return int(column.nbytes)
-    except TypeError:  # pyarrow before 20 has no such size for views of texts; this one counts all that a view can reach
+    except TypeError:  # pyarrow 18 has no such size for views of texts; this one counts all that a view can reach
         return int(column.get_total_buffer_size())
 
 

@@ -17,13 +17,13 @@ import os
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from machine import machine
+from peak import sampled
 
 import cymbals
 from build import generate
@@ -113,22 +113,13 @@ def measured(step: str, folder: Path, factors: int, memory: str) -> dict[str, An
     """Does a step. Prints what it found, and returns what it took."""
     import pyarrow.dataset  # noqa: F401 (loads the libraries before anything is measured)
 
-    peak, done = [before := anonymous()], threading.Event()
-
-    def sample() -> None:
-        while not done.wait(0.02):
-            peak[0] = max(peak[0], anonymous())
-
-    sampler = threading.Thread(target=sample)
-    sampler.start()
-    began, cpu = time.perf_counter(), time.process_time()
-    report = {"build": build, "fit": fit, "recommend": recommend}[step](folder, factors, memory)
-    seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
-    done.set()
-    sampler.join()
+    with sampled(0.02) as peak:
+        began, cpu = time.perf_counter(), time.process_time()
+        report = {"build": build, "fit": fit, "recommend": recommend}[step](folder, factors, memory)
+        seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
     report()
     io = dict(line.split(": ") for line in Path("/proc/self/io").read_text().splitlines())
-    taken = {"seconds": seconds, "cpu": cpu, "anonymous": peak[0] - before}
+    taken = {"seconds": seconds, "cpu": cpu, "anonymous": peak.taken}
     return taken | {"read": int(io["read_bytes"]), "written": int(io["write_bytes"])}
 
 
@@ -164,12 +155,6 @@ def recommend(folder: Path, factors: int, memory: str) -> Callable[[], None]:
     n = model.recommend_all(10, users).to_parquet(folder / "top.parquet")
     size = (folder / "top.parquet").stat().st_size
     return lambda: print(f"{n:,} rows of {users.size:,} users, {size_of(size)}")
-
-
-def anonymous() -> int:
-    """Bytes of anonymous memory of this process."""
-    with open("/proc/self/status", encoding="ascii") as status:
-        return next(int(line.split()[1]) * 1024 for line in status if line.startswith("RssAnon:"))
 
 
 if __name__ == "__main__":

@@ -14,11 +14,11 @@ import os
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 
 import numpy as np
+from peak import sampled
 
 _PIECE = 5_000_000  # events that are generated at a time
 _IDS = {
@@ -98,22 +98,12 @@ def _work(folder: str, memory: str) -> dict[str, object]:
     steps: dict[str, float] = {}
     for name in ("read_events", "sort_by_user", "sort_by_item", "commit"):
         _timed(building.steps._Build, name, steps)
-    peak, stop = [_status("RssAnon")], threading.Event()
-    before = peak[0]
-
-    def watch() -> None:
-        while not stop.wait(0.05):
-            peak.append(_status("RssAnon"))
-
-    thread = threading.Thread(target=watch)
-    thread.start()
-    begin, cpu = time.perf_counter(), time.process_time()
-    source, out = Path(folder, "events"), Path(folder, "store")
-    named = {"user": "user", "item": "item", "value": "value", "time": None}
-    building.build(source, out, named, lambda ids: None, memory, None, False, None, None)
-    seconds, cpu = time.perf_counter() - begin, time.process_time() - cpu
-    stop.set()
-    thread.join()
+    with sampled(0.05) as peak:
+        begin, cpu = time.perf_counter(), time.process_time()
+        source, out = Path(folder, "events"), Path(folder, "store")
+        named = {"user": "user", "item": "item", "value": "value", "time": None}
+        building.build(source, out, named, lambda ids: None, memory, None, False, None, None)
+        seconds, cpu = time.perf_counter() - begin, time.process_time() - cpu
     store = json.loads((out / "store.json").read_bytes().split(b"\n")[0])
     io = dict(line.split(": ") for line in Path("/proc/self/io").read_text().splitlines())
     size = sum(one.stat().st_size for one in out.iterdir())
@@ -122,8 +112,8 @@ def _work(folder: str, memory: str) -> dict[str, object]:
         "steps": steps,
         "seconds": seconds,
         "cpu": cpu,
-        "memory": max(peak),
-        "before": before,
+        "memory": peak.most,
+        "before": peak.before,
         "written": int(io["wchar"]),
         "store": size,
         "pairs": pairs,
@@ -143,11 +133,6 @@ def _timed(kind: type, name: str, steps: dict[str, float]) -> None:
             steps[name] = time.perf_counter() - begin
 
     setattr(kind, name, outer)
-
-
-def _status(name: str) -> int:
-    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(name + ":"))
 
 
 if __name__ == "__main__":

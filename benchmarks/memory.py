@@ -14,13 +14,13 @@ import json
 import subprocess
 import sys
 import tempfile
-import threading
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 from machine import machine
+from peak import sampled
 
 import cymbals
 
@@ -80,24 +80,9 @@ def one_fit(shape: tuple[int, int, int], kind: str, params: dict[str, Any]) -> t
         cymbals.ALS(params["factors"], iterations=1, random_state=0).fit(small)
         predicted = model.memory_needed(data)
         ctypes.CDLL(None).malloc_trim(0)  # returns freed memory, which the fit would use again without being counted
-        peak, done = [before := anonymous()], threading.Event()
-
-        def sample() -> None:
-            while not done.wait(0.0005):
-                peak.append(anonymous())
-
-        sampler = threading.Thread(target=sample)
-        sampler.start()
-        model.fit(data)
-        done.set()
-        sampler.join()
-        return int(predicted), max(peak) - before
-
-
-def anonymous() -> int:
-    """Bytes of anonymous memory of this process."""
-    with open("/proc/self/status", encoding="ascii") as status:
-        return next(int(line.split()[1]) * 1024 for line in status if line.startswith("RssAnon:"))
+        with sampled(0.0005) as peak:
+            model.fit(data)
+        return int(predicted), peak.taken
 
 
 if __name__ == "__main__":

@@ -15,7 +15,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import zlib
 from pathlib import Path
@@ -23,6 +22,7 @@ from pathlib import Path
 import numpy as np
 import scipy.sparse as sp
 from machine import machine
+from peak import sampled
 from shapes import SHAPES, generate
 
 import cymbals
@@ -68,35 +68,19 @@ def main() -> None:
 
 def one_fit(kind: str, folder: Path, factors: int, iterations: int) -> dict[str, float]:
     """Reads and fits in this process."""
-    peak = [before := anonymous()]
-    done = threading.Event()
-
-    def sample() -> None:
-        while not done.wait(0.001):
-            peak.append(anonymous())
-
-    sampler = threading.Thread(target=sample)
-    sampler.start()
-    began = time.perf_counter()
-    if kind == "memory":
-        data = cymbals.Interactions.from_csr(sp.load_npz(folder / "matrix.npz"))
-    else:
-        data = cymbals.Interactions.open(folder / "store")
-    read = time.perf_counter() - began
-    model = cymbals.ALS(factors, regularization=0.05, iterations=iterations, random_state=0)
-    began = time.perf_counter()
-    model.fit(data)
-    fit = time.perf_counter() - began
-    done.set()
-    sampler.join()
+    with sampled(0.001) as peak:
+        began = time.perf_counter()
+        if kind == "memory":
+            data = cymbals.Interactions.from_csr(sp.load_npz(folder / "matrix.npz"))
+        else:
+            data = cymbals.Interactions.open(folder / "store")
+        read = time.perf_counter() - began
+        model = cymbals.ALS(factors, regularization=0.05, iterations=iterations, random_state=0)
+        began = time.perf_counter()
+        model.fit(data)
+        fit = time.perf_counter() - began
     checksum = zlib.crc32(model.item_factors_, zlib.crc32(model.user_factors_))
-    return {"read": read, "fit": fit, "peak": max(peak) - before, "factors": checksum, "loss": model.loss(data)}
-
-
-def anonymous() -> int:
-    """Bytes of anonymous memory of this process."""
-    with open("/proc/self/status", encoding="ascii") as status:
-        return next(int(line.split()[1]) * 1024 for line in status if line.startswith("RssAnon:"))
+    return {"read": read, "fit": fit, "peak": peak.taken, "factors": checksum, "loss": model.loss(data)}
 
 
 if __name__ == "__main__":

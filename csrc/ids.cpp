@@ -179,6 +179,14 @@ uint64_t hash(const char *text, int64_t size) {
     return hash(h ^ word);
 }
 
+// Checks the size of a hash table, which is at most half full.
+bool good_table(cymbals::ApiCall &call, int64_t n_slots, int64_t most) {
+    return call.between("n_slots", n_slots, 2, INT64_MAX / 16) &&
+           call.require((n_slots & (n_slots - 1)) == 0, "n_slots is %lld, which is no power of two",
+                        (long long)n_slots) &&
+           call.between("most", most, 0, std::min<int64_t>(n_slots / 2, INT32_MAX));
+}
+
 }  // namespace
 
 extern "C" int32_t cymbals_code_ids(cymbals_workspace *workspace, int64_t n, const int64_t *ids, int64_t n_slots,
@@ -186,10 +194,7 @@ extern "C" int32_t cymbals_code_ids(cymbals_workspace *workspace, int64_t n, con
                                     int32_t *codes, int64_t *n_done) {
     using namespace cymbals;
     ApiCall call(workspace, CYMBALS_PHASE_OTHER);
-    if (!call.ready() || !call.between("n", n, 0) || !call.between("n_slots", n_slots, 2, INT64_MAX / 16) ||
-        !call.require((n_slots & (n_slots - 1)) == 0, "n_slots is %lld, which is no power of two",
-                      (long long)n_slots) ||
-        !call.between("most", most, 0, std::min<int64_t>(n_slots / 2, INT32_MAX)) ||
+    if (!call.ready() || !call.between("n", n, 0) || !good_table(call, n_slots, most) ||
         !call.require(n == 0 || (ids && codes), "ids or codes is null") || !call.not_null("slots", slots) ||
         !call.require(most == 0 || (known && counts), "known or counts is null") ||
         !call.not_null("n_known", n_known) || !call.not_null("n_done", n_done) ||
@@ -236,10 +241,7 @@ extern "C" int32_t cymbals_code_texts(cymbals_workspace *workspace, int64_t n, c
                                       int32_t *codes, int64_t *n_done) {
     using namespace cymbals;
     ApiCall call(workspace, CYMBALS_PHASE_OTHER);
-    if (!call.ready() || !call.between("n", n, 0) || !call.between("n_slots", n_slots, 2, INT64_MAX / 16) ||
-        !call.require((n_slots & (n_slots - 1)) == 0, "n_slots is %lld, which is no power of two",
-                      (long long)n_slots) ||
-        !call.between("most", most, 0, std::min<int64_t>(n_slots / 2, INT32_MAX)) ||
+    if (!call.ready() || !call.between("n", n, 0) || !good_table(call, n_slots, most) ||
         !call.between("most_bytes", most_bytes, 0) || !call.not_null("offsets", offsets) ||
         !call.require(n == 0 || codes, "codes is null") || !call.not_null("slots", slots) ||
         !call.not_null("known_offsets", known_offsets) || !call.require(most == 0 || counts, "counts is null") ||

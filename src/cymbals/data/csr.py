@@ -250,6 +250,19 @@ class Csr:
         return cls(indptr, indices, data, shape)
 
 
+class IndirectCsr(Csr):
+    """A matrix that has no arrays of its own entries: `whole` makes a matrix that has them."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("indices", "data"):
+            return getattr(self.whole(), name)
+        raise AttributeError(name)
+
+    @property
+    def nnz(self) -> int:
+        return int(self.indptr[-1])
+
+
 def is_valid(problem: int) -> bool:
     """Whether a matrix with this worst problem is valid: its indices are in range and in order, and its values finite."""
     return problem in (0, _NEGATIVE, _ZERO)

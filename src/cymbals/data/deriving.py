@@ -24,7 +24,7 @@ from .building.planning import cuts
 from .building.spilling import Groups, Spill
 from .csr import Csr, index_type
 from .ids import Ids
-from .packing import pack_ids, pack_strings
+from .packing import pack_labels
 
 if TYPE_CHECKING:
     from .interactions import Interactions
@@ -68,10 +68,7 @@ def write(path: Any, data: Interactions, users: Ids, blocks: Iterator[Block]) ->
         spill.finish()
         sorting.by_item(spill, begins, n_items, types["by_user.data"], new, n_threads, lambda entry: None)
         spill.close()
-        arrays = pack_ids("users", users) | pack_ids("items", data.items)
-        if data.item_names is not None:
-            arrays |= pack_strings("names", data.item_names)
-        for name, array in arrays.items():
+        for name, array in pack_labels(users, data.items, data.item_names).items():
             new.add(name, array)
         new.commit({"shape": [users.n, n_items], "report": {"pairs": int(indptr[-1])}, "cymbals": version()})
 

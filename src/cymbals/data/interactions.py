@@ -24,7 +24,7 @@ from .events import Events, checked_values
 from .ids import Ids, id_array, listed
 from .mapped import MappedCsr, mapped_csr, mapped_rows
 from .merge import merged_with_times, resized, resolved, without_rows_and_columns
-from .packing import pack_csr, pack_ids, pack_strings, unpack_ids, unpack_strings
+from .packing import pack_csr, pack_labels, unpack_ids, unpack_strings
 from .stored_array import StoredArray
 from .times import checked as times_of_events
 from .times import latest
@@ -410,9 +410,7 @@ class Interactions:
         """
         by_user, by_item = self.csr.whole(), self.by_item().whole()
         arrays = pack_csr("by_user", by_user) | pack_csr("by_item", by_item)
-        arrays |= pack_ids("users", self.users) | pack_ids("items", self.items)
-        if self.item_names is not None:
-            arrays |= pack_strings("names", self.item_names)
+        arrays |= pack_labels(self.users, self.items, self.item_names)
         if self.times is not None:
             arrays["times"] = self.times
         store.write(path, {"shape": self.shape, "report": _plain(self.report), "cymbals": version()}, arrays)
@@ -462,7 +460,7 @@ class Interactions:
 
         def times() -> NDArray[Any] | None:
             with store.refusing(path):
-                return times_of_events("times", arrays["times"].copied(), csr.nnz) if "times" in arrays else None
+                return times_of_events("times", arrays["times"].checked(), csr.nnz) if "times" in arrays else None
 
         out = cls(csr, users, items, names, report, times)
         out._by_item, out._opened = by_item, opened
@@ -546,10 +544,7 @@ class Interactions:
         assert isinstance(by_user, MappedCsr)
         assert isinstance(by_item, MappedCsr)
         assert opened is not None
-        more = pack_ids("users", users) | pack_ids("items", items)
-        if names is not None:
-            more |= pack_strings("names", names)
-        appending.append(opened, by_user, by_item, changes, times, more)
+        appending.append(opened, by_user, by_item, changes, times, pack_labels(users, items, names))
         return Interactions.open(opened.path)
 
     def remove(self, users: Any = None, items: Any = None, pairs: Any = None) -> Interactions:

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .csr import Csr, is_valid
+from .csr import Csr, IndirectCsr, is_valid
 from .stored_array import ArrayRange, StoredArray, StoreError
 
 
-class MappedCsr(Csr):
+class MappedCsr(IndirectCsr):
     """A matrix whose indices and values are in files. `indptr` is in memory, and was checked.
 
     The attributes `indices` and `data` check the whole matrix when they are first read. Callers that read row by row use
@@ -43,15 +43,6 @@ class MappedCsr(Csr):
         vars(self).update(indptr=indptr, shape=(indptr.size - 1, n_cols))
         vars(self).update(_indices=indices, _data=data, _name=name, _begins=self.block_begins())
         vars(self).update(_problems=np.full(self._begins.size - 1, -1, np.int32))
-
-    def __getattr__(self, name: str) -> Any:
-        if name in ("indices", "data"):
-            return getattr(self.whole(), name)
-        raise AttributeError(name)
-
-    @property
-    def nnz(self) -> int:
-        return int(self.indptr[-1])
 
     @property
     def is_mapped(self) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .csr import Csr
+from .csr import Csr, IndirectCsr
 from .merge import resized, resolved
 
 _FEW = 1024  # a change of at most this share of the entries, one in _FEW, is kept apart
@@ -20,7 +20,7 @@ _MOST = 64  # at most one in _MOST entries is kept apart
 _MOST_MAPPED = 8  # the same for a mapped matrix, which must not be copied into memory for less
 
 
-class Overlay(Csr):
+class Overlay(IndirectCsr):
     """A matrix `base`, and `changes` whose values replace those of `base` or are added to its entries."""
 
     base: Csr
@@ -36,15 +36,6 @@ class Overlay(Csr):
         gains[known] -= base.data[at[known]]
         gained = np.bincount(rows, gains, n_rows)  # the change of the sum of each row
         vars(self).update(base=base, changes=changes, indptr=indptr, shape=base.shape, _gained=gained)
-
-    def __getattr__(self, name: str) -> Any:
-        if name in ("indices", "data"):
-            return getattr(self.whole(), name)
-        raise AttributeError(name)
-
-    @property
-    def nnz(self) -> int:
-        return int(self.indptr[-1])
 
     def whole(self) -> Csr:
         return self._merged

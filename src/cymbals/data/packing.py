@@ -30,6 +30,12 @@ def pack_ids(name: str, ids: Ids) -> dict[str, NDArray[Any]]:
     return {name: ids.array} if ids.whole else pack_strings(name, ids.array)
 
 
+def pack_labels(users: Ids, items: Ids, names: NDArray[Any] | None) -> dict[str, NDArray[Any]]:
+    """The ids of users and items, and the names of items if there are any."""
+    arrays = pack_ids("users", users) | pack_ids("items", items)
+    return arrays if names is None else arrays | pack_strings("names", names)
+
+
 def pack_strings(name: str, strings: NDArray[Any]) -> dict[str, NDArray[Any]]:
     """Strings or None as the arrays NAME.length and NAME.bytes, UTF-8 one after another. None has the length -1."""
     encoded = [b"" if s is None else s.encode("utf-8", "surrogatepass") for s in strings]

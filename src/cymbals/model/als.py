@@ -382,8 +382,8 @@ class ALS(Exchange, UpdatingModel):
         with phase("data"):
             data, seen = preparing.entries("train", asked.train, settings.objective, n_threads)
             if asked.max_memory is not None:
-                loss, on_disk = asked.compute_loss or tol is not None, asked.factors_path is not None
-                needed = memory.needed(data, arguments, n_threads, asked.callback is not None, loss, on_disk)
+                has_callback, on_disk = asked.callback is not None, asked.factors_path is not None
+                needed = memory.needed(data, arguments, n_threads, has_callback, asked.compute_loss, on_disk)
                 memory.refuse_more(asked.max_memory, needed)
             sides = preparing.sides(asked.features, data, n_threads)
             problem = preparing.problem(data, seen, params, n_threads)
@@ -534,9 +534,8 @@ class ALS(Exchange, UpdatingModel):
         """
         arguments, n_threads = checked(self.get_params()), self._threads(None)
         data = as_interactions("train", train, n_threads)
-        loss = boolean("compute_loss", compute_loss) or arguments.tol is not None
-        of_callback, on_disk = boolean("callback", callback), boolean("factors_on_disk", factors_on_disk)
-        return memory.needed(data, arguments, n_threads, of_callback, loss, on_disk)
+        flags = {"callback": callback, "compute_loss": compute_loss, "factors_on_disk": factors_on_disk}
+        return memory.needed(data, arguments, n_threads, *(boolean(name, flag) for name, flag in flags.items()))
 
     # -- storage -----------------------------------------------------------------------------------------------------
 

@@ -76,6 +76,7 @@ def needed(
     """
     objective, itemsize = arguments.settings.objective, arguments.dtype.itemsize
     width, n_rows = arguments.rank + objective.biases, sum(data.shape)
+    compute_loss = compute_loss or arguments.tol is not None
     copies, making = _copies(data, arguments, n_threads)
     part_rows, part_entries = _largest_part(data)
     factors = n_rows * width * itemsize

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from .._core import version
 from ..base import strict_json
 from ..base.checks import plain
-from ..data.packing import pack_csr, pack_ids, pack_strings, unpack, unpack_csr, unpack_ids, unpack_strings
+from ..data.packing import pack_csr, pack_ids, pack_labels, unpack, unpack_csr, unpack_ids, unpack_strings
 from ..solve.projection import Projection
 from . import container
 from .side_features import SideFeatures
@@ -32,9 +32,7 @@ def write(
     model = {"params": params, "n_iter": state.fit.n_iter, "history": state.fit.history, "report": state.fit.report}
     # Subclasses also write "ALS", because `load` always returns an ALS.
     facts = {"class": "ALS", "cymbals": version(), "model": model, "mean": state.mean} | (more_facts or {})
-    arrays = {"x": state.x, "y": state.y} | pack_ids("users", state.users) | pack_ids("items", state.items)
-    if state.names is not None:
-        arrays |= pack_strings("names", state.names)
+    arrays = {"x": state.x, "y": state.y} | pack_labels(state.users, state.items, state.names)
     if include_interactions and state.seen is not None:
         arrays |= pack_csr("seen", state.seen.whole())
     for name, side in (("user_features", state.user_features), ("item_features", state.item_features)):

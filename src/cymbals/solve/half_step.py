@@ -116,6 +116,7 @@ def solve_rows(
     objective = settings.objective
     regularization = objective.row_regularization(rows.indptr, rows.shape[1] if n_others is None else n_others)
     least, most, first = (*_range(regularization, rows.indptr), 0) if part is None else part
+    weighted = np.ascontiguousarray(objective.unobserved_weight * spectrum)
     prepared, counts = False, dict[str, int]()
     if not isinstance(workspace, Workspace):
         workspace = Workspace(workspace)
@@ -125,7 +126,7 @@ def solve_rows(
             subtract_offsets(block, offsets),
             objective.code,
             fixed,
-            np.ascontiguousarray(objective.unobserved_weight * spectrum),
+            weighted,
             solved[at],
             regularization if isinstance(regularization, float) else regularization[at],
             SOLVERS[settings.solver],

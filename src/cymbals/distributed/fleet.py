@@ -101,10 +101,7 @@ class Fleet(Workers):
         elif key[0] in ("sums", "total") or key[:2] == ("shard", "loss"):
             raise AgainError
         else:
-            raise NodeError(
-                "rows were lost on two nodes at once, so they cannot be made again: start the fit again, or resume it from "
-                "its last checkpoint"
-            )
+            raise NodeError("rows were lost on two nodes at once, so they cannot be made again: start the fit again")
 
     def _restore(self, node: int) -> None:
         self._note(node, self.call("open", lambda _: (), nodes=[node])[node][0])

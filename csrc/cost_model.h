@@ -29,6 +29,14 @@ struct CgCost {
     }
 };
 
+// What a solver gathers: the rows of n entries, of the fixed side itself, or with `compact` of the 16-bit copy, of
+// which n_heavy are of the fixed side itself. `scaled`: the copy is multiplied by numbers of the row that is solved.
+struct Gathered {
+    int64_t n;
+    bool compact, scaled;
+    int64_t n_heavy;
+};
+
 template <class T>
 class CostModel {
  public:
@@ -47,17 +55,20 @@ class CostModel {
 
     // Conjugate gradients. Gathering includes the first residual. Each pass multiplies the rows with a vector. A pass
     // that computes a residual also adds up multiples of the rows.
-    CgCost cg(int64_t n, bool compact, bool scaled, const RowScratch<T> &scratch) const {
+    CgCost cg(const Gathered &row, const RowScratch<T> &scratch) const {
+        const int64_t n = row.n;
+        const bool compact = row.compact && row.n_heavy == 0;  // else the tile holds numbers of type T
         const double width = compact ? pairs_ : f_, m = filled(n), entries = (double)up(n, group_),
                      groups = entries / (double)group_;
         // products with the weights, which 16-bit rows do not include; and with `scale` if each row has its own
         // regularization
-        const double weights = compact ? entries : 0, rescaling = compact && scaled ? f_ : 0;
+        const double weights = compact ? entries : 0, rescaling = compact && row.scaled ? f_ : 0;
         const double dots = 2 * m * width + entries * (lanes_ - 1) + weights + rescaling,
                      adds = (2 * m + groups) * width + weights + 2 * rescaling, total = lanes_ - 1;
         // flops that a pass takes in addition if it gathers the row
-        const double gather = compact ? (in_registers_ ? m * lanes_ : 0) : 2 * m * whole_;
-        const double from_fixed = m * (compact ? 2 * pairs_ : rank_ * kBytes),
+        const Cost rows = gather(m, row);
+        const double gather = compact ? (in_registers_ ? m * lanes_ : 0) : rows.flops,
+                     from_fixed = compact ? m * 2 * pairs_ : rows.bytes,
                      from_tile = m * (compact ? 2 * pairs_ : f_ * kBytes);
         const double room = (double)(scratch.tile_rows * scratch.ld);
         const bool fits = (compact ? entries * pairs_ / 2 : (double)((n + group_) * scratch.ld)) <= room;
@@ -66,23 +77,25 @@ class CostModel {
                 {dots + 4 * entries + 2 * f_ + 2 * total + (fits ? 0 : gather), fits ? from_tile : from_fixed},
                 {adds + 8 * f_ + 2 * total, fits ? from_tile : 0}};
     }
-    RowCost dual(int64_t n) const {
+    RowCost dual(const Gathered &row) const {
         // Products of rows: each block of four rows is multiplied with its own and all later rows, two at a time. The
         // rows after the last block are multiplied with each other: one row with two others at a time, or with one.
+        const int64_t n = row.n;
         const double m = (double)up(n, kBlock), blocks = (double)(n / kBlock), rest = (double)(n % kBlock),
                      odd = (double)(n % 2), beside = blocks * (double)n - 2 * blocks * (blocks - 1),
                      products = 4 * beside + rest * rest,
                      loads = 3 * beside + 2 * odd * blocks + rest * (1.5 * rest + 0.5 * odd);
-        return {gather(m),
+        return {gather(m, row),
                 {products * (2 * f_ + lanes_ - 1) + cholesky((double)up(n, group_)) + m * add_row() + f_,
                  (loads + m) * f_ * kBytes}};
     }
-    RowCost primal(int64_t n) const {
+    RowCost primal(const Gathered &row) const {
         // The right operand of a register tile is loaded again for each strip of rows, the left operand for each strip
         // of columns.
-        const double m = (double)up(n, kBlock), width = kTileVectors * lanes_, strips = std::ceil(f_ / width),
+        const double m = (double)up(row.n, kBlock), width = kTileVectors * lanes_, strips = std::ceil(f_ / width),
                      right = triangle(f_) / strip_, left = strips * (f_ - width * (strips - 1) / 2);
-        return {gather(m), {m * (add_row() + 2 * triangle(f_)) + cholesky(f_) + f_, m * (f_ + right + left) * kBytes}};
+        return {gather(m, row),
+                {m * (add_row() + 2 * triangle(f_)) + cholesky(f_) + f_, m * (f_ + right + left) * kBytes}};
     }
     // Rows `first` to first + height - 1 of the Gramian of a matrix with n rows.
     Cost gram(int64_t n, int64_t first, int64_t height) const {
@@ -109,7 +122,12 @@ class CostModel {
         const uint64_t least = (uint64_t)(n - whole - 1) | (kBlock - 1);
         return (double)(whole + ((int64_t)1 << (64 - __builtin_clzll(least))));
     }
-    Cost gather(double m) const { return {2 * m * whole_, m * rank_ * kBytes}; }
+    // Gathering a row into m rows of the tile. Those that fill it up are read from the fixed side, too, but not from
+    // the copy.
+    Cost gather(double m, const Gathered &row) const {
+        const double full = row.compact ? (double)row.n_heavy : m, compact = row.compact ? (double)row.n - full : 0;
+        return {2 * full * whole_ + compact * f_ * (1 + row.scaled), full * rank_ * kBytes + compact * 2 * pairs_};
+    }
     // Adding a multiple of a row to a vector. Four rows are added at a time, in two sums.
     double add_row() const { return 2.25 * f_; }
     // Elements of the upper triangle of n columns, computed in strips of rows that begin at whole vectors.

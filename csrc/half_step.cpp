@@ -29,6 +29,12 @@ bool good_spectrum(ApiCall &call, const double *spectrum, int64_t f) {
     return true;
 }
 
+// A copy can be made of some rows only if they need not know the lengths of all rows.
+bool has_gramian(ApiCall &call, const double *spectrum, int64_t f, double most_reg) {
+    return call.require(*std::max_element(spectrum, spectrum + f) + most_reg > most_reg,
+                        "spectrum is 0, or too small beside the regularization: there can be no copy of some rows");
+}
+
 // Checks the regularization of each row. That of an empty row is not used, and may be anything.
 bool good_row_reg(ApiCall &call, const cymbals_csr &rows, const double *reg) {
     for (int64_t r = 0; reg && r < rows.n_rows; r++)
@@ -40,12 +46,36 @@ bool good_row_reg(ApiCall &call, const cymbals_csr &rows, const double *reg) {
 
 bool good_part(ApiCall &call, const cymbals_part *part) {
     return !part ||
-           (call.has_size("options->part", part, sizeof(cymbals_part)) &&
+           (call.has_size("options->part", part, offsetof(cymbals_part, copy)) &&  // callers may be older than copy
             call.require(part->least_reg >= 0 && part->least_reg <= part->most_reg && std::isfinite(part->most_reg),
                          "options->part: least_reg is %g and most_reg %g: they must be finite, not negative, "
                          "and in order",
                          part->least_reg, part->most_reg) &&
             call.between("options->part->prepared", part->prepared, 0, 1));
+}
+
+// Checks a 16-bit copy that the caller has made. Without one, the fixed side has all rows itself.
+bool good_copy(ApiCall &call, const cymbals_solve_options &options, const cymbals_matrix &fixed, int64_t n_cols,
+               const double *spectrum) {
+    const cymbals_copy *copy = copy_of(options);
+    if (!copy) return call.equal("fixed->n_rows", fixed.n_rows, "rows->n_cols", n_cols);
+    const cymbals_part &part = *options.part;
+    if (!call.has_size("options->part->copy", copy, sizeof(cymbals_copy)) ||
+        !call.not_null("options->part->copy->pairs", copy->pairs) ||
+        !call.not_null("options->part->copy->leverage", copy->leverage) ||
+        !call.require(copy->rows || fixed.n_rows == 0, "options->part->copy->rows is null") ||
+        !call.equal("options->part->copy->n_rows", copy->n_rows, "rows->n_cols", n_cols) ||
+        !call.require(fixed.type == CYMBALS_FLOAT32 && !options.prior &&
+                          (options.solver == CYMBALS_SOLVER_AUTO || options.solver == CYMBALS_CG),
+                      "options->part->copy needs a float32 side, solver AUTO or CG, and no prior") ||
+        !has_gramian(call, spectrum, fixed.n_cols, part.most_reg))
+        return false;
+    for (int64_t i = 0; i < fixed.n_rows; i++)
+        if (!call.require(copy->rows[i] >= 0 && copy->rows[i] < n_cols && (i == 0 || copy->rows[i - 1] < copy->rows[i]),
+                          "options->part->copy->rows[%lld] is %lld: they must ascend, and lie below n_rows",
+                          (long long)i, (long long)copy->rows[i]))
+            return false;
+    return true;
 }
 
 bool good_prior(ApiCall &call, const cymbals_matrix *prior, int64_t n_rows, const cymbals_matrix &fixed) {
@@ -69,17 +99,33 @@ extern "C" int32_t cymbals_half_step(cymbals_workspace *workspace, const cymbals
         !call.matrix("fixed", fixed) || !good_spectrum(call, spectrum, fixed->n_cols) ||
         !call.matrix("solved", solved) || !good_options(call, options) || !call.not_null("info", info) ||
         !call.equal("solved->n_rows", solved->n_rows, "rows->n_rows", rows->n_rows) ||
-        !call.equal("fixed->n_rows", fixed->n_rows, "rows->n_cols", rows->n_cols) ||
         !call.equal("solved->n_cols", solved->n_cols, "fixed->n_cols", fixed->n_cols) ||
         !call.equal("solved->type", solved->type, "fixed->type", fixed->type) ||
         !good_row_reg(call, *rows, options->row_reg) || !good_prior(call, prior_of(*options), rows->n_rows, *fixed) ||
-        !good_part(call, part_of(*options)))
+        !good_part(call, part_of(*options)) || !good_copy(call, *options, *fixed, rows->n_cols, spectrum))
         return CYMBALS_BAD_ARGUMENT;
     call.threads(10.0 * (double)rows->indptr[rows->n_rows] * (double)fixed->n_cols);
     const int32_t status = with_float(fixed->type, [&](auto zero) {
         return HalfStep<decltype(zero)>(*rows, *fixed, *solved, *objective, spectrum, *options, call).run(info);
     });
     return call.end(status, status == CYMBALS_BAD_ARGUMENT ? -1 : info->failed_row);
+}
+
+extern "C" int32_t cymbals_compress(cymbals_workspace *workspace, const cymbals_matrix *fixed, const double *spectrum,
+                                    double least_reg, double most_reg, int32_t *pairs, float *leverage) {
+    ApiCall call(workspace, CYMBALS_PHASE_WHITEN);
+    if (!call.ready() || !call.matrix("fixed", fixed) || !good_spectrum(call, spectrum, fixed->n_cols) ||
+        !call.not_null("pairs", pairs) || !call.not_null("leverage", leverage) ||
+        !call.require(fixed->type == CYMBALS_FLOAT32, "fixed->type is %d: it must be CYMBALS_FLOAT32",
+                      (int)fixed->type) ||
+        !call.require(least_reg >= 0 && least_reg <= most_reg && std::isfinite(most_reg),
+                      "least_reg is %g and most_reg %g: they must be finite, not negative, and in order", least_reg,
+                      most_reg) ||
+        !has_gramian(call, spectrum, fixed->n_cols, most_reg))
+        return CYMBALS_BAD_ARGUMENT;
+    call.threads(3.0 * (double)fixed->n_rows * (double)fixed->n_cols);
+    FixedSide<float> side(*fixed, spectrum, kernels_of<float>(call.table()));
+    return call.end(side.whiten(least_reg, most_reg, leverage, pairs, call));
 }
 
 extern "C" int32_t cymbals_half_step_bytes(cymbals_workspace *workspace, const cymbals_csr *rows,

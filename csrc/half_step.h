@@ -61,8 +61,9 @@ int32_t HalfStep<T>::prepare_fixed() {
     const cymbals_solve_options &options = problem.options;
     const bool compact = uses_compact<T>(problem.fixed.matrix(), options);
     if (const cymbals_part *part = part_of(options))
-        return part->prepared ? problem.fixed.reuse(part->least_reg, compact, call)
-                              : problem.fixed.prepare(part->least_reg, part->most_reg, compact, call);
+        return part->prepared && !copy_of(options)
+                   ? problem.fixed.reuse(part->least_reg, compact, call)
+                   : problem.fixed.prepare(part->least_reg, part->most_reg, compact, call);
     double least_reg = options.reg, most_reg = options.reg;
     if (options.row_reg) {
         least_reg = std::numeric_limits<double>::infinity(), most_reg = 0;

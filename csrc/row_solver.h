@@ -18,9 +18,9 @@ namespace cymbals {
 constexpr int64_t kLongRow = 256;      // entries; rows with more are solved first, the longest first
 constexpr int64_t kStreamAhead = 512;  // entries between the row being solved and those fetched from memory
 constexpr int64_t kRowsAhead = 128;    // while a row is solved, entries of at most this many later rows are fetched
-// If |a| y'D^(-1)y of an entry is above kHeaviestCompact, its row is solved with the fixed side itself, not with the
-// 16-bit copy. The solution fits such an entry so closely that the error of rounding y to 16 bits would show.
-constexpr double kHeaviestCompact = 64;
+// If |a| y'D^(-1)y of an entry is above this, y is read from the fixed side itself, not from the 16-bit copy. The
+// solution fits such an entry so closely that the error of rounding y to 16 bits would show.
+constexpr double kHeaviestCompact = CYMBALS_HEAVIEST_COMPACT;
 
 // Callers whose options are older than a field have null there.
 inline const cymbals_matrix *prior_of(const cymbals_solve_options &options) {
@@ -28,6 +28,10 @@ inline const cymbals_matrix *prior_of(const cymbals_solve_options &options) {
 }
 inline const cymbals_part *part_of(const cymbals_solve_options &options) {
     return options.struct_size < sizeof options ? nullptr : options.part;
+}
+inline const cymbals_copy *copy_of(const cymbals_solve_options &options) {
+    const cymbals_part *part = part_of(options);
+    return part && part->struct_size >= sizeof *part ? part->copy : nullptr;
 }
 
 constexpr cymbals_solve_info kEmptyInfo = {0, 0, 0, 0, 0, 0, -1};
@@ -61,7 +65,7 @@ struct Problem {
           kernels(kernels_of<T>(table)),
           f(y.n_cols),
           prior(prior_of(opt)),
-          fixed(y, spectrum, kernels),
+          fixed(y, spectrum, kernels, copy_of(opt)),
           cost_model(kernels, f) {}
 
     int64_t length(int64_t r) const { return rows.indptr[r + 1] - rows.indptr[r]; }
@@ -73,13 +77,18 @@ struct Problem {
         scratch.tile_rows = layout.tile_rows, scratch.ld = layout.ld;
         for (int64_t n = 0; n <= kLongRow; n++)
             for (bool compact : {false, true})
-                short_row_costs[compact * (kLongRow + 1) + n] = cost_model.cg(n, compact, options.row_reg, scratch);
+                short_row_costs[compact * (kLongRow + 1) + n] =
+                    cost_model.cg({n, compact, options.row_reg != nullptr, 0}, scratch);
         return true;
     }
     CgCost cg_cost(const Row<T> &row, const RowScratch<T> &scratch) const {
-        const bool compact = row.compact.rows;
-        if (short_row_costs && row.n <= kLongRow) return short_row_costs[compact * (kLongRow + 1) + row.n];
-        return cost_model.cg(row.n, compact, row.compact.scale, scratch);
+        const Gathered gathered = gathered_of(row);
+        if (short_row_costs && row.n <= kLongRow && row.n_heavy == 0)
+            return short_row_costs[gathered.compact * (kLongRow + 1) + row.n];
+        return cost_model.cg(gathered, scratch);
+    }
+    Gathered gathered_of(const Row<T> &row) const {
+        return {row.n, row.compact.rows != nullptr, row.compact.scale != nullptr, row.n_heavy};
     }
 };
 
@@ -115,13 +124,15 @@ class RowSolver {
     void set_shift(int64_t r, double reg);
     T shifted_score(int64_t index) const;
     int64_t sort_by_sign(int64_t n);
+    int64_t mark_heavy(const Entries<T> &entries, int64_t n) const;
     template <class I>
     int64_t append_next_rows(int64_t place, int64_t stride, int64_t n, int64_t *indices) const;
-    Outcome choose_and_solve(Row<T> &row, T trace, T *x);
+    Outcome choose_and_solve(const Row<T> &row, T trace, T *x);
     Outcome solve_cg(const Row<T> &row, const Stop &stop, T *x);
     Outcome solve_exact(const Row<T> &row, T trace, Solver solver, T *x);
     Outcome exact_with_retries(const Row<T> &row, T trace, Solver solver, T *x);
     Outcome solve_in_double(const Row<T> &row, double ridge, T *x) const;
+    void read_fixed(const Row<T> &row, int64_t index, double *y) const;
     bool relax(T *x) const;
     void fail(int64_t r, Outcome outcome);
 
@@ -169,7 +180,8 @@ Outcome RowSolver<T>::load(int64_t place, int64_t stride, Row<T> *row, T *trace)
 }
 
 // Fills *row for row number order[place], and sets *trace to the sum of |a| y'D^(-1)y over its entries. Returns
-// not_converged if a weight or a weighted target is not finite, and bad_index if an index is out of range.
+// not_converged if a weight or a weighted target is not finite or a heavy entry's row is missing, and bad_index if an
+// index is out of range.
 template <class T>
 template <class I, class V>
 Outcome RowSolver<T>::load(int64_t place, int64_t stride, Row<T> *row, T *trace) {
@@ -184,18 +196,21 @@ Outcome RowSolver<T>::load(int64_t place, int64_t stride, Row<T> *row, T *trace)
         n_negative = sort_by_sign(n);
         entries = memory.sorted;
     }
+    const bool any_heavy = p.fixed.compact() && !(sums.heaviest <= kHeaviestCompact);
+    const int64_t n_heavy = any_heavy ? mark_heavy(entries, n) : 0;
+    if (n_heavy < 0) return Outcome::not_converged;
     const int64_t n_next = append_next_rows<I>(place, stride, n, entries.indices);
-    const int32_t *compact = sums.heaviest <= kHeaviestCompact ? p.fixed.compact() : nullptr;
     *row = {p.f,
             {p.fixed.data(), p.fixed.stride(), memory.scale, entries.weight},
-            {compact, p.fixed.compact_stride(), p.options.row_reg ? memory.rescale : nullptr},
+            {p.fixed.compact(), p.fixed.compact_stride(), p.options.row_reg ? memory.rescale : nullptr},
             memory.root,
             entries.indices,
             entries.q,
             n,
             n - n_negative,
             n_next,
-            sums.constant};
+            sums.constant,
+            n_heavy};
     *trace = sums.trace;
     return sums.finite ? Outcome::done : Outcome::not_converged;
 }
@@ -270,6 +285,22 @@ int64_t RowSolver<T>::sort_by_sign(int64_t n) {
     return n_negative;
 }
 
+// Marks the entries that read the fixed side itself, although there is a copy: see Row. Returns their number, or -1 if
+// the fixed side does not have the row of one of them.
+template <class T>
+int64_t RowSolver<T>::mark_heavy(const Entries<T> &entries, int64_t n) const {
+    int64_t n_heavy = 0;
+    for (int64_t i = 0; i < n; i++) {
+        const int64_t index = entries.indices[i];
+        if (entries.weight[i] * entries.weight[i] * p.fixed.leverage()[index] <= kHeaviestCompact) continue;
+        const int64_t at = p.fixed.place_of(index);
+        if (at < 0) return -1;
+        entries.indices[i] = ~at;
+        n_heavy++;
+    }
+    return n_heavy;
+}
+
 // Appends to the n indices of this row the indices of the rows that this thread solves next, which kernels prefetch,
 // and then kGroup copies of this row's first index. Returns the number of indices taken from the next rows.
 template <class T>
@@ -292,10 +323,9 @@ int64_t RowSolver<T>::append_next_rows(int64_t place, int64_t stride, int64_t n,
 }
 
 template <class T>
-Outcome RowSolver<T>::choose_and_solve(Row<T> &row, T trace, T *x) {
+Outcome RowSolver<T>::choose_and_solve(const Row<T> &row, T trace, T *x) {
     const SolverChoice choice = choose_solver(p.options, row, trace, row.n + kGroup <= memory.scratch.tile_rows);
     if (choice.cg && solve_cg(row, choice.stop, x) == Outcome::done) return Outcome::done;
-    row.compact.rows = nullptr;
     return solve_exact(row, trace, choice.exact, x);
 }
 
@@ -319,7 +349,8 @@ Outcome RowSolver<T>::solve_exact(const Row<T> &row, T trace, Solver solver, T *
     (solver == kDual ? info.rows_dual : info.rows_primal) += done;
     if (recorder.active())
         recorder.note(row.n, solver, done, info.rows_retried - retried,
-                      solver == kDual ? p.cost_model.dual(row.n) : p.cost_model.primal(row.n), 0);
+                      solver == kDual ? p.cost_model.dual(p.gathered_of(row)) : p.cost_model.primal(p.gathered_of(row)),
+                      0);
     return outcome;
 }
 
@@ -362,7 +393,7 @@ Outcome RowSolver<T>::solve_in_double(const Row<T> &row, double ridge, T *x) con
         entries.indices[i] = i;
         entries.weight[i] = row.full.weight[i] / std::sqrt(1 + ridge);
         entries.q[i] = row.q[i] / std::sqrt(1 + ridge);
-        std::copy_n(row.full.rows + row.indices[i] * row.full.stride, p.f, rows_copy.get() + i * p.f);
+        read_fixed(row, row.indices[i], rows_copy.get() + i * p.f);
     }
     std::fill_n(entries.q + row.n, kGroup, 0.0);
     for (int64_t j = 0; j < wide_memory.scratch.padded; j++) {
@@ -378,10 +409,24 @@ Outcome RowSolver<T>::solve_in_double(const Row<T> &row, double ridge, T *x) con
                               row.n,
                               row.n_positive,
                               0,
+                              0,
                               0};
     const Outcome outcome = kernels.solve_primal(wide, wide_memory.scratch, x_copy.get());
     if (outcome == Outcome::done) std::copy_n(x_copy.get(), p.f, x);
     return outcome;
+}
+
+// Sets y to the row of the fixed side that an entry names. From the copy, whitening is undone.
+template <class T>
+void RowSolver<T>::read_fixed(const Row<T> &row, int64_t index, double *y) const {
+    if (!row.compact.rows || index < 0) {
+        std::copy_n(row.full.rows + (index < 0 ? ~index : index) * row.full.stride, p.f, y);
+        return;
+    }
+    T *const whitened = memory.scratch.t;
+    p.kernels.expand(whitened, row.compact.rows + index * row.compact.stride, p.f);
+    for (int64_t j = 0; j < p.f; j++)
+        y[j] = (double)whitened[j] * row.root[j] * (row.compact.scale ? row.compact.scale[j] : 1);
 }
 
 // Sets x to start + relaxation * (x - start). Returns false if a number is not finite.

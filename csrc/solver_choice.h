@@ -61,7 +61,7 @@ bool weights_too_heavy(T constant) {
     return constant * epsilon * epsilon > T(0.1);
 }
 
-// Whether CG reads a copy of the fixed side in 16 bits.
+// Whether rows are solved with a copy of the fixed side in 16 bits.
 template <class T>
 bool uses_compact(const cymbals_matrix &fixed, const cymbals_solve_options &options) {
     const bool uses_cg = options.solver == CYMBALS_CG || options.solver == CYMBALS_SOLVER_AUTO;

@@ -15,12 +15,20 @@ template <class T>
 class FixedSide {
  public:
     static constexpr int64_t kPairs = 32;  // rows of the 16-bit copy are padded to whole cache lines of 32 numbers
-    FixedSide(const cymbals_matrix &matrix, const double *spectrum, const Kernels<T> &kernels)
-        : matrix_(matrix), spectrum_(spectrum), kernels_(kernels), padded_(round_up(matrix.n_cols, kernels.pad)) {}
+    // If the caller has made the `copy` already, `matrix` only has the rows that heavy entries name.
+    FixedSide(const cymbals_matrix &matrix, const double *spectrum, const Kernels<T> &kernels,
+              const cymbals_copy *copy = nullptr)
+        : matrix_(matrix),
+          spectrum_(spectrum),
+          kernels_(kernels),
+          padded_(round_up(matrix.n_cols, kernels.pad)),
+          copy_(copy) {}
 
     int32_t prepare(double least_reg, double most_reg, bool compact, ApiCall &call);
     // Instead of `prepare`: takes what the last half-step has prepared from the same fixed side and regularization.
     int32_t reuse(double least_reg, bool compact, ApiCall &call);
+    // The part of `prepare` that computes: writes the squared lengths and, unless `pairs` is null, the copy.
+    int32_t whiten(double least_reg, double most_reg, T *leverage, int32_t *pairs, ApiCall &call);
     // For a single row of n entries: prepares only the rows of the fixed side that its entries name.
     int32_t prepare_row(double reg, const int64_t *indices, int64_t n, ApiCall &call);
     static int64_t compact_bytes(const cymbals_matrix &matrix) {
@@ -51,6 +59,14 @@ class FixedSide {
     const T *leverage() const { return leverage_; }
     bool of_one_row() const { return of_one_row_; }
     const int32_t *compact() const { return compact_; }  // null if there is no copy
+    // Where `matrix` has row `index` of the fixed side; -1: it has not.
+    int64_t place_of(int64_t index) const {
+        if (!copy_) return index;
+        const int64_t *const end = copy_->rows + matrix_.n_rows, *const at = std::lower_bound(copy_->rows, end, index);
+        return at != end && *at == index ? at - copy_->rows : -1;
+    }
+    // Whether adding the Gramian's largest eigenvalue changes the regularization, in spite of rounding.
+    bool has_gramian(double most_reg) const { return largest() + most_reg > most_reg; }
     int64_t compact_stride() const { return round_up(matrix_.n_cols, kPairs) / 2; }
 
  private:
@@ -82,8 +98,6 @@ class FixedSide {
             "lower alpha0 or the regularization, or scale the values down%s",
             sizeof(T) == sizeof(float) ? ", or use float64" : "");
     }
-    // Whether adding the Gramian's largest eigenvalue changes the regularization, in spite of rounding.
-    bool has_gramian(double most_reg) const { return largest() + most_reg > most_reg; }
     // The squared length of a row in float64, for rows whose squares overflow T.
     double squared_length(int64_t row) const {
         double total = 0;
@@ -99,10 +113,11 @@ class FixedSide {
     const double *spectrum_;
     const Kernels<T> &kernels_;
     const int64_t padded_;
+    const cymbals_copy *const copy_;
     double least_reg_ = 0, floor_ = 0;
-    T *leverage_ = nullptr;
+    const T *leverage_ = nullptr;
     bool of_one_row_ = false;
-    int32_t *compact_ = nullptr;
+    const int32_t *compact_ = nullptr;
 };
 
 // Sets the floor of D. `longest` is the largest squared length of a row; it counts only if there is no Gramian.
@@ -126,32 +141,47 @@ void FixedSide<T>::set_floor(double least_reg, double most_reg, double longest) 
 
 template <class T>
 int32_t FixedSide<T>::prepare(double least_reg, double most_reg, bool compact, ApiCall &call) {
-    const int64_t f = matrix_.n_cols, n = matrix_.n_rows;
-    const CostModel<T> cost_model(kernels_, f);
-    Buffer<T> memory = buffer<T>(3 * padded_);
     PreparedFixed &prepared = call.workspace().prepared;
     prepared = {};
-    leverage_ = call.workspace().leverage.take_array<T>(n);
-    if (compact) compact_ = reinterpret_cast<int32_t *>(call.workspace().compact.take(compact_bytes(matrix_)));
-    if (!memory || !leverage_ || (compact && !compact_)) return CYMBALS_NO_MEMORY;
+    if (copy_) {
+        compact_ = copy_->pairs;
+        if constexpr (sizeof(T) == sizeof(float)) leverage_ = copy_->leverage;
+        set_floor(least_reg, most_reg, 0);
+        return representable(call) ? CYMBALS_OK : CYMBALS_BAD_VALUE;
+    }
+    T *const leverage = call.workspace().leverage.take_array<T>(matrix_.n_rows);
+    int32_t *pairs = nullptr;
+    if (compact) pairs = reinterpret_cast<int32_t *>(call.workspace().compact.take(compact_bytes(matrix_)));
+    if (!leverage || (compact && !pairs)) return CYMBALS_NO_MEMORY;
+    leverage_ = leverage, compact_ = pairs;
+    const int32_t status = whiten(least_reg, most_reg, leverage, pairs, call);
+    if (status == CYMBALS_OK) prepared = {matrix_.n_rows, matrix_.n_cols, matrix_.type, compact, least_reg_, floor_};
+    return status;
+}
+
+template <class T>
+int32_t FixedSide<T>::whiten(double least_reg, double most_reg, T *leverage, int32_t *pairs, ApiCall &call) {
+    const int64_t f = matrix_.n_cols;
+    const CostModel<T> cost_model(kernels_, f);
+    Buffer<T> memory = buffer<T>(3 * padded_);
+    if (!memory) return CYMBALS_NO_MEMORY;
     double longest = 0;
     if (!has_gramian(most_reg)) {
         for_blocks(call, cost_model.whiten(false, false),
-                   [&](int64_t begin, int64_t count) { norms(begin, count, nullptr, leverage_ + begin); });
-        for (int64_t i = 0; i < n; i++)
-            longest = std::max(longest, std::isfinite(leverage_[i]) ? (double)leverage_[i] : squared_length(i));
+                   [&](int64_t begin, int64_t count) { norms(begin, count, nullptr, leverage + begin); });
+        for (int64_t i = 0; i < matrix_.n_rows; i++)
+            longest = std::max(longest, std::isfinite(leverage[i]) ? (double)leverage[i] : squared_length(i));
     }
     set_floor(least_reg, most_reg, longest);
     if (!representable(call)) return CYMBALS_BAD_VALUE;
     T *const scale = memory.get();
     diagonal(least_reg, scale, scale + padded_, scale + 2 * padded_);
-    for_blocks(call, cost_model.whiten(true, compact), [&](int64_t begin, int64_t count) {
-        norms(begin, count, scale, leverage_ + begin);
-        if (compact)
-            kernels_.compress(&compact_[begin * compact_stride()], compact_stride(), row_of<T>(matrix_, begin),
-                              stride(), count, f, scale);
+    for_blocks(call, cost_model.whiten(true, pairs), [&](int64_t begin, int64_t count) {
+        norms(begin, count, scale, leverage + begin);
+        if (pairs)
+            kernels_.compress(&pairs[begin * compact_stride()], compact_stride(), row_of<T>(matrix_, begin), stride(),
+                              count, f, scale);
     });
-    prepared = {n, f, matrix_.type, compact, least_reg_, floor_};
     return CYMBALS_OK;
 }
 
@@ -166,7 +196,7 @@ int32_t FixedSide<T>::reuse(double least_reg, bool compact, ApiCall &call) {
         return CYMBALS_BAD_ARGUMENT;
     least_reg_ = prepared.least_reg, floor_ = prepared.floor;
     leverage_ = call.workspace().leverage.take_array<T>(matrix_.n_rows);
-    if (compact) compact_ = reinterpret_cast<int32_t *>(call.workspace().compact.take(compact_bytes(matrix_)));
+    if (compact) compact_ = reinterpret_cast<const int32_t *>(call.workspace().compact.take(compact_bytes(matrix_)));
     return CYMBALS_OK;
 }
 
@@ -177,18 +207,18 @@ int32_t FixedSide<T>::prepare_row(double reg, const int64_t *indices, int64_t n,
     call.workspace().prepared = {};
     if (!memory) return CYMBALS_NO_MEMORY;
     of_one_row_ = true;
-    leverage_ = memory + 3 * room;
+    T *const leverage = memory + 3 * room;
+    leverage_ = leverage;
     double longest = 0;
     if (!has_gramian(reg))
         for (int64_t i = 0; i < n; i++) {
-            norms(indices[i], 1, nullptr, leverage_ + i);
-            longest =
-                std::max(longest, std::isfinite(leverage_[i]) ? (double)leverage_[i] : squared_length(indices[i]));
+            norms(indices[i], 1, nullptr, leverage + i);
+            longest = std::max(longest, std::isfinite(leverage[i]) ? (double)leverage[i] : squared_length(indices[i]));
         }
     set_floor(reg, reg, longest);
     if (!representable(call)) return CYMBALS_BAD_VALUE;
     diagonal(reg, memory, memory + room, memory + 2 * room);
-    for (int64_t i = 0; i < n; i++) norms(indices[i], 1, memory, leverage_ + i);
+    for (int64_t i = 0; i < n; i++) norms(indices[i], 1, memory, leverage + i);
     return CYMBALS_OK;
 }
 

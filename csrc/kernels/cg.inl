@@ -173,6 +173,6 @@ Outcome solve_compact(const Row<float> &row, const RowScratch<float> &scratch, c
 template <class T>
 Outcome solve_cg(const Row<T> &row, const RowScratch<T> &scratch, const Stop &stop, T *x, CgSteps *steps) {
     if constexpr (sizeof(T) == sizeof(float))
-        if (row.compact.rows) return solve_compact<1, 2, 4, 8, 0>(row, scratch, stop, x, steps);
+        if (row.compact.rows && row.n_heavy == 0) return solve_compact<1, 2, 4, 8, 0>(row, scratch, stop, x, steps);
     return iterate(FullPasses<T>(row, scratch), stop, x, steps);
 }

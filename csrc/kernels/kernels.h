@@ -53,10 +53,13 @@ struct Row {
     Source<T> full;            // the fixed side itself: scale is D^(-1/2), weight sqrt|a|
     CompactSource<T> compact;  // the 16-bit copy, for CG
     const T *root;             // D^(1/2), padded with zeros
-    const int64_t *indices;    // row numbers of the fixed side: n of this row, n_next of the next rows, kGroup more
-    const T *q;                // b / sqrt|a|; this and the weights are followed by kGroup zeros
+    // Row numbers of the fixed side: n of this row, n_next of the next rows, kGroup more. Entries that read
+    // `full` although there is a copy have ~i here, where i is a row of `full`.
+    const int64_t *indices;
+    const T *q;                     // b / sqrt|a|; this and the weights are followed by kGroup zeros
     int64_t n, n_positive, n_next;  // the n_positive entries with a >= 0 come first
     T constant;                     // the row's loss at x = 0
+    int64_t n_heavy;                // entries that read `full` although there is a copy
 };
 
 // Scratch memory of one thread. Vectors have `side` elements, of which `padded` are used; the matrix is side x side,
@@ -149,6 +152,8 @@ struct Kernels {
     // pairs = y o scale in 16 bits (bfloat16), for n rows of f elements. Null for float64.
     void (*compress)(int32_t *pairs, int64_t pairs_stride, const T *y, int64_t stride, int64_t n, int64_t f,
                      const T *scale);
+    // y = a row of `pairs` as floats.
+    void (*expand)(T *y, const int32_t *pairs, int64_t f);
     // Replaces a by sqrt|a| with the sign of a, and b by b / sqrt|a|, and writes kGroup zeros after the n numbers of
     // each. The leverage of entry i is leverage[indices[i]], or leverage[i] if indices is null. With `squares`,
     // `constant` is the sum of b^2.

@@ -29,11 +29,13 @@ namespace {              // unnamed: with external linkage, the linker could tak
 //
 #include "weigh.inl"
 //
+#include "compact.inl"
+//
 #include "gather.inl"
 //
 #include "passes.inl"
 //
-#include "compact.inl"
+#include "compact_passes.inl"
 //
 #include "cg.inl"
 //
@@ -60,7 +62,7 @@ constexpr Kernels<T> kernels() {
     all.gemm = gemm<T>;
     all.dots = dots<T>;
     all.row_norms = row_norms<T>;
-    if constexpr (sizeof(T) == sizeof(float)) all.compress = compress;
+    if constexpr (sizeof(T) == sizeof(float)) all.compress = compress, all.expand = expand;
     all.weigh = weigh<T>;
     all.scores = scores<T>;
     all.find_at_least = find_at_least<T>;

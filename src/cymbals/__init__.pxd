@@ -18,7 +18,7 @@ cdef extern from "cymbals/cymbals.h" nogil:
         CYMBALS_HU, CYMBALS_IALS, CYMBALS_EXPLICIT
         CYMBALS_LINEAR, CYMBALS_LOG, CYMBALS_BINARY, CYMBALS_TOTAL
         CYMBALS_SOLVER_AUTO, CYMBALS_CG, CYMBALS_EXACT, CYMBALS_DUAL, CYMBALS_PRIMAL
-        CYMBALS_COMPACT_NEVER, CYMBALS_COMPACT_LARGE, CYMBALS_COMPACT_ALWAYS
+        CYMBALS_COMPACT_NEVER, CYMBALS_COMPACT_LARGE, CYMBALS_COMPACT_ALWAYS, CYMBALS_HEAVIEST_COMPACT
         CYMBALS_CSR_GOOD, CYMBALS_CSR_INDPTR, CYMBALS_CSR_INDEX, CYMBALS_CSR_NAN, CYMBALS_CSR_UNSORTED
         CYMBALS_CSR_NEGATIVE, CYMBALS_CSR_ZERO
         CYMBALS_LINE_FIELDS, CYMBALS_LINE_NUMBER, CYMBALS_LINE_NEGATIVE, CYMBALS_LINE_RANGE, CYMBALS_LINE_EMPTY
@@ -62,10 +62,18 @@ cdef extern from "cymbals/cymbals.h" nogil:
         int32_t kind, confidence
         double alpha, epsilon, alpha0
 
+    ctypedef struct cymbals_copy:
+        size_t struct_size
+        int64_t n_rows
+        const int32_t *pairs
+        const float *leverage
+        const int64_t *rows
+
     ctypedef struct cymbals_part:
         size_t struct_size
         double least_reg, most_reg
         int32_t prepared
+        const cymbals_copy *copy
 
     ctypedef struct cymbals_solve_options:
         size_t struct_size
@@ -127,6 +135,8 @@ cdef extern from "cymbals/cymbals.h" nogil:
                               const cymbals_objective *objective, const cymbals_matrix *fixed,
                               const double *spectrum, cymbals_matrix *solved, const cymbals_solve_options *options,
                               cymbals_solve_info *info) noexcept
+    int32_t cymbals_compress(cymbals_workspace *workspace, const cymbals_matrix *fixed, const double *spectrum,
+                             double least_reg, double most_reg, int32_t *pairs, float *leverage) noexcept
     int32_t cymbals_half_step_bytes(cymbals_workspace *workspace, const cymbals_csr *rows,
                                     const cymbals_matrix *fixed, const cymbals_solve_options *options,
                                     int64_t *bytes) noexcept

@@ -44,7 +44,20 @@ def half_step(
     prior: Any = None,
     part: tuple[float, float, bool] | None = None,
     first_row: int = 0,
+    copy: tuple[Any, Any, Any] | None = None,
 ) -> dict[str, int]: ...
+def compress(
+    fixed: Any,
+    spectrum: Any,
+    least_reg: float,
+    most_reg: float,
+    pairs: Any,
+    leverage: Any,
+    workspace: WorkspaceOrThreads,
+    simd: int = 0,
+) -> None: ...
+def compact_width(f: int) -> int: ...
+def heaviest_compact() -> int: ...
 def half_step_bytes(
     rows: Any, fixed: Any, solver: int, cg_steps: int, compact: int, workspace: WorkspaceOrThreads, simd: int = 0
 ) -> int: ...

@@ -274,11 +274,12 @@ cdef class Options:
     """Solve options for the C library; reg is a float, or an array with a number for each row."""
     cdef cymbals_solve_options c
     cdef cymbals_part part
-    cdef Buffer row_reg
+    cdef cymbals_copy copy
+    cdef Buffer row_reg, pairs, leverage, heavy
     cdef Matrix prior
 
     def __cinit__(self, reg, int solver, int cg_steps, double cg_tolerance, double relaxation, int compact, n_rows,
-                  prior=None, part=None):
+                  prior=None, part=None, copy=None):
         self.c.struct_size = sizeof(self.c)
         self.c.solver = solver
         self.c.cg_steps = cg_steps
@@ -300,20 +301,41 @@ cdef class Options:
         if part is not None:
             self.part.struct_size = sizeof(self.part)
             self.part.least_reg, self.part.most_reg, self.part.prepared = part
+            self.part.copy = NULL
             self.c.part = &self.part
+        if copy is not None:
+            pairs, leverage, heavy = copy
+            self.pairs, self.leverage = buffer_of(pairs, "i", 2), buffer_of(leverage, "f", 1).need(len(pairs))
+            self.heavy = buffer_of(heavy, "q", 1)
+            self.copy.struct_size = sizeof(self.copy)
+            self.copy.n_rows = self.pairs.size()
+            self.copy.pairs = <const int32_t *>self.pairs.view.buf
+            self.copy.leverage = <const float *>self.leverage.view.buf
+            self.copy.rows = <const int64_t *>self.heavy.view.buf
+            self.part.copy = &self.copy
 
 
 def half_step(rows, objective, fixed, spectrum, solved, reg, int solver, int cg_steps, double cg_tolerance,
-              double relaxation, int compact, workspace, int simd=0, prior=None, part=None, first_row=0):
-    """Returns the solve info as a dict. `part` is (least_reg, most_reg, prepared); errors count rows from first_row."""
+              double relaxation, int compact, workspace, int simd=0, prior=None, part=None, first_row=0, copy=None):
+    """Returns the solve info as a dict.
+
+    `part` is (least_reg, most_reg, prepared); errors count rows from first_row. `copy` is (pairs, leverage, rows): see
+    cymbals_copy. It needs `part`.
+    """
     cdef Workspace w = workspace_for(workspace, simd)
     cdef Csr r = Csr(rows)
     cdef cymbals_objective o = objective_of(objective)
     cdef Matrix y = Matrix(fixed), x = Matrix(solved, True)
     cdef Buffer d = buffer_of(spectrum, "d", 1).need(y.c.n_cols)
-    cdef Options options = Options(reg, solver, cg_steps, cg_tolerance, relaxation, compact, r.c.n_rows, prior, part)
+    cdef Options options = Options(
+        reg, solver, cg_steps, cg_tolerance, relaxation, compact, r.c.n_rows, prior, part, copy)
     cdef cymbals_solve_info info
     cdef int32_t status
+    if copy is not None:
+        if part is None:
+            raise ValueError("a copy needs a part")
+        options.pairs.need(r.c.n_cols, compact_width(y.c.n_cols))
+        options.heavy.need(y.c.n_rows)
     info.failed_row = -1
     with nogil:
         status = cymbals_half_step(w.c, &r.c, &o, &y.c, <const double *>d.view.buf, &x.c, &options.c, &info)
@@ -321,6 +343,30 @@ def half_step(rows, objective, fixed, spectrum, solved, reg, int solver, int cg_
     result = dict(info)
     del result["failed_row"]
     return result
+
+
+def compress(fixed, spectrum, double least_reg, double most_reg, pairs, leverage, workspace, int simd=0):
+    """Fills pairs and leverage with the 16-bit copy of the rows of a float32 fixed side."""
+    cdef Workspace w = workspace_for(workspace, simd)
+    cdef Matrix y = Matrix(fixed)
+    cdef Buffer d = buffer_of(spectrum, "d", 1).need(y.c.n_cols)
+    cdef Buffer p = buffer_of(pairs, "i", 2, True).need(y.c.n_rows, compact_width(y.c.n_cols))
+    cdef Buffer l = buffer_of(leverage, "f", 1, True).need(y.c.n_rows)
+    cdef int32_t status
+    with nogil:
+        status = cymbals_compress(w.c, &y.c, <const double *>d.view.buf, least_reg, most_reg, <int32_t *>p.view.buf,
+                                  <float *>l.view.buf)
+    w.end(status)
+
+
+def compact_width(int64_t f):
+    """The number of int32 in a row of the 16-bit copy."""
+    return (f + 31) // 32 * 16
+
+
+def heaviest_compact():
+    """The largest weight, times the leverage, of an entry that reads the copy."""
+    return CYMBALS_HEAVIEST_COMPACT
 
 
 def half_step_bytes(rows, fixed, int solver, int cg_steps, int compact, workspace, int simd=0):

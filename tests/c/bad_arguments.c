@@ -176,7 +176,8 @@ static void test_dense(void) {
 static void test_half_step(void) {
     cymbals_matrix solved = {sizeof solved, out.bytes, 2, 2, 2, CYMBALS_FLOAT32}, other = solved;
     cymbals_solve_info *info = (cymbals_solve_info *)(out.numbers + 8);
-    const double bad_spectrum[3][2] = {{1, NAN}, {-1, 1}, {INFINITY, 1}}, bad_reg[2][2] = {{1, NAN}, {-1, 1}};
+    const double bad_spectrum[3][2] = {{1, NAN}, {-1, 1}, {INFINITY, 1}}, no_gramian[2] = {0, 0},
+                 bad_reg[2][2] = {{1, NAN}, {-1, 1}};
     cymbals_solve_options options = good_options;
 #define HALF_STEP(rows, objective, fixed, spectrum, solved, options, info) \
     cymbals_half_step(workspace, rows, objective, fixed, spectrum, solved, options, info)
@@ -204,8 +205,8 @@ static void test_half_step(void) {
     }
     options = good_options;
     for (int i = 0; i < 8; i++) {
-        cymbals_part part = {sizeof part, 0, 1, 0};
-        if (i == 0) part.struct_size--;
+        cymbals_part part = {sizeof part, 0, 1, 0, NULL};
+        if (i == 0) part.struct_size = offsetof(cymbals_part, copy) - 1;
         if (i == 1) part.least_reg = NAN;
         if (i == 2) part.least_reg = -1;
         if (i == 3) part.least_reg = 2;
@@ -216,6 +217,29 @@ static void test_half_step(void) {
         REFUSED(HALF_STEP(&good_csr, &good_objective, &y, spectrum, &solved, &options, info), "options->part");
     }
     options = good_options;
+    const float leverage[3] = {1, 1, 1};
+    const int64_t all[3] = {0, 1, 2}, not_ascending[3] = {0, 2, 2}, beyond[3] = {0, 1, 3}, negative[3] = {-1, 1, 2};
+    for (int i = 0; i < 13; i++) {
+        cymbals_copy copy = {sizeof copy, 3, indices, leverage, all};
+        cymbals_part part = {sizeof part, 1, 1, 0, &copy};
+        cymbals_matrix few = y;
+        options.part = &part, thing = i;
+        if (i == 0) copy.struct_size--;
+        if (i == 1) copy.n_rows = 2;
+        if (i == 2) copy.pairs = NULL;
+        if (i == 3) copy.leverage = NULL;
+        if (i == 4) copy.rows = NULL;
+        if (i == 5) copy.rows = not_ascending;
+        if (i == 6) copy.rows = beyond;
+        if (i == 7) copy.rows = negative;
+        if (i == 8) part.copy = (const cymbals_copy *)(void *)&too_small;
+        if (i == 9) options.solver = CYMBALS_EXACT;
+        if (i == 10) options.prior = &solved;
+        if (i == 11) few.type = solved.type = CYMBALS_FLOAT64;
+        REFUSED(HALF_STEP(&good_csr, &good_objective, &few, i == 12 ? no_gramian : spectrum, &solved, &options, info),
+                i == 12 ? "spectrum is 0" : "options->part->copy");
+        options = good_options, solved.type = CYMBALS_FLOAT32;
+    }
     options.prior = &other;
     other = solved, other.n_rows = 1;
     REFUSED(SOLVE(&good_csr, &good_objective, &y, &options), "options->prior->n_rows");
@@ -233,6 +257,25 @@ static void test_half_step(void) {
     REFUSED(HALF_STEP(&good_csr, &good_objective, &y, spectrum, &other, &good_options, info), "solved->type");
 #undef SOLVE
 #undef HALF_STEP
+
+#define COMPRESS(fixed, spectrum, least, most, pairs, leverage) \
+    cymbals_compress(workspace, fixed, spectrum, least, most, pairs, leverage)
+    int32_t *pairs = (int32_t *)out.bytes;
+    float *lengths = (float *)(out.numbers + 16);
+    for (int i = 0; i < BAD_MATRICES; i++)
+        REFUSED(COMPRESS(bad_matrix(&y, i), spectrum, 1, 1, pairs, lengths), "fixed");
+    for (int i = 0; i < 3; i++) REFUSED(COMPRESS(&y, bad_spectrum[i], 1, 1, pairs, lengths), "spectrum[");
+    REFUSED(COMPRESS(&y, NULL, 1, 1, pairs, lengths), "spectrum");
+    REFUSED(COMPRESS(&y, no_gramian, 1, 1, pairs, lengths), "spectrum is 0");
+    REFUSED(COMPRESS(&y, spectrum, NAN, 1, pairs, lengths), "least_reg");
+    REFUSED(COMPRESS(&y, spectrum, -1, 1, pairs, lengths), "least_reg");
+    REFUSED(COMPRESS(&y, spectrum, 2, 1, pairs, lengths), "least_reg");
+    REFUSED(COMPRESS(&y, spectrum, 1, INFINITY, pairs, lengths), "least_reg");
+    REFUSED(COMPRESS(&y, spectrum, 1, 1, NULL, lengths), "pairs");
+    REFUSED(COMPRESS(&y, spectrum, 1, 1, pairs, NULL), "leverage");
+    other = y, other.type = CYMBALS_FLOAT64;
+    REFUSED(COMPRESS(&other, spectrum, 1, 1, pairs, lengths), "fixed->type");
+#undef COMPRESS
 
     for (int i = 0; i < BAD_PATTERNS; i++)
         REFUSED(cymbals_half_step_bytes(workspace, bad_csr(i), &y, &good_options, out.wholes), "rows");

@@ -37,6 +37,8 @@ static void free_problem(problem *p) {
     free(p->fixed.data), free(p->start.data);
 }
 
+static int n_missing_tested; /* problems that had a heavy entry */
+
 static double near(int32_t type) { return type == CYMBALS_FLOAT32 ? 2e-4 : 1e-9; }
 
 static void test_rows(cymbals_workspace *workspace, problem *p, const cymbals_solve_options *options) {
@@ -128,6 +130,59 @@ static void solve_part(cymbals_workspace *workspace, problem *p, const cymbals_s
     CHECK_OK(cymbals_half_step(workspace, &rows, &p->objective, &p->fixed, p->spectrum, &x, &options, &info));
 }
 
+/* With a copy of the fixed side that was made in two pieces, and the rows of heavy entries, a half-step gives the bits
+ * of `wanted`. Without these rows, those of heavy entries fail. */
+static void test_copy(cymbals_workspace *workspace, problem *p, const cymbals_solve_options *given,
+                      const cymbals_part *of, const cymbals_matrix *wanted) {
+    enum { WIDTH = 16, FIRST = 23 };
+    int32_t pairs[COLS * WIDTH];
+    float leverage[COLS];
+    int64_t heavy[COLS], n_heavy = 0, missing = -1;
+    for (int64_t begin = 0; begin < COLS; begin += FIRST) {
+        cymbals_matrix piece = p->fixed;
+        piece.data = (float *)p->fixed.data + begin * p->fixed.stride;
+        piece.n_rows = COLS - begin < FIRST ? COLS - begin : FIRST;
+        CHECK_OK(cymbals_compress(workspace, &piece, p->spectrum, of->least_reg, of->most_reg, pairs + begin * WIDTH,
+                                  leverage + begin));
+    }
+    cymbals_matrix few = copy_matrix(&p->fixed);
+    for (int64_t r = 0; r < ROWS; r++)
+        for (int64_t at = p->rows.indptr[r]; at < p->rows.indptr[r + 1]; at++) {
+            const int64_t item = whole(p->rows.indices, p->rows.index_type, at);
+            double a, b;
+            reference_cell(&p->objective, real(p->rows.values, p->rows.value_type, at), &a, &b);
+            if (fabs(a) * (double)leverage[item] > 0.999 * CYMBALS_HEAVIEST_COMPACT) {
+                int64_t place = 0;
+                while (place < n_heavy && heavy[place] < item) place++;
+                if (place < n_heavy && heavy[place] == item) continue;
+                memmove(heavy + place + 1, heavy + place, (size_t)(n_heavy++ - place) * sizeof *heavy);
+                heavy[place] = item;
+                if (missing < 0 && fabs(a) * (double)leverage[item] > 1.001 * CYMBALS_HEAVIEST_COMPACT) missing = r;
+            }
+        }
+    for (int64_t i = 0; i < n_heavy; i++)
+        memcpy((float *)few.data + i * few.stride, (float *)p->fixed.data + heavy[i] * p->fixed.stride,
+               RANK * sizeof(float));
+    few.n_rows = n_heavy;
+    const cymbals_copy copy = {sizeof copy, COLS, pairs, leverage, heavy};
+    cymbals_part part = *of;
+    cymbals_solve_options options = *given;
+    part.copy = &copy, options.part = &part;
+    cymbals_matrix solved = copy_matrix(&p->start);
+    cymbals_solve_info info;
+    CHECK_OK(cymbals_half_step(workspace, &p->rows, &p->objective, &few, p->spectrum, &solved, &options, &info));
+    for (int64_t r = 0; r < ROWS; r++)
+        for (int64_t j = 0; j < RANK; j++) CHECK_NEAR(element(&solved, r, j), element(wanted, r, j), 0);
+    few.n_rows = 0;
+    if (missing >= 0) {
+        CHECK_EQUAL(cymbals_half_step(workspace, &p->rows, &p->objective, &few, p->spectrum, &solved, &options, &info),
+                    CYMBALS_BAD_VALUE);
+        CHECK_EQUAL(info.failed_row, missing);
+    }
+    n_missing_tested += missing >= 0;
+    free(solved.data), free(few.data);
+}
+
 /* A half-step in three parts, of which the later ones take what the first has prepared, gives the bits of the whole. */
 static void test_parts(cymbals_workspace *workspace, problem *p) {
     const int64_t cuts[] = {0, 7, 8, ROWS};
@@ -138,7 +193,7 @@ static void test_parts(cymbals_workspace *workspace, problem *p) {
                 cymbals_solve_options options = CYMBALS_SOLVE_OPTIONS_INIT;
                 options.solver = solver, options.compact = compact, options.reg = 0.4, options.relaxation = 1.3;
                 options.row_reg = scaled ? p->row_reg : NULL;
-                cymbals_part part = {sizeof part, 0.4, 0.4, 0};
+                cymbals_part part = {sizeof part, 0.4, 0.4, 0, NULL};
                 if (scaled) {
                     part.least_reg = INFINITY, part.most_reg = 0;
                     for (int64_t r = 0; r < ROWS; r++)
@@ -154,6 +209,9 @@ static void test_parts(cymbals_workspace *workspace, problem *p) {
                     solve_part(workspace, p, &options, &part, cuts[i], cuts[i + 1], &parts);
                 for (int64_t r = 0; r < ROWS; r++)
                     for (int64_t j = 0; j < RANK; j++) CHECK_NEAR(element(&parts, r, j), element(&whole, r, j), 0);
+                const int reads_copy = p->fixed.type == CYMBALS_FLOAT32 && solver <= CYMBALS_CG &&
+                                       compact == CYMBALS_COMPACT_ALWAYS && p->objective.alpha0 > 0;
+                if (reads_copy) test_copy(workspace, p, &options, &part, &whole);
                 free(whole.data), free(parts.data);
             }
 }
@@ -272,6 +330,14 @@ int main(void) {
                         free_problem(&p);
                     }
     test_compact(workspace);
+    for (int i = 0; i < 2; i++) { /* with very heavy entries */
+        problem p =
+            make_problem(workspace, CYMBALS_FLOAT32, index_types[i], CYMBALS_FLOAT32, CYMBALS_HU, CYMBALS_LINEAR);
+        p.objective.alpha = 3000;
+        test_parts(workspace, &p);
+        free_problem(&p);
+    }
+    CHECK(n_missing_tested > 0);
     test_failing_row(workspace);
     for (int t = 0; t < 2; t++) test_nothing(float_types[t]);
     cymbals_workspace_destroy(workspace);

@@ -23,11 +23,13 @@ namespace plain {  // weighing is not counted
 //
 #include "kernels/cholesky.inl"
 //
+#include "kernels/compact.inl"
+//
 #include "kernels/gather.inl"
 //
 #include "kernels/passes.inl"
 //
-#include "kernels/compact.inl"
+#include "kernels/compact_passes.inl"
 //
 #include "kernels/cg.inl"
 //
@@ -43,10 +45,17 @@ template <class T, class F>
 Outcome count_row(int way, const Row<T> &row, const RowScratch<T> &work, F solve) {
     tally = {};
     if (!work.gathered) return solve();  // a later attempt in float64, whose cost is not recorded
-    int64_t last = 0;
-    for (int64_t i = 0; i < row.n + kGroup; i++) last = row.indices[i] > last ? row.indices[i] : last;
-    tally.fixed = row.compact.rows ? Range(row.compact.rows, (last + 1) * row.compact.stride)
-                                   : Range(row.full.rows, (last + 1) * row.full.stride);
+    int64_t last = 0, last_full = row.compact.rows ? -1 : 0;
+    for (int64_t i = 0; i < row.n + kGroup; i++) {
+        const int64_t index = row.indices[i];
+        last = index > last ? index : last;
+        last_full = ~index > last_full ? ~index : last_full;
+    }
+    if (row.compact.rows)
+        tally.fixed = Range(row.compact.rows, (last + 1) * row.compact.stride);
+    else
+        last_full = last;
+    tally.heavy = Range(row.full.rows, (last_full + 1) * row.full.stride);
     tally.tile = Range(work.tile, work.tile_rows * work.ld);
     tally.gathered = work.gathered;
     tally.noted = *work.gathered;

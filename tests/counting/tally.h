@@ -25,7 +25,7 @@ struct Range {
 // Counts of the current kernel call. A solver is gathering until it writes to *gathered that it has gathered the row.
 // An exact solver is gathering again each time it reads the fixed side again.
 struct Tally {
-    Range fixed, tile, copy;
+    Range fixed, heavy, tile, copy;  // heavy: the fixed side itself, if `fixed` is its 16-bit copy or empty
     const int64_t *gathered = nullptr;
     int64_t noted = 0;
     bool exact = false, gathering = false;
@@ -44,7 +44,7 @@ struct Tally {
     }
     void load(const void *p, int64_t size) {
         look();
-        if (fixed.holds(p)) {
+        if (fixed.holds(p) || heavy.holds(p)) {
             if (exact) gathering = true;
             from_fixed[gathering] += once ? first_read(static_cast<const char *>(p) - fixed.begin, size) : size;
         } else if (tile.holds(p)) {

@@ -16,10 +16,11 @@ from .._core import Workspace, rotate
 from .._core import half_step as core_half_step
 from ..data.csr import Csr
 from .basis import eigenbasis, gramian
+from .compact import Copy, weighted_spectrum
 from .objective import Objective
 
 SOLVERS = {"auto": 0, "cg": 1, "exact": 2, "dual": 3, "primal": 4}
-# When conjugate gradients read a 16-bit copy of a float32 fixed side. NEVER: not at all. LARGE: only if the fixed side is
+# When solvers "auto" and "cg" read a 16-bit copy of a float32 fixed side. NEVER: not at all. LARGE: only if the fixed side is
 # large, and not with more than 8 steps of solver "cg". ALWAYS: without these two conditions.
 NEVER, LARGE, ALWAYS = range(3)
 _LARGE_BYTES, _COMPACT_STEPS = 2 * 1024 * 1024, 8
@@ -104,6 +105,7 @@ def solve_rows(
     offsets: NDArray[Any] | None = None,
     part: Part | None = None,
     n_others: int | None = None,
+    copy: Copy | None = None,
 ) -> dict[str, int]:
     """Solve `rows` as `half_step` does, without rotating. With unobserved weight, diag(spectrum) must be the Gramian.
 
@@ -111,13 +113,15 @@ def solve_rows(
     `offsets`, a number for each row of `fixed`, they are subtracted from the values.
 
     With `part`, `rows` are only some rows of the half-step. `n_others` is the number of rows of the whole fixed side, if
-    `fixed` has only those that the entries name.
+    `fixed` has only those that the entries name. With `copy`, which needs `part`, `fixed` has only the rows ``copy.heavy``.
     """
     objective = settings.objective
     regularization = objective.row_regularization(rows.indptr, rows.shape[1] if n_others is None else n_others)
     least, most, first = (*_range(regularization, rows.indptr), 0) if part is None else part
-    weighted = np.ascontiguousarray(objective.unobserved_weight * spectrum)
+    weighted = weighted_spectrum(objective, spectrum)
     prepared, counts = False, dict[str, int]()
+    if copy is not None and part is None:
+        raise ValueError("a copy needs a part")
     if not isinstance(workspace, Workspace):
         workspace = Workspace(workspace)
     for begin, block in rows.parts():
@@ -138,6 +142,7 @@ def solve_rows(
             prior=None if prior is None else prior[at],
             part=(least, most, prepared),
             first_row=first + begin,
+            copy=copy,
         )
         counts = {name: counts.get(name, 0) + count for name, count in found.items()}
         prepared = True

@@ -150,9 +150,22 @@ typedef struct cymbals_objective {
 /* How a row is solved: by conjugate gradients (CG) or exactly, with a system as large as the row (DUAL) or as the rank
  * (PRIMAL). EXACT takes the faster of DUAL and PRIMAL for each row; SOLVER_AUTO the fastest of all three. */
 enum { CYMBALS_SOLVER_AUTO = 0, CYMBALS_CG = 1, CYMBALS_EXACT = 2, CYMBALS_DUAL = 3, CYMBALS_PRIMAL = 4 };
-/* Whether CG reads a 16-bit copy of the fixed side. NEVER: no. LARGE: if the fixed side has at least 2 MB; with solver
- * CG, cg_steps must also be at most 8. ALWAYS: yes. A float64 side is never copied. */
+/* Whether solvers AUTO and CG read a 16-bit copy of the fixed side. NEVER: no. LARGE: if the fixed side has at least
+ * 2 MB; with solver CG, cg_steps must also be at most 8. ALWAYS: yes. A float64 side is never copied. An entry with the
+ * weight a reads row y of the fixed side itself if |a| y'D^(-1)y is above CYMBALS_HEAVIEST_COMPACT, where D = spectrum
+ * + reg with the least regularization of all rows. */
 enum { CYMBALS_COMPACT_NEVER = 0, CYMBALS_COMPACT_LARGE = 1, CYMBALS_COMPACT_ALWAYS = 2 };
+enum { CYMBALS_HEAVIEST_COMPACT = 64 };
+/* A 16-bit copy of a fixed side, as cymbals_compress makes it. With it, a half-step needs the fixed side itself only
+ * for heavy entries: `fixed` then has only the rows that these may name, and `rows` has their numbers, which ascend. If
+ * the row of a heavy entry is missing, its row fails with BAD_VALUE. */
+typedef struct cymbals_copy {
+    size_t struct_size;
+    int64_t n_rows;        /* of the fixed side */
+    const int32_t *pairs;  /* n_rows x P / 2, where P is f rounded up to a multiple of 32 */
+    const float *leverage; /* y'D^(-1)y of each row */
+    const int64_t *rows;   /* fixed->n_rows numbers */
+} cymbals_copy;
 /* A half-step may be done in parts, for instance if the rows do not fit in memory, or if several machines share them.
  * Each part solves some of the rows. Its results are bitwise those of the whole half-step, if every part knows the
  * following about the whole. */
@@ -162,6 +175,9 @@ typedef struct cymbals_part {
     int32_t prepared; /* 1: `fixed`, `spectrum`, least_reg and most_reg are those of the last half-step with this
                        * workspace, and so are `solver`, `cg_steps` and `compact`. What that half-step has computed from
                        * them is used again. Refused if the workspace has kept nothing of this shape. */
+    /* Null, or a copy: the half-step then does not make one, and `prepared` and `compact` are not read. Callers whose
+     * struct_size ends before this field have null. */
+    const cymbals_copy *copy;
 } cymbals_part;
 /* With SOLVER_AUTO, CG stops when |residual|^2 <= cg_tolerance^2 * part, in the coordinates z = (spectrum + reg)^(1/2)
  * x. part is the smaller of two numbers: the part of the row's loss that z explains, and the part that remains. The
@@ -228,6 +244,12 @@ CYMBALS_API int32_t cymbals_half_step(cymbals_workspace *workspace, const cymbal
                                       const cymbals_objective *objective, const cymbals_matrix *fixed,
                                       const double *spectrum, cymbals_matrix *solved,
                                       const cymbals_solve_options *options, cymbals_solve_info *info);
+/* Makes the 16-bit copy of some rows of a float32 fixed side, for cymbals_copy: `pairs` and `leverage` have room for
+ * them. The copy is bitwise the one that a half-step with this spectrum makes, if least_reg and most_reg are those of
+ * all its rows. Its layout depends on the instruction set. The spectrum must not be 0, because without a Gramian the
+ * copy depends on all rows of the fixed side. */
+CYMBALS_API int32_t cymbals_compress(cymbals_workspace *workspace, const cymbals_matrix *fixed, const double *spectrum,
+                                     double least_reg, double most_reg, int32_t *pairs, float *leverage);
 /* Sets *bytes to the bytes of memory that a half-step with these arguments keeps in the workspace. indptr must be
  * valid. */
 CYMBALS_API int32_t cymbals_half_step_bytes(cymbals_workspace *workspace, const cymbals_csr *rows,
@@ -485,7 +507,7 @@ CYMBALS_API int32_t cymbals_workspace_threads(const cymbals_workspace *workspace
     X(index_destroy) X(index_bytes) X(index_topk) X(rank_metrics) X(parse_numbers) X(parse_names) X(number_ids) \
     X(look_up_ids) X(measure_peaks) X(workspace_spans) X(workspace_row_classes) X(workspace_forget) \
     X(workspace_threads) X(renumber) X(merge_rows) X(draw_normal) \
-    X(gram_segments) X(gram_parts) X(count_ids) X(code_ids) X(group) X(code_texts)
+    X(gram_segments) X(gram_parts) X(count_ids) X(code_ids) X(group) X(code_texts) X(compress)
 /* clang-format on */
 #define CYMBALS_POINTER(name) __typeof__(cymbals_##name) *name;
 typedef struct cymbals_api {
@@ -552,6 +574,7 @@ static inline int cymbals_import(void) {
 #define cymbals_code_ids (*cymbals_table->code_ids)
 #define cymbals_group (*cymbals_table->group)
 #define cymbals_code_texts (*cymbals_table->code_texts)
+#define cymbals_compress (*cymbals_table->compress)
 #endif
 
 #ifdef __cplusplus

@@ -58,6 +58,19 @@ def test_very_sparse_data_send_only_needed_rows(cluster, tmp_path):
     assert received == pytest.approx(predicted, rel=0.1)
 
 
+@pytest.mark.parametrize("density", [0.002, 0.0002])  # nodes need all rows of the other side, or some
+@pytest.mark.parametrize("alpha", [1.0, 1e4])  # without heavy entries, and with
+def test_rows_travel_in_16_bits(cluster, tmp_path, density, alpha):
+    path = tmp_path / "store"
+    Interactions.from_csr(sp.random_array((9000, 9000), density=density, rng=1, format="csr")).save(path)
+    params = {"factors": 64, "iterations": 2, "random_state": 0, "alpha": alpha, "objective": "ials", "nu": 0.5}
+    expected = ALS(**params).fit(Interactions.open(path), compute_loss=True)
+    assert not same(expected, ALS(**params, compact=False).fit(Interactions.open(path)))
+    model = distributed.fit(ALS(**params), path, compute_loss=True, profile=True)
+    assert same(model, expected)
+    assert model.history_[-1]["loss"] == expected.history_[-1]["loss"]
+
+
 def needed(path, nodes):
     """The shares of the items and of the users that the rows of a node need on average."""
     data, shares = Interactions.open(path), []

@@ -77,9 +77,8 @@ class Fetching:
         except (errors.ObjectLostError, errors.GetTimeoutError, errors.RayActorError, errors.NodeDiedError):
             raise LostObjectError(key) from None
         if source.node != self.node:
-            parts = found.values() if isinstance(found, Mapping) else [found]
             received = self._usage.received
-            received[source.node] = received.get(source.node, 0) + sum(part.nbytes for part in parts)
+            received[source.node] = received.get(source.node, 0) + _nbytes(found)
         return found
 
     @contextmanager
@@ -94,3 +93,12 @@ class Fetching:
             raise NodeGoneError from None
         finally:
             self._usage.waited += time.perf_counter() - began
+
+
+def _nbytes(found: Any) -> int:
+    """The bytes of the arrays of an object."""
+    if isinstance(found, Mapping):
+        found = tuple(found.values())
+    if isinstance(found, tuple):
+        return sum(map(_nbytes, found))
+    return 0 if found is None else int(found.nbytes)

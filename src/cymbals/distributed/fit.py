@@ -23,7 +23,7 @@ from ..model.preparing import Problem
 from ..model.solving_model import refuse_dislikes
 from ..profiling.profile import Profile
 from ..solve import rule
-from ..solve.half_step import Part
+from ..solve.half_step import Part, reads_copy
 from ..solve.start import key_of
 from .fleet import Fleet
 from .loop import SpreadLoop, SpreadState, spread_loss
@@ -183,13 +183,18 @@ def _job(path: str, data: Interactions, arguments: Arguments, n_nodes: int, thre
         Side(matrix.shape[0], balanced(matrix, n_nodes, unit), width)
         for matrix, unit in zip(matrices, (LOSS_ROWS, 1), strict=True)
     )
+    copies = [
+        objective.unobserved_weight > 0 and reads_copy(arguments.settings, matrix.shape[1], width, arguments.dtype)
+        for matrix in matrices
+    ]
     parts = tuple(Part.of(objective, matrix.indptr, matrix.shape[1]) for matrix in matrices)
     return Job(
         path=path,
         sides=(sides[0], sides[1]),
         parts=(parts[0], parts[1]),
         rank=arguments.rank,
-        biases=objective.biases,
+        objective=objective,
+        copies=(copies[0], copies[1]),
         dtype=arguments.dtype.name,
         key=key_of(arguments.rng),
         whole=objective.unobserved_weight == 0,

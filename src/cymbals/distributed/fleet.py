@@ -33,6 +33,7 @@ class HalfStep:
     spectrum: NDArray[np.float64]
     basis: Source | None = None  # the eigenvectors; None: nothing is rotated
     shards: dict[int, Source] = field(default_factory=dict)  # by node: all its rows of the fixed side
+    copied: dict[int, Source] = field(default_factory=dict)  # by node: the 16-bit copy of all its rows
     picked: dict[tuple[int, int], Source] = field(default_factory=dict)  # by owner and receiver: the rows that it needs
 
 
@@ -140,6 +141,7 @@ class Fleet(Workers):
             for name, count in found[node][0].items():
                 counts[name] = counts.get(name, 0) + count
         self.kept[self.now].picked.clear()  # only whole shards are needed to restore a worker
+        self.kept[self.now].copied.clear()
         self.now += 1
         self._losses = 0
         self.kept = {h: kept for h, kept in self.kept.items() if h >= self.now - 2}
@@ -164,7 +166,9 @@ class Fleet(Workers):
         """Where the receiver finds the owner's rows. The owner's neighbour takes all of them, and keeps them."""
         if (owner, receiver) in kept.picked:
             return kept.picked[owner, receiver]
-        return kept.shards[owner]._replace(hold=receiver == self._neighbour(owner))
+        if receiver == self._neighbour(owner):
+            return kept.shards[owner]._replace(hold=True)
+        return kept.copied.get(owner, kept.shards[owner])
 
     def _neighbour(self, node: int) -> int:
         return (node + 1) % self.n
@@ -178,25 +182,39 @@ class Fleet(Workers):
             if node not in (owner, self._neighbour(owner)) and self._counts[node][1 - side][owner] < WHOLE_SHARE * n
         ]
 
+    def _takes_all(self, side: int, owner: int) -> bool:
+        """Whether there is a node, besides the neighbour, to which an owner of rows of `side` sends all of them."""
+        return len(self._receivers(side, owner)) < self.n - 2
+
     def _publish(self, nodes: Iterable[int]) -> None:
         """Have these nodes rotate the fixed side's rows and make shards of them."""
-        kept, fixed = self.kept[self.now], sides(self.now)[1]
-        found = self._shards(nodes, fixed, self.now, kept.basis)
-        self._keep(kept, fixed, found)
+        kept, (solved, fixed) = self.kept[self.now], sides(self.now)
+        copies = self.job.copies[solved]
+        found = self._shards(nodes, fixed, self.now, kept.basis, kept.spectrum, copies)
+        self._keep(kept, fixed, found, copies)
 
-    def _keep(self, kept: HalfStep, side: int, found: dict[int, list[Any]]) -> None:
+    def _keep(self, kept: HalfStep, side: int, found: dict[int, list[Any]], copies: bool) -> None:
         """Note where the published rows are."""
         for node, (whole, *picked) in found.items():
             kept.shards[node] = self._made(node, whole)
+            if copies and self._takes_all(side, node):
+                kept.copied[node] = self._made(node, picked.pop(0))
             for receiver, ref in zip(self._receivers(side, node), picked, strict=True):
                 kept.picked[node, receiver] = self._made(node, ref)._replace(whole=False)
 
-    def _shards(self, nodes: Iterable[int], side: int, half_step: int, basis: Any) -> dict[int, list[Any]]:
+    def _shards(
+        self, nodes: Iterable[int], side: int, half_step: int, basis: Any, spectrum: Any, copies: bool
+    ) -> dict[int, list[Any]]:
+        def all_copied(node: int) -> bool:
+            return copies and self._takes_all(side, node)
+
         def arguments(node: int) -> tuple[Any, ...]:
             wanted = [self._needs[1 - side, to][node] for to in self._receivers(side, node)]
-            return half_step, basis, wanted, self.now - 2, side
+            return half_step, basis, spectrum, all_copied(node), wanted, self.now - 2, side
 
-        found = self.call("publish", arguments, lambda node: 2 + len(self._receivers(side, node)), nodes)
+        found = self.call(
+            "publish", arguments, lambda node: 2 + all_copied(node) + len(self._receivers(side, node)), nodes
+        )
         return {node: refs for node, (_, refs) in found.items()}
 
     def _exchange_needs(self, side: int, nodes: Iterable[int]) -> None:
@@ -271,7 +289,7 @@ class Fleet(Workers):
 
     def _loss_terms(self, settings: Settings) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
         kept = HalfStep(settings, np.empty(0))
-        self._keep(kept, 1, self._shards(range(self.n), 1, self.now - 1, None))
+        self._keep(kept, 1, self._shards(range(self.n), 1, self.now - 1, None, None, False), False)
 
         def arguments(node: int) -> tuple[Any, ...]:
             sources = [self._source(kept, other, node)._replace(hold=False) for other in range(self.n) if other != node]

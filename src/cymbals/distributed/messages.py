@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..solve.half_step import Part, Settings
+from ..solve.objective import Objective
 from .plan import Side
 
 
@@ -19,8 +20,9 @@ class Job:
     path: str
     sides: tuple[Side, Side]
     parts: tuple[Part, Part]  # of all rows of a side
+    objective: Objective
+    copies: tuple[bool, bool]  # whether rows of this side are solved with a 16-bit copy of the other one
     rank: int
-    biases: bool
     dtype: str
     key: int  # of the random start
     whole: bool  # whether every worker needs the whole fixed side

@@ -24,12 +24,14 @@ from .._core import SolveError, Workspace, gram_parts, rotate, simd_name, versio
 from .._core import loss as core_loss
 from ..data.csr import Csr, index_type
 from ..data.interactions import stored_rows
+from ..solve.compact import Whitening, heaviest_weights, weighted_spectrum
 from ..solve.half_step import Settings, compact_of, solve_rows, subtract_offsets
 from ..solve.objective import Objective
 from ..solve.start import noise
 from .fetching import GRACE_SECONDS, KEPT_SECONDS, Fetching, LostObjectError, NodeGoneError
 from .messages import Failure, Job, Previous, Reply, Source, Usage
 from .plan import LOSS_ROWS, counts_within, sides, store_name
+from .table import CopiedRows, CopyTable, FullTable, Needed, Rows
 from .watch import Watch, return_freed_memory
 
 NEARLY_ALL = 0.95  # a node that needs so large a share of the fixed rows holds all of them
@@ -45,6 +47,7 @@ class Worker(Fetching):
         self._workspace = Workspace(job.threads)
         self._rows: list[Csr] = []
         self._needed: list[NDArray[np.int64] | None] = [None, None]  # rows of the other side; None: all
+        self._heaviest: list[NDArray[np.float64]] = []  # for each own row, the largest weight of the entries that name it
         self._factors: list[NDArray[Any]] = []
         self._rotated = [-1, -1]  # the last half-step at which the factors of each side were rotated
         self._solved, self._counts = -1, dict[str, int]()
@@ -82,14 +85,18 @@ class Worker(Fetching):
         """Open the rows of this node, check them, and find out which rows of the other side they need."""
         if self._memory is not None:
             self._memory.begin()
-        self._rows, needed, zeros, negative = [], [], False, False
+        self._rows, self._heaviest, needed, zeros, negative = [], [], [], False, False
         for side in (0, 1):
             mapped = stored_rows(self.job.path, store_name(side), self.job.sides[side].rows(self.node))
             others = self.job.sides[1 - side]
             self._check_shape(mapped, side)
-            used = np.zeros(others.n, bool)
-            for _, block in mapped.blocks():
+            used, heaviest = np.zeros(others.n, bool), np.zeros(mapped.shape[0] if self.job.copies[1 - side] else 0)
+            for begin, block in mapped.blocks():
                 used[block.indices] = True
+                if heaviest.size:
+                    of_block = heaviest_weights(self.job.objective, block.indptr, block.data)
+                    heaviest[begin : begin + block.shape[0]] = of_block
+            self._heaviest.append(heaviest)
             zeros |= mapped.has_zeros()
             negative |= mapped.has_negative()
             if self.job.whole or np.count_nonzero(used) >= NEARLY_ALL * others.n:
@@ -130,7 +137,7 @@ class Worker(Fetching):
 
     def _noise(self, side: int) -> NDArray[Any]:
         job, rows = self.job, self.job.sides[side].rows(self.node)
-        return noise(job.key, side, rows, job.rank, np.dtype(job.dtype), job.biases, self._workspace)
+        return noise(job.key, side, rows, job.rank, np.dtype(job.dtype), job.objective.biases, self._workspace)
 
     def _check_shape(self, rows: Csr, side: int) -> None:
         expected = (len(self.job.sides[side].rows(self.node)), self.job.sides[1 - side].n)
@@ -191,15 +198,37 @@ class Worker(Fetching):
     # -- half-steps --------------------------------------------------------------------------------------------------
 
     def publish(
-        self, half_step: int, basis: Source | None, wanted: Sequence[Source], keep_from: int, side: int | None = None
+        self,
+        half_step: int,
+        basis: Source | None,
+        spectrum: NDArray[np.float64] | None,
+        all_copied: bool,
+        wanted: Sequence[Source],
+        keep_from: int,
+        side: int | None = None,
     ) -> tuple[Any, ...]:
-        """Rotate the fixed side's rows. Returns all of them, and for each of `wanted` those that this node needs."""
-        fixed = sides(half_step)[1] if side is None else side
+        """Rotate the fixed side's rows. Returns all of them, and for each of `wanted` those that this node needs.
+
+        With `spectrum`, those are copies if solvers read copies. With `all_copied`, the copy of all rows is returned, too.
+        """
+        solved, fixed = sides(half_step)
+        fixed = fixed if side is None else side
         self._held = {h: objects for h, objects in self._held.items() if h >= keep_from}
         lists = [self._list(fixed, source) for source in wanted]
         self._rotate(fixed, half_step, basis)
         own = self._factors[fixed]
-        return (None, own, *(own[rows] for rows in lists))
+        whitening = None if spectrum is None else self._whitening(solved, spectrum)
+        if whitening is None:
+            return (None, Rows(own, None), *(Rows(own[rows], None) for rows in lists))
+        copied = CopiedRows.of(own, self._heaviest[fixed], whitening, self._workspace)
+        return (None, Rows(own, copied.copy.heavy), *[copied] * all_copied, *(copied.picked(rows) for rows in lists))
+
+    def _whitening(self, solved: int, spectrum: NDArray[np.float64]) -> Whitening | None:
+        """How fixed rows become copies; None: rows are solved without."""
+        if not self.job.copies[solved]:
+            return None
+        part = self.job.parts[solved]
+        return Whitening(weighted_spectrum(self.job.objective, spectrum), part.least_reg, part.most_reg)
 
     def solve(
         self,
@@ -219,15 +248,32 @@ class Worker(Fetching):
             self._prefetch(sources)
             for side in (fixed, solved):  # while the rows of other nodes are on their way
                 self._rotate(side, half_step, basis)
-            self._factors[fixed] = self._fetch(own, ("shard", half_step, self.node))
-            table = self._table(solved, sources, self._factors[fixed], half_step)
-            self._counts = self._solve(solved, table, spectrum, settings)
+            published = self._fetch(own, ("shard", half_step, self.node))
+            self._factors[fixed] = published.rows
+            self._counts = self._solve(solved, spectrum, settings, sources, published, half_step)
             self._solved = half_step
         return (self._counts,)
 
-    def _solve(self, side: int, table: NDArray[Any], spectrum: NDArray[np.float64], settings: Settings) -> dict[str, int]:
+    def _solve(
+        self,
+        side: int,
+        spectrum: NDArray[np.float64],
+        settings: Settings,
+        sources: Sequence[Source],
+        own: Rows | None,
+        half_step: int | str,
+    ) -> dict[str, int]:
+        whitening = self._whitening(side, spectrum)
         part = self.job.parts[side]._replace(first_row=self.job.sides[side].rows(self.node).start)
-        offsets = _split_biases(table, settings.mean)
+        copy, offsets = None, None
+        if whitening is None:
+            table = self._full_table(side, sources, own, half_step)
+            offsets = _split_biases(table, settings.mean)
+        else:
+            needed = Needed(self._needed[side], self.job.sides[1 - side].begins)
+            copies = CopyTable(needed, self.job.sides[1 - side].width, whitening, self._workspace)
+            self._fill(copies, sources, own, half_step)
+            copy, table = copies.done()
         solved = self._writable(side)
         others = self.job.sides[1 - side].n
         return solve_rows(
@@ -240,6 +286,7 @@ class Worker(Fetching):
             offsets=offsets,
             part=part,
             n_others=others,
+            copy=copy,
         )
 
     def _rotate(self, side: int, half_step: int, basis: Source | None) -> None:
@@ -255,30 +302,27 @@ class Worker(Fetching):
             self._factors[side] = np.array(self._factors[side])
         return self._factors[side]
 
-    def _table(self, side: int, sources: Sequence[Source], own: NDArray[Any] | None, half_step: int | str) -> NDArray[Any]:
-        """The rows of the fixed side that the rows of `side` need. Rows are copied as soon as they arrive."""
-        needed, others = self._needed[side], self.job.sides[1 - side]
-        begins = np.array(others.begins)
-        places = begins if needed is None else np.searchsorted(needed, begins)
-        table = np.empty((places[-1], others.width), self.job.dtype)
+    def _full_table(
+        self, side: int, sources: Sequence[Source], own: Rows | None, half_step: int | str
+    ) -> NDArray[Any]:
+        """The rows of the fixed side that the rows of `side` need, as they are."""
+        others = self.job.sides[1 - side]
+        table = FullTable(Needed(self._needed[side], others.begins), others.width, self.job.dtype)
+        self._fill(table, sources, own, half_step)
+        return table.rows
 
-        def fill(node: int, rows: NDArray[Any], whole: bool) -> None:
-            to = table[places[node] : places[node + 1]]
-            if needed is None or not whole:
-                to[:] = rows
-            else:  # mode "clip" writes to `out` without a buffer; all indices are in range
-                local = needed[places[node] : places[node + 1]] - begins[node]
-                np.take(rows, local, axis=0, out=to, mode="clip")
-
+    def _fill(
+        self, table: FullTable | CopyTable, sources: Sequence[Source], own: Rows | None, half_step: int | str
+    ) -> None:
+        """Enter the rows of this node, if given, and those of each source as soon as they arrive."""
         if own is not None:
-            fill(self.node, own, True)
+            table.fill(self.node, own, True)
         grace = KEPT_SECONDS if half_step == "kept" else GRACE_SECONDS
         for source in self._arriving(sources, lambda source: ("shard", half_step, source.node), grace):
             rows = self._fetch(source, ("shard", half_step, source.node), grace)
             if source.hold and isinstance(half_step, int):
                 self._held.setdefault(half_step, []).append(rows)
-            fill(source.node, rows, source.whole)
-        return table
+            table.fill(source.node, rows, source.whole)
 
     def restore(
         self, half_step: int, solved: Source | None, fixed: Source | None, previous: Previous | None
@@ -309,8 +353,7 @@ class Worker(Fetching):
         if previous.basis is not None:
             basis = self._fetch(previous.basis, ("basis", half_step - 1))
             rotate(factors[fixed_side], basis, self._workspace)
-        table = self._table(fixed_side, previous.shards, None, "kept")
-        self._solve(fixed_side, table, previous.spectrum, previous.settings)
+        self._solve(fixed_side, previous.spectrum, previous.settings, previous.shards, None, "kept")
         return (None,)
 
     def rows(self, side: int) -> tuple[None, NDArray[Any]]:
@@ -321,7 +364,7 @@ class Worker(Fetching):
 
     def loss(self, objective: Objective, mean: float | None, sources: Sequence[Source]) -> tuple[None, NDArray[np.float64]]:
         """The sums of the entries' part of the loss, for each LOSS_ROWS users of this node."""
-        table = self._table(0, sources, self._factors[1], "loss")
+        table = self._full_table(0, sources, Rows(self._factors[1], None), "loss")
         offsets = _split_biases(table, mean)
         x, rows = self._factors[0], self._rows[0]
         begins = range(0, rows.shape[0], LOSS_ROWS)
@@ -346,7 +389,8 @@ class Worker(Fetching):
     # -- objects of other nodes ---------------------------------------------------------------------------------------
 
     def _copied(self, source: Source, key: Any, grace: float = KEPT_SECONDS) -> NDArray[Any]:
-        return np.array(self._fetch(source, key, grace))
+        """An array of the rows of a node, which may be changed."""
+        return np.array(self._fetch(source, key, grace).rows)
 
     def _list(self, side: int, source: Source) -> NDArray[Any]:
         """The rows of this node that another one needs."""

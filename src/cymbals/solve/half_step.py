@@ -165,6 +165,13 @@ def compact_of(settings: Settings, n_fixed: int, width: int) -> int:
     return ALWAYS if few_steps and n_fixed * width * 4 >= _LARGE_BYTES else NEVER
 
 
+def reads_copy(settings: Settings, n_fixed: int, width: int, dtype: np.dtype[Any]) -> bool:
+    """Whether rows are solved with a 16-bit copy of a fixed side of this shape and type."""
+    if dtype != np.float32 or settings.solver not in ("auto", "cg"):
+        return False
+    return compact_of(settings, n_fixed, width) == ALWAYS
+
+
 def without_biases(fixed: NDArray[Any], mean: float | None) -> tuple[NDArray[Any], NDArray[Any] | None]:
     """The fixed side with ones instead of biases, and the offset that each of its rows adds to every score.
 

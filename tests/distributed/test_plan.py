@@ -6,7 +6,7 @@ from conftest import csr_of, random_matrix
 
 from cymbals._core import gram_segments
 from cymbals.distributed import bytes_per_iteration
-from cymbals.distributed.plan import Side, balanced, counts_within
+from cymbals.distributed.plan import Side, balanced
 
 
 @pytest.mark.parametrize("n_nodes", [1, 2, 3, 7])
@@ -40,10 +40,6 @@ def test_each_row_of_a_segment_is_summed_once(n, width):
             covered[border.begin : border.end] += 1
     assert (covered == 1).all()
     assert side.summed_by == sorted(side.summed_by)
-
-
-def test_counts_within_ranges():
-    np.testing.assert_array_equal(counts_within(np.array([0, 3, 4, 9]), (0, 3, 3, 10)), [1, 0, 3])
 
 
 def test_one_node_receives_only_gramians_and_bases():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -36,50 +36,44 @@ class Fetching:
         self._ray = optional("ray", "cymbals.distributed")
         self._usage = Usage()
 
-    def _prefetch(self, sources: Sequence[Source]) -> None:
-        """Have Ray begin to fetch these objects, and do not wait for them."""
-        if sources:
-            with self._waiting():
-                self._ray.wait([source.ref for source in sources], num_returns=len(sources), timeout=0)
-
-    def _arriving(
-        self, sources: Sequence[Source], key: Callable[[Source], Any], grace: float = GRACE_SECONDS
-    ) -> Iterator[Source]:
-        """These sources, each as soon as its object is here.
-
-        Raises LostObjectError with the `key` of a source whose object does not come. Ray raises an error for most lost
-        objects, but not for all: it can wait forever for an object of which a part was fetched before its machine was lost.
-        """
-        left = {source.ref: source for source in sources}
-        began, gone_since = time.monotonic(), dict[str, float]()
-        while left:
-            with self._waiting():
-                ready, _ = self._ray.wait(list(left), num_returns=1, timeout=_LOOK_SECONDS)
-            yield from [left.pop(ref) for ref in ready]
-            if ready:
-                began = time.monotonic()
-                continue
-            with self._waiting():
-                alive = {node["NodeID"] for node in self._ray.nodes() if node["Alive"]}
-            now = time.monotonic()
-            for source in left.values():
-                since = gone_since.setdefault(source.place, now) if source.place not in alive else now
-                if now - since > grace or now - began > FETCH_SECONDS:
-                    raise LostObjectError(key(source))
-
     def _fetch(self, source: Source, key: Any, grace: float = GRACE_SECONDS) -> Any:
+        """An object, or its spare. Raises LostObjectError with the `key` if neither comes."""
+        if source.spare is not None:
+            try:
+                return self._fetch(source._replace(spare=None), key)
+            except LostObjectError:
+                return self._fetch(source.spare, key, grace)
         errors = self._ray.exceptions
-        for _ in self._arriving([source], lambda _: key, grace):
-            pass
+        self._await(source, key, grace)
         try:
             with self._waiting():
                 found = self._ray.get(source.ref, timeout=FETCH_SECONDS)
         except (errors.ObjectLostError, errors.GetTimeoutError, errors.RayActorError, errors.NodeDiedError):
             raise LostObjectError(key) from None
         if source.node != self.node:
-            received = self._usage.received
-            received[source.node] = received.get(source.node, 0) + _nbytes(found)
+            self._count(source.node, _nbytes(found))
         return found
+
+    def _await(self, source: Source, key: Any, grace: float) -> None:
+        """Wait for an object.
+
+        Ray raises an error for most lost objects, but not for all: it can wait forever for an object of which a part was
+        fetched before its machine was lost.
+        """
+        began, gone_since = time.monotonic(), None
+        while True:
+            with self._waiting():
+                if self._ray.wait([source.ref], num_returns=1, timeout=_LOOK_SECONDS)[0]:
+                    return
+                alive = {node["NodeID"] for node in self._ray.nodes() if node["Alive"]}
+            now = time.monotonic()
+            gone_since = (gone_since or now) if source.place not in alive else None
+            if now - began > FETCH_SECONDS or (gone_since is not None and now - gone_since > grace):
+                raise LostObjectError(key)
+
+    def _count(self, node: int, n_bytes: int) -> None:
+        """Note that bytes have come from a node."""
+        self._usage.received[node] = self._usage.received.get(node, 0) + n_bytes
 
     @contextmanager
     def _waiting(self) -> Iterator[None]:

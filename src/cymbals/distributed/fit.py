@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -198,6 +199,7 @@ def _job(path: str, data: Interactions, arguments: Arguments, n_nodes: int, thre
         dtype=arguments.dtype.name,
         key=key_of(arguments.rng),
         whole=objective.unobserved_weight == 0,
+        secret=secrets.token_bytes(32),
         threads=threads,
         watch=watch,
     )

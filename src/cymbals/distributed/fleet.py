@@ -1,7 +1,7 @@
 """The driver's side of a distributed fit: half-steps, Gramians and losses, and the state of a worker that was lost.
 
-The driver owns every object that travels. A shard, the rows of one node and one half-step, is kept for two half-steps, by
-the node that made it and by its neighbour. So if one node is lost, a new worker can make the lost state again.
+Fixed rows travel from worker to worker. Objects of Ray, which the driver owns, keep them for two half-steps, on the node
+that has made them and on its neighbour. So if one node is lost, a new worker can make the lost state again.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from ..base.recorder import phase
 from ..solve.basis import eigenbasis
 from ..solve.half_step import Settings
+from .links import Address
 from .messages import Job, Previous, Source
 from .plan import sides
-from .traffic import WHOLE_SHARE
 from .workers import AgainError, NodeError, Workers
 
 _DRIVER = -1  # the sender of what the driver owns
@@ -33,8 +33,6 @@ class HalfStep:
     spectrum: NDArray[np.float64]
     basis: Source | None = None  # the eigenvectors; None: nothing is rotated
     shards: dict[int, Source] = field(default_factory=dict)  # by node: all its rows of the fixed side
-    copied: dict[int, Source] = field(default_factory=dict)  # by node: the 16-bit copy of all its rows
-    picked: dict[tuple[int, int], Source] = field(default_factory=dict)  # by owner and receiver: the rows that it needs
 
 
 class Fleet(Workers):
@@ -47,8 +45,7 @@ class Fleet(Workers):
         self.pids = [0] * self.n
         self.zeros = self.negative = False  # whether the store has such values
         self._kind: tuple[str, str] | None = None  # version and instruction set of the workers
-        self._counts: dict[int, list[NDArray[np.int64]]] = {}  # by node: for both sides, rows needed of each node
-        self._needs: dict[tuple[int, int], list[Source]] = {}  # by solved side and receiver: lists by owner
+        self._addresses: dict[int, Address] = {}  # by node: where its worker accepts connections
         self._borders: dict[tuple[int, int], dict[int, Source]] = {}  # by side and owner: rows by the node that sums them
         self._grams: dict[tuple[int, int], NDArray[np.float64]] = {}  # by half-step and side
         self._ready = False
@@ -59,7 +56,6 @@ class Fleet(Workers):
     def __exit__(self, *_: object) -> None:
         self.end()
         self.kept.clear()
-        self._needs.clear()
         self._borders.clear()
 
     # -- the beginning -----------------------------------------------------------------------------------------------
@@ -71,14 +67,12 @@ class Fleet(Workers):
             self._note(node, facts)
 
     def begin(self) -> None:
-        """Exchange the lists of needed rows, and draw the start."""
-        for side in (0, 1):
-            self._exchange_needs(side, range(self.n))
+        """Draw the start."""
         self.call("start", lambda node: ())
         self._ready = True
 
     def _note(self, node: int, facts: dict[str, Any]) -> None:
-        self._counts[node], self.pids[node] = facts["needed"], facts["pid"]
+        self._addresses[node], self.pids[node] = facts["address"], facts["pid"]
         self.zeros |= facts["zeros"]
         self.negative |= facts["negative"]
         kind = facts["version"], facts["simd"]
@@ -97,8 +91,6 @@ class Fleet(Workers):
             self._publish([key[2]])
         elif key[0] == "borders":
             self._send_borders(key[1], [key[2]])
-        elif key[0] == "needs":
-            self._exchange_needs(key[1], [key[2]])
         elif key[0] in ("sums", "total") or key[:2] == ("shard", "loss"):
             raise AgainError
         else:
@@ -108,8 +100,6 @@ class Fleet(Workers):
         self._note(node, self.call("open", lambda _: (), nodes=[node])[node][0])
         if not self._ready:
             return
-        for side in (0, 1):
-            self._exchange_needs(side, [node])
         h = self.now
         current, before, start = self.kept.get(h), self.kept.get(h - 1), self.kept.get(h - 2)
         solved = None if before is None else before.shards[node]
@@ -120,6 +110,8 @@ class Fleet(Workers):
             first = None if start is None else start.shards[node]
             previous = Previous(before.settings, before.spectrum, before.basis, shards, first)
         self.call("restore", lambda _: (h, solved, fixed, previous), nodes=[node])
+        if fixed is not None:
+            self._publish([node])
 
     # -- a half-step -------------------------------------------------------------------------------------------------
 
@@ -135,13 +127,16 @@ class Fleet(Workers):
         with phase("publish"):
             self._publish(range(self.n))
         with phase("solve"):
-            found = self.call("solve", self._solve_arguments)
+            found = self.call("solve", self._solve_arguments, lambda _: 1 + (self.n > 1))
+        if self.n > 1:
+            for node in range(self.n):
+                before = (node - 1) % self.n
+                shards = self.kept[self.now].shards
+                shards[before] = shards[before]._replace(spare=self._made(node, found[node][1][0]))
         counts: dict[str, int] = {}
         for node in range(self.n):
             for name, count in found[node][0].items():
                 counts[name] = counts.get(name, 0) + count
-        self.kept[self.now].picked.clear()  # only whole shards are needed to restore a worker
-        self.kept[self.now].copied.clear()
         self.now += 1
         self._losses = 0
         self.kept = {h: kept for h, kept in self.kept.items() if h >= self.now - 2}
@@ -159,70 +154,21 @@ class Fleet(Workers):
 
     def _solve_arguments(self, node: int) -> tuple[Any, ...]:
         kept = self.kept[self.now]
-        sources = [self._source(kept, other, node) for other in range(self.n) if other != node]
-        return self.now, kept.settings, kept.spectrum, kept.basis, kept.shards[node], sources
+        return self.now, kept.settings, kept.spectrum, kept.basis, kept.shards[node], self._peers(node)
 
-    def _source(self, kept: HalfStep, owner: int, receiver: int) -> Source:
-        """Where the receiver finds the owner's rows. The owner's neighbour takes all of them, and keeps them."""
-        if (owner, receiver) in kept.picked:
-            return kept.picked[owner, receiver]
-        if receiver == self._neighbour(owner):
-            return kept.shards[owner]._replace(hold=True)
-        return kept.copied.get(owner, kept.shards[owner])
-
-    def _neighbour(self, node: int) -> int:
-        return (node + 1) % self.n
-
-    def _receivers(self, side: int, owner: int) -> list[int]:
-        """The nodes to which an owner of rows of `side` sends only the rows that they need."""
-        n = len(self.job.sides[side].rows(owner))
-        return [
-            node
-            for node in range(self.n)
-            if node not in (owner, self._neighbour(owner)) and self._counts[node][1 - side][owner] < WHOLE_SHARE * n
-        ]
-
-    def _takes_all(self, side: int, owner: int) -> bool:
-        """Whether there is a node, besides the neighbour, to which an owner of rows of `side` sends all of them."""
-        return len(self._receivers(side, owner)) < self.n - 2
+    def _peers(self, node: int) -> dict[int, Address]:
+        """The addresses of the other workers, the neighbour first, so that not all begin with the same one."""
+        return {other % self.n: self._addresses[other % self.n] for other in range(node + 1, node + self.n)}
 
     def _publish(self, nodes: Iterable[int]) -> None:
-        """Have these nodes rotate the fixed side's rows and make shards of them."""
-        kept, (solved, fixed) = self.kept[self.now], sides(self.now)
-        copies = self.job.copies[solved]
-        found = self._shards(nodes, fixed, self.now, kept.basis, kept.spectrum, copies)
-        self._keep(kept, fixed, found, copies)
-
-    def _keep(self, kept: HalfStep, side: int, found: dict[int, list[Any]], copies: bool) -> None:
-        """Note where the published rows are."""
-        for node, (whole, *picked) in found.items():
-            kept.shards[node] = self._made(node, whole)
-            if copies and self._takes_all(side, node):
-                kept.copied[node] = self._made(node, picked.pop(0))
-            for receiver, ref in zip(self._receivers(side, node), picked, strict=True):
-                kept.picked[node, receiver] = self._made(node, ref)._replace(whole=False)
-
-    def _shards(
-        self, nodes: Iterable[int], side: int, half_step: int, basis: Any, spectrum: Any, copies: bool
-    ) -> dict[int, list[Any]]:
-        def all_copied(node: int) -> bool:
-            return copies and self._takes_all(side, node)
+        """Have these nodes rotate the fixed side's rows, and offer them to the others."""
+        kept = self.kept[self.now]
 
         def arguments(node: int) -> tuple[Any, ...]:
-            wanted = [self._needs[1 - side, to][node] for to in self._receivers(side, node)]
-            return half_step, basis, spectrum, all_copied(node), wanted, self.now - 2, side
+            return self.now, kept.basis, kept.spectrum, self._peers(node)
 
-        found = self.call(
-            "publish", arguments, lambda node: 2 + all_copied(node) + len(self._receivers(side, node)), nodes
-        )
-        return {node: refs for node, (_, refs) in found.items()}
-
-    def _exchange_needs(self, side: int, nodes: Iterable[int]) -> None:
-        """Have these nodes list the rows of the fixed side that they need when they solve `side`."""
-        wanting = {to for owner in range(self.n) for to in self._receivers(1 - side, owner)}
-        nodes = [node for node in nodes if node in wanting]
-        for node, (_, refs) in self.call("needs", lambda _: (side,), lambda _: 1 + self.n, nodes).items():
-            self._needs[side, node] = [self._made(node, ref) for ref in refs]
+        for node, (_, refs) in self.call("publish", arguments, lambda _: 2, nodes).items():
+            kept.shards[node] = self._made(node, refs[0])
 
     # -- Gramians ----------------------------------------------------------------------------------------------------
 
@@ -288,12 +234,10 @@ class Fleet(Workers):
                 continue
 
     def _loss_terms(self, settings: Settings) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-        kept = HalfStep(settings, np.empty(0))
-        self._keep(kept, 1, self._shards(range(self.n), 1, self.now - 1, None, None, False), False)
+        self.call("offer_items", lambda node: (self.now,))
 
         def arguments(node: int) -> tuple[Any, ...]:
-            sources = [self._source(kept, other, node)._replace(hold=False) for other in range(self.n) if other != node]
-            return settings.objective, settings.mean, sources
+            return self.now, settings.mean, self._peers(node)
 
         sums = np.concatenate([part for _, part in self._results("loss", arguments)])
         norms = [

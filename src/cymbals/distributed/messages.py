@@ -26,18 +26,18 @@ class Job:
     dtype: str
     key: int  # of the random start
     whole: bool  # whether every worker needs the whole fixed side
+    secret: bytes  # what workers must know to connect to each other
     threads: int
     watch: bool  # whether to look at the memory all the time
 
 
 class Source(NamedTuple):
-    """Where rows of a node are: an object with all of them, or with those that this worker needs."""
+    """An object of a node."""
 
     node: int
     ref: Any
     place: str  # Ray's id of the machine where the object was made
-    whole: bool = True
-    hold: bool = False  # whether to keep the object, so that it exists on two machines
+    spare: Any = None  # a Source with the same content on another machine, or None
 
 
 class Previous(NamedTuple):

@@ -12,7 +12,6 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .._core import gram_segments
 from ..data.csr import Csr
@@ -91,8 +90,3 @@ def sides(half_step: int) -> tuple[int, int]:
 def store_name(side: int) -> str:
     """The name of the matrix of a store whose rows are users (0) or items (1)."""
     return _NAMES[side]
-
-
-def counts_within(sorted_rows: NDArray[np.int64], begins: tuple[int, ...]) -> NDArray[np.int64]:
-    """How many of the rows each node owns."""
-    return np.diff(np.searchsorted(sorted_rows, np.array(begins)))

@@ -1,10 +1,11 @@
 """What one node of a distributed fit does. An actor of Ray wraps a `Worker`; the driver calls its methods.
 
 A worker keeps the current factors of the rows that it owns. It changes them in place, so each method says at which
-half-step it works, and does nothing if that was done before. So the driver may call a method again after a failure. While
-a side is fixed, its factors are those of the shard that the worker has made, in shared memory, and not a copy of them.
+half-step it works, and does nothing if that was done before. So the driver may call a method again after a failure.
 
-Objects that the methods return are kept by Ray in shared memory, and the driver owns them: they outlive the worker.
+Objects that the methods return are kept by Ray in shared memory, and the driver owns them: they outlive the worker. Its
+rows of the fixed side are such an object, from which a lost worker can be restored. Its neighbour returns the same rows
+again, so that they exist on two machines. While a side is fixed, the worker's factors are that object and not a copy of it.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -24,16 +25,19 @@ from .._core import SolveError, Workspace, gram_parts, rotate, simd_name, versio
 from .._core import loss as core_loss
 from ..data.csr import Csr, index_type
 from ..data.interactions import stored_rows
-from ..solve.compact import Whitening, heaviest_weights, weighted_spectrum
+from ..solve.compact import Copy, Whitening, heaviest_weights, heavy_rows, weighted_spectrum
 from ..solve.half_step import Settings, compact_of, solve_rows, subtract_offsets
-from ..solve.objective import Objective
 from ..solve.start import noise
 from .fetching import GRACE_SECONDS, KEPT_SECONDS, Fetching, LostObjectError, NodeGoneError
+from .links import Address
 from .messages import Failure, Job, Previous, Reply, Source, Usage
-from .plan import LOSS_ROWS, counts_within, sides, store_name
-from .table import CopiedRows, CopyTable, FullTable, Needed, Rows
+from .plan import LOSS_ROWS, sides, store_name
+from .publishing import FIXED, LOSS, REPLICA, Outlet, Publication
+from .pulling import Before, Links, Pulls
+from .table import CopyTable, FullTable, Needed, Rows, copy_rows
 from .watch import Watch, return_freed_memory
 
+_PUBLISH_BYTES = 8 << 20  # rows that are rotated before the others may have them
 NEARLY_ALL = 0.95  # a node that needs so large a share of the fixed rows holds all of them
 
 
@@ -51,9 +55,14 @@ class Worker(Fetching):
         self._factors: list[NDArray[Any]] = []
         self._rotated = [-1, -1]  # the last half-step at which the factors of each side were rotated
         self._solved, self._counts = -1, dict[str, int]()
-        self._wanted: dict[tuple[int, int], NDArray[Any]] = {}  # (side, node): rows that this node needs
         self._sums: tuple[Any, NDArray[np.float64] | None] = (None, None)
-        self._held: dict[int, list[Any]] = {}  # objects of other nodes, by half-step
+        self._outlet = Outlet(self._ray.util.get_node_ip_address(), job.secret)
+        self._links = Links(job.secret)
+        self._published = -1  # the half-step whose fixed rows are offered to others: `_offered`
+        self._offered: Publication | None = None
+        self._whole: Publication | None = None  # the same rows as they are, for the node after this one
+        self._pulls: Pulls | None = None  # the fixed rows of the others
+        self._replica: Rows | None = None  # the fixed rows of the node before this one
         self._memory = Watch() if job.watch else None
 
     def call(self, name: str, n_returns: int, *args: Any) -> Any:
@@ -85,7 +94,7 @@ class Worker(Fetching):
         """Open the rows of this node, check them, and find out which rows of the other side they need."""
         if self._memory is not None:
             self._memory.begin()
-        self._rows, self._heaviest, needed, zeros, negative = [], [], [], False, False
+        self._rows, self._heaviest, zeros, negative = [], [], False, False
         for side in (0, 1):
             mapped = stored_rows(self.job.path, store_name(side), self.job.sides[side].rows(self.node))
             others = self.job.sides[1 - side]
@@ -102,7 +111,6 @@ class Worker(Fetching):
             if self.job.whole or np.count_nonzero(used) >= NEARLY_ALL * others.n:
                 self._needed[side] = None
                 self._rows.append(mapped)
-                needed.append(np.diff(others.begins))
                 continue
             rows = self._needed[side] = np.flatnonzero(used)
             places = np.cumsum(used, dtype=index_type(others.n)) - 1
@@ -110,29 +118,20 @@ class Worker(Fetching):
             for begin, block in mapped.blocks():
                 indices[mapped.indptr[begin] :][: block.nnz] = places[block.indices]
             self._rows.append(Csr(mapped.indptr, indices, mapped.whole().data, (mapped.shape[0], rows.size)))
-            needed.append(counts_within(rows, others.begins))
         facts = {
             "zeros": zeros,
             "negative": negative,
-            "needed": needed,
             "simd": simd_name(),
             "version": version(),
             "pid": os.getpid(),
+            "address": self._outlet.address,
         }
         return (facts,)
-
-    def needs(self, side: int) -> tuple[Any, ...]:
-        """For each node, which of its rows of the fixed side this node needs, when it solves `side`."""
-        rows, others = self._needed[side], self.job.sides[1 - side]
-        assert rows is not None
-        places = np.searchsorted(rows, others.begins)
-        parts = [rows[a:b] - first for a, b, first in zip(places[:-1], places[1:], others.begins[:-1], strict=True)]
-        return (None, *(part.astype(np.int32 if others.n < 2**31 else np.int64) for part in parts))
 
     def start(self) -> tuple[None]:
         """Draw the random factors of this node's rows."""
         self._factors = [self._noise(side) for side in (0, 1)]
-        self._rotated, self._solved = [-1, -1], -1
+        self._rotated, self._solved, self._published = [-1, -1], -1, -1
         return (None,)
 
     def _noise(self, side: int) -> NDArray[Any]:
@@ -201,27 +200,54 @@ class Worker(Fetching):
         self,
         half_step: int,
         basis: Source | None,
-        spectrum: NDArray[np.float64] | None,
-        all_copied: bool,
-        wanted: Sequence[Source],
-        keep_from: int,
-        side: int | None = None,
+        spectrum: NDArray[np.float64],
+        peers: Mapping[int, Address],
     ) -> tuple[Any, ...]:
-        """Rotate the fixed side's rows. Returns all of them, and for each of `wanted` those that this node needs.
-
-        With `spectrum`, those are copies if solvers read copies. With `all_copied`, the copy of all rows is returned, too.
-        """
+        """Rotate the fixed side's rows, and offer them to the `peers`, whose rows begin to come. Returns the rows."""
         solved, fixed = sides(half_step)
-        fixed = fixed if side is None else side
-        self._held = {h: objects for h, objects in self._held.items() if h >= keep_from}
-        lists = [self._list(fixed, source) for source in wanted]
-        self._rotate(fixed, half_step, basis)
-        own = self._factors[fixed]
-        whitening = None if spectrum is None else self._whitening(solved, spectrum)
+        if self._published != half_step:
+            vectors = None
+            if basis is not None and self._rotated[fixed] < half_step:
+                vectors = self._fetch(basis, ("basis", half_step))
+            own, whitening = self._writable(fixed), self._whitening(solved, spectrum)
+            copy = None if whitening is None else Copy.empty(*own.shape)
+            self._offered = Publication(half_step, [own] if copy is None else [copy.pairs, copy.leverage])
+            self._whole = Publication(half_step, [own])
+            self._outlet.publish(FIXED, self._offered)
+            self._outlet.publish(REPLICA, self._whole)
+            table = self._empty_table(solved, whitening)
+            self._pulls = Pulls(self._links, FIXED, half_step, solved, table, self._node_before(fixed))
+            self._pulls.start(peers)
+            step = max(1, _PUBLISH_BYTES // max(1, own.itemsize * own.shape[1]))
+            for begin in range(0, own.shape[0], step):
+                rows = own[begin : begin + step]
+                if vectors is not None:
+                    rotate(rows, vectors, self._workspace)
+                if copy is not None and whitening is not None:
+                    whitening.write(rows, copy, begin, self._workspace)
+                self._offered.advance(begin + rows.shape[0])
+                self._whole.advance(begin + rows.shape[0])
+            self._rotated[fixed] = max(self._rotated[fixed], half_step if basis is not None else -1)
+            heavy = np.empty(0, np.int64) if copy is None else heavy_rows(copy.leverage, self._heaviest[fixed])
+            self._offered.finish(heavy, None if copy is None else own[heavy])
+            self._whole.finish(heavy)
+            self._published = half_step
+        assert self._offered is not None
+        return None, Rows(self._factors[fixed], self._offered.heavy)
+
+    def _empty_table(self, solved: int, whitening: Whitening | None) -> FullTable | CopyTable:
+        """Room for the fixed rows that the rows of this node need."""
+        others = self.job.sides[1 - solved]
+        needed = Needed(self._needed[solved], others.begins)
         if whitening is None:
-            return (None, Rows(own, None), *(Rows(own[rows], None) for rows in lists))
-        copied = CopiedRows.of(own, self._heaviest[fixed], whitening, self._workspace)
-        return (None, Rows(own, copied.copy.heavy), *[copied] * all_copied, *(copied.picked(rows) for rows in lists))
+            return FullTable(needed, others.width, self.job.dtype)
+        return CopyTable(needed, others.width, whitening)
+
+    def _node_before(self, side: int) -> Before:
+        """The node whose rows of this side are kept here, too."""
+        plan = self.job.sides[side]
+        before = (self.node - 1) % plan.n_nodes
+        return Before(before, (len(plan.rows(before)), plan.width), self.job.dtype)
 
     def _whitening(self, solved: int, spectrum: NDArray[np.float64]) -> Whitening | None:
         """How fixed rows become copies; None: rows are solved without."""
@@ -237,51 +263,63 @@ class Worker(Fetching):
         spectrum: NDArray[np.float64],
         basis: Source | None,
         own: Source,
-        sources: Sequence[Source],
-    ) -> tuple[dict[str, int]]:
-        """Solve the rows of this node. Returns the counts of the half-step.
+        peers: Mapping[int, Address],
+    ) -> tuple[Any, ...]:
+        """Solve the rows of this node. Returns the counts of the half-step, and the fixed rows of the node before it.
 
-        `own` has this node's rows of the fixed side, and `sources` have those of the others.
+        `own` has this node's rows of the fixed side. `peers` are the addresses of the others.
         """
         solved, fixed = sides(half_step)
         if self._solved != half_step:
-            self._prefetch(sources)
-            for side in (fixed, solved):  # while the rows of other nodes are on their way
-                self._rotate(side, half_step, basis)
+            assert self._pulls is not None
+            assert self._offered is not None
+            assert self._whole is not None
+            self._rotate(solved, half_step, basis)  # while rows of other nodes are on their way
             published = self._fetch(own, ("shard", half_step, self.node))
             self._factors[fixed] = published.rows
-            self._counts = self._solve(solved, spectrum, settings, sources, published, half_step)
-            self._solved = half_step
-        return (self._counts,)
+            table = self._pulls.table
+            local = table.needed.of_node(self.node)
+            copy_rows(self._offered.columns, local, table.columns(self.node))
+            table.enter_heavy(self.node, *self._offered.heavy_among(local))
+            self._wait_for(self._pulls, peers, half_step)
+            self._whole.columns = [published.rows]  # so that the array from which they were made can be freed
+            if not self.job.copies[solved]:
+                self._offered.columns = self._whole.columns
+            self._counts = self._solve_with(solved, table, spectrum, settings)
+            self._replica = self._pulls.replica
+            self._solved, self._pulls = half_step, None
+        return (self._counts, self._replica) if peers else (self._counts,)
 
-    def _solve(
-        self,
-        side: int,
-        spectrum: NDArray[np.float64],
-        settings: Settings,
-        sources: Sequence[Source],
-        own: Rows | None,
-        half_step: int | str,
+    def _wait_for(self, pulls: Pulls, peers: Mapping[int, Address], half_step: int | str) -> None:
+        """Wait for all rows. Those that did not come are pulled once more."""
+        with self._waiting():
+            missing = pulls.wait()
+            if missing:
+                pulls.start(peers)
+                missing = pulls.wait()
+        for node, n_bytes in pulls.received().items():
+            self._count(node, n_bytes)
+        if missing:
+            raise LostObjectError(("shard", half_step, missing[0]))
+
+    def _solve_with(
+        self, side: int, table: FullTable | CopyTable, spectrum: NDArray[np.float64], settings: Settings
     ) -> dict[str, int]:
-        whitening = self._whitening(side, spectrum)
         part = self.job.parts[side]._replace(first_row=self.job.sides[side].rows(self.node).start)
         copy, offsets = None, None
-        if whitening is None:
-            table = self._full_table(side, sources, own, half_step)
-            offsets = _split_biases(table, settings.mean)
+        if isinstance(table, CopyTable):
+            copy, fixed = table.done()
         else:
-            needed = Needed(self._needed[side], self.job.sides[1 - side].begins)
-            copies = CopyTable(needed, self.job.sides[1 - side].width, whitening, self._workspace)
-            self._fill(copies, sources, own, half_step)
-            copy, table = copies.done()
+            fixed = table.rows
+            offsets = _split_biases(fixed, settings.mean)
         solved = self._writable(side)
         others = self.job.sides[1 - side].n
         return solve_rows(
             self._rows[side],
-            table,
+            fixed,
             spectrum,
             solved,
-            replace(settings, compact=compact_of(settings, others, table.shape[1])),
+            replace(settings, compact=compact_of(settings, others, fixed.shape[1])),
             self._workspace,
             offsets=offsets,
             part=part,
@@ -302,28 +340,6 @@ class Worker(Fetching):
             self._factors[side] = np.array(self._factors[side])
         return self._factors[side]
 
-    def _full_table(
-        self, side: int, sources: Sequence[Source], own: Rows | None, half_step: int | str
-    ) -> NDArray[Any]:
-        """The rows of the fixed side that the rows of `side` need, as they are."""
-        others = self.job.sides[1 - side]
-        table = FullTable(Needed(self._needed[side], others.begins), others.width, self.job.dtype)
-        self._fill(table, sources, own, half_step)
-        return table.rows
-
-    def _fill(
-        self, table: FullTable | CopyTable, sources: Sequence[Source], own: Rows | None, half_step: int | str
-    ) -> None:
-        """Enter the rows of this node, if given, and those of each source as soon as they arrive."""
-        if own is not None:
-            table.fill(self.node, own, True)
-        grace = KEPT_SECONDS if half_step == "kept" else GRACE_SECONDS
-        for source in self._arriving(sources, lambda source: ("shard", half_step, source.node), grace):
-            rows = self._fetch(source, ("shard", half_step, source.node), grace)
-            if source.hold and isinstance(half_step, int):
-                self._held.setdefault(half_step, []).append(rows)
-            table.fill(source.node, rows, source.whole)
-
     def restore(
         self, half_step: int, solved: Source | None, fixed: Source | None, previous: Previous | None
     ) -> tuple[None]:
@@ -333,7 +349,7 @@ class Worker(Fetching):
         side are solved again.
         """
         solved_side, fixed_side = sides(half_step)
-        self._rotated, self._solved = [half_step - 1] * 2, half_step - 1
+        self._rotated, self._solved, self._published = [half_step - 1] * 2, half_step - 1, half_step - 1
         factors: list[Any] = [None, None]
         key = ("kept", half_step, self.node)
         factors[solved_side] = self._noise(solved_side) if solved is None else self._copied(solved, key)
@@ -353,7 +369,10 @@ class Worker(Fetching):
         if previous.basis is not None:
             basis = self._fetch(previous.basis, ("basis", half_step - 1))
             rotate(factors[fixed_side], basis, self._workspace)
-        self._solve(fixed_side, previous.spectrum, previous.settings, previous.shards, None, "kept")
+        table = self._empty_table(fixed_side, self._whitening(fixed_side, previous.spectrum))
+        for node, source in enumerate(previous.shards):
+            table.fill(node, self._fetch(source, ("kept", half_step, node), KEPT_SECONDS), self._workspace)
+        self._solve_with(fixed_side, table, previous.spectrum, previous.settings)
         return (None,)
 
     def rows(self, side: int) -> tuple[None, NDArray[Any]]:
@@ -362,9 +381,20 @@ class Worker(Fetching):
 
     # -- the loss ----------------------------------------------------------------------------------------------------
 
-    def loss(self, objective: Objective, mean: float | None, sources: Sequence[Source]) -> tuple[None, NDArray[np.float64]]:
+    def offer_items(self, half_step: int) -> tuple[None]:
+        """Offer the factors of this node's items to the others, for the loss after this half-step."""
+        self._outlet.publish(LOSS, Publication(half_step, [self._factors[1]], ready=True))
+        return (None,)
+
+    def loss(self, half_step: int, mean: float | None, peers: Mapping[int, Address]) -> tuple[None, NDArray[np.float64]]:
         """The sums of the entries' part of the loss, for each LOSS_ROWS users of this node."""
-        table = self._full_table(0, sources, Rows(self._factors[1], None), "loss")
+        objective, needed = self.job.objective, Needed(self._needed[0], self.job.sides[1].begins)
+        full = FullTable(needed, self.job.sides[1].width, self.job.dtype)
+        pulls = Pulls(self._links, LOSS, half_step, 0, full, None)
+        pulls.start(peers)
+        copy_rows([self._factors[1]], needed.of_node(self.node), full.columns(self.node))
+        self._wait_for(pulls, peers, "loss")
+        table = full.rows
         offsets = _split_biases(table, mean)
         x, rows = self._factors[0], self._rows[0]
         begins = range(0, rows.shape[0], LOSS_ROWS)
@@ -391,13 +421,6 @@ class Worker(Fetching):
     def _copied(self, source: Source, key: Any, grace: float = KEPT_SECONDS) -> NDArray[Any]:
         """An array of the rows of a node, which may be changed."""
         return np.array(self._fetch(source, key, grace).rows)
-
-    def _list(self, side: int, source: Source) -> NDArray[Any]:
-        """The rows of this node that another one needs."""
-        if (side, source.node) not in self._wanted:
-            key = ("needs", 1 - side, source.node)
-            self._wanted[side, source.node] = self._fetch(source, key)
-        return self._wanted[side, source.node]
 
 
 def _split_biases(table: NDArray[Any], mean: float | None) -> NDArray[Any] | None:

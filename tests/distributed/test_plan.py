@@ -44,12 +44,24 @@ def test_each_row_of_a_segment_is_summed_once(n, width):
 
 def test_one_node_receives_only_gramians_and_bases():
     found = bytes_per_iteration((1000, 500), 16, 1)
-    assert found == {"shards": 0, "gramians": 2 * 16**2 * 8, "bases": 2 * 16**2 * 8, "borders": 0, "total": 4 * 16**2 * 8}
+    of_basis = 2 * 16**2 * 8
+    assert found == {"rows": 0, "replicas": 0, "gramians": of_basis, "bases": of_basis, "borders": 0, "total": 2 * of_basis}
     assert bytes_per_iteration((1000, 500), 16, 1, rotates=False)["total"] == 0
+
+
+def test_rows_are_copies_if_solvers_read_copies():
+    shape = 100_000, 100_000
+    as_they_are = 6 * 200_000 * 64 * 4
+    assert bytes_per_iteration(shape, 64, 8)["rows"] == 6 * 200_000 * (64 * 2 + 4)
+    assert bytes_per_iteration(shape, 64, 8, heavy=(0.1, 0.1))["rows"] == 6 * 200_000 * (64 * 2 + 4 + 0.1 * 64 * 4)
+    assert bytes_per_iteration(shape, 64, 8, copies=False)["rows"] == as_they_are
+    assert bytes_per_iteration(shape, 64, 8, rotates=False)["rows"] == as_they_are
+    assert bytes_per_iteration(shape, 64, 8, itemsize=8)["rows"] == 2 * as_they_are
+    assert bytes_per_iteration((1000, 1000), 64, 8)["rows"] == 6 * 2000 * 64 * 4
 
 
 def test_sparse_data_send_fewer_rows():
     shape = 100_000, 100_000
-    whole, sparse = (bytes_per_iteration(shape, 64, 8, needed=(s, s))["shards"] for s in (1.0, 0.1))
-    assert whole == 7 * 200_000 * 64 * 4
-    assert sparse == (1 + 6 * 0.1) * 200_000 * 64 * 4
+    whole, sparse = (bytes_per_iteration(shape, 64, 8, needed=(s, s)) for s in (1.0, 0.1))
+    assert sparse["rows"] == 0.1 * whole["rows"]
+    assert sparse["replicas"] == whole["replicas"] == 200_000 * 64 * 4

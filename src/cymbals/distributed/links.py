@@ -51,9 +51,16 @@ class Serving:
         self.address: Address = self._socket.getsockname()[:2]
         threading.Thread(target=self._accept, daemon=True).start()
 
+    def close(self) -> None:
+        """Accept no more connections."""
+        self._socket.close()
+
     def _accept(self) -> None:
         while True:
-            connection, _ = self._socket.accept()
+            try:
+                connection, _ = self._socket.accept()
+            except OSError:
+                return  # closed
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, connection: socket.socket) -> None:
@@ -77,9 +84,19 @@ class Link:
         self._sent: set[int] = set()  # numbers of lists that the other one knows
         with _link_errors():
             self._socket = socket.create_connection(address, timeout=_CONNECT_SECONDS)
-            _prepare(self._socket)
-            _authenticate(self._socket, secret, (answer_challenge, deliver_challenge))
+            try:
+                _prepare(self._socket)
+                _authenticate(self._socket, secret, (answer_challenge, deliver_challenge))
+            except BaseException:
+                self._socket.close()
+                raise
             self._socket.settimeout(_ANSWER_SECONDS)
+
+    def __enter__(self) -> Link:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def close(self) -> None:
         self._socket.close()

@@ -75,7 +75,12 @@ class Outlet:
     def __init__(self, host: str, secret: bytes) -> None:
         self._published: dict[int, Publication] = {}
         self._changed = threading.Condition()
-        self.address = Serving(host, secret, self._answer).address
+        self._serving = Serving(host, secret, self._answer)
+        self.address = self._serving.address
+
+    def close(self) -> None:
+        """Accept no more connections."""
+        self._serving.close()
 
     def publish(self, what: int, publication: Publication) -> None:
         with self._changed:

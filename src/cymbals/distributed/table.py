@@ -16,6 +16,7 @@ from .._core import Workspace
 from ..solve.compact import Copy, Whitening
 from .publishing import common
 
+NEARLY_ALL = 0.95  # a node that needs so large a share of the fixed rows holds all of them
 _BLOCK_ROWS = 1 << 13  # rows that are copied at a time, so that little memory is needed beside the table
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .._core import gram_segments
-
-_BLOCK_ROWS = 256  # segments of a Gramian begin at multiples of it: see csrc/gramian.cpp
+from .._core import compact_width, gram_segments
+from ..solve.half_step import LARGE_BYTES
+from .table import NEARLY_ALL
 
 
 def bytes_per_iteration(
@@ -16,14 +16,18 @@ def bytes_per_iteration(
     *,
     itemsize: int = 4,
     needed: Sequence[float] = (1.0, 1.0),
+    heavy: Sequence[float] = (0.0, 0.0),
+    copies: bool = True,
     rotates: bool = True,
 ) -> dict[str, int]:
     """Predict the bytes that all nodes together receive in one iteration of `cymbals.distributed.fit`.
 
     In a half-step, a node receives the following, where n is the number of rows of the fixed side and f the rank:
 
-    - "shards": the rows of the fixed side that it needs and does not own, f numbers each. From its neighbour it takes all
-      rows, needed or not, because it keeps a second copy of them in case the neighbour is lost.
+    - "rows": the rows of the fixed side that it needs, of all nodes but itself and the node before it. With copies in 16
+      bits, a row has f numbers of 2 bytes, where f is rounded up to a multiple of 32, and one of 4 bytes. Heavy rows come
+      as they are, too. Without copies, a row has f numbers of `itemsize` bytes.
+    - "replicas": all rows of the node before it, as they are. It keeps them in case that node is lost.
     - "gramians": the sums of f x f numbers of float64 of the node before it. The last node sends them to the driver.
     - "bases": the eigenvectors, f x f numbers of float64 from the driver.
     - "borders": a segment of the Gramian is summed by the node that owns most of its rows. The others send it their rows,
@@ -39,28 +43,38 @@ def bytes_per_iteration(
         Bytes of a number of the factors: 4 or 8.
     needed : (float, float)
         The share of the items that the users of one node need on average, and the share of the users that its items need.
-        By default all, which is so unless the data are very sparse. From 0.8 on, all rows travel.
+        By default all, which is so unless the data are very sparse. From 0.95 on, all rows travel.
+    heavy : (float, float)
+        The share of the items, and of the users, that entries of very large weight name.
+    copies : bool
+        Whether solvers read a 16-bit copy of a large fixed side: with solver "auto" or "cg" and ``compact=True``. A side of
+        less than 2 MB, or with another `itemsize` than 4, has none.
     rotates : bool
-        Whether factors are rotated: not with an unobserved weight of 0, or with objective "explicit".
+        Whether factors are rotated: not with an unobserved weight of 0, or with objective "explicit". There are no copies
+        then.
 
     Returns
     -------
     dict of str to int
-        "shards", "gramians", "bases", "borders" and "total".
+        "rows", "replicas", "gramians", "bases", "borders" and "total".
 
     Examples
     --------
     >>> from cymbals.distributed import bytes_per_iteration
-    >>> bytes_per_iteration((359_000, 292_000), 128, nodes=4)["shards"] == 3 * (359_000 + 292_000) * 128 * 4
+    >>> found = bytes_per_iteration((359_000, 292_000), 128, nodes=4)
+    >>> found["rows"] == 2 * (359_000 + 292_000) * (128 * 2 + 4)
+    True
+    >>> found["replicas"] == (359_000 + 292_000) * 128 * 4
     True
     """
-    out = dict.fromkeys(("shards", "gramians", "bases", "borders"), 0)
+    out = dict.fromkeys(("rows", "replicas", "gramians", "bases", "borders"), 0)
     width = factors * itemsize
-    for n, share in ((shape[1], needed[0]), (shape[0], needed[1])):
-        share = 1.0 if share >= WHOLE_SHARE else share
-        to_neighbours = (nodes > 1) * n
-        to_others = max(nodes - 2, 0) * n * share
-        out["shards"] += round((to_neighbours + to_others) * width)
+    for n, share, of_heavy in ((shape[1], needed[0], heavy[0]), (shape[0], needed[1], heavy[1])):
+        copied = copies and rotates and itemsize == 4 and n * width >= LARGE_BYTES
+        share = 1.0 if share >= NEARLY_ALL else share
+        of_row = 4 * (compact_width(factors) + 1) + of_heavy * width if copied else width
+        out["rows"] += round(max(nodes - 2, 0) * n * share * of_row)
+        out["replicas"] += (nodes > 1) * n * width
         if not rotates:
             continue
         segments = len(gram_segments(n, factors)) - 1
@@ -68,9 +82,6 @@ def bytes_per_iteration(
         out["bases"] += 8 * factors**2 * nodes
         out["borders"] += round(_border_rows(n, nodes, segments) * width)
     return out | {"total": sum(out.values())}
-
-
-WHOLE_SHARE = 0.8  # from this share of the rows of a node on, another node takes all of them, in one object for all
 
 
 def _border_rows(n: int, nodes: int, segments: int) -> float:

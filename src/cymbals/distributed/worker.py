@@ -34,11 +34,10 @@ from .messages import Failure, Job, Previous, Reply, Source, Usage
 from .plan import LOSS_ROWS, sides, store_name
 from .publishing import FIXED, LOSS, REPLICA, Outlet, Publication
 from .pulling import Before, Links, Pulls
-from .table import CopyTable, FullTable, Needed, Rows, copy_rows
+from .table import NEARLY_ALL, CopyTable, FullTable, Needed, Rows, copy_rows
 from .watch import Watch, return_freed_memory
 
 _PUBLISH_BYTES = 8 << 20  # rows that are rotated before the others may have them
-NEARLY_ALL = 0.95  # a node that needs so large a share of the fixed rows holds all of them
 
 
 class Worker(Fetching):

@@ -20,10 +20,10 @@ from .compact import Copy, weighted_spectrum
 from .objective import Objective
 
 SOLVERS = {"auto": 0, "cg": 1, "exact": 2, "dual": 3, "primal": 4}
-# When solvers "auto" and "cg" read a 16-bit copy of a float32 fixed side. NEVER: not at all. LARGE: only if the fixed side is
-# large, and not with more than 8 steps of solver "cg". ALWAYS: without these two conditions.
+# When solvers "auto" and "cg" read a 16-bit copy of a float32 fixed side. NEVER: not at all. LARGE: only if the fixed side
+# is large, and not with more than 8 steps of solver "cg". ALWAYS: without these two conditions.
 NEVER, LARGE, ALWAYS = range(3)
-_LARGE_BYTES, _COMPACT_STEPS = 2 * 1024 * 1024, 8
+LARGE_BYTES, _COMPACT_STEPS = 2 * 1024 * 1024, 8
 # Solver "auto" stops the conjugate gradients of a row once |residual|^2 <= CG_TOLERANCE^2 b'z, in whitened coordinates,
 # where b is the right-hand side and z the current solution. b'z is the part of the loss that z explains. The loss
 # is then above its minimum by at most CG_TOLERANCE^2 times this part.
@@ -162,7 +162,7 @@ def compact_of(settings: Settings, n_fixed: int, width: int) -> int:
     if settings.compact != LARGE:
         return settings.compact
     few_steps = settings.solver != "cg" or settings.cg_steps <= _COMPACT_STEPS
-    return ALWAYS if few_steps and n_fixed * width * 4 >= _LARGE_BYTES else NEVER
+    return ALWAYS if few_steps and n_fixed * width * 4 >= LARGE_BYTES else NEVER
 
 
 def reads_copy(settings: Settings, n_fixed: int, width: int, dtype: np.dtype[Any]) -> bool:

@@ -52,7 +52,7 @@ def run(
 def prepared(
     model: FactorModel, params: dict[str, Any], n_threads: int, path: str, found: checkpoints.Checkpoint, request: Request
 ) -> Rest | None:
-    """Check the arguments, and return what is left to do. If the fit is finished, give `model` its state and return None."""
+    """Check the arguments, and return what is left to do. None: the fit is finished, and `model` has its state."""
     terms, state = found.terms, found.state
     assert state.fit is not None
     boolean("progress", request.progress)

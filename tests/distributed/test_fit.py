@@ -165,7 +165,7 @@ def test_a_fit_whose_workers_are_always_lost_ends_with_one_error(cluster, store,
     thread = during(fleets, 1, kill)
     model = ALS(factors=16, iterations=4, random_state=1)
     try:
-        with pytest.raises(distributed.NodeError, match="so the fit stops.*Start the fit again"):
+        with pytest.raises(distributed.NodeError, match=r"so the fit stops\..*Start the fit again"):
             distributed.fit(model, store)
     finally:
         stop.set()

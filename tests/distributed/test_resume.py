@@ -53,7 +53,11 @@ def losing_nodes(fleet, settings):
 @pytest.mark.parametrize(
     ("before", "after", "params"),
     [
-        (3, 2, dict.fromkeys(("alpha", "unobserved_weight", "regularization"), "auto") | {"objective": "ials", "tol": 1e-9}),
+        (
+            3,
+            2,
+            dict.fromkeys(("alpha", "unobserved_weight", "regularization"), "auto") | {"objective": "ials", "tol": 1e-9},
+        ),
         (1, 3, {"objective": "explicit", "biases": True, "factors": 7, "dtype": "float64"}),
     ],
 )

@@ -60,8 +60,7 @@ def _job(asked: ClusterFit, loop: FitLoop, n_nodes: int, threads: int) -> Job:
         for matrix, unit in zip(matrices, (LOSS_ROWS, 1), strict=True)
     )
     copies = [
-        objective.unobserved_weight > 0 and reads_copy(loop.settings, matrix.shape[1], width, dtype)
-        for matrix in matrices
+        objective.unobserved_weight > 0 and reads_copy(loop.settings, matrix.shape[1], width, dtype) for matrix in matrices
     ]
     parts = tuple(Part.of(objective, matrix.indptr, matrix.shape[1]) for matrix in matrices)
     return Job(

@@ -276,8 +276,8 @@ class Workers(ABC):
         self._losses += 1
         if self._losses > _LOSSES:
             raise NodeError(
-                f"{what}, and {_LOSSES} times before in the same half-step, so the fit stops. See Ray's logs for why workers "
-                "end; if memory is short, use more nodes"
+                f"{what}, and {_LOSSES} times before in the same half-step, so the fit stops. See Ray's logs for why "
+                "workers end; if memory is short, use more nodes"
             )
 
     # -- usage -------------------------------------------------------------------------------------------------------

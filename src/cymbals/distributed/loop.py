@@ -30,7 +30,10 @@ class SpreadState(FitState):
         return cls(**known | {"x": elsewhere, "y": elsewhere}, fleet=fleet)
 
     def gathered(self) -> FitState:
-        """The state with all factors in this process. They are collected once, so only the newest state can do it first."""
+        """The state with all factors in this process. Call it before the next half-step.
+
+        A second call returns the same arrays, so a callback and a checkpoint share them.
+        """
         return self._gathered
 
     @cached_property

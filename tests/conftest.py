@@ -259,6 +259,21 @@ def cluster():
     made.shutdown()
 
 
+@pytest.fixture
+def fleets(monkeypatch):
+    """The fleets of the distributed fits of this test, once they have begun."""
+    from cymbals.distributed.fleet import Fleet
+
+    found, begin = [], Fleet.begin
+
+    def noting(self, *start):
+        begin(self, *start)
+        found.append(self)
+
+    monkeypatch.setattr(Fleet, "begin", noting)
+    return found
+
+
 def counts(shape, n, seed=0):
     """Counts with users and items of very different activity."""
     rng = np.random.default_rng(seed)

@@ -211,6 +211,16 @@ def test_a_finished_fit_is_returned_at_once(tmp_path, monkeypatch):
     assert (tmp_path / "c").read_bytes() == before
 
 
+@pytest.mark.parametrize("features", [{}, {"item_features": GENRES}])
+def test_a_finished_fit_with_data_from_a_store(tmp_path, features):
+    IDS.save(tmp_path / "store")
+    data = Interactions.open(tmp_path / "store")
+    whole = als().fit(data, checkpoint=tmp_path / "c", **features)
+    model = ALS.resume(tmp_path / "c", data)
+    assert_same_model(model, whole)
+    assert model.recommend("u7")[0].tolist() == whole.recommend("u7")[0].tolist()
+
+
 @pytest.mark.parametrize("mmap", [False, True])
 @pytest.mark.parametrize("params", [{}, OBJECTIVES["biases"]])
 def test_load_reads_a_checkpoint_as_a_model(tmp_path, mmap, params):

@@ -10,13 +10,13 @@ from typing import Any
 import click
 
 from ..base.interrupt import exiting_on_sigterm
-from ..base.threads import threads
 from ..data.interactions import Interactions
+from ..distributed import NodeError
 from ..model import checkpoint as checkpoints
 from ..model.als import ALS
 from ..model.container import ModelFileError
 from ..model.stored import storable_params
-from .options import Source
+from .fitters import Fitter
 from .terminal import echo
 
 
@@ -24,25 +24,24 @@ from .terminal import echo
 def recoverable(checkpoint: str) -> Iterator[None]:
     """In this block, SIGTERM lets the fit write a last checkpoint, and then ends the process with the status 143.
 
-    If SIGTERM or Ctrl-C ends the block, a line on stderr says how to go on.
+    If SIGTERM, Ctrl-C or the loss of nodes ends the block, a line on stderr says how to go on.
     """
     try:
         with exiting_on_sigterm():
             yield
-    except (KeyboardInterrupt, SystemExit):
+    except (KeyboardInterrupt, SystemExit, NodeError):
         if Path(checkpoint).exists():
             echo(f"stopped; the same command goes on from {checkpoint}", err=True)
         raise
 
 
-def fit_or_resume(model: ALS, source: Source, checkpoint: str, every: int | None, output: str) -> tuple[Interactions, ALS]:
+def fit_or_resume(model: ALS, fitter: Fitter, checkpoint: str, every: int | None, output: str) -> tuple[Interactions, ALS]:
     """The data, and the model fitted to them: by a new fit, or by going on from the checkpoint if the file exists."""
     path = Path(checkpoint)
     if path.resolve() == Path(output).resolve():
         raise click.UsageError(f"--checkpoint and -o are both {output}: name two files")
     if not path.exists():
-        data = source.load()
-        return data, model.fit(data, compute_loss=True, progress=True, checkpoint=checkpoint, every=every or 1)
+        return fitter.fit(model, checkpoint=checkpoint, every=every or 1)
     try:
         found = checkpoints.read(checkpoint)
     except ModelFileError as error:
@@ -52,9 +51,7 @@ def fit_or_resume(model: ALS, source: Source, checkpoint: str, every: int | None
         echo(f"{checkpoint} holds the finished fit", err=True)
     else:
         echo(f"resuming after iteration {found.fit.iteration} of {found.fit.n_iterations}", err=True)
-    data = source.load()
-    n_threads = threads() if model.n_threads is None else model.n_threads
-    return data, ALS.resume(checkpoint, data, progress=True, every=every, n_threads=n_threads)
+    return fitter.resume(checkpoint, every, model.n_threads)
 
 
 def _refuse_other_settings(before: dict[str, Any], model: ALS, checkpoint: str) -> None:

@@ -10,14 +10,13 @@ import click
 import numpy as np
 
 from ..data.ids import one_id
-from ..data.interactions import Interactions
 from ..data.name_index import NameIndex
-from ..distributed.fit import fit as fit_on_cluster
 from ..model.als import ALS, load
 from ..model.retrieval import MAX_N
 from ..serving.answers import listed
 from . import options
 from .checkpoints import fit_or_resume, recoverable
+from .fitters import ClusterFitter, Fitter, LocalFitter
 from .group import cli
 from .terminal import console, echo, print_json, show_tables
 
@@ -75,20 +74,14 @@ def fit(
     model.check_params()
     if every is not None and checkpoint is None:
         raise click.UsageError("--every needs --checkpoint")
-    if address is not None and checkpoint is not None:
-        raise click.UsageError("--ray does not take --checkpoint")
-    if address is not None:
-        fit_on_cluster(model, source.path, address=address, threads_per_node=threads, compute_loss=True, progress=True)
-        loaded = Interactions.open(source.path)
-        save(model, output)
-    elif checkpoint is None:
-        loaded = source.load()
-        model.fit(loaded, compute_loss=True, progress=True)
+    fitter: Fitter = LocalFitter(source) if address is None else ClusterFitter(source, address)
+    if checkpoint is None:
+        loaded, model = fitter.fit(model)
         save(model, output)
     else:
         options.check_writable(checkpoint, source.path)
         with recoverable(checkpoint):
-            loaded, model = fit_or_resume(model, source, checkpoint, every, output)
+            loaded, model = fit_or_resume(model, fitter, checkpoint, every, output)
             save(model, output)
     if as_json:
         print_json({"model": output, "report": loaded.report, "history": model.history_, "fit": model.report_})

@@ -5,7 +5,8 @@ Import it as ``import cymbals.distributed``. Ray is imported only when a functio
 
 from .answers import evaluate, recommend_all
 from .fit import fit
+from .resume import resume
 from .traffic import bytes_per_iteration
 from .workers import NodeError
 
-__all__ = ["NodeError", "bytes_per_iteration", "evaluate", "fit", "recommend_all"]
+__all__ = ["NodeError", "bytes_per_iteration", "evaluate", "fit", "recommend_all", "resume"]

@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..base.checks import file_path, instance, whole_number
+from ..base.checks import file_path, instance
 from ..base.optional import optional
-from ..base.threads import MOST, resolve
+from ..base.threads import resolve
 from ..data.csr import Csr
 from ..data.ids import id_array, listed
 from ..data.interactions import Interactions, stored_rows
@@ -26,7 +26,7 @@ from ..metrics.errors import errors
 from ..metrics.ranking import coverage, item_novelty, ranked_users
 from ..model.als import ALS, load
 from ..model.exporting_model import Recommendations
-from .fit import connected, usable_nodes
+from .cluster import ClusterRequest, connected, usable_nodes
 
 _USERS = 4 * 8192  # of a task
 
@@ -67,14 +67,14 @@ def recommend_all(
     >>> stream.to_parquet("recommendations.parquet")  # doctest: +SKIP
     """
     local, sent = _local(model)
-    _check_threads(threads_per_node)
+    cluster = ClusterRequest(None, threads_per_node, address)
     limits = {"exclude_seen": exclude_seen, "exclude": exclude, "candidates": candidates}
     schema = local.recommend_all(n, users, **limits).schema  # checks the arguments
     ray = optional("ray", "cymbals.distributed")
     wanted = local.users_.all() if users is None else id_array("users", listed(users)).copy()
 
     def batches() -> Iterator[Any]:
-        with _tasks(ray, sent, threads_per_node, address) as (run, threads):
+        with _tasks(ray, sent, cluster) as (run, threads):
             ranges = [wanted[begin : begin + _USERS] for begin in range(0, wanted.size, _USERS)]
             for found in run(_recommended, [(n, part, limits, threads) for part in ranges]):
                 yield from found
@@ -116,7 +116,7 @@ def evaluate(
     >>> cymbals.distributed.evaluate("model.cymbals", "train", "test", k=10, address="auto")  # doctest: +SKIP
     """
     local, sent = _local(model)
-    _check_threads(threads_per_node)
+    cluster = ClusterRequest(None, threads_per_node, address)
     cutoffs, n_threads = cutoffs_of(k), resolve(None)
     parts = [_Part.of(name, data, local, n_threads) for name, data in (("train", train), ("test", test))]
     novelty = item_novelty(local.entries(parts[0].csr))
@@ -124,7 +124,7 @@ def evaluate(
     n_users = local.state_.x.shape[0]
     ranges = [range(begin, min(begin + _USERS, n_users)) for begin in range(0, n_users, _USERS)]
     found: list[_Evaluated] = []
-    with _tasks(ray, sent, threads_per_node, address) as (run, threads):
+    with _tasks(ray, sent, cluster) as (run, threads):
         shared = ray.put(novelty)
         arguments = ((rows, *(part.rows(rows) for part in parts), cutoffs, shared, threads) for rows in ranges)
         found.extend(run(_evaluated, arguments))
@@ -227,19 +227,12 @@ def _local(model: Any) -> tuple[ALS, Any]:
     return fitted, fitted
 
 
-def _check_threads(threads: int | None) -> None:
-    if threads is not None:
-        whole_number("threads_per_node", threads, 1, MOST)
-
-
 @contextmanager
-def _tasks(
-    ray: Any, model: Any, threads: int | None, address: str | None
-) -> Iterator[tuple[Callable[..., Iterator[Any]], int]]:
+def _tasks(ray: Any, model: Any, cluster: ClusterRequest) -> Iterator[tuple[Callable[..., Iterator[Any]], int]]:
     """A function that runs tasks on the nodes and yields their results in order, and the threads of each task."""
-    with connected(ray, address):
-        nodes, _, cpus = usable_nodes(ray, None)
-        threads = cpus if threads is None else threads
+    with connected(ray, cluster.address):
+        nodes, _, cpus = usable_nodes(ray, cluster.nodes)
+        threads = cluster.threads_per_node or cpus
         sent = ray.put(model)
 
         def run(task: Callable[..., Any], arguments: Iterable[tuple[Any, ...]]) -> Iterator[Any]:

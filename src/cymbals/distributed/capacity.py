@@ -135,8 +135,8 @@ def least_nodes(data: Data, node_memory: float, share: float = 0.9) -> int:
         nodes *= 2
         if nodes > 1 << 20:
             raise ValueError(
-                f"no number of nodes is enough: the rows of the larger side alone take {_memory(data, nodes)[0]:,} bytes on "
-                "each node; use fewer factors or nodes with more memory"
+                f"no number of nodes is enough: what every node holds takes {_memory(data, nodes)[0]:,} bytes; "
+                "use fewer factors, or nodes with more memory"
             )
     low = nodes // 2
     while nodes - low > 1:

@@ -1,36 +1,25 @@
-"""`cymbals.distributed.fit`: checks the arguments, chooses the nodes, and runs the fit loop."""
+"""`cymbals.distributed.fit`: checks the arguments, and prepares a new fit."""
 
 from __future__ import annotations
 
 import os
-import secrets
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numpy as np
 
 from .._core import Workspace
-from ..base.checks import boolean, file_path, instance, whole_number
-from ..base.optional import optional
+from ..base.checks import file_path, instance
 from ..base.recorder import phase
-from ..base.threads import MOST
 from ..data.interactions import Interactions
-from ..model import fitting
+from ..model import fitting, preparing
 from ..model.als import ALS
-from ..model.arguments import Arguments, checked
-from ..model.preparing import Problem
-from ..model.solving_model import refuse_dislikes
-from ..profiling.profile import Profile
-from ..solve import rule
-from ..solve.half_step import Part, reads_copy
+from ..model.fit_request import FitRequest
+from ..model.resuming import Rest
+from ..solve.loop import FitLoop, FitState
 from ..solve.start import key_of
-from .fleet import Fleet
-from .loop import SpreadLoop, SpreadState, spread_loss
-from .messages import Job
-from .plan import LOSS_ROWS, Side, balanced
-from .workers import NodeError
+from .cluster import ClusterRequest
+from .running import ClusterFit, run
 
 Model = TypeVar("Model", bound=ALS)
 
@@ -46,6 +35,8 @@ def fit(
     compute_loss: bool = False,
     progress: bool = False,
     profile: bool = False,
+    checkpoint: str | os.PathLike[str] | None = None,
+    every: int = 1,
 ) -> Model:
     """Fit a model on several machines. The factors are bitwise those of `ALS.fit`, for any number of nodes.
 
@@ -68,6 +59,12 @@ def fit(
         the one that ``RAY_ADDRESS`` or a running Ray on this machine names, or else a new one on this machine alone.
     callback, compute_loss, progress
         As in `ALS.fit`. For a callback, all factors are sent to this process after each iteration.
+    checkpoint : path-like, optional
+        A file that gets the state of the fit during the fit, as in `ALS.fit`. This process writes it, and collects all
+        factors to do so. `resume` goes on from it on a cluster, and `ALS.resume` on one machine. Put it where another
+        machine can read it, in case this one is lost.
+    every : int
+        The number of iterations from one checkpoint to the next.
     profile : bool
         Record a `Profile` in `profile_`. Its `nodes` says what each node computed, waited for, received and sent.
 
@@ -83,7 +80,10 @@ def fit(
     StoreError
         A node cannot open the store, or it is damaged. The message names the node.
     NodeError
-        There are too few nodes, they differ in their instruction sets, or too many were lost.
+        There are too few nodes, they differ in their instruction sets, or too many were lost. If there is a checkpoint, the
+        message says how to go on.
+    OSError
+        A checkpoint cannot be written. The file then has the checkpoint before it.
     SolveError
         As in `ALS.fit`.
 
@@ -92,153 +92,36 @@ def fit(
     >>> import cymbals, cymbals.distributed
     >>> data = cymbals.Interactions.open("plays")  # doctest: +SKIP
     >>> model = cymbals.distributed.fit(cymbals.ALS.auto(), "plays", address="auto")  # doctest: +SKIP
+
+    If this program or the cluster ends early, a fit with checkpoints goes on in another program:
+
+    >>> model = cymbals.ALS.auto()
+    >>> cymbals.distributed.fit(model, "plays", checkpoint="plays.checkpoint", every=2)  # doctest: +SKIP
+    >>> model = cymbals.distributed.resume("plays.checkpoint", "plays")  # doctest: +SKIP
     """
     instance("model", model, ALS)
-    if not boolean("profile", profile):
-        return _fit(model, path, nodes, threads_per_node, address, callback, compute_loss, progress, False)
-    recorded, before = Profile(), model._state
-    try:
-        with recorded:
-            return _fit(model, path, nodes, threads_per_node, address, callback, compute_loss, progress, True)
-    finally:
-        state = model._state
-        if state is not None and state is not before and state.fit is not None:
-            model.replace_state(state.changed(fit=replace(state.fit, profile=recorded)))
+    asked = FitRequest(path, callback, compute_loss, progress, checkpoint, every)
+    cluster = ClusterRequest(nodes, threads_per_node, address)
+    return model._profiled(profile, lambda: _fit(model, asked.checked(), cluster, profile))
 
 
-def _fit(
-    model: Model,
-    path: Any,
-    nodes: int | None,
-    threads: int | None,
-    address: str | None,
-    callback: Any,
-    compute_loss: bool,
-    progress: bool,
-    watch: bool,
-) -> Model:
-    for name, value in (("compute_loss", compute_loss), ("progress", progress)):
-        boolean(name, value)
-    fitting.check_callback(callback)
-    for name, number in (("nodes", nodes), ("threads_per_node", threads)):
-        if number is not None:
-            whole_number(name, number, 1, MOST)
+def _fit(model: ALS, asked: FitRequest, cluster: ClusterRequest, watch: bool) -> None:
     params = model.get_params()
-    arguments = checked(params)
     if callable(params["confidence"]):
         raise ValueError(
             "confidence is a function, which a distributed fit does not support: apply it to the values before saving the "
             "store, and use confidence='linear'"
         )
-    where = os.path.abspath(file_path("path", path))
+    arguments = asked.arguments(params)
+    path = os.path.abspath(file_path("path", asked.train))
     with phase("data"):
-        data = Interactions.open(where)
+        data = Interactions.open(path)
         if data.nnz == 0:
-            raise ValueError(f"{where} has no entries (shape {data.shape}); a fit needs at least one")
-        arguments, mean, chosen = _with_data(params, arguments, data)
-    ray = optional("ray", "cymbals.distributed")
-    with connected(ray, address):
-        ids, names, cpus = usable_nodes(ray, nodes)
-        threads = cpus if threads is None else threads
-        job = _job(where, data, arguments, len(ids), threads, watch)
-        with Fleet(ray, ids, names, min(threads, cpus), job) as fleet:
-            with phase("open"):
-                fleet.open()
-                _check_values(data, arguments, fleet)
-                fleet.begin()
-            settings = replace(arguments.settings, mean=mean)
-            by_item = data.by_item()
-            loop = SpreadLoop(data.csr, by_item, settings, arguments.schedule, True, Workspace(1), fleet)
-            report = {"stored_zeros_dropped": 0} | chosen
-            problem = Problem(data, data.csr, data.csr, by_item, settings, report)
-            publisher = fitting.Publisher(model, problem, params, before=model._state)
-            empty = np.empty((0, job.sides[0].width), job.dtype)
-            state = SpreadState(empty, empty, arguments.iterations, fleet=fleet)
-            around = fitting.Around(callback, arguments.tol, compute_loss, progress, None, spread_loss)
-            fitting.run(loop, state, publisher, around, [None, None])
-    return model
-
-
-def _with_data(
-    params: dict[str, Any], arguments: Arguments, data: Interactions
-) -> tuple[Arguments, float | None, dict[str, float]]:
-    """The arguments with the numbers that the data decide: those for "auto", and the mean of a model with biases."""
-    objective = arguments.settings.objective
-    automatic = rule.automatic(params)
-    chosen = rule.chosen(objective, automatic, data.csr) if automatic else {}
-    if automatic:
-        rng = arguments.rng
-        arguments = checked(params, chosen)._replace(rng=rng)
-    mean = None
-    if objective.biases:
-        mean = float(np.mean(data.csr.data, dtype=np.float64))
-        if not np.isfinite(arguments.dtype.type(mean)):
-            raise ValueError(f"the mean of the values, {mean}, is too large for {arguments.dtype}; use dtype='float64'")
-    return arguments, mean, chosen
-
-
-def _job(path: str, data: Interactions, arguments: Arguments, n_nodes: int, threads: int, watch: bool) -> Job:
-    objective = arguments.settings.objective
-    matrices, width = (data.csr, data.by_item()), arguments.rank + objective.biases
-    sides = tuple(
-        Side(matrix.shape[0], balanced(matrix, n_nodes, unit), width)
-        for matrix, unit in zip(matrices, (LOSS_ROWS, 1), strict=True)
-    )
-    copies = [
-        objective.unobserved_weight > 0 and reads_copy(arguments.settings, matrix.shape[1], width, arguments.dtype)
-        for matrix in matrices
-    ]
-    parts = tuple(Part.of(objective, matrix.indptr, matrix.shape[1]) for matrix in matrices)
-    return Job(
-        path=path,
-        sides=(sides[0], sides[1]),
-        parts=(parts[0], parts[1]),
-        rank=arguments.rank,
-        objective=objective,
-        copies=(copies[0], copies[1]),
-        dtype=arguments.dtype.name,
-        key=key_of(arguments.rng),
-        whole=objective.unobserved_weight == 0,
-        secret=secrets.token_bytes(32),
-        threads=threads,
-        watch=watch,
-    )
-
-
-def _check_values(data: Interactions, arguments: Arguments, fleet: Fleet) -> None:
-    """Refuse values that the objective cannot use, or that this function does not support."""
-    kind = arguments.settings.objective.kind
-    if kind == "ials" and fleet.negative:
-        refuse_dislikes("train", data.csr, 1)
-    if kind != "explicit" and fleet.zeros:
-        raise ValueError(
-            "the store has stored zeros, which a distributed fit does not drop: write it again without them, as in "
-            "data.where(data.user_items.data != 0).save(path)"
-        )
-
-
-@contextmanager
-def connected(ray: Any, address: str | None) -> Iterator[None]:
-    """Connects this process to a cluster, and disconnects it at the end. A connection that exists is used and kept."""
-    if ray.is_initialized():
-        yield
-        return
-    try:
-        ray.init(address=address, log_to_driver=False, logging_level="warning")
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        raise NodeError(f"cannot connect to a Ray cluster at {address or 'the default address'}: {error}") from None
-    try:
-        yield
-    finally:
-        ray.shutdown()
-
-
-def usable_nodes(ray: Any, wanted: int | None) -> tuple[list[str], list[str], int]:
-    """Ray's ids of the nodes to use, their names for messages, and the CPUs that each of them has at least."""
-    found = [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU", 0) >= 1]
-    found.sort(key=lambda node: ("node:__internal_head__" not in node["Resources"], node["NodeID"]))
-    if not found or (wanted is not None and wanted > len(found)):
-        raise NodeError(f"the cluster has {len(found)} nodes with CPUs, and nodes={wanted or 1} are wanted")
-    found = found[:wanted]
-    names = [f"node {i} ({node['NodeManagerAddress']})" for i, node in enumerate(found)]
-    return [node["NodeID"] for node in found], names, min(int(node["Resources"]["CPU"]) for node in found)
+            raise ValueError(f"{path} has no entries (shape {data.shape}); a fit needs at least one")
+        problem = preparing.problem(data, data.csr, params, 1)
+    around = asked.around(problem, arguments.tol, [None, None], True)
+    loop = FitLoop(problem.rows, problem.columns, problem.settings, arguments.schedule, True, Workspace(1))
+    publisher = fitting.Publisher(model, problem, params, before=model._state)
+    empty = np.empty((0, 0), arguments.dtype)  # the workers draw the factors
+    rest = Rest(loop, FitState(empty, empty, arguments.iterations), publisher, around, [None, None])
+    run(ClusterFit(cluster, path, arguments, key_of(arguments.rng), watch), rest)

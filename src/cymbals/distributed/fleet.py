@@ -20,6 +20,7 @@ from ..solve.half_step import Settings
 from .links import Address
 from .messages import Job, Previous, Source
 from .plan import sides
+from .table import Rows
 from .workers import AgainError, NodeError, Workers
 
 _DRIVER = -1  # the sender of what the driver owns
@@ -40,7 +41,7 @@ class Fleet(Workers):
 
     def __init__(self, ray: Any, nodes: Sequence[str], names: Sequence[str], cpus: int, job: Job) -> None:
         super().__init__(ray, nodes, names, cpus, job)
-        self.now = 0  # the half-step that is under way
+        self.now = 0  # the half-step that is under way; they count from the beginning of the fit
         self.kept: dict[int, HalfStep] = {}
         self.pids = [0] * self.n
         self.zeros = self.negative = False  # whether the store has such values
@@ -48,6 +49,7 @@ class Fleet(Workers):
         self._addresses: dict[int, Address] = {}  # by node: where its worker accepts connections
         self._borders: dict[tuple[int, int], dict[int, Source]] = {}  # by side and owner: rows by the node that sums them
         self._grams: dict[tuple[int, int], NDArray[np.float64]] = {}  # by half-step and side
+        self._given: dict[int, tuple[Source, Source]] = {}  # by node: the factors of its rows that the fit goes on from
         self._ready = False
 
     def __enter__(self) -> Fleet:
@@ -57,6 +59,7 @@ class Fleet(Workers):
         self.end()
         self.kept.clear()
         self._borders.clear()
+        self._given.clear()
 
     # -- the beginning -----------------------------------------------------------------------------------------------
 
@@ -66,10 +69,26 @@ class Fleet(Workers):
         for node, (facts, _) in self.call("open", lambda node: ()).items():
             self._note(node, facts)
 
-    def begin(self) -> None:
-        """Draw the start."""
-        self.call("start", lambda node: ())
+    def begin(self, half_step: int = 0, given: tuple[NDArray[Any], NDArray[Any]] | None = None) -> None:
+        """Have the workers take the factors before `half_step`, the first one to do.
+
+        These are random, or they are `given`: those of all users and of all items.
+        """
+        self.now = half_step
+        if given is not None:
+            self._given = {node: self._rows_of(node, given) for node in range(self.n)}
+        self.call("start", lambda node: (half_step, self._given.get(node)))
         self._ready = True
+
+    def _rows_of(self, node: int, given: tuple[NDArray[Any], NDArray[Any]]) -> tuple[Source, Source]:
+        """The rows of a node, of both sides, as objects that only this node fetches."""
+        ranges, none_heavy = [side.rows(node) for side in self.job.sides], np.empty(0, np.int64)
+        x, y = (Rows(part[rows.start : rows.stop], none_heavy) for part, rows in zip(given, ranges, strict=True))
+        return self._owned(x), self._owned(y)
+
+    def _owned(self, value: Any) -> Source:
+        """An object of the driver."""
+        return Source(_DRIVER, self.ray.put(value), self.ray.get_runtime_context().get_node_id())
 
     def _note(self, node: int, facts: dict[str, Any]) -> None:
         self._addresses[node], self.pids[node] = facts["address"], facts["pid"]
@@ -94,7 +113,7 @@ class Fleet(Workers):
         elif key[0] in ("sums", "total") or key[:2] == ("shard", "loss"):
             raise AgainError
         else:
-            raise NodeError("rows were lost on two nodes at once, so they cannot be made again: start the fit again")
+            raise NodeError("rows were lost on two nodes at once, so they cannot be made again")
 
     def _restore(self, node: int) -> None:
         self._note(node, self.call("open", lambda _: (), nodes=[node])[node][0])
@@ -109,7 +128,7 @@ class Fleet(Workers):
             shards = [before.shards[other] for other in range(self.n)]
             first = None if start is None else start.shards[node]
             previous = Previous(before.settings, before.spectrum, before.basis, shards, first)
-        self.call("restore", lambda _: (h, solved, fixed, previous), nodes=[node])
+        self.call("restore", lambda _: (h, solved, fixed, previous, self._given.get(node)), nodes=[node])
         if fixed is not None:
             self._publish([node])
 
@@ -121,7 +140,7 @@ class Fleet(Workers):
         spectrum, basis = np.zeros(self.job.sides[0].width), None
         if settings.objective.unobserved_weight > 0:
             spectrum, vectors = eigenbasis(self.gramian(fixed))
-            basis = Source(_DRIVER, self.ray.put(vectors), self.ray.get_runtime_context().get_node_id())
+            basis = self._owned(vectors)
             self._check_spectrum(settings, spectrum, solved)
         self.kept[self.now] = HalfStep(settings, spectrum, basis)
         with phase("publish"):
@@ -140,6 +159,8 @@ class Fleet(Workers):
         self.now += 1
         self._losses = 0
         self.kept = {h: kept for h, kept in self.kept.items() if h >= self.now - 2}
+        if self.now - 2 in self.kept:  # then a lost worker is restored from what was published
+            self._given.clear()
         self._borders.clear()
         self._grams.clear()
         return counts

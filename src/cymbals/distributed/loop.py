@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -21,8 +22,22 @@ class SpreadState(FitState):
 
     fleet: Fleet | None = None
 
+    @classmethod
+    def of(cls, state: FitState, fleet: Fleet) -> SpreadState:
+        """The same state, whose arrays the workers of the fleet have."""
+        elsewhere = np.empty((0, 0))
+        known = {field.name: getattr(state, field.name) for field in fields(FitState)}
+        return cls(**known | {"x": elsewhere, "y": elsewhere}, fleet=fleet)
+
     def gathered(self) -> FitState:
-        """The state with all factors in this process."""
+        """The state with all factors in this process. Call it before the next half-step.
+
+        A second call returns the same arrays, so a callback and a checkpoint share them.
+        """
+        return self._gathered
+
+    @cached_property
+    def _gathered(self) -> FitState:
         assert self.fleet is not None
         with phase("collect"):
             x, y = (self.fleet.factors(side) for side in (0, 1))
@@ -30,7 +45,7 @@ class SpreadState(FitState):
         return FitState(x, y, self.n_iterations, self.half_steps, self.seconds, self.history, self.losses, self.counts)
 
     def copied(self) -> FitState:
-        """As `gathered`: its arrays are copies already."""
+        """As `gathered`: half-steps do not change its arrays."""
         return self.gathered()
 
 
@@ -39,6 +54,11 @@ class SpreadLoop(FitLoop):
     """A fit loop whose rows and columns are spread over the nodes of a fleet."""
 
     fleet: Fleet | None = None
+
+    @classmethod
+    def of(cls, loop: FitLoop, fleet: Fleet) -> SpreadLoop:
+        """The same loop, whose half-steps the workers of the fleet do."""
+        return cls(**{field.name: getattr(loop, field.name) for field in fields(FitLoop)}, fleet=fleet)
 
     def solve(self, state: FitState, settings: Settings) -> dict[str, int]:
         assert self.fleet is not None

@@ -24,7 +24,7 @@ class Job:
     copies: tuple[bool, bool]  # whether rows of this side are solved with a 16-bit copy of the other one
     rank: int
     dtype: str
-    key: int  # of the random start
+    key: int | None  # of the random start; None: the fit goes on from given factors
     whole: bool  # whether every worker needs the whole fixed side
     secret: bytes  # what workers must know to connect to each other
     threads: int
@@ -47,7 +47,7 @@ class Previous(NamedTuple):
     spectrum: NDArray[np.float64]
     basis: Source | None
     shards: list[Source]  # all rows of the fixed side
-    start: Source | None  # this node's solved rows before that half-step; None: the random start
+    start: Source | None  # this node's solved rows before that half-step; None: the first factors
 
 
 @dataclass

@@ -127,14 +127,18 @@ class Worker(Fetching):
         }
         return (facts,)
 
-    def start(self) -> tuple[None]:
-        """Draw the random factors of this node's rows."""
-        self._factors = [self._noise(side) for side in (0, 1)]
-        self._rotated, self._solved, self._published = [-1, -1], -1, -1
+    def start(self, half_step: int, given: Sequence[Source] | None) -> tuple[None]:
+        """Take the factors that this node's rows have before the first half-step, which is `half_step`."""
+        self._factors = [self._first_factors(side, given) for side in (0, 1)]
+        self._rotated, self._solved, self._published = [half_step - 1] * 2, half_step - 1, half_step - 1
         return (None,)
 
-    def _noise(self, side: int) -> NDArray[Any]:
+    def _first_factors(self, side: int, given: Sequence[Source] | None) -> NDArray[Any]:
+        """The given factors of this node's rows, by side. Without them, random ones."""
+        if given is not None:
+            return self._copied(given[side], ("start", self.node))
         job, rows = self.job, self.job.sides[side].rows(self.node)
+        assert job.key is not None
         return noise(job.key, side, rows, job.rank, np.dtype(job.dtype), job.objective.biases, self._workspace)
 
     def _check_shape(self, rows: Csr, side: int) -> None:
@@ -340,18 +344,23 @@ class Worker(Fetching):
         return self._factors[side]
 
     def restore(
-        self, half_step: int, solved: Source | None, fixed: Source | None, previous: Previous | None
+        self,
+        half_step: int,
+        solved: Source | None,
+        fixed: Source | None,
+        previous: Previous | None,
+        given: Sequence[Source] | None,
     ) -> tuple[None]:
         """Make the state of this node before a half-step, from objects of the half-steps before it.
 
         `solved` and `fixed` are this node's rows as they were published, or None. Without `fixed`, the rows of the fixed
-        side are solved again.
+        side are solved again. `given` are the first factors, as in `start`.
         """
         solved_side, fixed_side = sides(half_step)
         self._rotated, self._solved, self._published = [half_step - 1] * 2, half_step - 1, half_step - 1
         factors: list[Any] = [None, None]
         key = ("kept", half_step, self.node)
-        factors[solved_side] = self._noise(solved_side) if solved is None else self._copied(solved, key)
+        factors[solved_side] = self._first_factors(solved_side, given) if solved is None else self._copied(solved, key)
         if fixed is not None:
             try:
                 factors[fixed_side] = self._copied(fixed, key, GRACE_SECONDS)  # else they can be solved again
@@ -362,9 +371,10 @@ class Worker(Fetching):
         if fixed is not None:
             return (None,)
         if previous is None:
-            factors[fixed_side] = self._noise(fixed_side)
+            factors[fixed_side] = self._first_factors(fixed_side, given)
             return (None,)
-        factors[fixed_side] = self._noise(fixed_side) if previous.start is None else self._copied(previous.start, key)
+        first = previous.start
+        factors[fixed_side] = self._first_factors(fixed_side, given) if first is None else self._copied(first, key)
         if previous.basis is not None:
             basis = self._fetch(previous.basis, ("basis", half_step - 1))
             rotate(factors[fixed_side], basis, self._workspace)

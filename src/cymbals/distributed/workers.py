@@ -276,7 +276,7 @@ class Workers(ABC):
         self._losses += 1
         if self._losses > _LOSSES:
             raise NodeError(
-                f"{what}, and {_LOSSES} times before in the same half-step: the fit cannot go on. See Ray's logs for why "
+                f"{what}, and {_LOSSES} times before in the same half-step, so the fit stops. See Ray's logs for why "
                 "workers end; if memory is short, use more nodes"
             )
 

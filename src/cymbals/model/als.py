@@ -352,7 +352,7 @@ class ALS(Exchange, UpdatingModel):
             raise TypeError("the second argument of fit is y, which is ignored, and not features: write item_features=...")
         features = (user_features, item_features)
         asked = FitRequest(
-            train, features, init, callback, compute_loss, progress, checkpoint, every, max_memory, factors_path
+            train, callback, compute_loss, progress, checkpoint, every, features, init, max_memory, factors_path
         )
         return self._profiled(profile, lambda: self._fit(asked.checked()))
 
@@ -373,10 +373,8 @@ class ALS(Exchange, UpdatingModel):
 
     def _fit(self, asked: FitRequest) -> None:
         params, n_threads = self.get_params(), self._threads(None)
-        arguments = checked(params)
+        arguments = asked.arguments(params)
         settings, rank, iterations, schedule, tol, dtype, rng = arguments
-        if asked.checkpoint is not None:
-            stored.storable_params(params)
         if iterations < 2 and any(given is not None for given in asked.features):
             raise ValueError(f"iterations must be at least 2 with features, which the last one uses; got {iterations}")
         with phase("data"):
@@ -399,19 +397,9 @@ class ALS(Exchange, UpdatingModel):
                 given, data, rank, settings.objective.biases, dtype, key_of(rng), workspace, asked.arrays_for_factors()
             )
         from_noise = not isinstance(asked.init, FactorModel)
-        writer = None
-        if asked.checkpoint is not None:
-            with phase("checkpoint"):
-                given_data = checkpoints.fingerprint(seen, data.users, data.items)
-                given_features = checkpoints.fingerprints(sides)
-            has_callback = asked.callback is not None
-            terms = checkpoints.Terms(
-                asked.every, asked.compute_loss, has_callback, from_noise, given_data, **given_features
-            )
-            writer = checkpoints.Writer(asked.checkpoint, terms)
+        around = asked.around(problem, tol, sides, from_noise)
         loop = FitLoop(problem.rows, problem.columns, problem.settings, schedule, from_noise, workspace)
         publisher = fitting.Publisher(self, problem, params, before=self._state)
-        around = fitting.Around(asked.callback, tol, asked.compute_loss, asked.progress, writer)
         fitting.run(loop, FitState(x, y, iterations - any(sides)), publisher, around, sides)
 
     @classmethod
@@ -436,7 +424,7 @@ class ALS(Exchange, UpdatingModel):
         Parameters
         ----------
         path : path-like
-            The `checkpoint` of `ALS.fit`.
+            The `checkpoint` of `ALS.fit` or of `cymbals.distributed.fit`.
         data : Interactions or scipy sparse matrix or array, shape (n_users, n_items)
             The `train` of the fit. The checkpoint does not contain it, only checksums of its entries and ids.
         item_features, user_features : Interactions or scipy sparse, shape (n, n_features), optional
@@ -489,9 +477,7 @@ class ALS(Exchange, UpdatingModel):
         >>> bool((model.item_factors_ == whole.item_factors_).all())
         True
         """
-        found = checkpoints.read(file_path("path", path))
-        with container.refusing(path):
-            model = cls._of_stored(found.state)
+        model, found = cls._of_checkpoint(file_path("path", path))
         if n_threads is not None:
             model.n_threads = n_threads
             model.check_params()
@@ -560,6 +546,13 @@ class ALS(Exchange, UpdatingModel):
         state, _, _ = stored.read(path, mmap, cls._stored_names())
         with container.refusing(path):
             return cls._of_stored(state)
+
+    @classmethod
+    def _of_checkpoint(cls, path: str) -> tuple[Self, checkpoints.Checkpoint]:
+        """A checkpoint, and the model that goes on from it."""
+        found = checkpoints.read(path)
+        with container.refusing(path):
+            return cls._of_stored(found.state), found
 
     @classmethod
     def _of_stored(cls, state: State) -> Self:

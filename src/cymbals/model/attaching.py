@@ -120,11 +120,13 @@ def _longer(state: State, users: Ids, items: Ids) -> State:
         users=users,
         items=items,
         names=with_names(state.names, items.n),
-        seen=padded(seen.whole(), users.n, items.n),
+        seen=padded(seen, users.n, items.n),
     )
 
 
 def padded(seen: Csr, n_users: int, n_items: int) -> Csr:
-    """The matrix with empty rows and columns after its own."""
+    """The matrix with empty rows and columns after its own, or the matrix itself if it is not smaller."""
+    if seen.shape == (n_users, n_items):
+        return seen
     more: NDArray[np.int64] = np.full(n_users - seen.shape[0], seen.indptr[-1])
-    return replace(seen, indptr=np.concatenate([seen.indptr, more]), shape=(n_users, n_items))
+    return replace(seen.whole(), indptr=np.concatenate([seen.indptr, more]), shape=(n_users, n_items))

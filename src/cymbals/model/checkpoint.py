@@ -81,7 +81,7 @@ class Writer:
 
     def __init__(self, path: str, terms: Terms, written: int | None = None) -> None:
         """`written` is the iteration of the checkpoint in the file; None if the file has no checkpoint of this fit yet."""
-        self.path, self._terms, self._written = path, terms, written
+        self.path, self._terms, self.written = path, terms, written
 
     def is_due(self, fit: FitState) -> bool:
         """Whether a checkpoint is to be written after this half-step."""
@@ -100,13 +100,13 @@ class Writer:
         try:
             stored.write(self.path, state, False, {_FACT: facts}, arrays)
         except OSError as error:
-            left = "it holds none yet" if self._written is None else f"it still holds iteration {self._written}"
+            left = "it holds none yet" if self.written is None else f"it still holds iteration {self.written}"
             text = (
                 f"the checkpoint {self.path} could not be written after iteration {iteration}, {left}: "
                 f"{error.strerror or error}"
             )
             raise (type(error)(text) if error.errno is None else OSError(error.errno, text)) from error
-        self._written = iteration
+        self.written = iteration
 
 
 def read(path: str) -> Checkpoint:

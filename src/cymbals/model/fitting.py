@@ -137,12 +137,7 @@ def _run_loop(loop: FitLoop, state: FitState, publisher: Publisher, around: Arou
             if stops:
                 publisher.publish_copy(state)
             if writer is not None and not state.finished and (stops or writer.is_due(state)):
-                whole = state.gathered()
-                try:
-                    _write(writer, whole, publisher.state_of(whole), memory_of(around.callback, whole))
-                except BaseException:
-                    publisher.publish(whole)
-                    raise
+                _write_running(writer, state.gathered(), publisher, around.callback)
             if stops:
                 interrupted.deliver()
         state = state.gathered()
@@ -161,7 +156,7 @@ def _stopped(state: FitState, publisher: Publisher, writer: Writer | None) -> Fi
     kept = publisher.model._state
     if writer is None or kept is None or kept.fit is None:
         return state
-    n = kept.fit.n_iter
+    state, n = state.gathered(), kept.fit.n_iter
     if n > state.iteration or (kept.x.shape[0], kept.y.shape[0]) != (state.x.shape[0], state.y.shape[0]):
         return state
     state = replace(
@@ -176,6 +171,15 @@ def _stopped(state: FitState, publisher: Publisher, writer: Writer | None) -> Fi
     )
     _write(writer, state, kept)
     return state
+
+
+def _write_running(writer: Writer, state: FitState, publisher: Publisher, callback: Any) -> None:
+    """Write a checkpoint of a fit that goes on. If this fails, the model gets the factors."""
+    try:
+        _write(writer, state, publisher.state_of(state), memory_of(callback, state))
+    except BaseException:
+        publisher.publish(state)
+        raise
 
 
 def _write(writer: Writer, fit: FitState, state: State, memory: CallbackMemory | None = None) -> None:

@@ -212,9 +212,7 @@ class Fleet(Workers):
             wanted = [self._needs[1 - side, to][node] for to in self._receivers(side, node)]
             return half_step, basis, spectrum, all_copied(node), wanted, self.now - 2, side
 
-        found = self.call(
-            "publish", arguments, lambda node: 2 + all_copied(node) + len(self._receivers(side, node)), nodes
-        )
+        found = self.call("publish", arguments, lambda node: 2 + all_copied(node) + len(self._receivers(side, node)), nodes)
         return {node: refs for node, (_, refs) in found.items()}
 
     def _exchange_needs(self, side: int, nodes: Iterable[int]) -> None:

@@ -302,9 +302,7 @@ class Worker(Fetching):
             self._factors[side] = np.array(self._factors[side])
         return self._factors[side]
 
-    def _full_table(
-        self, side: int, sources: Sequence[Source], own: Rows | None, half_step: int | str
-    ) -> NDArray[Any]:
+    def _full_table(self, side: int, sources: Sequence[Source], own: Rows | None, half_step: int | str) -> NDArray[Any]:
         """The rows of the fixed side that the rows of `side` need, as they are."""
         others = self.job.sides[1 - side]
         table = FullTable(Needed(self._needed[side], others.begins), others.width, self.job.dtype)

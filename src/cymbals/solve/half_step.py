@@ -20,8 +20,8 @@ from .compact import Copy, weighted_spectrum
 from .objective import Objective
 
 SOLVERS = {"auto": 0, "cg": 1, "exact": 2, "dual": 3, "primal": 4}
-# When solvers "auto" and "cg" read a 16-bit copy of a float32 fixed side. NEVER: not at all. LARGE: only if the fixed side is
-# large, and not with more than 8 steps of solver "cg". ALWAYS: without these two conditions.
+# When solvers "auto" and "cg" read a 16-bit copy of a float32 fixed side. NEVER: not at all. LARGE: only if the fixed side
+# is large, and not with more than 8 steps of solver "cg". ALWAYS: without these two conditions.
 NEVER, LARGE, ALWAYS = range(3)
 _LARGE_BYTES, _COMPACT_STEPS = 2 * 1024 * 1024, 8
 # Solver "auto" stops the conjugate gradients of a row once |residual|^2 <= CG_TOLERANCE^2 b'z, in whitened coordinates,

@@ -23,7 +23,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -122,18 +122,20 @@ def namespaces(nodes: int, rate: str) -> Iterator[None]:
             do(f"tc qdisc add dev {outer} {limit}")
         for node in range(nodes):
             here = f"{NET}.{node + 1}"
-            where = f"--head --port={PORT}" if node == 0 else f"--address={NET}.1:{PORT}"
+            where = f"--head --port={PORT} --include-dashboard=false" if node == 0 else f"--address={NET}.1:{PORT}"
             command = f"ip netns exec cymbals{node} {sys.executable} -m ray.scripts.scripts start {where} --num-cpus=1"
-            command += f" --node-ip-address={here} --object-store-memory={STORE_BYTES} --include-dashboard=false"
+            command += f" --node-ip-address={here} --object-store-memory={STORE_BYTES}"
             command += " --disable-usage-stats --block"
             quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
             started.append(subprocess.Popen(command.split(), start_new_session=True, **quiet))
-            time.sleep(6 if node == 0 else 0)
+            time.sleep(6 if node == 0 else 4)  # nodes that start at the same time take the same names for their sockets
         yield
     finally:
-        for process in started:
-            os.killpg(process.pid, signal.SIGTERM)
-        for process in started:
+        for node, process in enumerate(started):  # without SIGTERM, at which a node of Ray would wait for 30 s
+            inside = subprocess.run(["ip", "netns", "pids", f"cymbals{node}"], check=True, capture_output=True, text=True)
+            for pid in (*map(int, inside.stdout.split()), process.pid):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
             process.wait()
         for node in range(nodes):
             do(f"ip netns del cymbals{node}", check=False)
@@ -148,7 +150,7 @@ def run_fit(args: argparse.Namespace, path: Path, nodes: int) -> dict[str, Any]:
     """Fit in the namespace of the first node. Returns the seconds of each iteration, and the bytes of one."""
     command = ["ip", "netns", "exec", "cymbals0", sys.executable, __file__, "--fit", f"{path}:{nodes}"]
     command += ["--factors", str(args.factors), "--iterations", str(args.iterations)]
-    out = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    out = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, timeout=300).stdout
     found: dict[str, Any] = json.loads(out.splitlines()[-1])
     return found
 

@@ -1,10 +1,15 @@
-"""What the tests share: real data where it is present, random problems, small models, the wheel that users receive."""
+"""What the tests share: real data where it is present, random problems, small models, the wheel that users receive.
+
+Long jobs, such as builds, run in a second process while the other tests run; see `in_background`.
+"""
 
 import os
 import re
 import subprocess
 import sys
 import venv
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +32,46 @@ BUILD = [  # marks of tests of the wheel
     pytest.mark.skipif(sys.platform != "linux", reason="auditwheel repairs Linux wheels only"),
 ]
 collect_ignore = ["abi.py", "c", "windows"]  # not to be looked through for doctests
+JOBS = {}  # by the name of the fixture that returns a job's result
+
+
+def in_background(name, job):
+    """A session fixture that returns `job(folder)`, where the folder is empty.
+
+    Jobs run one after another in a process of their own, which begins with the first test. The tests that need them run
+    last. So a job must be a function of a module, and must not need what tests or fixtures change.
+    """
+    JOBS[name] = job
+
+    @pytest.fixture(scope="session", name=name)
+    def result(background):
+        return background[name].result()
+
+    return result
+
+
+def jobs_of(item):
+    """The names of the jobs that a test needs; none if it is skipped."""
+    if any(mark.args[0] for mark in item.iter_markers("skipif")):
+        return []
+    return [name for name in getattr(item, "fixturenames", ()) if name in JOBS]
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: len(jobs_of(item)) > 0)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def background(request, tmp_path_factory):
+    """Starts the jobs that the tests of this session need, in the order in which tests need them."""
+    names = dict.fromkeys(name for item in request.session.items for name in jobs_of(item))
+    if not names:
+        yield {}
+        return
+    # a high nice value: the tests have priority, because some of them wait for processes or threads of their own
+    pool = ProcessPoolExecutor(1, get_context("spawn"), getattr(os, "nice", None), (10,))
+    yield {name: pool.submit(JOBS[name], tmp_path_factory.mktemp(name)) for name in names}
+    pool.shutdown(cancel_futures=True)
 
 
 @pytest.fixture
@@ -193,10 +238,8 @@ def run_python(code, **changes):
     return run(sys.executable, "-c", code, env=environment(**changes))
 
 
-@pytest.fixture(scope="session")
-def wheel(tmp_path_factory):
-    """Built from the sdist and repaired by auditwheel."""
-    out = tmp_path_factory.mktemp("dist")
+def build_and_install(out):
+    """The wheel, built from the sdist and repaired by auditwheel, and an interpreter that has it and its dependencies."""
     apart = {"CYMBALS_DEBUG_DIR": str(out / "debug")}
     run(sys.executable, "-m", "build", "--outdir", out, ROOT, env=os.environ | apart)
     (built,) = out.glob("*.whl")
@@ -204,15 +247,13 @@ def wheel(tmp_path_factory):
     path = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     run(sys.executable, "-m", "auditwheel", "repair", "--wheel-dir", out / "repaired", built, env=os.environ | path)
     (repaired,) = (out / "repaired").glob("*.whl")
-    return repaired
+    venv.create(out / "venv", with_pip=True)
+    python = out / "venv" / "bin" / "python"
+    run(python, "-m", "pip", "install", "--quiet", repaired)
+    return repaired, python
 
 
-def install(wheel, folder):
-    """The interpreter of a new environment that has the wheel and its dependencies."""
-    venv.create(folder, with_pip=True)
-    python = folder / "bin" / "python"
-    run(python, "-m", "pip", "install", "--quiet", wheel)
-    return python
+distribution = in_background("distribution", build_and_install)
 
 
 def run_listing(section, folder):

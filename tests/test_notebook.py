@@ -3,12 +3,14 @@ stored in it come from running it. It has the eleven steps and uses public names
 
 import os
 import re
-import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nbformat
 import pytest
+from conftest import DATA, in_background
+from conftest import run as run_command
 
 NOTEBOOK = Path(__file__).parents[1] / "docs" / "laboratory.ipynb"
 RUN = """
@@ -25,24 +27,33 @@ def solutions(cell):
     return re.findall(r"```python\n(.*?)```", cell.source, re.S) if cell.cell_type == "markdown" else []
 
 
-def run(tmp_path, folder=None):
+def run(folder, data=None):
     """Runs the notebook with each solution in a cell after its exercise. Returns the cells with their outputs."""
     notebook = nbformat.read(NOTEBOOK, 4)
     cells = []
     for cell in notebook.cells:
         cells += [cell, *(nbformat.v4.new_code_cell(code, metadata={"solution": True}) for code in solutions(cell))]
     notebook.cells = cells
-    nbformat.write(notebook, tmp_path / "with_solutions.ipynb")
+    nbformat.write(notebook, folder / "with_solutions.ipynb")
     environment = {name: value for name, value in os.environ.items() if name != "CYMBALS_LAB"}
-    done = subprocess.run(
-        [sys.executable, "-c", RUN, "with_solutions.ipynb", "run.ipynb"],
-        env=environment | ({"CYMBALS_LAB": str(folder)} if folder else {}),
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    return nbformat.read(tmp_path / "run.ipynb", 4).cells
+    # runs go on beside others, and several threads for each would wait for processors
+    environment |= dict.fromkeys(("CYMBALS_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+    command = [sys.executable, "-c", RUN, "with_solutions.ipynb", "run.ipynb"]
+    run_command(*command, cwd=folder, env=environment | ({"CYMBALS_LAB": str(data)} if data else {}))
+    return nbformat.read(folder / "run.ipynb", 4).cells
+
+
+def run_on_both(folder):
+    """The cells of runs on made-up and on real data, which go on at the same time; without real data of one only."""
+    given = [None, DATA / "audioscrobbler_small"]
+    folders = [folder / "made_up", folder / "real"]
+    for one in folders:
+        one.mkdir()
+    with ThreadPoolExecutor(2) as pool:
+        return list(pool.map(run, folders, given if given[1].is_dir() else given[:1]))
+
+
+runs = in_background("runs", run_on_both)
 
 
 def printed(cells):
@@ -69,8 +80,8 @@ def check_ending(cells):
     return auc, bar_auc
 
 
-def test_it_runs(tmp_path):
-    cells = run(tmp_path)
+def test_it_runs(runs):
+    cells = runs[0]
     text = printed(cells)
     assert "RMSE at the start: 1.806" in text
     assert "best x11: 2.600" in text
@@ -86,8 +97,9 @@ def test_it_runs(tmp_path):
     assert re.sub(r"[\d.]+", "", printed(own)[:900]) == re.sub(r"[\d.]+", "", printed(committed)[:900])
 
 
-def test_it_runs_on_real_data(tmp_path, data_folder):
-    cells = run(tmp_path, data_folder("audioscrobbler_small"))
+def test_it_runs_on_real_data(runs, data_folder):
+    data_folder("audioscrobbler_small")  # skips without it
+    cells = runs[1]
     check_ending(cells)
     assert frames(cells)
     assert not [text for text in frames(cells) if "Empty DataFrame" in text]

@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -47,10 +48,15 @@ def build(folder, cc, cxx, sanitize, optimize):
     compiler = clib.Compiler.find([cxx])
     objects = compiler.compile(folder, common)
     run(cxx, *common, *objects, *compiler.link_flags(folder), "-o", folder / compiler.library)
-    for program in PROGRAMS:
-        options = ["-std=c99", "-g", "-D_POSIX_C_SOURCE=200809L", "-DNO_COUNTING", f"-I{clib.INCLUDE[0]}"]
-        link = ["-L", folder, "-lcymbals", f"-Wl,-rpath,{folder}", "-pthread", "-lm"]
-        run(cc, *options, *common, program, "-o", folder / program.stem, *link)
+    options = ["-std=c99", "-g", "-D_POSIX_C_SOURCE=200809L", "-DNO_COUNTING", f"-I{clib.INCLUDE[0]}", *common]
+    link = ["-L", folder, "-lcymbals", f"-Wl,-rpath,{folder}", "-pthread", "-lm"]
+    for_each_program(lambda program: run(cc, *options, program, "-o", folder / program.stem, *link))
+
+
+def for_each_program(function):
+    """Calls a function for several programs at a time. Returns what it returns; exits if it exits."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(function, PROGRAMS))
 
 
 def probe(cxx, sanitize):
@@ -96,12 +102,15 @@ def main():
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         build(folder, cc, cxx, SANITIZE[asked.what], asked.optimize)
-        for program in PROGRAMS:
+
+        def tried(program):
             arguments = [asked.callers, asked.threads, asked.rounds] if program.stem == "threads" else []
             said = run(*before, folder / program.stem, *arguments, env=env)
             if asked.what == "thread" and "Archer detected OpenMP application with TSan" not in said:
                 missing(f"Archer did not start:\n{said}")
             print(f"{program.stem}: {said.strip().splitlines()[-1]}", flush=True)
+
+        for_each_program(tried)
 
 
 if __name__ == "__main__":

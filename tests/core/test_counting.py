@@ -6,7 +6,7 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from conftest import ROOT, run
+from conftest import ROOT, in_background, run
 
 COUNTING = ROOT / "tests" / "counting"
 COMPILER = shutil.which(os.environ.get("CXX", "c++"))
@@ -21,10 +21,8 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(scope="module")
-def counted(tmp_path_factory):
+def count(folder):
     """For each shape, the lines that the program prints, each as a dict."""
-    folder = tmp_path_factory.mktemp("counting")
 
     def compiled(source, name, *flags):
         run(COMPILER, *FLAGS, *flags, "-c", source, "-o", folder / f"{name}.o")
@@ -43,9 +41,15 @@ def counted(tmp_path_factory):
         }
         sources = [*(ROOT / "csrc").glob("*.cpp"), COUNTING / "main.cpp"]
         library = list(pool.map(lambda source: compiled(source, source.stem), sources))
-    for shape, made in kernels.items():
-        run(COMPILER, "-fopenmp", *library, made.result(), "-o", folder / shape)
-    return {shape: list(csv.DictReader(run(folder / shape).splitlines())) for shape in SHAPES}
+
+        def lines(shape):
+            run(COMPILER, "-fopenmp", *library, kernels[shape].result(), "-o", folder / shape)
+            return list(csv.DictReader(run(folder / shape).splitlines()))
+
+        return dict(zip(SHAPES, pool.map(lines, SHAPES), strict=True))
+
+
+counted = in_background("counted", count)
 
 
 @pytest.mark.parametrize("shape", SHAPES)

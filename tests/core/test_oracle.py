@@ -77,9 +77,10 @@ def test_exact_solver_follows_implicits_cholesky(problem, rank, data_folder):
         matrix = sp.csr_matrix(random_matrix(shape, density, seed=rank, values=(1, 500), dtype=np.float64))
     x, y = start(matrix.shape, rank, np.float64)
     alpha = 1.0 if problem in ("hetrec", "audioscrobbler", "wide") else 0.5
-    theirs = implicit_factors(matrix, alpha, x, y, 5, reg=0.1)
-    ours = our_factors(matrix, alpha, x, y, 5, reg=0.1)
-    single = our_factors(matrix, alpha, x.astype(np.float32), y.astype(np.float32), 5, reg=0.1)
+    iterations = 5 if rank == 32 else 2
+    theirs = implicit_factors(matrix, alpha, x, y, iterations, reg=0.1)
+    ours = our_factors(matrix, alpha, x, y, iterations, reg=0.1)
+    single = our_factors(matrix, alpha, x.astype(np.float32), y.astype(np.float32), iterations, reg=0.1)
     rows = np.random.default_rng(0).permutation(matrix.shape[0])[:500]
     for (a, b), (c, d), (e, f) in zip(theirs, ours, single, strict=True):
         want = a[rows] @ b.T

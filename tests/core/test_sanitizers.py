@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, in_background
 
 pytestmark = [
     pytest.mark.build,
@@ -14,6 +14,7 @@ pytestmark = [
 
 
 def sanitize(*arguments):
+    """What the programs print."""
     command = [sys.executable, ROOT / "tests" / "c" / "sanitize.py", *arguments]
     done = subprocess.run([str(c) for c in command], capture_output=True, text=True, timeout=1200)
     if done.returncode == 2:
@@ -22,9 +23,21 @@ def sanitize(*arguments):
     return done.stdout
 
 
-def test_memory_and_undefined_behaviour():
-    assert "bad_arguments: " in sanitize("address")
+def with_address_sanitizer(_):
+    return sanitize("address", "--optimize=-O0")  # GCC then compiles twice as fast
 
 
-def test_data_races():
-    assert "threads: " in sanitize("thread", "--callers", 8, "--threads", 2)
+def with_thread_sanitizer(_):
+    return sanitize("thread", "--callers", 8, "--threads", 2)
+
+
+address = in_background("address", with_address_sanitizer)
+races = in_background("races", with_thread_sanitizer)
+
+
+def test_memory_and_undefined_behaviour(address):
+    assert "bad_arguments: " in address
+
+
+def test_data_races(races):
+    assert "threads: " in races

@@ -5,12 +5,13 @@ import re
 import shutil
 import subprocess
 import sys
+import venv
 from pathlib import Path
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from conftest import BUILD, ROOT, install, run
+from conftest import BUILD, ROOT, run
 
 import cymbals
 
@@ -83,9 +84,20 @@ class Examples:
 
 
 @pytest.fixture(scope="module")
-def examples(wheel, tmp_path_factory):
+def installed(distribution):
+    """The folder of the wheel's package and of its dependencies."""
+    (folder,) = distribution[1].parents[1].glob("lib/python*/site-packages")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def examples(installed, tmp_path_factory):
+    """What the examples install goes to an environment of their own, which finds the wheel's package in the other one."""
     folder = tmp_path_factory.mktemp("embed")
-    return Examples(folder / "examples", install(wheel, folder / "venv"))
+    venv.create(folder / "venv")
+    (own,) = (folder / "venv").glob("lib/python*/site-packages")
+    (own / "installed.pth").write_text(f"{installed}\n")
+    return Examples(folder / "examples", folder / "venv" / "bin" / "python")
 
 
 def need(*tools):
@@ -117,11 +129,11 @@ def test_readme_of_c_with_the_systems_lapack(examples, tmp_path):
 
 
 @pytest.mark.parametrize(("shape", "factors"), [((200, 100), 10), ((300, 9000), 64)])
-def test_languages_agree_to_the_bit(examples, tmp_path, shape, factors):
+def test_languages_agree_to_the_bit(examples, installed, tmp_path, shape, factors):
     """All start from the same factors and call dsyevd in the same library; the larger case reads the 16-bit copy."""
     for language in ("c", "cython"):
         examples.follow(language)
-    (lapack,) = examples.python.parents[1].glob("lib/python*/site-packages/scipy.libs/libscipy_openblas*.so")
+    (lapack,) = installed.glob("scipy.libs/libscipy_openblas*.so")
     problem, folder = tmp_path / "plays.bin", examples.folder
     (tmp_path / "estimator.py").write_text(IN_PYTHON)
     run(examples.python, folder / "problem.py", problem, *shape, factors, env=examples.env)

@@ -9,7 +9,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from conftest import BUILD, ROOT, install, run
+from conftest import BUILD, ROOT, run
 
 import cymbals
 
@@ -18,9 +18,14 @@ PATH = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
 
 @pytest.fixture(scope="module")
-def python(wheel, tmp_path_factory):
+def wheel(distribution):
+    return distribution[0]
+
+
+@pytest.fixture(scope="module")
+def python(distribution):
     """An interpreter that has the wheel and its three dependencies, and nothing else."""
-    return install(wheel, tmp_path_factory.mktemp("empty"))
+    return distribution[1]
 
 
 def test_contents(wheel):

@@ -233,10 +233,10 @@ def test_real_data(tmp_path, data_folder, name):
         artists = pd.read_csv(data_folder(name) / "artists.dat", sep="\t")
         by_id = artists.set_index("id")["name"]
         data = cymbals.Interactions.from_frame(plays, user="userID", item="artistID", value="weight", item_names=by_id)
-    cymbals.report(data, tmp_path / "r.html", n=2, n_users=40, iterations=4)
+    cymbals.report(data, tmp_path / "r.html", n=2, n_users=20, iterations=4)
     found = Page((tmp_path / "r.html").read_text())
     cleaned = data if isinstance(data, cymbals.Interactions) else data.clean()
-    check(found, cleaned, 40)
+    check(found, cleaned, 20)
     if name == "hetrec_lastfm2k":
         overview = found.tables["Overview"].set_index("what")["value"]
         assert overview["pairs"] == len(plays)

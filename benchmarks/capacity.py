@@ -138,6 +138,7 @@ def namespaces(nodes: int, rate: str) -> Iterator[None]:
                     os.kill(pid, signal.SIGKILL)
             process.wait()
         for node in range(nodes):
+            do(f"ip link del cy-out{node}", check=False)
             do(f"ip netns del cymbals{node}", check=False)
         do("ip link del cymbals", check=False)
 

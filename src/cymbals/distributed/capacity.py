@@ -15,6 +15,8 @@ from .traffic import bytes_per_iteration
 _WIRE = 1538 / 1448  # bytes on a wire for each byte of data: headers of Ethernet, IP and TCP, 1500 bytes in a frame
 _RAY_BYTES = 1e9  # that Ray transfers in a second, at most
 _KEPT = 3  # half-steps whose rows Ray keeps
+_HOP = 0.001  # seconds from the end of one node's part of a Gramian to the beginning of the next one's
+_CALLED_CORES = 4  # that can work on a call at the same time
 
 
 @dataclass(frozen=True)
@@ -92,17 +94,18 @@ def estimate(data: Data, cluster: Cluster, rates: Rates) -> Estimate:
         found = bytes_per_iteration((0, n), f, nodes, needed=(1.0, needed[solved]))
         segments = len(gram_segments(n, f)) - 1
         adding = min(nodes, segments)
-        ray = min(cluster.bandwidth / _WIRE, _RAY_BYTES)
-        gram += n / nodes * rates.gram / cores + found["borders"] / max(nodes, 1) / ray
-        gram += (adding + 2) * rates.call + adding * 8 * f**2 / ray
-        eigh += rates.eigh / min(cores, 1.0) + nodes * 8 * f**2 / ray + rates.call
+        link, ray = cluster.bandwidth / _WIRE, min(cluster.bandwidth / _WIRE, _RAY_BYTES)
+        call = nodes * rates.call + rates.called / min(cores, _CALLED_CORES)
+        gram += n / nodes * rates.gram / cores + found["borders"] / nodes / link
+        gram += call + adding * (8 * f**2 / link + _HOP)
+        eigh += rates.eigh / min(cores, 1.0) + nodes * 8 * f**2 / ray
         received = (found["rows"] + found["replicas"]) / nodes
         own = n / nodes
         work = (own * (rates.rotate + rates.whiten) + sides[solved] / nodes * rates.rotate + received * rates.send) / cores
         put = own * 4 * f * rates.copy / min(cores, 1.0)
-        rotate += work + put + rates.call
-        transfer += received * _WIRE / cluster.bandwidth
-        solve += data.entries / nodes * rates.entry / cores + (nodes > 1) * put + rates.call
+        rotate += work + put + call
+        transfer += received / link
+        solve += data.entries / nodes * rates.entry / cores + (nodes > 1) * put + call
     total = bytes_per_iteration(sides, f, nodes, needed=needed)["total"]
     return Estimate(gram, eigh, rotate, transfer, solve, total, *_memory(data, nodes))
 

@@ -47,7 +47,6 @@ class Fleet(Workers):
         self.zeros = self.negative = False  # whether the store has such values
         self._kind: tuple[str, str] | None = None  # version and instruction set of the workers
         self._addresses: dict[int, Address] = {}  # by node: where its worker accepts connections
-        self._borders: dict[tuple[int, int], dict[int, Source]] = {}  # by side and owner: rows by the node that sums them
         self._grams: dict[tuple[int, int], NDArray[np.float64]] = {}  # by half-step and side
         self._given: dict[int, tuple[Source, Source]] = {}  # by node: the factors of its rows that the fit goes on from
         self._ready = False
@@ -58,7 +57,6 @@ class Fleet(Workers):
     def __exit__(self, *_: object) -> None:
         self.end()
         self.kept.clear()
-        self._borders.clear()
         self._given.clear()
 
     # -- the beginning -----------------------------------------------------------------------------------------------
@@ -108,9 +106,7 @@ class Fleet(Workers):
     def _make_again(self, key: Any) -> None:
         if key[0] == "shard" and key[1] == self.now:
             self._publish([key[2]])
-        elif key[0] == "borders":
-            self._send_borders(key[1], [key[2]])
-        elif key[0] in ("sums", "total") or key[:2] == ("shard", "loss"):
+        elif key[0] == "total" or key[:2] == ("shard", "loss"):
             raise AgainError
         else:
             raise NodeError("rows were lost on two nodes at once, so they cannot be made again")
@@ -161,7 +157,6 @@ class Fleet(Workers):
         self.kept = {h: kept for h, kept in self.kept.items() if h >= self.now - 2}
         if self.now - 2 in self.kept:  # then a lost worker is restored from what was published
             self._given.clear()
-        self._borders.clear()
         self._grams.clear()
         return counts
 
@@ -206,35 +201,10 @@ class Fleet(Workers):
         return self._grams[self.now, side]
 
     def _gramian(self, side: int) -> NDArray[np.float64]:
-        plan, version = self.job.sides[side], (self.now, side)
-        self._send_borders(side, [node for node in range(self.n) if (side, node) not in self._borders])
-        adding = sorted(set(plan.summed_by))
-
-        def sources(node: int) -> tuple[Any, ...]:
-            owners = [other for other in range(self.n) if node in self._borders.get((side, other), {})]
-            return version, side, [self._borders[side, other][node] for other in owners]
-
-        self.call("sums", sources, nodes=adding)
-        total: Source | None = None
-        for node in adding:
-            found = self.call("add", partial(_constant, (version, total)), lambda _: 2, [node])
-            total = self._made(node, found[node][1][0])
-        assert total is not None
-        found_total = self._get(total)
-        if found_total is None:
-            self._count_loss("a Gramian was lost")
-            raise AgainError
-        out: NDArray[np.float64] = np.array(found_total)
+        found = self.call("gram", lambda node: (self.now, side, self._peers(node)))
+        (total,) = (value for value, _ in found.values() if value is not None)
+        out: NDArray[np.float64] = np.array(total)
         return out
-
-    def _send_borders(self, side: int, nodes: Iterable[int]) -> None:
-        """Have these nodes return the rows that other nodes sum."""
-        plan = self.job.sides[side]
-        to = {node: sorted({border.summed_by for border in plan.borders(node)}) for node in nodes}
-        with_borders = [node for node in to if to[node]]
-        found = self.call("borders", lambda node: (side, to[node]), lambda node: 1 + len(to[node]), with_borders)
-        for node, (_, refs) in found.items():
-            self._borders[side, node] = {by: self._made(node, ref) for by, ref in zip(to[node], refs, strict=True)}
 
     # -- results -----------------------------------------------------------------------------------------------------
 

@@ -101,15 +101,16 @@ class Link:
     def close(self) -> None:
         self._socket.close()
 
-    def request(self, wanted: Request, number: int = 0) -> None:
+    def request(self, wanted: Request, number: int | None = None) -> None:
         """Ask for rows. A list of rows with the same `number` as before is the same list, and is not sent again."""
         rows = wanted.rows
         n = _ALL if rows is None else _SAME if number in self._sent else rows.size
         with _link_errors():
-            self._socket.sendall(_REQUEST.pack(wanted.what, wanted.half_step, number, n))
+            self._socket.sendall(_REQUEST.pack(wanted.what, wanted.half_step, -1 if number is None else number, n))
             if rows is not None and n != _SAME:
                 send(self._socket, rows)
-                self._sent.add(number)
+                if number is not None:
+                    self._sent.add(number)
 
     def receive_rows(self, columns: Sequence[NDArray[Any]]) -> None:
         """Receive rows into these arrays, which have one element or row for each."""

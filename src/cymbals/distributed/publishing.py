@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from .links import LinkError, Request, Serving, row_blocks, send, send_numbers
 
-FIXED, REPLICA, LOSS = range(3)  # the fixed side as solvers read it; all its rows as they are; the items for the loss
+# What is published: the fixed side as solvers read it; all its rows as they are; the items for the loss; rows before they
+# are rotated, for Gramians; the part of a Gramian that is summed so far.
+FIXED, REPLICA, LOSS, BORDERS, TOTAL = range(5)
 _WAIT_SECONDS = 1200.0  # for rows to be ready
 
 

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._core import SolveError, Workspace, gram_parts, rotate, simd_name, version
+from .._core import SolveError, Workspace, rotate, simd_name, version
 from .._core import loss as core_loss
 from ..data.csr import Csr, index_type
 from ..data.interactions import stored_rows
@@ -29,11 +29,12 @@ from ..solve.compact import Copy, Whitening, heaviest_weights, heavy_rows, weigh
 from ..solve.half_step import Settings, compact_of, solve_rows, subtract_offsets
 from ..solve.start import noise
 from .fetching import GRACE_SECONDS, KEPT_SECONDS, Fetching, LostObjectError, NodeGoneError
-from .links import Address
+from .links import Address, LinkError, Request
 from .messages import Failure, Job, Previous, Reply, Source, Usage
 from .plan import LOSS_ROWS, sides, store_name
-from .publishing import FIXED, LOSS, REPLICA, Outlet, Publication
+from .publishing import BORDERS, FIXED, LOSS, REPLICA, TOTAL, Outlet, Publication
 from .pulling import Before, Links, Pulls
+from .summing import Piece, segment_sums
 from .table import NEARLY_ALL, CopyTable, FullTable, Needed, Rows, copy_rows
 from .watch import Watch, return_freed_memory
 
@@ -54,7 +55,6 @@ class Worker(Fetching):
         self._factors: list[NDArray[Any]] = []
         self._rotated = [-1, -1]  # the last half-step at which the factors of each side were rotated
         self._solved, self._counts = -1, dict[str, int]()
-        self._sums: tuple[Any, NDArray[np.float64] | None] = (None, None)
         self._outlet = Outlet(self._ray.util.get_node_ip_address(), job.secret)
         self._links = Links(job.secret)
         self._published = -1  # the half-step whose fixed rows are offered to others: `_offered`
@@ -148,54 +148,61 @@ class Worker(Fetching):
 
     # -- the Gramian -------------------------------------------------------------------------------------------------
 
-    def borders(self, side: int, destinations: Sequence[int]) -> tuple[Any, ...]:
-        """For each of these nodes, the rows that it sums and this node owns: {segment: rows}."""
-        own, first = self._factors[side], self.job.sides[side].rows(self.node).start
-        borders = self.job.sides[side].borders(self.node)
-        return (
-            None,
-            *({b.segment: own[b.begin - first : b.end - first] for b in borders if b.summed_by == d} for d in destinations),
-        )
+    def gram(self, half_step: int, side: int, peers: Mapping[int, Address]) -> tuple[NDArray[np.float64] | None]:
+        """Sum the segments of this node, and add them to those of the nodes before it. The last node returns all."""
+        plan, version = self.job.sides[side], 2 * half_step + side
+        self._outlet.publish(BORDERS, Publication(version, [self._factors[side]], ready=True))
+        adding = sorted(set(plan.summed_by))
+        if self.node not in adding:
+            return (None,)
+        pieces = [piece for node in peers for piece in self._border_rows(version, side, node, peers[node])]
+        sums = segment_sums(plan, self.node, self._factors[side], pieces, self._workspace)
+        place = adding.index(self.node)
+        total = None
+        if place > 0:
+            (total,) = self._pull(adding[place - 1], peers, TOTAL, version, None, [sums[0].shape], np.float64)
+        for part in sums:
+            total = np.array(part) if total is None else total + part
+        assert total is not None
+        self._outlet.publish(TOTAL, Publication(version, [total], ready=True))
+        return (total if place == len(adding) - 1 else None,)
 
-    def sums(self, version: Any, side: int, sources: Sequence[Source]) -> tuple[None]:
-        """Sum the segments of the Gramian for which this node is responsible."""
-        plan, width = self.job.sides[side], self.job.sides[side].width
-        pieces: dict[int, list[tuple[int, NDArray[Any]]]] = {}
-        for source in sources:
-            for segment, rows in self._fetch(source, ("borders", side, source.node)).items():
-                pieces.setdefault(segment, []).append((source.node, rows))
-        mine = plan.segments_of(self.node)
-        sums = np.empty((len(mine), width, width))
-        own, first = self._factors[side], plan.rows(self.node).start
-        place = 0
-        while place < len(mine):
-            end = place
-            while end < len(mine) and mine[end] not in pieces:
-                end += 1
-            if end > place:  # segments whose rows are all in this node's range
-                begins = np.array([plan.segments[s].start for s in mine[place:end]] + [plan.segments[mine[end - 1]].stop])
-                gram_parts(own[begins[0] - first : begins[-1] - first], begins, sums[place:end], self._workspace)
-                place = end
-                continue
-            rows = plan.segments[mine[place]]
-            inside = own[max(rows.start - first, 0) : max(rows.stop - first, 0)]
-            joined = np.concatenate([part for _, part in sorted([*pieces[mine[place]], (self.node, inside)], key=_first)])
-            gram_parts(joined, np.array([rows.start, rows.stop]), sums[place : place + 1], self._workspace)
-            place += 1
-        self._sums = (version, sums)
-        return (None,)
+    def _border_rows(self, version: int, side: int, node: int, address: Address) -> list[Piece]:
+        """The rows of another node that belong to segments of this one."""
+        plan = self.job.sides[side]
+        first = plan.rows(node).start
+        out = []
+        for border in plan.borders(node):
+            if border.summed_by == self.node:
+                rows = np.arange(border.begin - first, border.end - first)
+                shape = [(rows.size, plan.width)]
+                (found,) = self._pull(node, {node: address}, BORDERS, version, rows, shape, self.job.dtype)
+                out.append(Piece(border.segment, node, found))
+        return out
 
-    def add(self, version: Any, total: Source | None) -> tuple[None, NDArray[np.float64]]:
-        """Add this node's sums, in order, to those of the nodes before it."""
-        known, sums = self._sums
-        if known != version or sums is None:
-            raise LostObjectError(("sums", self.node))
-        given = None if total is None else self._fetch(total, ("total", total.node))
-        out = np.array(sums[0] if given is None else given)
-        for part in sums[given is None :]:
-            out += part
-        self._sums = (None, None)
-        return None, out
+    def _pull(
+        self,
+        node: int,
+        peers: Mapping[int, Address],
+        what: int,
+        half_step: int,
+        rows: NDArray[np.int64] | None,
+        shapes: Sequence[tuple[int, ...]],
+        dtype: Any,
+    ) -> list[NDArray[Any]]:
+        """Arrays of another worker."""
+        out = [np.empty(shape, dtype) for shape in shapes]
+        with self._waiting():
+            try:
+                link = self._links.to(node, peers[node])
+                link.request(Request(what, half_step, rows), None)
+                link.receive_rows(out)
+                link.receive_numbers()
+            except LinkError:
+                self._links.drop(node)
+                raise LostObjectError(("total", node)) from None
+        self._count(node, sum(array.nbytes for array in out))
+        return out
 
     # -- half-steps --------------------------------------------------------------------------------------------------
 
@@ -439,7 +446,3 @@ def _split_biases(table: NDArray[Any], mean: float | None) -> NDArray[Any] | Non
     offsets: NDArray[Any] = table[:, -1] + mean
     table[:, -1] = 1
     return offsets
-
-
-def _first(pair: tuple[int, Any]) -> int:
-    return pair[0]

@@ -15,7 +15,7 @@ from ..distributed.rates import Rates
 from .group import cli
 from .terminal import console, echo, print_json, show_tables
 
-_WORTHWHILE = 0.5  # more nodes are shown until their efficiency is below this
+_SIZES = 4  # of clusters that are shown: the smallest one, and each with twice as many nodes as the one before
 _BITS = {"": 1.0, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 
 
@@ -80,9 +80,7 @@ def plan(
         echo("measuring this machine ...", err=True)
     rates = Rates.measured((users, items), entries, factors)
     first = Cluster(nodes or least, cores, bandwidth)
-    clusters = [first]
-    while nodes is None and efficiency(data, clusters[-1], rates) > _WORTHWHILE and len(clusters) < 8:
-        clusters.append(replace(clusters[-1], nodes=2 * clusters[-1].nodes))
+    clusters = [first] if nodes else [replace(first, nodes=least * 2**i) for i in range(_SIZES)]
     found = estimate(data, first, rates)
     changes = _changes(data, first, rates)
     rows = [_row(data, cluster, rates) for cluster in clusters]

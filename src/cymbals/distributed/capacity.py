@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 
 from .._core import compact_width, gram_segments
@@ -14,6 +15,7 @@ from .traffic import bytes_per_iteration
 
 _WIRE = 1538 / 1448  # bytes on a wire for each byte of data: headers of Ethernet, IP and TCP, 1500 bytes in a frame
 _RAY_BYTES = 1e9  # that Ray transfers in a second, at most
+_MOST_NODES = 4096
 _KEPT = 3  # half-steps whose rows Ray keeps
 _HOP = 0.001  # seconds from the end of one node's part of a Gramian to the beginning of the next one's
 _CALLED_CORES = 4  # that can work on a call at the same time
@@ -132,17 +134,14 @@ def _memory(data: Data, nodes: int) -> tuple[int, int, int]:
 
 
 def least_nodes(data: Data, node_memory: float, share: float = 0.9) -> int:
-    """The least number of nodes with this memory, of which `share` is used. Raises ValueError if no number is enough."""
-    nodes = 1
-    while _memory(data, nodes)[0] > share * node_memory:
-        nodes *= 2
-        if nodes > 1 << 20:
-            raise ValueError(
-                f"no number of nodes is enough: what every node holds takes {_memory(data, nodes)[0]:,} bytes; "
-                "use fewer factors, or nodes with more memory"
-            )
-    low = nodes // 2
-    while nodes - low > 1:
-        middle = (low + nodes) // 2
-        low, nodes = (low, middle) if _memory(data, middle)[0] <= share * node_memory else (middle, nodes)
-    return nodes
+    """The least number of nodes with this memory, of which `share` is used. Raises ValueError if it is above 4096."""
+
+    def enough(nodes: int) -> bool:
+        return _memory(data, nodes)[0] <= share * node_memory
+
+    if not enough(_MOST_NODES):
+        raise ValueError(
+            f"{_MOST_NODES} nodes are not enough, because each needs {_memory(data, _MOST_NODES)[0]:,} bytes: use nodes "
+            "with more memory, or fewer factors"
+        )
+    return bisect_left(range(1, _MOST_NODES), True, key=enough) + 1

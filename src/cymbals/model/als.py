@@ -100,10 +100,10 @@ class ALS(Exchange, UpdatingModel):
     random_state : int, Generator, RandomState or None
         Seed of the starting factors, which are drawn from N(0, (0.1 / sqrt(f))^2) on both sides.
     compact : bool
-        For float32 models. A half-step solves one side while the factors of the other side stay fixed. True: conjugate
-        gradients read the fixed factors from a 16-bit copy (bfloat16). This halves memory traffic; the loss changed by less
-        than 0.02 % in every trial. The copy is not used if the fixed factors take less than 2 MB, if `solver` is "cg" and
-        `cg_steps` above 8, or for a row with so large a weight that rounding to 16 bits would show.
+        For float32 models with solver "auto" or "cg". A half-step solves one side while the factors of the other side stay
+        fixed. True: rows are solved with a 16-bit copy (bfloat16) of the fixed factors. This halves memory traffic. The
+        copy is not used if the fixed factors take less than 2 MB, or if `solver` is "cg" and `cg_steps` above 8. An entry
+        with so large a weight that rounding to 16 bits would show reads its fixed row in float32.
     relaxation : float or None
         1 is plain alternating least squares: each half-step moves the factors to their least-squares solution. With a
         value between 1 and 2, the factors move this many times as far, in all iterations but the first and the last. The

@@ -1,12 +1,13 @@
 """A billion events on one small machine: a store, a fit and recommendations in a memory cgroup of 12 GB.
 
-    python benchmarks/billion.py --folder /scratch                       # as root; takes an hour and 60 GB of disk
+    python benchmarks/billion.py --folder /scratch                # as root; takes ten minutes and 60 GB of disk
     python benchmarks/billion.py --folder /scratch --events 20e6 --limit 1GB      # a trial
 
-Generated events of 10 million users and 1 million items are written to Parquet files. Then each step runs in a process of
-its own, in the cgroup, whose limit includes the page cache: `Interactions.build` makes a store, `ALS.fit` does two
-iterations from it and computes the loss, and `recommend_all` writes the top 10 of a million users to a Parquet file. If no
-cgroup can be made, the steps run without, and their anonymous memory says what they need.
+Generated events of 10 million users and 1 million items are written to Parquet files. Users have one of fifty tastes, so
+that a model has something to find. Then each step runs in a process of its own, in the cgroup, whose limit includes the
+page cache: `Interactions.build` makes a store, `ALS.fit` does two iterations from it and computes the loss, and
+`recommend_all` writes the top 10 of a million users to a Parquet file. If no cgroup can be made, the steps run without, and
+their anonymous memory says what they need.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ from cymbals.base.checks import byte_count
 from cymbals.base.format import size_of
 
 STEPS = ("build", "fit", "recommend")
+TASTES = 50  # of users: half of a user's events are of a fiftieth of the items
+CPUS = os.cpu_count() or 1
 
 
 def main() -> None:
@@ -57,10 +60,11 @@ def main() -> None:
     print(f"memory cgroup of {size_of(limit)}" if group else "no memory cgroup can be made here: RssAnon is sampled")
     with tempfile.TemporaryDirectory(dir=args.folder) as folder:
         began = time.perf_counter()
-        size = generate(Path(folder), n, users, items, "ranged", False)
+        size = generate(Path(folder), n, users, items, "ranged", False, TASTES)
         os.sync()
         seconds = time.perf_counter() - began
-        print(f"generate: {seconds:.0f} s, Parquet files of {size_of(size)}; the disk reads {disk_rate(folder)}")
+        rate = disk_rate(folder)
+        print(f"generate: {seconds:.0f} s, Parquet files of {size_of(size)}; the disk reads {rate / 1e9:.2f} GB/s")
         for step in STEPS:
             command = [sys.executable, __file__, "--step", step, "--work", folder]
             command += ["--factors", str(args.factors), "--memory", args.memory]
@@ -72,10 +76,11 @@ def main() -> None:
             print("\n".join(lines), end="\n" if lines else "")
             peak = int((group / "memory.max_usage_in_bytes").read_text()) if group else 0
             in_group = f", peak in the cgroup {size_of(peak)}" if group else ""
+            of_cpus, of_disk = (found[what] / found["seconds"] / most for what, most in (("cpu", CPUS), ("read", rate)))
             print(
-                f"{step}: {found['seconds']:.0f} s, CPU {found['cpu']:.0f} s, anonymous memory "
-                f"{size_of(found['anonymous'])}{in_group}, read {size_of(found['read'])} from the disk and wrote "
-                f"{size_of(found['written'])}"
+                f"{step}: {found['seconds']:.0f} s, {of_cpus:.0%} of the CPUs' time, anonymous memory "
+                f"{size_of(found['anonymous'])}{in_group}, read {size_of(found['read'])} from the disk ({of_disk:.0%} of "
+                f"its rate) and wrote {size_of(found['written'])}"
             )
     if group:
         group.rmdir()
@@ -98,15 +103,15 @@ def join(group: Path | None) -> None:
         (group / "cgroup.procs").write_text(str(os.getpid()))
 
 
-def disk_rate(folder: str) -> str:
-    """The rate at which a Parquet file is read that is in no cache."""
+def disk_rate(folder: str) -> float:
+    """The bytes of a Parquet file that are read in a second if it is in no cache."""
     path = next(Path(folder, "events").iterdir())
     with open(path, "rb") as file:
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
         began, n = time.perf_counter(), 0
         while block := file.read(2**22):
             n += len(block)
-    return f"{n / (time.perf_counter() - began) / 1e9:.2f} GB/s"
+    return n / (time.perf_counter() - began)
 
 
 def measured(step: str, folder: Path, factors: int, memory: str) -> dict[str, Any]:
@@ -134,7 +139,7 @@ def build(folder: Path, factors: int, memory: str) -> Callable[[], None]:
 def fit(folder: Path, factors: int, memory: str) -> Callable[[], None]:
     data = cymbals.Interactions.open(folder / "store")
     model = cymbals.ALS(factors, regularization=0.05, iterations=2, random_state=0)
-    predicted = model.memory_needed(data)
+    predicted = model.memory_needed(data, compute_loss=True)
     model.fit(data, compute_loss=True, profile=True)
     model.save(folder / "model", include_interactions=False)
 

@@ -66,7 +66,8 @@ def main() -> None:
     )
 
 
-def generate(folder: Path, n: int, users: int, items: int, ids: str, sort: bool) -> int:
+def generate(folder: Path, n: int, users: int, items: int, ids: str, sort: bool, tastes: int = 1) -> int:
+    """Write events to Parquet files, and return their bytes. Half of a user's events are of items of the user's taste."""
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -77,6 +78,10 @@ def generate(folder: Path, n: int, users: int, items: int, ids: str, sort: bool)
         low, high = (users * begin // n, max(users * (begin + m) // n, users * begin // n + 1)) if sort else (0, users)
         rows = rng.integers(low, high, m)
         columns = (items * rng.random(m) ** 2).astype(np.int64)  # half of the events are of a quarter of the items
+        if tastes > 1:
+            own = rng.random(m) < 0.5
+            columns[own] += rows[own] % tastes - columns[own] % tastes
+            columns = np.clip(columns, 0, items - 1)
         sides = [_IDS[ids](side.astype(np.uint64)).astype(np.int64) for side in (np.sort(rows) if sort else rows, columns)]
         if ids == "texts":
             sides = [

@@ -50,9 +50,9 @@ TABLE_NODES, TABLE_CORES, TABLE_GBITS = (2, 4, 8, 16, 32, 64), (2, 8, 16), (10, 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--scale", type=float, default=0.15, help="of the sparse shape")
-    parser.add_argument("--factors", type=int, default=64)
-    parser.add_argument("--iterations", type=int, default=5)
+    parser.add_argument("--scale", type=float, default=0.4, help="of the sparse shape")
+    parser.add_argument("--factors", type=int, default=128)
+    parser.add_argument("--iterations", type=int, default=4)
     parser.add_argument("--table", action="store_true", help="only print the table of efficiencies")
     parser.add_argument("--fit", help=argparse.SUPPRESS)
     args = parser.parse_args()

@@ -89,6 +89,11 @@ class Outlet:
             self._published[what] = publication
             self._changed.notify_all()
 
+    def withdraw(self) -> None:
+        """Offer nothing any more, so that the rows can be freed."""
+        with self._changed:
+            self._published.clear()
+
     def _answer(self, request: Request, connection: socket.socket) -> None:
         with self._changed:
             self._changed.wait_for(lambda: self._newest(request.what) >= request.half_step, _WAIT_SECONDS)

@@ -216,6 +216,8 @@ class Worker(Fetching):
         """Rotate the fixed side's rows, and offer them to the `peers`, whose rows begin to come. Returns the rows."""
         solved, fixed = sides(half_step)
         if self._published != half_step:
+            self._outlet.withdraw()  # all nodes have what was published before: its memory is free for the table
+            self._offered = self._whole = self._replica = None
             vectors = None
             if basis is not None and self._rotated[fixed] < half_step:
                 vectors = self._fetch(basis, ("basis", half_step))

@@ -86,6 +86,20 @@ def data_folder():
     return find
 
 
+class Failure(Exception):
+    """What `failing` raises."""
+
+
+def failing(at):
+    """A callback that ends the fit in iteration `at`, before this iteration has its checkpoint."""
+
+    def callback(model, iteration):
+        if iteration == at:
+            raise Failure
+
+    return callback
+
+
 def random_matrix(shape, density=0.2, seed=0, values=(1, 6), dtype=np.float32):
     """A CSR array of whole numbers with an empty row, a one-entry row and a full row where there is room."""
     rng = np.random.default_rng(seed)

@@ -8,7 +8,7 @@ import types
 import numpy as np
 import pytest
 from clusters import same
-from conftest import counts, cymbals_cli
+from conftest import Failure, counts, cymbals_cli, failing
 
 import cymbals
 from cymbals import ALS, Interactions, distributed
@@ -18,20 +18,6 @@ from cymbals.distributed.fleet import Fleet
 from cymbals.model import checkpoint as checkpoints
 
 pytest.importorskip("ray", reason="Ray is not installed")
-
-
-class Failure(Exception):
-    pass
-
-
-def failing(at):
-    """A callback that ends the fit in iteration `at`, before this iteration has its checkpoint."""
-
-    def callback(model, iteration):
-        if iteration == at:
-            raise Failure
-
-    return callback
 
 
 def acting(monkeypatch, method, act):

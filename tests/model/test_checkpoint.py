@@ -16,7 +16,7 @@ from itertools import product
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from conftest import environment, random_matrix
+from conftest import Failure, environment, failing, random_matrix
 
 import cymbals
 from cymbals import ALS, EarlyStopping, Interactions, ModelFileError
@@ -28,20 +28,6 @@ M = random_matrix((60, 40), 0.2, values=(1, 20))
 IDS = Interactions.from_csr(M, user_ids=[f"u{i}" for i in range(60)], item_ids=np.arange(40) * 3)
 TAGS = Interactions.from_arrays([f"u{i}" for i in range(0, 62, 2)], [f"tag{i % 5}" for i in range(31)])  # u60 is new
 GENRES = Interactions.from_arrays(np.arange(42) * 3, np.arange(42) % 4)  # items 120 and 123 are new
-
-
-class Failure(Exception):
-    pass
-
-
-def failing(at):
-    """A callback that ends the fit in iteration `at`, before this iteration has its checkpoint."""
-
-    def callback(model, iteration):
-        if iteration == at:
-            raise Failure
-
-    return callback
 
 
 def als(**params):

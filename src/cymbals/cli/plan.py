@@ -12,6 +12,7 @@ from ..base.checks import byte_count
 from ..base.format import size_of
 from ..distributed.capacity import Cluster, Data, Estimate, efficiency, estimate, least_nodes
 from ..distributed.rates import Rates
+from . import options
 from .group import cli
 from .terminal import console, echo, print_json, show_tables
 
@@ -55,7 +56,7 @@ def size(text: str) -> int:
 @click.option("--cores", type=click.IntRange(1), default=16, show_default=True, help="Cores of a node.")
 @click.option("--bandwidth", type=bandwidth_of, default="10Gbit", show_default=True, help="Of a node's network.")
 @click.option("--nodes", type=click.IntRange(1), help="Number of nodes. By default the least that is enough.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@options.as_json
 def plan(
     users: int,
     items: int,
@@ -110,11 +111,11 @@ def _row(data: Data, cluster: Cluster, rates: Rates) -> dict[str, Any]:
 def _changes(data: Data, cluster: Cluster, rates: Rates) -> dict[str, float]:
     """The seconds of an iteration after each of some changes."""
     changed = {
-        "twice the nodes": (data, replace(cluster, nodes=2 * cluster.nodes)),
-        "twice the cores": (data, replace(cluster, cores=2 * cluster.cores)),
-        "twice the bandwidth": (data, replace(cluster, bandwidth=2 * cluster.bandwidth)),
+        "twice the nodes": replace(cluster, nodes=2 * cluster.nodes),
+        "twice the cores": replace(cluster, cores=2 * cluster.cores),
+        "twice the bandwidth": replace(cluster, bandwidth=2 * cluster.bandwidth),
     }
-    return {name: estimate(*to, rates).seconds for name, to in changed.items()}
+    return {name: estimate(data, to, rates).seconds for name, to in changed.items()}
 
 
 def _explained(cluster: Cluster, found: Estimate) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -90,9 +90,5 @@ class Fetching:
 
 
 def _nbytes(found: Any) -> int:
-    """The bytes of the arrays of an object."""
-    if isinstance(found, Mapping):
-        found = tuple(found.values())
-    if isinstance(found, tuple):
-        return sum(map(_nbytes, found))
-    return 0 if found is None else int(found.nbytes)
+    """The bytes of an array, or of a tuple of arrays."""
+    return sum(map(_nbytes, found)) if isinstance(found, tuple) else int(found.nbytes)

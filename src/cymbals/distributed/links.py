@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 Address = tuple[str, int]
 
-BLOCK_BYTES = 1 << 20  # rows are sent in blocks of about this size
+_BLOCK_BYTES = 1 << 20  # rows are sent in blocks of about this size
 _CONNECT_SECONDS = 20.0
 _ANSWER_SECONDS = 1200.0  # for the next bytes
 _ALL, _SAME = -1, -2  # instead of a number of rows: all rows; those of the last request for this list
@@ -155,7 +155,7 @@ def receive_into(connection: socket.socket, array: NDArray[Any]) -> None:
 def row_blocks(columns: Sequence[NDArray[Any]], n: int) -> list[slice]:
     """The blocks in which n rows travel."""
     size = sum(column.itemsize * (column.shape[1] if column.ndim > 1 else 1) for column in columns)
-    step = max(1, BLOCK_BYTES // max(1, size))
+    step = max(1, _BLOCK_BYTES // max(1, size))
     return [slice(begin, min(begin + step, n)) for begin in range(0, n, step)]
 
 

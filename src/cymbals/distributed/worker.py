@@ -160,7 +160,8 @@ class Worker(Fetching):
         place = adding.index(self.node)
         total = None
         if place > 0:
-            (total,) = self._pull(adding[place - 1], peers, TOTAL, version, None, [sums[0].shape], np.float64)
+            before = adding[place - 1]
+            total = self._pull(before, peers[before], Request(TOTAL, version, None), sums[0].shape, np.float64)
         for part in sums:
             total = np.array(part) if total is None else total + part
         assert total is not None
@@ -175,33 +176,24 @@ class Worker(Fetching):
         for border in plan.borders(node):
             if border.summed_by == self.node:
                 rows = np.arange(border.begin - first, border.end - first)
-                shape = [(rows.size, plan.width)]
-                (found,) = self._pull(node, {node: address}, BORDERS, version, rows, shape, self.job.dtype)
+                shape = rows.size, plan.width
+                found = self._pull(node, address, Request(BORDERS, version, rows), shape, self.job.dtype)
                 out.append(Piece(border.segment, node, found))
         return out
 
-    def _pull(
-        self,
-        node: int,
-        peers: Mapping[int, Address],
-        what: int,
-        half_step: int,
-        rows: NDArray[np.int64] | None,
-        shapes: Sequence[tuple[int, ...]],
-        dtype: Any,
-    ) -> list[NDArray[Any]]:
-        """Arrays of another worker."""
-        out = [np.empty(shape, dtype) for shape in shapes]
+    def _pull(self, node: int, address: Address, wanted: Request, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
+        """Rows of another worker, none of which are heavy."""
+        out = np.empty(shape, dtype)
         with self._waiting():
             try:
-                link = self._links.to(node, peers[node])
-                link.request(Request(what, half_step, rows), None)
-                link.receive_rows(out)
+                link = self._links.to(node, address)
+                link.request(wanted)
+                link.receive_rows([out])
                 link.receive_numbers()
             except LinkError:
                 self._links.drop(node)
                 raise LostObjectError(("total", node)) from None
-        self._count(node, sum(array.nbytes for array in out))
+        self._count(node, out.nbytes)
         return out
 
     # -- half-steps --------------------------------------------------------------------------------------------------
@@ -218,9 +210,7 @@ class Worker(Fetching):
         if self._published != half_step:
             self._outlet.withdraw()  # all nodes have what was published before: its memory is free for the table
             self._offered = self._whole = self._replica = None
-            vectors = None
-            if basis is not None and self._rotated[fixed] < half_step:
-                vectors = self._fetch(basis, ("basis", half_step))
+            vectors = self._vectors(fixed, half_step, basis)
             own, whitening = self._writable(fixed), self._whitening(solved, spectrum)
             copy = None if whitening is None else Copy.empty(*own.shape)
             self._offered = Publication(half_step, [own] if copy is None else [copy.pairs, copy.leverage])
@@ -239,7 +229,8 @@ class Worker(Fetching):
                     whitening.write(rows, copy, begin, self._workspace)
                 self._offered.advance(begin + rows.shape[0])
                 self._whole.advance(begin + rows.shape[0])
-            self._rotated[fixed] = max(self._rotated[fixed], half_step if basis is not None else -1)
+            if vectors is not None:
+                self._rotated[fixed] = half_step
             heavy = np.empty(0, np.int64) if copy is None else heavy_rows(copy.leverage, self._heaviest[fixed])
             self._offered.finish(heavy, None if copy is None else own[heavy])
             self._whole.finish(heavy)
@@ -340,11 +331,17 @@ class Worker(Fetching):
         )
 
     def _rotate(self, side: int, half_step: int, basis: Source | None) -> None:
+        vectors = self._vectors(side, half_step, basis)
+        if vectors is not None:
+            rotate(self._writable(side), vectors, self._workspace)
+            self._rotated[side] = half_step
+
+    def _vectors(self, side: int, half_step: int, basis: Source | None) -> NDArray[np.float64] | None:
+        """The basis into which the factors of a side have still to be rotated in this half-step; None: there is none."""
         if basis is None or self._rotated[side] >= half_step:
-            return
-        vectors = self._fetch(basis, ("basis", half_step))
-        rotate(self._writable(side), vectors, self._workspace)
-        self._rotated[side] = half_step
+            return None
+        vectors: NDArray[np.float64] = self._fetch(basis, ("basis", half_step))
+        return vectors
 
     def _writable(self, side: int) -> NDArray[Any]:
         """The factors of this node's rows, after they were copied from shared memory if they are there."""
